@@ -1,0 +1,26 @@
+"""What a subcommand file declares."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Command:
+    """A subcommand.
+
+    Attributes:
+        config: the frozen dataclass whose fields are the flags and YAML keys.
+        run: does the work with an instance of it; imports its stage inside.
+        examples: command lines for the end of the help, with a comment above each.
+        resume: flags that make an interrupted command go on where it stopped; None where it starts again anyway.
+    """
+
+    name: str
+    summary: str
+    config: type[Any]
+    run: Callable[[Any], None]
+    examples: str
+    resume: tuple[str, ...] | None = None

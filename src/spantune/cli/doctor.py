@@ -1,0 +1,60 @@
+"""`spantune doctor`: what is broken or doubtful in a data source."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from spantune.cli.command import Command
+from spantune.cli.output import print_json
+from spantune.config import DoctorConfig
+
+if TYPE_CHECKING:
+    from spantune.data.doctor import Unreachable
+    from spantune.data.example import Example
+
+
+def run(config: DoctorConfig) -> None:
+    """Prints a report on each source. Findings are no failure of the command: it exits with 0."""
+    from spantune.data import diagnose, examine
+
+    other = None if config.eval_data is None else examine(config.eval_data, split="validation", columns=config.columns)
+    corpora = [examine(source, columns=config.columns) for source in config.sources]
+    unreachable = _windows_without_answer(config)
+    reports = [diagnose(corpus, other, unreachable=unreachable) for corpus in corpora]
+    if config.json:
+        print_json([report.as_dict() for report in reports])
+    else:
+        print("\n\n".join(report.to_text() for report in reports))
+
+
+def _windows_without_answer(config: DoctorConfig) -> Unreachable:
+    """Cuts windows as training would and names the examples whose answers none of them holds whole."""
+    from spantune.data import Corpus
+    from spantune.features import make_windows, window_rules
+    from spantune.modeling.encoders import load_config, load_tokenizer, max_positions
+
+    tokenizer = load_tokenizer(config.model)
+    longest = max_positions(load_config(config.model))
+    rules = window_rules(config, tokenizer, longest=longest, segment_ids=False)
+
+    def unreachable(examples: Sequence[Example]) -> list[tuple[str, str]]:
+        windows = make_windows(Corpus.of(examples, "doctor"), tokenizer, rules, cache=False)
+        detail = f"no window of {config.max_length} tokens, {config.doc_stride} shared, holds an answer whole"
+        return [(id, detail) for id in windows.unreachable()]
+
+    return unreachable
+
+
+COMMAND = Command(
+    name="doctor",
+    summary="Look for broken offsets, duplicates, leaks and answers that no window holds in a data source.",
+    config=DoctorConfig,
+    run=run,
+    examples="""
+# a file before training on it
+spantune doctor mine.json
+# against the reported set, with the windows and the tokenizer of the training
+spantune doctor mine.json --eval-data dev.json --model bert-base-uncased --max-length 256 --doc-stride 64
+""",
+)

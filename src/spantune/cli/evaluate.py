@@ -1,0 +1,36 @@
+"""`spantune evaluate`: EM and F1 of finished runs on a data source."""
+
+from __future__ import annotations
+
+from spantune.cli.command import Command
+from spantune.cli.output import print_json, print_table
+from spantune.config import EvaluateConfig
+
+
+def run(config: EvaluateConfig) -> None:
+    """Scores every run; each keeps its scores in its folder."""
+    from spantune.inference import evaluate_run
+
+    scores = {folder: evaluate_run(folder, config) for folder in config.runs}
+    if config.json:
+        print_json(scores)
+        return
+    print_table(
+        ("run", "EM", "F1", "questions"),
+        [(folder, f"{score['em']:.2f}", f"{score['f1']:.2f}", str(score["total"])) for folder, score in scores.items()],
+        right=("EM", "F1", "questions"),
+    )
+
+
+COMMAND = Command(
+    name="evaluate",
+    summary="Score finished runs on a data source with the official metrics.",
+    config=EvaluateConfig,
+    run=run,
+    examples="""
+# two runs on the same file
+spantune evaluate runs/lora-0 runs/ia3-0 --data dev-v1.1.json
+# a seeded sample of 500 questions of a hub set, as JSON
+spantune evaluate runs/lora-0 --data squad --max-eval-examples 500 --json
+""",
+)

@@ -1,0 +1,133 @@
+"""Entry point: finds the subcommand, turns every outcome into a message and an exit code.
+
+0: done. 1: something failed. 2: the user's mistake. 130: interrupted. 141: nobody reads the output any more.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import subprocess
+import sys
+import traceback
+import warnings
+from collections.abc import Sequence
+
+from spantune import __version__
+from spantune.cli import ask, compare, doctor, evaluate, methods, predict, score, train
+from spantune.cli.command import Command
+from spantune.errors import ConfigError, SpantuneError, did_you_mean
+
+_FILES = (train, compare, evaluate, ask, predict, score, methods, doctor)
+COMMANDS = {one.COMMAND.name: one.COMMAND for one in _FILES}
+_RESTARTS = ("--resume", "--overwrite")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs a command line (default: the process's own) and returns its exit code."""
+    words = list(sys.argv[1:] if argv is None else argv)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")  # a Windows console that cannot show a symbol shows `?`
+    # The libraries' own deprecations are ours to follow, not the user's; our warnings are one plain line.
+    warnings.filterwarnings("ignore", category=FutureWarning)
+    warnings.showwarning = _warn
+    try:
+        _dispatch(words)
+        sys.stdout.flush()
+    except SystemExit as stop:  # tyro: 0 after the help, 2 after a flag without its value
+        return stop.code if isinstance(stop.code, int) else 2
+    except KeyboardInterrupt:
+        print(_interrupted(words), file=sys.stderr)
+        return 130
+    except BrokenPipeError:
+        # What Python would write at its end has nowhere to go either.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141
+    except Exception as error:
+        return _explain(error, debug="--debug" in words or os.environ.get("SPANTUNE_DEBUG", "0") not in ("", "0"))
+    return 0
+
+
+def _dispatch(words: Sequence[str]) -> None:
+    if not words or words[0] in ("-h", "--help", "help"):
+        print(_overview())
+    elif words[0] in ("-V", "--version"):
+        print(f"spantune {__version__}")
+    elif words[0] not in COMMANDS:
+        what = "option" if words[0].startswith("-") else "command"
+        raise ConfigError(f"there is no {what} {words[0]!r}", fix=did_you_mean(words[0], COMMANDS))
+    else:
+        _run(COMMANDS[words[0]], words[1:])
+
+
+def _run(command: Command, argv: Sequence[str]) -> None:
+    from spantune.cli import yaml_file
+    from spantune.cli.output import speaks_unicode
+    from spantune.cli.resolve import resolve
+    from spantune.methods import methods as registry
+
+    try:
+        resolved = resolve(command, argv, registry())
+    except SystemExit as stop:
+        if not stop.code:
+            print(f"examples:\n{_indented(command.examples)}")
+        raise
+    if resolved.invocation.print_config:
+        print(yaml_file.write(resolved.as_yaml, unicode=speaks_unicode()), end="")
+    else:
+        command.run(resolved.config)
+
+
+def _warn(message: Warning | str, category: type[Warning], filename: str, *_: object, **__: object) -> None:
+    print(f"warning: {message}", file=sys.stderr)
+
+
+def _overview() -> str:
+    width = max(map(len, COMMANDS))
+    lines = [f"  {name:<{width}}  {command.summary}" for name, command in COMMANDS.items()]
+    return "\n".join(
+        [
+            "usage: spantune COMMAND [OPTIONS]",
+            "",
+            "Parameter-efficient fine-tuning of encoders for extractive question answering, compared fairly.",
+            "",
+            "commands:",
+            *lines,
+            "",
+            "spantune COMMAND --help shows its options and examples, spantune --version the version.",
+        ]
+    )
+
+
+def _indented(text: str) -> str:
+    return "\n".join(f"  {line}" for line in text.strip().splitlines())
+
+
+def _interrupted(words: Sequence[str]) -> str:
+    command = COMMANDS.get(words[0]) if words else None
+    if command is None or command.resume is None:
+        return "interrupted"
+    again = [word for word in words if word not in _RESTARTS] + list(command.resume)
+    return f"interrupted; resume with: spantune {_quoted(again)}"
+
+
+def _quoted(words: Sequence[str]) -> str:
+    import shlex
+
+    return subprocess.list2cmdline(words) if os.name == "nt" else shlex.join(words)
+
+
+def _explain(error: Exception, *, debug: bool) -> int:
+    if debug:
+        traceback.print_exception(error)
+    if isinstance(error, SpantuneError):
+        print(error, file=sys.stderr)
+        return error.exit_code
+    if not debug:
+        shown = " ".join(str(error).split()) or "no message"
+        print(
+            f"spantune failed: {type(error).__name__}: {shown}; set SPANTUNE_DEBUG=1 (or --debug) for the traceback",
+            file=sys.stderr,
+        )
+    return 1

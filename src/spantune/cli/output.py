@@ -1,0 +1,30 @@
+"""How results are printed: aligned tables for people, JSON for programs."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+
+def print_json(value: Any) -> None:
+    """JSON, escaped where the console could not show it."""
+    print(json.dumps(value, ensure_ascii=not speaks_unicode(), indent=2))
+
+
+def print_table(head: Sequence[str], rows: Sequence[Sequence[str]], *, right: Sequence[str] = ()) -> None:
+    """Columns two blanks apart; those named in `right` are aligned to the right."""
+    lines = [list(head), *map(list, rows)]
+    widths = [max(len(line[column]) for line in lines) for column in range(len(head))]
+    for line in lines:
+        cells = (
+            text.rjust(width) if name in right else text.ljust(width)
+            for name, text, width in zip(head, line, widths, strict=True)
+        )
+        print("  ".join(cells).rstrip())
+
+
+def speaks_unicode() -> bool:
+    """Whether standard output can carry any character."""
+    return (sys.stdout.encoding or "ascii").lower().startswith("utf")

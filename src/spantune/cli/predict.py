@@ -1,0 +1,45 @@
+"""`spantune predict`: a file of questions in, a file of answers out."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+
+from spantune.cli.command import Command
+from spantune.config import PredictConfig
+
+
+def run(config: PredictConfig) -> None:
+    """Answers all questions in batches and writes the official files, each whole or not at all."""
+    from spantune.data import load_corpus
+    from spantune.evaluation.files import write_null_odds, write_predictions
+    from spantune.inference import Predictor
+
+    corpus = load_corpus(config.data, split="validation", columns=config.columns, require_answers=False)
+    predictions = Predictor.load(config.run, config).predict(corpus.examples)
+    write_predictions(config.output, {one.id: one.text for one in predictions})
+    print(f"{len(predictions)} answers: {config.output}")
+    if config.n_best_output is not None:
+        from spantune.records import write_json_atomic
+
+        n_best = {one.id: [asdict(candidate) for candidate in one.n_best[: config.n_best]] for one in predictions}
+        write_json_atomic(Path(config.n_best_output), n_best)
+        print(f"candidates: {config.n_best_output}")
+    if config.null_odds_output is not None:
+        write_null_odds(config.null_odds_output, {one.id: one.null_odds for one in predictions})
+        print(f"null odds: {config.null_odds_output}")
+
+
+COMMAND = Command(
+    name="predict",
+    summary="Answer a file of questions in batches and write the official prediction format.",
+    config=PredictConfig,
+    run=run,
+    examples="""
+# answers as {"id": "answer"}, and their score
+spantune predict runs/lora-0 --data dev-v1.1.json --output predictions.json
+spantune score --data dev-v1.1.json --predictions predictions.json
+# candidates with probabilities, and null odds for SQuAD v2.0
+spantune predict runs/v2 --data dev-v2.0.json --n-best-output n_best.json --null-odds-output odds.json
+""",
+)

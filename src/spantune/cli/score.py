@@ -1,0 +1,39 @@
+"""`spantune score`: the official scorers on a prediction file."""
+
+from __future__ import annotations
+
+from spantune.cli.command import Command
+from spantune.cli.output import print_json, print_table
+from spantune.config import ScoreConfig
+
+
+def run(config: ScoreConfig) -> None:
+    """Prints the official scores and what was counted."""
+    from spantune.evaluation.files import score_file
+
+    scores = score_file(
+        config.data,
+        config.predictions,
+        config.null_odds,
+        null_threshold=config.null_threshold,
+        columns=config.columns,
+    )
+    if config.json:
+        print_json(scores)
+        return
+    rows = [(name, f"{value:.2f}" if isinstance(value, float) else str(value)) for name, value in scores.items()]
+    print_table(("metric", "value"), rows, right=("value",))
+
+
+COMMAND = Command(
+    name="score",
+    summary="Score a prediction file exactly as the official SQuAD scorers do.",
+    config=ScoreConfig,
+    run=run,
+    examples="""
+# SQuAD v1.1
+spantune score --data dev-v1.1.json --predictions predictions.json
+# SQuAD v2.0 with the best threshold for "no answer", all digits
+spantune score --data dev-v2.0.json --predictions predictions.json --null-odds odds.json --json
+""",
+)

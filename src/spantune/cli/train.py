@@ -1,0 +1,61 @@
+"""`spantune train`: one run."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from spantune.cli.command import Command
+from spantune.config import TrainConfig
+
+if TYPE_CHECKING:
+    from spantune.records import RunRecord
+
+
+def run(config: TrainConfig) -> None:
+    """Trains and says where the run is and how well it answers."""
+    from spantune.training import train
+
+    print(summary(train(config)))
+
+
+def summary(record: RunRecord) -> str:
+    """What a person wants to know first; all the rest stands in the run folder."""
+    lines = [f"{record.label} on {record.model}: {_scores(record)}"]
+    if record.parameters is not None:
+        lines.append(f"trainable parameters: {record.parameters.trainable:,} ({record.parameters.share:.2%})")
+    if record.adapter_bytes is not None:
+        lines.append(f"saved weights: {record.adapter_bytes / 2**20:.2f} MiB")
+    if record.timings.train_seconds is not None and record.timings.examples_per_second is not None:
+        speed = f"{record.timings.examples_per_second:.1f} examples/s"
+        lines.append(f"training: {record.timings.train_seconds:.0f} s, {speed}")
+    return "\n".join([*lines, *record.notes, f"run folder: {record.config.get('output', '')}"])
+
+
+def _scores(record: RunRecord) -> str:
+    em, f1, scored_on = record.metric("em"), record.metric("f1"), record.scored_on
+    if em is None or f1 is None or scored_on is None:
+        return "not scored"
+    questions = f", {record.data[scored_on].examples} questions" if scored_on in record.data else ""
+    return f"EM {em:.2f}, F1 {f1:.2f} ({scored_on} set{questions})"
+
+
+COMMAND = Command(
+    name="train",
+    summary="Fine-tune an encoder with one method; the run folder holds everything about it.",
+    config=TrainConfig,
+    run=run,
+    resume=("--resume",),
+    examples="""
+# LoRA on the embedded sample: minutes on two cores
+spantune train
+# another method with options of its own
+spantune train --method prefix-tuning --prefix-tuning.length 30 --epochs 5
+# your documents twice, together with half of SQuAD
+spantune train --data "mine.json*2" "squad*0.5" --model bert-base-uncased --output runs/mine
+# settings from a file, one of them changed
+spantune train --print-config > lora.yaml
+spantune train --config lora.yaml --lora.rank 32
+# go on after Ctrl-C or a crash
+spantune train --config lora.yaml --resume
+""",
+)

@@ -1,0 +1,55 @@
+"""Every setting once: frozen dataclasses from which flags, YAML keys, help, checks and the saved record derive.
+
+The text under a field is its help. A command's configuration inherits the groups that it needs, so that keys stay flat
+(`--max-length`, `max_length:`) and a stage asks only for its own group.
+"""
+
+from spantune.config.commands import (
+    AskConfig,
+    CompareConfig,
+    DoctorConfig,
+    EvaluateConfig,
+    MethodsConfig,
+    PredictConfig,
+    PredictorConfig,
+    ScoreConfig,
+)
+from spantune.config.training import (
+    Checked,
+    DataConfig,
+    DecodeConfig,
+    Device,
+    EncoderConfig,
+    Labels,
+    OptimiserConfig,
+    Precision,
+    RunConfig,
+    TrackingConfig,
+    TrainConfig,
+    WindowConfig,
+    check,
+)
+
+__all__ = [
+    "AskConfig",
+    "Checked",
+    "CompareConfig",
+    "DataConfig",
+    "DecodeConfig",
+    "Device",
+    "DoctorConfig",
+    "EncoderConfig",
+    "EvaluateConfig",
+    "Labels",
+    "MethodsConfig",
+    "OptimiserConfig",
+    "Precision",
+    "PredictConfig",
+    "PredictorConfig",
+    "RunConfig",
+    "ScoreConfig",
+    "TrackingConfig",
+    "TrainConfig",
+    "WindowConfig",
+    "check",
+]

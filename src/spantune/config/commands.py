@@ -1,0 +1,202 @@
+"""Settings of the commands other than `train`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from spantune.config.training import Checked, Device, Precision, RunConfig, WindowConfig, check
+
+
+def positional(default: Any, metavar: str) -> Any:
+    """A field that stands on the command line without a flag."""
+    return field(default=default, metadata={"positional": True, "metavar": metavar})
+
+
+def given(value: object, key: str, what: str) -> str | None:
+    """A line for `ConfigError` where a setting without a sensible default was left out."""
+    return None if value else f"{key.replace('_', '-')}: expected {what}, found nothing"
+
+
+@dataclass(frozen=True)
+class CompareConfig(RunConfig):
+    """Several methods, each with several seeds, on the same data: one table. What is done already is not run again."""
+
+    methods: tuple[str, ...] = ()
+    """The methods to compare; default: all that `spantune methods` lists."""
+    seeds: tuple[int, ...] = (0,)
+    """Each method is trained once with every seed; the table shows mean and spread."""
+    output: str = "studies/compare"
+    """Study folder: a run folder for each method and seed, the table and the plots."""
+    seed: int = field(default=0, metadata={"hidden": True})
+    """Set for each run from `seeds`."""
+    options: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    """The options of each compared method by its name (flags: `--lora.rank 16`)."""
+
+    def problems(self) -> list[str | None]:
+        return [
+            given(self.seeds, "seeds", "at least one seed"),
+            *(
+                check(len(set(values)) == len(values), key, "each value once", values)
+                for key, values in (("seeds", self.seeds), ("methods", self.methods))
+            ),
+        ]
+
+
+@dataclass(frozen=True)
+class PredictorConfig(Checked):
+    """How a finished run answers questions."""
+
+    device: Device = "auto"
+    """Where it runs; `auto` takes the GPU where there is one."""
+    precision: Precision = "auto"
+    """Arithmetic of the forward pass; `auto` is bf16 where the hardware has it, else fp32."""
+    eval_batch_size: int = 32
+    """Windows of a batch."""
+    max_answer_length: int | None = None
+    """Longest answer in tokens; default: as the run was trained."""
+
+    def problems(self) -> list[str | None]:
+        longest = self.max_answer_length
+        return [
+            check(self.eval_batch_size >= 1, "eval_batch_size", "1 or more", self.eval_batch_size),
+            check(longest is None or longest >= 1, "max_answer_length", "1 or more", longest),
+        ]
+
+
+@dataclass(frozen=True)
+class EvaluateConfig(PredictorConfig):
+    """Score finished runs on a data source."""
+
+    runs: tuple[str, ...] = positional((), "RUN")
+    """Run folders."""
+    data: tuple[str, ...] = ()
+    """Sources to score on, as `spantune train --eval-data` takes them."""
+    columns: tuple[str, ...] = ()
+    """Names of your columns for flat files and hub sets: `question=frage context=text answer=antwort`."""
+    max_eval_examples: int | None = None
+    """Score at most so many examples (seeded)."""
+    seed: int = 0
+    """Seeds the choice of those examples."""
+    json: bool = False
+    """Print JSON."""
+
+    def problems(self) -> list[str | None]:
+        limit = self.max_eval_examples
+        return [
+            given(self.runs, "RUN", "at least one run folder, before the flags"),
+            given(self.data, "data", "at least one source"),
+            check(limit is None or limit >= 1, "max_eval_examples", "1 or more", limit),
+        ]
+
+
+@dataclass(frozen=True)
+class AskConfig(PredictorConfig):
+    """One question on one context to one or more runs."""
+
+    runs: tuple[str, ...] = positional((), "RUN")
+    """Run folders."""
+    question: str = ""
+    """The question."""
+    context: str | None = None
+    """The text that answers it."""
+    context_file: str | None = None
+    """A UTF-8 text file with the context; `-` reads standard input."""
+    n_best: int = 1
+    """Print so many candidates of each run."""
+    json: bool = False
+    """Print JSON."""
+
+    def problems(self) -> list[str | None]:
+        return [
+            given(self.runs, "RUN", "at least one run folder, before the flags"),
+            given(self.question.strip(), "question", "a question"),
+            check(
+                (self.context is None) != (self.context_file is None),
+                "context",
+                "either --context or --context-file",
+                "both" if self.context is not None else "neither",
+            ),
+            check(self.n_best >= 1, "n_best", "1 or more", self.n_best),
+        ]
+
+
+@dataclass(frozen=True)
+class PredictConfig(PredictorConfig):
+    """Answer a file of questions in batches."""
+
+    run: str = positional("", "RUN")
+    """Run folder."""
+    data: str = ""
+    """The questions: any source of `spantune train --data`."""
+    columns: tuple[str, ...] = ()
+    """Names of your columns for flat files and hub sets: `question=frage context=text`."""
+    output: str = "predictions.json"
+    """Where the answers go, in the official format: `{"id": "answer"}`."""
+    n_best: int = 20
+    """Candidates of each question in the n-best file."""
+    n_best_output: str | None = None
+    """Where the candidates with their probabilities go."""
+    null_odds_output: str | None = None
+    """Where each question's score for "no answer" goes, for `spantune score --null-odds`."""
+
+    def problems(self) -> list[str | None]:
+        return [
+            given(self.run, "RUN", "a run folder, before the flags"),
+            given(self.data, "data", "a file or another source"),
+            check(self.n_best >= 1, "n_best", "1 or more", self.n_best),
+        ]
+
+
+@dataclass(frozen=True)
+class ScoreConfig(Checked):
+    """Score a file of predictions exactly as the official SQuAD scorers do."""
+
+    data: str = ""
+    """The references: SQuAD JSON (v1.1 or v2.0) or another source."""
+    predictions: str = ""
+    """The predictions: `{"id": "answer"}`, an empty answer for none."""
+    null_odds: str | None = None
+    """Scores for "no answer", `{"id": number}` (v2.0): adds the best threshold and what it reaches."""
+    null_threshold: float = 1.0
+    """Above this a question counts as not answered, where null odds are given."""
+    columns: tuple[str, ...] = ()
+    """Names of your columns for flat files and hub sets: `question=frage context=text answer=antwort`."""
+    json: bool = False
+    """Print JSON."""
+
+    def problems(self) -> list[str | None]:
+        return [
+            given(self.data, "data", "a file of references"),
+            given(self.predictions, "predictions", "a file of predictions"),
+        ]
+
+
+@dataclass(frozen=True)
+class MethodsConfig(Checked):
+    """List the methods."""
+
+    model: str = "minilm"
+    """Encoder on which the trainable parameters are counted."""
+    json: bool = False
+    """Print JSON."""
+
+
+@dataclass(frozen=True)
+class DoctorConfig(WindowConfig):
+    """Look for what is broken or doubtful in a data source."""
+
+    sources: tuple[str, ...] = positional((), "SOURCE")
+    """Sources as `spantune train --data` takes them."""
+    eval_data: str | None = None
+    """Reported set, to look for contexts that stand in both."""
+    columns: tuple[str, ...] = ()
+    """Names of your columns for flat files and hub sets: `question=frage context=text answer=antwort`."""
+    model: str = "minilm"
+    """Encoder whose tokenizer measures lengths."""
+    json: bool = False
+    """Print JSON."""
+
+    def problems(self) -> list[str | None]:
+        return [given(self.sources, "SOURCE", "at least one source, before the flags")]

@@ -1,0 +1,182 @@
+"""A corpus: the checked examples of one source or of a mix, with what it took to make them."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from spantune.data.columns import parse_columns
+from spantune.data.defects import Defect, defects_text
+from spantune.data.example import Example
+from spantune.data.flat import file_rows
+from spantune.data.mixing import weighted
+from spantune.data.rows import RawRow
+from spantune.data.source import SAMPLES, VALIDATION_NAMES, Source, parse_source
+from spantune.data.squad_json import nested_rows
+from spantune.data.stored import folder_rows, folder_splits, hub_rows, pick_split
+from spantune.data.validation import check_rows
+from spantune.errors import DataError
+
+SAMPLE_FOLDER = Path(__file__).parent / "sample"
+
+
+@dataclass(frozen=True)
+class Corpus:
+    """Examples, ready for use: each answer stands in its context where it says.
+
+    Args:
+        examples: in the source's order, or in the seeded order of a mix.
+        name: the source or sources.
+        fingerprint: SHA-256 over the examples' ids, questions, contexts and answers, in order.
+        defects: what was wrong with the rows; those of it that could not be mended are not among the examples.
+        counts: rows read, examples dropped, ids made, offsets found, and so on.
+    """
+
+    examples: tuple[Example, ...]
+    name: str
+    fingerprint: str
+    defects: tuple[Defect, ...] = ()
+    counts: Mapping[str, int] = field(default_factory=dict)
+
+    @classmethod
+    def of(
+        cls,
+        examples: Iterable[Example],
+        name: str,
+        defects: Iterable[Defect] = (),
+        counts: Mapping[str, int] | None = None,
+    ) -> Corpus:
+        """A corpus with its fingerprint computed."""
+        kept = tuple(examples)
+        return cls(kept, name, fingerprint(kept), tuple(defects), dict(counts or {}))
+
+
+def fingerprint(examples: Iterable[Example]) -> str:
+    """SHA-256 (hexadecimal) over ids, questions, contexts and answers in order; titles and sources do not matter."""
+    digest = hashlib.sha256()
+    contexts: dict[str, str] = {}
+    for one in examples:
+        context = contexts.get(one.context)
+        if context is None:
+            context = contexts[one.context] = hashlib.sha256(one.context.encode()).hexdigest()
+        answers = [[answer.text, answer.start] for answer in one.answers]
+        digest.update(json.dumps([one.id, one.question, context, answers]).encode() + b"\n")
+    return digest.hexdigest()
+
+
+def examine(source: str, *, split: str = "train", columns: Sequence[str] = (), require_answers: bool = True) -> Corpus:
+    """Read one source for the doctor: its weight is ignored, and broken rows are reported instead of refused.
+
+    Raises:
+        DataError: the source as a whole cannot be read.
+    """
+    parsed = parse_source(source)
+    rows = _rows(parsed, split, parse_columns(columns), require_answers)
+    name = _name(parsed, split)
+    checked = check_rows(rows, name, require_answers)
+    if not checked.rows:
+        raise DataError("the data holds no questions", where=source, expected="at least one question", found="none")
+    counts = {"rows read": checked.rows, "examples dropped": checked.dropped, **checked.tallies}
+    return Corpus.of(checked.examples, name, checked.defects, counts)
+
+
+def load_corpus(
+    source: str,
+    *,
+    split: str = "train",
+    columns: Sequence[str] = (),
+    seed: int = 0,
+    repair: bool = False,
+    require_answers: bool = True,
+) -> Corpus:
+    """Read one source, its weight applied.
+
+    Args:
+        source: `SOURCE`, `SOURCE#SPLIT`, `SOURCE*WEIGHT`; see `source.py` and `DataConfig.data`.
+        split: which split of a source that has several; a `#SPLIT` in the source goes before. A file has only one.
+        columns: names of your columns (`question=frage`).
+        seed: chooses the examples of a fractional weight.
+        repair: mend what can be mended, drop the rest and count both, instead of refusing broken data.
+        require_answers: False for questions that are to be answered: answers are then neither read nor checked.
+
+    Raises:
+        DataError: the source cannot be read, or it is broken and `repair` is False.
+    """
+    corpus = examine(source, split=split, columns=columns, require_answers=require_answers)
+    if not repair:
+        refuse_defects(corpus)
+    if not corpus.examples:
+        raise DataError("no example is left after the repair", where=source, found=_in_brief(corpus))
+    weight = parse_source(source).weight
+    if weight == 1:
+        return corpus
+    examples = weighted(corpus.examples, weight, f"{seed}:{corpus.name}")
+    counts = {**corpus.counts, "examples after the weight": len(examples)}
+    return Corpus.of(examples, source, corpus.defects, counts)
+
+
+def refuse_defects(corpus: Corpus) -> None:
+    """Raise DataError with the doctor's list where a blocking defect stands in the corpus."""
+    blocking = [defect for defect in corpus.defects if defect.blocking]
+    if not blocking:
+        return
+    mended = sum(defect.repair is not None for defect in blocking)
+    lost = corpus.counts.get("examples dropped", 0)
+    raise DataError(
+        f"the data is broken: {_in_brief(corpus)}\n{defects_text(blocking)}",
+        where=corpus.name,
+        fix=f"--repair mends {mended} of the defects and drops {lost} of the examples, counted; or mend the file",
+    )
+
+
+def _in_brief(corpus: Corpus) -> str:
+    blocking = [(one.where, one.id) for one in corpus.defects if one.blocking]
+    number = f"{len(blocking)} {'defect' if len(blocking) == 1 else 'defects'}"
+    return f"{number} in {len(set(blocking))} of {corpus.counts['rows read']} examples"
+
+
+def has_validation(source: str) -> bool | None:
+    """Whether a source brings its own validation split; None where only the hub knows."""
+    parsed = parse_source(source)
+    kind = parsed.kind
+    if parsed.split and parsed.split.startswith((*VALIDATION_NAMES, "test")):
+        return False  # it is what trains here
+    if kind == "folder":
+        splits = folder_splits(parsed.path)
+        return any(name in splits for name in VALIDATION_NAMES)
+    return {"sample": True, "file": False, "hub": None}[kind]
+
+
+def _name(source: Source, split: str) -> str:
+    """The address, and the split where another than `train` of several is meant: `sample#validation`."""
+    wanted = source.split or split
+    several = source.kind in ("sample", "hub") or (source.kind == "folder" and folder_splits(source.path))
+    return f"{source.address}#{wanted}" if several and wanted != "train" else source.address
+
+
+def _rows(source: Source, split: str, mapping: Mapping[str, str], require_answers: bool) -> Iterator[RawRow]:
+    kind, wanted = source.kind, source.split or split
+    if kind == "sample":
+        return _sample_rows(source, wanted)
+    if kind == "folder":
+        return folder_rows(source, wanted, mapping, require_answers)
+    if kind == "hub":
+        return hub_rows(source, wanted, mapping, require_answers)
+    if source.split:
+        raise DataError("a file has no splits", where=f"{source.address}#{source.split}", fix=f"leave out '#{wanted}'")
+    return file_rows(source.path, mapping, require_answers)
+
+
+def _sample_rows(source: Source, split: str) -> Iterator[RawRow]:
+    name = pick_split(split, ("train", "validation"), source.address)
+    path = SAMPLE_FOLDER / f"{name}-{SAMPLES[source.address]}.json"
+    if not path.is_file():
+        raise DataError(
+            "the built-in sample is not there",
+            where=str(path),
+            fix="in a checkout: python corpus/build.py; else install spantune again",
+        )
+    return nested_rows(json.loads(path.read_text(encoding="utf-8")), str(path))

@@ -1,0 +1,91 @@
+"""What can be wrong with an example, and which of it stops a training run."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from types import MappingProxyType
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """A sort of defect. A blocking one makes training refuse the data; a note is only reported."""
+
+    blocking: bool
+    summary: str
+
+
+# Blocking is what would train or score something other than what the data says. Notes are legitimate in real data
+# (annotators repeat themselves, a mix may share contexts) and for the user to judge.
+KINDS = MappingProxyType(
+    {
+        "missing-value": Kind(True, "a field has no value (absent, null, NaN or an empty cell)"),
+        "wrong-type": Kind(True, "a field does not hold text"),
+        "broken-unicode": Kind(True, "a field holds half a surrogate pair, which no encoder can read"),
+        "empty-question": Kind(True, "a question is empty or white space"),
+        "empty-context": Kind(True, "a context is empty or white space"),
+        "empty-answer": Kind(True, "an answer is empty or white space"),
+        "answers-unreadable": Kind(True, "the answers are in no known form"),
+        "offset-type": Kind(True, "answer_start is not a whole number"),
+        "offset-missing": Kind(True, "an answer has no offset and does not stand in its context exactly once"),
+        "answer-offset": Kind(True, "the text at an answer's offset is another"),
+        "contradiction": Kind(True, "is_impossible and the answers contradict each other"),
+        "duplicate-id": Kind(True, "two examples have one id, so that a prediction cannot be told apart"),
+        "unanswerable": Kind(True, "a question without an answer where none is allowed (see --squad-v2)"),
+        "duplicate-question": Kind(False, "the same question on the same context stands twice"),
+        "shared-context": Kind(False, "a context stands in the other split too"),
+        "unreachable-answer": Kind(False, "no window of the chosen length holds a whole answer"),
+    }
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Defect:
+    """One thing that is wrong with one example.
+
+    Args:
+        kind: a key of `KINDS`.
+        id: the example's id as found, or its place where it has none.
+        source: the source it was read from.
+        where: its place in the source (`line 12`, `data[0].paragraphs[3].qas[1]`), or empty.
+        field: the field that is meant.
+        detail: what was found.
+        repair: what `--repair` does about it; None where there is no one right repair (the example is then dropped).
+    """
+
+    kind: str
+    id: str
+    source: str
+    where: str
+    field: str
+    detail: str
+    repair: str | None = None
+
+    @property
+    def blocking(self) -> bool:
+        """Whether training refuses data that has it."""
+        return KINDS[self.kind].blocking
+
+    def __str__(self) -> str:
+        place = f" ({self.where})" if self.where and self.where != self.id else ""
+        return f"{self.id}{place} {self.field}: {self.detail}" + (f" -> {self.repair}" if self.repair else "")
+
+
+CASES_SHOWN = 5
+
+
+def defects_text(defects: Iterable[Defect], indent: str = "  ") -> str:
+    """Kind by kind: how many, what it means, and the first cases."""
+    kinds: dict[str, list[Defect]] = {}
+    for defect in defects:
+        kinds.setdefault(defect.kind, []).append(defect)
+    lines: list[str] = []
+    for kind in sorted(kinds, key=list(KINDS).index):
+        cases = kinds[kind]
+        mended = sum(case.repair is not None for case in cases)
+        remedy = f" [{mended} can be mended]" if KINDS[kind].blocking else ""
+        lines.append(f"{indent}{kind}: {len(cases)}, {KINDS[kind].summary}{remedy}")
+        lines += [f"{indent}  {case}" for case in cases[:CASES_SHOWN]]
+        if len(cases) > CASES_SHOWN:
+            lines.append(f"{indent}  and {len(cases) - CASES_SHOWN} more")
+    return "\n".join(lines)

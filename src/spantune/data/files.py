@@ -1,0 +1,58 @@
+"""Text files, decoded strictly: a byte that is not UTF-8 and a comma that is not JSON are named with their place."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from spantune.errors import DataError
+
+_OTHER_MARKS = {b"\xff\xfe": "UTF-16", b"\xfe\xff": "UTF-16"}
+
+
+def read_text(path: Path) -> str:
+    """The file's text with line ends as they are; a byte order mark of UTF-8 is tolerated.
+
+    Raises:
+        DataError: the file cannot be opened, is empty, or is not UTF-8.
+    """
+    try:
+        raw = path.read_bytes()
+    except OSError as error:
+        raise DataError("a file cannot be read", where=str(path), found=error.strerror or str(error)) from error
+    if not raw.strip():
+        raise DataError("the file is empty", where=str(path), expected="questions", found=f"{len(raw)} bytes")
+    try:
+        return raw.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = raw.count(b"\n", 0, error.start) + 1
+        name = _OTHER_MARKS.get(raw[:2])
+        raise DataError(
+            "the file is not UTF-8",
+            where=f"{path}, line {line}, byte {error.start}",
+            expected="UTF-8",
+            found=f"the byte 0x{raw[error.start]:02x}, so probably {name or 'Latin-1 or Windows-1252'}",
+            fix=f"convert it: iconv -f {name or 'WINDOWS-1252'} -t UTF-8 {path.name} > utf8{path.suffix}",
+        ) from error
+
+
+def parse_json(text: str, where: str, first_line: int = 1) -> Any:
+    """The value of a JSON text.
+
+    Raises:
+        DataError: it is not JSON; line and column are named.
+    """
+    try:
+        return json.loads(text)
+    except json.JSONDecodeError as error:
+        ended = error.pos >= len(text.rstrip()) or error.msg.startswith("Unterminated string")
+        raise DataError(
+            "the JSON ends too early" if ended else "the file is not valid JSON",
+            where=f"{where}, line {error.lineno + first_line - 1}, column {error.colno}",
+            expected="JSON" if not ended else "the rest of the JSON",
+            found=error.msg,
+            fix="the file was cut off: fetch or write it again" if ended else None,
+        ) from error
+    except (ValueError, RecursionError) as error:
+        raise DataError("the file is not valid JSON", where=where, found=str(error)) from error

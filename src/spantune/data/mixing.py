@@ -1,0 +1,80 @@
+"""Seeded choices on examples: weights, order, limits, and a split by context.
+
+All randomness is `random.Random` seeded with a text, which gives the same numbers on every machine.
+"""
+
+from __future__ import annotations
+
+import math
+import random
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+
+from spantune.data.example import Example
+from spantune.data.validation import free_id
+
+
+def weighted(examples: Sequence[Example], weight: float, seed: str) -> tuple[Example, ...]:
+    """Each example `floor(weight)` times, and a seeded choice of them once more for the fraction.
+
+    Exactly `round(weight * len(examples))` examples (halves up, at least one). Repeats get the ids `id#2`, `id#3`, ….
+    """
+    wanted = max(1, math.floor(weight * len(examples) + 0.5))
+    whole, rest = divmod(wanted, len(examples))
+    chosen = set(random.Random(f"weight:{seed}").sample(range(len(examples)), rest))
+    return distinct(
+        example
+        for turn in range(whole + 1)
+        for position, example in enumerate(examples)
+        if turn < whole or position in chosen
+    )
+
+
+def distinct(examples: Iterable[Example]) -> tuple[Example, ...]:
+    """The examples in order, an id that stood before changed into `id#2`, `id#3`, …."""
+    kept: dict[str, Example] = {}
+    for one in examples:
+        if one.id in kept:
+            one = replace(one, id=free_id(one.id, kept))
+        kept[one.id] = one
+    return tuple(kept.values())
+
+
+def shuffled(examples: Sequence[Example], seed: int) -> tuple[Example, ...]:
+    """The examples in seeded order; a limit takes the first of them, so that a smaller limit is part of a larger."""
+    order = list(range(len(examples)))
+    random.Random(f"order:{seed}").shuffle(order)
+    return tuple(examples[position] for position in order)
+
+
+def limited(examples: Sequence[Example], limit: int | None, seed: int) -> tuple[Example, ...]:
+    """A seeded choice of at most `limit` examples, in the order in which they stood."""
+    if limit is None or limit >= len(examples):
+        return tuple(examples)
+    kept = set(random.Random(f"limit:{seed}").sample(range(len(examples)), limit))
+    return tuple(one for position, one in enumerate(examples) if position in kept)
+
+
+def context_key(context: str) -> str:
+    """Contexts that differ in white space alone (line ends, indents) are one context."""
+    return " ".join(context.split())
+
+
+def context_keys(examples: Iterable[Example]) -> dict[str, str]:
+    """The key of every distinct context."""
+    return {context: context_key(context) for context in {one.context for one in examples}}
+
+
+def carve(examples: Sequence[Example], fraction: float, seed: int) -> tuple[tuple[Example, ...], tuple[Example, ...]]:
+    """Split into (rest, carved), the carved part holding `fraction` of the contexts: no context is in both.
+
+    At least one context is on either side where the fraction is above 0; with a single context nothing is carved.
+    """
+    keys = context_keys(examples)
+    contexts = list(dict.fromkeys(keys[one.context] for one in examples))
+    number = min(max(1, math.floor(fraction * len(contexts) + 0.5)), len(contexts) - 1) if fraction > 0 else 0
+    carved = set(random.Random(f"selection:{seed}").sample(contexts, max(number, 0)))
+    sides: tuple[list[Example], list[Example]] = ([], [])
+    for one in examples:
+        sides[keys[one.context] in carved].append(one)
+    return tuple(sides[0]), tuple(sides[1])

@@ -1,0 +1,109 @@
+"""The grammar of a data source: `SOURCE`, `SOURCE#SPLIT`, `SOURCE*WEIGHT`, `SOURCE#SPLIT*WEIGHT`."""
+
+from __future__ import annotations
+
+import os
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from spantune.errors import DataError
+
+SplitName = Literal["train", "validation"]
+SAMPLES = {"sample": "v1.1", "sample-v2": "v2.0"}
+FILE_ENDINGS = (".json", ".jsonl", ".csv", ".parquet")
+VALIDATION_NAMES = ("validation", "valid", "val", "dev")
+
+_GRAMMAR = re.compile(r"(?P<address>[^#*]+)(?:#(?P<split>[^#*]+))?(?:\*(?P<weight>[^#*]*))?")
+# What only a path looks like; `owner/name` and `name` may be on the hub.
+_PATH = re.compile(r"^[.~/]|\\|/$|/.*/|^[A-Za-z]:|\.(json|jsonl|ndjson|csv|tsv|txt|parquet|xlsx?|arrow|gz|zip|ya?ml)$")
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Where examples come from, which split is meant, and how often each counts."""
+
+    address: str
+    split: str | None = None
+    weight: float = 1.0
+
+    @property
+    def path(self) -> Path:
+        return Path(self.address).expanduser()
+
+    @property
+    def kind(self) -> Literal["sample", "file", "folder", "hub"]:
+        """How it is read. A path-like address that does not exist is a `DataError`."""
+        if self.address in SAMPLES:
+            return "sample"
+        try:
+            if self.path.is_dir():
+                return "folder"
+            if self.path.exists():
+                return "file"
+        except OSError as error:
+            raise DataError("a data source cannot be looked at", where=self.address, found=str(error)) from error
+        if _PATH.search(self.address) or self._stands_beside_files():
+            raise DataError(
+                "missing file or folder",
+                where=self.address,
+                expected="an existing file (JSON, JSONL, CSV, Parquet) or a save_to_disk folder",
+                found=_what_is_there(self.path),
+                fix="mend the path; `sample` is built in and needs no file",
+            )
+        return "hub"
+
+    def _stands_beside_files(self) -> bool:
+        return "/" in self.address and self.path.parent.is_dir()
+
+
+def parse_source(text: str) -> Source:
+    """Read one entry of `--data` or `--eval-data`.
+
+    Raises:
+        DataError: the entry is empty, or its weight is not a number above 0.
+    """
+    text = text.strip()
+    if text and _exists(text):  # a file may have '*' or '#' in its name
+        return Source(text)
+    match = _GRAMMAR.fullmatch(text)
+    if not match:
+        raise DataError(
+            "a data source cannot be read",
+            where=repr(text),
+            expected="SOURCE, SOURCE#SPLIT, SOURCE*WEIGHT or SOURCE#SPLIT*WEIGHT",
+        )
+    weight = 1.0 if match["weight"] is None else _weight(match["weight"], text)
+    return Source(match["address"].strip(), match["split"], weight)
+
+
+def _weight(written: str, text: str) -> float:
+    try:
+        weight = float(written)
+    except ValueError:
+        weight = 0.0
+    if not 0 < weight <= 1000:
+        raise DataError(
+            "the weight of a data source is not valid",
+            where=text,
+            expected="a number above 0 behind the '*' (at most 1000): 0.5 takes half, 2 counts each example twice",
+            found=repr(written),
+        )
+    return weight
+
+
+def _exists(text: str) -> bool:
+    try:
+        return Path(text).expanduser().exists()
+    except OSError:
+        return False
+
+
+def _what_is_there(path: Path) -> str:
+    folder = path.parent
+    if not folder.is_dir():
+        return f"no folder {str(folder)!r} either"
+    names = sorted(name for name in os.listdir(folder) if name.endswith(FILE_ENDINGS))
+    listed = ", ".join(names[:8]) + (f" and {len(names) - 8} more" if len(names) > 8 else "")
+    return f"in {str(folder)!r}: {listed or 'no data files'}"

@@ -1,0 +1,172 @@
+"""Which examples train, which choose the checkpoint, and which are reported."""
+
+from __future__ import annotations
+
+import warnings
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+
+from spantune.config import DataConfig
+from spantune.data.corpus import Corpus, has_validation, load_corpus
+from spantune.data.example import Example
+from spantune.data.mixing import carve, context_keys, distinct, limited, shuffled
+from spantune.data.source import parse_source
+from spantune.data.stored import NoSplit
+from spantune.errors import DataError
+
+
+@dataclass(frozen=True)
+class Splits:
+    """The examples of a run.
+
+    Args:
+        train: what the model learns, in seeded order.
+        selection: contexts carved from the training sources to choose the best checkpoint; may be empty.
+        reported: touched once, at the end; None where no source has a validation split and none was given.
+        repairs: with `repair`, how many defects of each kind were mended or cost an example; empty otherwise.
+        shared_contexts: contexts of `reported` that stand in `train` or `selection` too.
+        counts: examples at every step, so that none is lost uncounted:
+            `train mixed = train + selection + train over the limit`, and likewise for `reported`.
+    """
+
+    train: Corpus
+    selection: Corpus
+    reported: Corpus | None
+    repairs: Mapping[str, int] = field(default_factory=dict)
+    shared_contexts: int = 0
+    counts: Mapping[str, int] = field(default_factory=dict)
+
+
+def load_splits(config: DataConfig, seed: int) -> Splits:
+    """Read, mix, limit and split the data of a run.
+
+    Raises:
+        DataError: a source cannot be read or is broken, there are unanswerable questions in a run without `squad_v2`,
+            or there is one context only and nothing can be carved from it.
+    """
+    sources = [load_corpus(one, columns=config.columns, seed=seed, repair=config.repair) for one in config.data]
+    held_out = _reported_sources(config, seed)
+    for corpus in (*sources, *held_out):
+        if not config.squad_v2:
+            refuse_unanswerable(corpus)
+    gathered = [one for corpus in sources for one in corpus.examples]
+    mixed = shuffled(distinct(gathered), seed)
+    kept = mixed[: config.max_train_examples]
+    train, selection = carve(kept, config.selection_fraction, seed)
+    if config.selection_fraction > 0 and not selection:
+        raise DataError(
+            "no selection split can be carved from one context",
+            where=_name(config.data),
+            expected="two contexts or more",
+            found=f"{len(kept)} examples on one context",
+            fix="--selection-fraction 0, or more data",
+        )
+    reported = _gathered(held_out, config.max_eval_examples, seed) if held_out else None
+    shared = shared_contexts(kept, reported.examples) if reported else 0
+    if shared:
+        warnings.warn(
+            f"{shared} contexts of the reported set ({_name([one.name for one in held_out])}) stand in the training "
+            "data too: the reported score is too good. `spantune doctor` lists them.",
+            stacklevel=2,
+        )
+    return Splits(
+        train=Corpus.of(train, _name(config.data)),
+        selection=Corpus.of(selection, f"{_name(config.data)} (selection)"),
+        reported=reported,
+        repairs=_repairs(sources, held_out),
+        shared_contexts=shared,
+        counts={
+            **{f"train {name}": number for name, number in _summed(sources).items()},
+            "train ids renamed": len({one.id for one in mixed} - {one.id for one in gathered}),
+            "train mixed": len(mixed),
+            "train over the limit": len(mixed) - len(kept),
+            "train": len(train),
+            "selection": len(selection),
+            **{f"reported {name}": number for name, number in (reported.counts if reported else {}).items()},
+            "reported": len(reported.examples) if reported else 0,
+        },
+    )
+
+
+def refuse_unanswerable(corpus: Corpus) -> None:
+    """Raise DataError where the corpus has questions without an answer."""
+    without = [one for one in corpus.examples if not one.answerable]
+    if without:
+        raise DataError(
+            f"{len(without)} of {len(corpus.examples)} questions have no answer, and this is a SQuAD v1.1 run",
+            where=f"{corpus.name}, first id {without[0].id}",
+            expected="an answer to every question",
+            found=f"no answer to {without[0].question!r}",
+            fix="--squad-v2 lets the model answer nothing",
+        )
+
+
+def shared_contexts(one: Sequence[Example], other: Sequence[Example]) -> int:
+    """How many contexts stand in both (white space aside)."""
+    return len(set(context_keys(one).values()) & set(context_keys(other).values()))
+
+
+def load_evaluation(
+    sources: Sequence[str],
+    *,
+    columns: Sequence[str] = (),
+    seed: int = 0,
+    limit: int | None = None,
+    repair: bool = False,
+) -> Corpus:
+    """The sources' validation splits (a file has only itself) as one corpus: what `load_splits` reports on.
+
+    Args:
+        limit: at most so many examples, chosen by the seed, in the order in which they stood.
+
+    Raises:
+        DataError: a source cannot be read, or is broken and `repair` is False.
+    """
+    held_out = [load_corpus(one, split="validation", columns=columns, seed=seed, repair=repair) for one in sources]
+    return _gathered(held_out, limit, seed)
+
+
+def _gathered(held_out: Sequence[Corpus], limit: int | None, seed: int) -> Corpus:
+    gathered = distinct(one for corpus in held_out for one in corpus.examples)
+    kept = limited(gathered, limit, seed)
+    counts = {**_summed(held_out), "mixed": len(gathered), "over the limit": len(gathered) - len(kept)}
+    defects = [defect for corpus in held_out for defect in corpus.defects]
+    return Corpus.of(kept, _name([one.name for one in held_out]), defects, counts)
+
+
+def _reported_sources(config: DataConfig, seed: int) -> list[Corpus]:
+    """The sources named by `eval_data`, else the validation splits that the training sources bring along."""
+    load = partial(load_corpus, split="validation", columns=config.columns, seed=seed, repair=config.repair)
+    if config.eval_data:
+        return [load(one) for one in config.eval_data]
+    found: list[Corpus] = []
+    for address in dict.fromkeys(parse_source(one).address for one in config.data if has_validation(one) is not False):
+        try:
+            found.append(load(address))
+        except NoSplit:
+            continue
+    return found
+
+
+def _repairs(sources: Sequence[Corpus], held_out: Sequence[Corpus]) -> dict[str, int]:
+    counted: Counter[str] = Counter()
+    for prefix, corpora in (("", sources), ("reported ", held_out)):
+        for corpus in corpora:
+            for defect in corpus.defects:
+                counted[f"{prefix}{defect.kind} {'mended' if defect.repair else 'beyond repair'}"] += 1
+            if dropped := corpus.counts["examples dropped"]:
+                counted[f"{prefix}examples dropped"] += dropped
+    return dict(counted)
+
+
+def _summed(corpora: Sequence[Corpus]) -> dict[str, int]:
+    summed: Counter[str] = Counter()
+    for corpus in corpora:
+        summed.update(corpus.counts)
+    return dict(summed)
+
+
+def _name(names: Sequence[str]) -> str:
+    return " + ".join(dict.fromkeys(names))

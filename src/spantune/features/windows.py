@@ -1,0 +1,252 @@
+"""Examples to windows: token ids, character offsets of the context, and labels for every accepted answer.
+
+A context that does not fit into `max_length` tokens beside its question is cut into windows, of which neighbours share
+`doc_stride` context tokens. Rules that are easy to get wrong, and how they are here:
+
+- a window that holds a whole accepted answer is labelled with all answers it holds;
+- a window that holds none of an answer is labelled "no answer" (its first token);
+- a window that holds only a part of an answer gets no label and does not train (`CUT`), it is still searched;
+- a question longer than its share of the window is cut at the end, and counted.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from bisect import bisect_left, bisect_right
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from spantune.data import Corpus, Example
+from spantune.errors import ConfigError
+
+if TYPE_CHECKING:
+    from datasets import Dataset
+    from transformers import PreTrainedTokenizerFast
+
+    from spantune.config import WindowConfig
+
+ANSWER, NO_ANSWER, CUT = 0, 1, 2
+_LAYOUT = 2  # Counts changes of the columns below: an older cache is not read.
+_SHORTEST_QUESTION = 8
+
+
+@dataclass(frozen=True)
+class WindowRules:
+    """Lengths in tokens that hold for one tokenizer.
+
+    Attributes:
+        max_length: of a window. doc_stride: context tokens that neighbours share.
+        max_question: longest question that is kept whole.
+        segment_ids: whether the encoder wants them.
+    """
+
+    max_length: int
+    doc_stride: int
+    max_question: int
+    segment_ids: bool
+
+
+def window_rules(
+    config: WindowConfig, tokenizer: PreTrainedTokenizerFast, *, longest: int, segment_ids: bool
+) -> WindowRules:
+    """Check the lengths against the encoder (`longest` window in tokens, virtual tokens already taken off).
+
+    Raises:
+        ConfigError: windows longer than the encoder's positions, or a stride that leaves no room for a question.
+    """
+    if config.max_length > longest:
+        raise ConfigError(
+            f"windows of {config.max_length} tokens do not fit into the encoder",
+            expected=f"max-length of at most {longest} (its positions, less those of virtual tokens)",
+            found=f"max-length {config.max_length}",
+            fix=f"--max-length {longest}",
+        )
+    room = config.max_length - tokenizer.num_special_tokens_to_add(pair=True)
+    max_question = min(room // 2, room - config.doc_stride - 1)
+    if max_question < _SHORTEST_QUESTION:
+        raise ConfigError(
+            f"a stride of {config.doc_stride} leaves no room in windows of {config.max_length} tokens",
+            expected=f"doc-stride of at most {room - 1 - _SHORTEST_QUESTION}: each window must hold the shared context "
+            f"tokens, one new one and a question",
+            found=f"doc-stride {config.doc_stride}",
+            fix=f"--doc-stride {config.max_length // 3}",
+        )
+    return WindowRules(config.max_length, config.doc_stride, max_question, segment_ids)
+
+
+@dataclass(frozen=True)
+class Windows:
+    """The windows of a corpus, in the order of its examples.
+
+    `dataset` columns, a row a window: example (position in the corpus), input_ids (L), token_type_ids (L, where
+    wanted), context_first (first context token), offsets (2 for each context token: first character, one behind the last),
+    starts and ends (tokens of each whole answer in it), kind (`ANSWER`, `NO_ANSWER`, `CUT`), question_cut, length (L).
+    """
+
+    dataset: Dataset
+    corpus: Corpus
+    rules: WindowRules
+
+    def __len__(self) -> int:
+        return len(self.dataset)
+
+    @property
+    def lengths(self) -> list[int]:
+        """Tokens of each window."""
+        return self.dataset["length"][:]
+
+    def trainable(self) -> Dataset:
+        """The windows with a label."""
+        import numpy as np
+
+        return self.dataset.select(np.flatnonzero(np.asarray(self.dataset["kind"][:]) != CUT))
+
+    def counts(self) -> dict[str, int]:
+        """Examples, windows, windows that do not train, questions cut, answers that no window holds."""
+        examples, kinds, cut = (self.dataset[key][:] for key in ("example", "kind", "question_cut"))
+        return {
+            "examples": len(self.corpus.examples),
+            "windows": len(kinds),
+            "windows_with_cut_answer": sum(kind == CUT for kind in kinds),
+            "questions_cut": len({row for row, was in zip(examples, cut, strict=True) if was}),
+            "answers_in_no_window": len(self.unreachable()),
+        }
+
+    def unreachable(self) -> list[str]:
+        """Ids of answerable examples of which no window holds a whole answer."""
+        held = {
+            row for row, kind in zip(self.dataset["example"][:], self.dataset["kind"][:], strict=True) if kind == ANSWER
+        }
+        return [
+            example.id for row, example in enumerate(self.corpus.examples) if example.answerable and row not in held
+        ]
+
+
+def make_windows(
+    corpus: Corpus, tokenizer: PreTrainedTokenizerFast, rules: WindowRules, *, cache: bool = True
+) -> Windows:
+    """Tokenise a corpus once for each (data, tokenizer, lengths); afterwards it is read from `datasets`' cache."""
+    from datasets import Dataset, Features, List, Value
+    from datasets import config as datasets_config
+
+    key = _fingerprint(corpus, tokenizer, rules)
+    columns = {
+        "example": Value("int32"),
+        "input_ids": List(Value("int32")),
+        "context_first": Value("int32"),
+        "offsets": List(Value("int32")),
+        "starts": List(Value("int32")),
+        "ends": List(Value("int32")),
+        "kind": Value("int8"),
+        "question_cut": Value("bool"),
+        "length": Value("int32"),
+    }
+    if rules.segment_ids:
+        columns["token_type_ids"] = List(Value("int8"))
+    if not cache:
+        everything = _tokenise(corpus.examples, range(len(corpus.examples)), tokenizer, rules)
+        made = Dataset.from_dict(everything, Features(columns))
+        return Windows(made, corpus, rules)
+    folder = Path(datasets_config.HF_DATASETS_CACHE) / "spantune"
+    folder.mkdir(parents=True, exist_ok=True)
+    rows = Dataset.from_dict({"row": list(range(len(corpus.examples)))})
+    made = rows.map(
+        lambda batch: _tokenise([corpus.examples[row] for row in batch["row"]], batch["row"], tokenizer, rules),
+        batched=True,
+        batch_size=500,
+        remove_columns=["row"],
+        features=Features(columns),
+        new_fingerprint=key,
+        cache_file_name=str(folder / f"windows-{key}.arrow"),
+        load_from_cache_file=True,
+        desc=f"Windows of {corpus.name}",
+    )
+    return Windows(made, corpus, rules)
+
+
+def _fingerprint(corpus: Corpus, tokenizer: PreTrainedTokenizerFast, rules: WindowRules) -> str:
+    backend = tokenizer.backend_tokenizer
+    backend.no_truncation()
+    backend.no_padding()
+    parts = [str(_LAYOUT), corpus.fingerprint, backend.to_str(), json.dumps(vars(rules), sort_keys=True)]
+    return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:32]
+
+
+def _tokenise(
+    examples: Sequence[Example], rows: Sequence[int], tokenizer: PreTrainedTokenizerFast, rules: WindowRules
+) -> dict[str, list[Any]]:
+    """All windows of some examples, a column a key."""
+    questions, was_cut = _fitting_questions([example.question for example in examples], tokenizer, rules.max_question)
+    encoded = tokenizer(
+        questions,
+        [example.context for example in examples],
+        truncation="only_second",
+        max_length=rules.max_length,
+        stride=rules.doc_stride,
+        return_overflowing_tokens=True,
+        return_offsets_mapping=True,
+        return_token_type_ids=rules.segment_ids,
+        return_attention_mask=False,
+    )
+    columns: dict[str, list[Any]] = {key: [] for key in ("context_first", "offsets", "starts", "ends", "kind")}
+    origin = encoded["overflow_to_sample_mapping"]
+    for window, position in enumerate(origin):
+        sequence = encoded.sequence_ids(window)
+        first = sequence.index(1) if 1 in sequence else len(sequence)
+        count = sequence.count(1)
+        offsets = encoded["offset_mapping"][window][first : first + count]
+        starts, ends, kind = _labels(examples[position], offsets, first)
+        columns["context_first"].append(first)
+        columns["offsets"].append([character for pair in offsets for character in pair])
+        columns["starts"].append(starts)
+        columns["ends"].append(ends)
+        columns["kind"].append(kind)
+    columns["example"] = [rows[position] for position in origin]
+    columns["question_cut"] = [was_cut[position] for position in origin]
+    columns["input_ids"] = encoded["input_ids"]
+    columns["length"] = [len(ids) for ids in encoded["input_ids"]]
+    if rules.segment_ids:
+        columns["token_type_ids"] = encoded["token_type_ids"]
+    return columns
+
+
+def _fitting_questions(
+    questions: Sequence[str], tokenizer: PreTrainedTokenizerFast, longest: int
+) -> tuple[list[str], list[bool]]:
+    """Questions without outer white space, cut behind their `longest`-th token, and which of them were cut."""
+    bare = [question.strip() for question in questions]
+    offsets = tokenizer(bare, add_special_tokens=False, return_offsets_mapping=True)["offset_mapping"]
+    was_cut = [len(pairs) > longest for pairs in offsets]
+    kept = [
+        question[: pairs[longest - 1][1]] if cut else question
+        for question, pairs, cut in zip(bare, offsets, was_cut, strict=True)
+    ]
+    return kept, was_cut
+
+
+def _labels(example: Example, offsets: Sequence[tuple[int, int]], first: int) -> tuple[list[int], list[int], int]:
+    """Token labels of the accepted answers that lie wholly in a window, and the window's kind.
+
+    Args:
+        offsets: characters of the window's context tokens. first: position of the first of them.
+    """
+    if not offsets:
+        return [], [], NO_ANSWER
+    firsts, lasts = [pair[0] for pair in offsets], [pair[1] for pair in offsets]
+    starts, ends, touched = [], [], False
+    for answer in example.answers:
+        begin = answer.start + len(answer.text) - len(answer.text.lstrip())
+        finish = answer.start + len(answer.text.rstrip())
+        if begin >= finish or finish <= firsts[0] or begin >= lasts[-1]:
+            continue
+        start = bisect_right(lasts, begin)  # First token that ends behind the answer's first character.
+        end = bisect_left(firsts, finish) - 1  # Last token that starts before the answer's end.
+        whole = begin >= firsts[0] and finish <= lasts[-1] and start <= end
+        touched = True
+        if whole:
+            starts.append(first + start)
+            ends.append(first + end)
+    return starts, ends, ANSWER if starts else CUT if touched else NO_ANSWER

@@ -1,0 +1,71 @@
+"""Score a finished run on a data source, and keep the score in its folder."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from spantune.config import EvaluateConfig
+from spantune.data import Corpus, load_evaluation
+from spantune.data.splits import refuse_unanswerable
+from spantune.evaluation.answers import Prediction
+from spantune.evaluation.metrics import headline, score
+from spantune.inference.engine import Answers
+from spantune.inference.predictor import Predictor
+from spantune.records.files import write_json_atomic
+
+
+def scores(corpus: Corpus, answers: Answers, *, squad_v2: bool) -> dict[str, float]:
+    """EM and F1 (0 to 100) under `em` and `f1`, and all that the official scorer returns."""
+    texts = {prediction.id: prediction.text for prediction in answers.predictions}
+    odds = {prediction.id: prediction.null_odds for prediction in answers.predictions} if squad_v2 else None
+    scored = score(corpus.examples, texts, rules="v2.0" if squad_v2 else "v1.1")
+    if odds is not None:
+        spans = {one.id: one.n_best[0].text if one.n_best else "" for one in answers.predictions}
+        with_odds = score(corpus.examples, spans, null_odds=odds, null_threshold=float("inf"))
+        scored |= {key: value for key, value in with_odds.items() if key.startswith(("best_", "pr_"))}
+    return {**headline(scored), **scored}
+
+
+def write_answers(folder: Path, predictions: list[Prediction], *, squad_v2: bool) -> None:
+    """`predictions.json` in the official format, `n_best.json`, and `null_odds.json` for v2.0."""
+    write_json_atomic(folder / "predictions.json", {one.id: one.text for one in predictions})
+    write_json_atomic(folder / "n_best.json", {one.id: [asdict(each) for each in one.n_best] for one in predictions})
+    if squad_v2:
+        write_json_atomic(folder / "null_odds.json", {one.id: one.null_odds for one in predictions})
+
+
+def evaluate_run(run: str, config: EvaluateConfig) -> dict[str, Any]:
+    """Score the run `run` on `config.data`; metrics and answers go to its `evaluations/<set>/`.
+
+    Raises:
+        RunError, EncoderError: the run cannot be loaded. DataError: the data cannot be read, or has unanswerable
+            questions and the run never learned to answer nothing.
+    """
+    predictor = Predictor.load(run, config)
+    corpus = load_evaluation(config.data, columns=config.columns, seed=config.seed, limit=config.max_eval_examples)
+    squad_v2 = bool(predictor.settings["squad_v2"])
+    if not squad_v2:
+        refuse_unanswerable(corpus)
+    answers = predictor.answer(corpus, cache=True)
+    scored = scores(corpus, answers, squad_v2=squad_v2)
+    result = {
+        **scored,
+        "data": list(config.data),
+        "fingerprint": corpus.fingerprint,
+        "seconds": answers.seconds,
+        "windows": answers.windows,
+        "broken_windows": answers.broken_windows,
+    }
+    folder = Path(run) / "evaluations" / _slug(corpus.name)
+    folder.mkdir(parents=True, exist_ok=True)
+    write_json_atomic(folder / "metrics.json", result)
+    write_answers(folder, answers.predictions, squad_v2=squad_v2)
+    return result
+
+
+def _slug(name: str) -> str:
+    """A set's name as a folder's name."""
+    return re.sub(r"[^\w.-]+", "_", Path(name).stem if "/" in name else name).strip("_")[:80] or "data"

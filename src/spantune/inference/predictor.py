@@ -1,0 +1,105 @@
+"""A trained model that answers: what `pipeline("question-answering")` was, with every method."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from spantune.config import DecodeConfig, PredictorConfig, WindowConfig
+from spantune.data import Corpus, Example
+from spantune.errors import DataError, RunError
+from spantune.evaluation.answers import Prediction
+from spantune.features import Windows, make_windows, window_rules
+from spantune.inference.engine import Answers, answer_windows
+from spantune.methods.architectures import architecture_of
+from spantune.modeling import SpanModel, load
+from spantune.modeling.encoders import choose_device, choose_dtype
+from spantune.modeling.storage import MANIFEST, Saved
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerFast
+
+
+def model_folder(run: str | Path) -> Path:
+    """The saved model of a run folder, or the folder itself where it holds one; RunError where neither is so."""
+    folder = Path(run)
+    for candidate in (folder, folder / "adapter"):
+        if (candidate / MANIFEST).is_file():
+            return candidate
+    raise RunError(
+        "there is no trained model here",
+        where=str(run),
+        expected=f"a run folder, or a folder with {MANIFEST}",
+        found="no such folder" if not folder.exists() else "a run that did not finish, or another folder",
+        fix="name the --output of a finished `spantune train` (an unfinished one goes on with --resume)",
+    )
+
+
+class Predictor:
+    """Answers questions with one trained model.
+
+    Args:
+        model: in evaluation mode on its device. tokenizer: of its encoder.
+        settings: saved with the model: max_length, doc_stride, max_answer_length, squad_v2, null_threshold.
+    """
+
+    def __init__(
+        self,
+        model: SpanModel,
+        tokenizer: PreTrainedTokenizerFast,
+        settings: Mapping[str, Any],
+        config: PredictorConfig | None = None,
+    ) -> None:
+        config = config or PredictorConfig()
+        device = choose_device(config.device)
+        self.model, self.tokenizer, self.settings = model.to(device).eval(), tokenizer, settings
+        self.dtype = choose_dtype(config.precision, device)
+        self.decode = DecodeConfig(
+            max_answer_length=config.max_answer_length or settings["max_answer_length"],
+            eval_batch_size=config.eval_batch_size,
+        )
+        self.rules = window_rules(
+            WindowConfig(max_length=settings["max_length"], doc_stride=settings["doc_stride"]),
+            tokenizer,
+            longest=model.max_length,
+            segment_ids=architecture_of(model.config.model_type).segment_ids,
+        )
+
+    @classmethod
+    def load(cls, run: str | Path, config: PredictorConfig | None = None) -> Predictor:
+        """The model of a finished run (`runs/lora-0`) or of an adapter folder.
+
+        Raises:
+            RunError: no usable model is there. EncoderError: it belongs to another encoder.
+        """
+        saved: Saved = load(model_folder(run))
+        return cls(saved.model, saved.tokenizer, saved.settings, config)
+
+    def ask(self, question: str, context: str, *, n_best: int = 20) -> Prediction:
+        """Answer one question on one context, however long; DataError where either is empty."""
+        for name, text in (("question", question), ("context", context)):
+            if not text.strip():
+                raise DataError(f"the {name} is empty", where=name, expected="some text")
+        return self.predict([Example(id="question", question=question, context=context)], n_best=n_best)[0]
+
+    def predict(self, examples: Sequence[Example], *, n_best: int = 20) -> list[Prediction]:
+        """Answer many questions in batches of similar length; one prediction an example, in order."""
+        return self.answer(Corpus.of(tuple(examples), "questions"), n_best=n_best).predictions
+
+    def answer(self, corpus: Corpus, *, n_best: int = 20, cache: bool = False) -> Answers:
+        """`predict` on a corpus, with time and counts; `cache` keeps its windows for the next run on the same data."""
+        return self.answer_windows(make_windows(corpus, self.tokenizer, self.rules, cache=cache), n_best=n_best)
+
+    def answer_windows(self, windows: Windows, *, n_best: int = 20) -> Answers:
+        """The same, on windows made before."""
+        return answer_windows(
+            self.model,
+            windows,
+            pad_token_id=self.tokenizer.pad_token_id,
+            decode=replace(self.decode, n_best=n_best),
+            dtype=self.dtype,
+            squad_v2=self.settings["squad_v2"],
+            null_threshold=self.settings["null_threshold"],
+        )

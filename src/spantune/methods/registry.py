@@ -1,0 +1,119 @@
+"""The only list of methods. A method is one function under `@method(...)` in one file of this folder.
+
+The function receives its typed options and the encoder's shape and says what to inject:
+
+- a PEFT configuration: PEFT injects it (reparametrisation, rescaling) or `modeling` carries it out (virtual tokens);
+- `Unfreeze(pattern)`: existing parameters learn, nothing is added.
+
+This module imports neither torch nor peft; a method's function imports what it needs when it is called.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib
+import pkgutil
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cache
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+
+from spantune.errors import MethodError, did_you_mean
+from spantune.methods.architectures import EncoderShape
+
+if TYPE_CHECKING:
+    from peft import PeftConfig
+
+Family = Literal["reference", "reparametrisation", "rescaling", "prompt"]
+
+
+@dataclass(frozen=True)
+class Unfreeze:
+    """Train the existing parameters whose full name matches `pattern` (regular expression, fullmatch), and the head."""
+
+    pattern: str
+
+
+Injection: TypeAlias = "PeftConfig | Unfreeze"
+
+
+@dataclass(frozen=True)
+class NoOptions:
+    """A method without options of its own."""
+
+
+@dataclass(frozen=True)
+class Method:
+    """A method's declared traits; everything outside this folder asks these and never the name.
+
+    Attributes:
+        learning_rate: default peak rate; `grid`: the rates that a sweep tries.
+        mergeable: the adapter can be folded into the encoder's weights without changing a logit.
+        whole_encoder: every parameter may change, so the whole model is saved, not an adapter.
+        needs_prefix: the encoder's attention must accept learned keys and values.
+    """
+
+    name: str
+    label: str
+    family: Family
+    summary: str
+    paper: str
+    learning_rate: float
+    grid: tuple[float, ...]
+    options: type[Any]
+    inject: Callable[[Any, EncoderShape], Injection]
+    mergeable: bool = False
+    whole_encoder: bool = False
+    needs_prefix: bool = False
+
+    def resolve(self, given: Mapping[str, Any]) -> Any:
+        """The options with the given values in place of defaults; MethodError for unknown names and bad values."""
+        known = {one.name: one for one in dataclasses.fields(self.options)}
+        values = {key.replace("-", "_"): value for key, value in given.items()}
+        unknown = [f"{key!r}: {did_you_mean(key, known)}" for key in values if key not in known]
+        if unknown:
+            raise MethodError(f"{self.name} has no such option:\n  " + "\n  ".join(unknown))
+        try:
+            return self.options(**values)
+        except (TypeError, ValueError) as error:
+            raise MethodError(f"the options of {self.name} are not valid: {error}", found=str(dict(given))) from error
+
+
+_METHODS: dict[str, Method] = {}
+
+
+def method(
+    name: str, **traits: Any
+) -> Callable[[Callable[[Any, EncoderShape], Injection]], Callable[[Any, EncoderShape], Injection]]:
+    """Register the decorated function as a method; its docstring's first line is the summary."""
+
+    def register(inject: Callable[[Any, EncoderShape], Injection]) -> Callable[[Any, EncoderShape], Injection]:
+        if name in _METHODS:
+            raise ValueError(f"two methods are called {name!r}")
+        summary = (inject.__doc__ or "").strip().splitlines()[0].rstrip(".")
+        made = Method(name=name, summary=summary, inject=inject, **{"options": NoOptions, **traits})
+        if made.learning_rate not in made.grid:
+            raise ValueError(f"{name}: the default learning rate is not on its grid")
+        _METHODS[name] = made
+        return inject
+
+    return register
+
+
+@cache
+def methods() -> Mapping[str, Method]:
+    """All methods by name, in the order of their files' `ORDER`-free names: reference points first, then by family."""
+    import spantune.methods as room
+
+    for found in pkgutil.iter_modules(room.__path__):
+        importlib.import_module(f"{room.__name__}.{found.name}")
+    families: tuple[Family, ...] = ("reference", "reparametrisation", "rescaling", "prompt")
+    return dict(sorted(_METHODS.items(), key=lambda item: (families.index(item[1].family), item[0])))
+
+
+def get(name: str) -> Method:
+    """The method of that name; MethodError with the nearest name where there is none."""
+    known = methods()
+    if name not in known:
+        raise MethodError(f"there is no method {name!r}", found=name, fix=did_you_mean(name, known))
+    return known[name]

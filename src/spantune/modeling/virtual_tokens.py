@@ -1,0 +1,177 @@
+"""Virtual tokens done right: learned keys and values in every layer, or learned embeddings before the input.
+
+PEFT makes the tokens (`PrefixEncoder`, `PromptEncoder`); what it does with them in a question-answering model is wrong
+(labels unshifted, position ids moved, segment ids lost, DistilBERT refused), so this module carries them into the
+encoder itself. Shapes: B batch, L tokens, V virtual tokens, H heads, D head width, N layers.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor, nn
+
+from spantune.errors import MethodError
+from spantune.modeling.encoders import max_positions
+
+if TYPE_CHECKING:
+    from peft import PromptLearningConfig
+    from transformers import PreTrainedModel
+
+ATTENTION = "spantune_prefix"
+_LAYER = "_spantune_layer"
+_PREFIX = "spantune_prefix"
+_RECORD = "spantune_record"
+
+
+def _attention(
+    module: nn.Module, query: Tensor, key: Tensor, value: Tensor, attention_mask: Tensor | None, **kwargs: Any
+) -> tuple[Tensor, Tensor | None]:
+    """Scaled dot-product attention over the layer's prefix (H, V, D) and the real keys (B, H, L, D)."""
+    from transformers.integrations.sdpa_attention import sdpa_attention_forward
+
+    prefix: Tensor | None = kwargs.pop(_PREFIX, None)
+    record: list[tuple[nn.Module, Tensor, Tensor]] | None = kwargs.pop(_RECORD, None)
+    if record is not None:
+        record.append((module, key, value))
+    if prefix is not None:
+        batch = key.shape[0]
+        own = prefix[getattr(module, _LAYER)].to(key.dtype)  # (2, H, V, D)
+        key = torch.cat([own[0].expand(batch, -1, -1, -1), key], dim=2)
+        value = torch.cat([own[1].expand(batch, -1, -1, -1), value], dim=2)
+        if attention_mask is not None:
+            # True (or 0, where the mask is added) lets every token see the prefix.
+            seen = attention_mask.new_full((), 1 if attention_mask.dtype == torch.bool else 0)
+            attention_mask = torch.cat([seen.expand(*attention_mask.shape[:-1], own.shape[2]), attention_mask], dim=-1)
+    return sdpa_attention_forward(module, query, key, value, attention_mask, **kwargs)
+
+
+def _register() -> None:
+    from transformers import AttentionInterface
+    from transformers.masking_utils import AttentionMaskInterface, sdpa_mask
+
+    AttentionInterface.register(ATTENTION, _attention)
+    AttentionMaskInterface.register(ATTENTION, sdpa_mask)
+
+
+def _attention_calls(network: PreTrainedModel, tokens: int) -> list[tuple[nn.Module, Tensor, Tensor]]:
+    """Module, keys and values (1, H, tokens, D) of every attention call in a pass over the first word pieces."""
+    device = next(network.parameters()).device
+    # Single characters and common words stand after the unused and special entries of most vocabularies.
+    first = min(1000, network.config.vocab_size // 2)
+    ids = torch.arange(first, first + tokens, device=device).remainder(network.config.vocab_size)[None]
+    record: list[tuple[nn.Module, Tensor, Tensor]] = []
+    with torch.no_grad():
+        network(input_ids=ids, **{_RECORD: record})
+    return record
+
+
+class DeepPrefix(nn.Module):
+    """V learned keys and values before the real ones in every layer; positions and logits stay where they are."""
+
+    positions = 0
+
+    def __init__(self, config: PromptLearningConfig, network: PreTrainedModel) -> None:
+        """Take the prefix's first values from the encoder's own keys and values (Li and Liang 2021, section 7.4).
+
+        Raises:
+            MethodError: the encoder's attention ignores transformers' AttentionInterface, so a prefix would do nothing.
+        """
+        from peft import PrefixEncoder
+
+        super().__init__()
+        _register()
+        before = network.config._attn_implementation
+        network.set_attn_implementation(ATTENTION)
+        calls = _attention_calls(network, min(config.num_virtual_tokens, network.config.max_position_embeddings - 2))
+        modules = [module for module, _, _ in calls]
+        if len(calls) != config.num_layers or len(set(map(id, modules))) != len(modules):
+            network.set_attn_implementation(before)
+            raise MethodError(
+                f"prefix tuning cannot reach every layer of this encoder ({network.config.model_type})",
+                expected=f"{config.num_layers} attention layers of their own behind transformers' AttentionInterface",
+                found=f"{len(calls)} calls on {len(set(map(id, modules)))} modules",
+                fix="choose another method, or another encoder",
+            )
+        for layer, module in enumerate(modules):
+            setattr(module, _LAYER, layer)
+        self.heads = calls[0][1].shape[1]
+        self.prefix = PrefixEncoder(config)
+        if not config.prefix_projection and not config.inference_mode:
+            start = torch.stack([torch.stack([key[0], value[0]]) for _, key, value in calls])  # (N, 2, H, V, D)
+            flat = start.permute(3, 0, 1, 2, 4).reshape(start.shape[3], -1)
+            rows = torch.arange(config.num_virtual_tokens) % flat.shape[0]
+            if not flat.is_meta:
+                self.prefix.embedding.weight.data.copy_(flat[rows])
+
+    def tokens(self) -> Tensor:
+        """The prefix as PEFT stores it, (V, N * 2 * H * D)."""
+        weight = self.prefix.embedding.weight
+        return self.prefix(torch.arange(weight.shape[0], device=weight.device))
+
+    def load(self, tokens: Tensor) -> None:
+        """Take over saved tokens (V, N * 2 * H * D)."""
+        self.prefix.embedding.weight.data.copy_(tokens)
+
+    def prepend(self, network: PreTrainedModel, inputs: dict[str, Tensor]) -> dict[str, Any]:
+        """The inputs with the prefix of all layers, (N, 2, H, V, D), for `_attention`."""
+        flat = self.tokens()
+        layers = network.config.num_hidden_layers
+        prefix = flat.view(flat.shape[0], layers, 2, self.heads, -1).permute(1, 2, 3, 0, 4)
+        return {**inputs, _PREFIX: prefix}
+
+
+class InputPrompt(nn.Module):
+    """V learned embeddings before the input. The real tokens keep their positions: the prompt takes the encoder's last.
+
+    Segment ids of the prompt are 0, as the question's. The logits come back V longer; `SpanModel` crops them.
+    """
+
+    def __init__(self, config: PromptLearningConfig, network: PreTrainedModel) -> None:
+        from peft import PromptEncoder
+
+        super().__init__()
+        self.positions = config.num_virtual_tokens
+        self.folded = bool(config.inference_mode)
+        self.prompt = PromptEncoder(config)
+
+    def tokens(self) -> Tensor:
+        """The prompt's embeddings, (V, D_model)."""
+        weight = self.prompt.embedding.weight
+        if self.folded:
+            return weight
+        return self.prompt(torch.arange(weight.shape[0], device=weight.device)[None])[0]
+
+    def load(self, tokens: Tensor) -> None:
+        """Take over saved tokens (V, D_model), which already went through their network."""
+        self.prompt.embedding.weight.data.copy_(tokens)
+
+    def prepend(self, network: PreTrainedModel, inputs: dict[str, Tensor]) -> dict[str, Any]:
+        """Embeddings (B, V + L, D_model), mask, segment ids and position ids of prompt and input together."""
+        ids = inputs["input_ids"]
+        batch, length = ids.shape
+        words = network.get_input_embeddings()(ids)
+        prompt = self.tokens().to(words.dtype).expand(batch, -1, -1)
+        made: dict[str, Any] = {
+            "inputs_embeds": torch.cat([prompt, words], dim=1),
+            "position_ids": self.position_ids(network, length, ids.device).expand(batch, -1),
+        }
+        for key, filler in (("attention_mask", 1), ("token_type_ids", 0)):
+            if key in inputs:
+                made[key] = torch.cat([inputs[key].new_full((batch, self.positions), filler), inputs[key]], dim=1)
+        return made
+
+    def position_ids(self, network: PreTrainedModel, length: int, device: torch.device) -> Tensor:
+        """Positions (1, V + L): the last V of the encoder for the prompt, the usual ones for the input."""
+        last = network.config.max_position_embeddings
+        first = last - max_positions(network.config)
+        prompt = torch.arange(last - self.positions, last, device=device)
+        return torch.cat([prompt, torch.arange(first, first + length, device=device)])[None]
+
+
+def virtual_tokens(config: PromptLearningConfig, network: PreTrainedModel) -> DeepPrefix | InputPrompt:
+    """The carrier of a prompt-learning configuration."""
+    from peft import PeftType
+
+    return (DeepPrefix if config.peft_type == PeftType.PREFIX_TUNING else InputPrompt)(config, network)

@@ -1,0 +1,33 @@
+"""A run is a folder, and `record.json` in it is the truth. No torch."""
+
+from spantune.records.environment import (
+    git_state,
+    hardware,
+    peak_gpu_memory_bytes,
+    peak_memory_bytes,
+    reset_peak_memory,
+    versions,
+)
+from spantune.records.files import write_json_atomic, write_text_atomic
+from spantune.records.folder import RunFolder
+from spantune.records.history import History
+from spantune.records.record import Best, DataRecord, Parameters, RunRecord, Timings, utc_now
+
+__all__ = [
+    "Best",
+    "DataRecord",
+    "History",
+    "Parameters",
+    "RunFolder",
+    "RunRecord",
+    "Timings",
+    "git_state",
+    "hardware",
+    "peak_gpu_memory_bytes",
+    "peak_memory_bytes",
+    "reset_peak_memory",
+    "utc_now",
+    "versions",
+    "write_json_atomic",
+    "write_text_atomic",
+]

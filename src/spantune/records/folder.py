@@ -1,0 +1,138 @@
+"""The run folder: what lies where, and how it is prepared."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from spantune.errors import RunError
+from spantune.records.files import TEMPORARY, explained
+from spantune.records.record import RECORD, RunRecord
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """The paths inside one run's folder."""
+
+    path: Path
+
+    @property
+    def record(self) -> Path:
+        """The truth about the run."""
+        return self.path / RECORD
+
+    @property
+    def config(self) -> Path:
+        """The resolved configuration; `spantune train --config` takes it."""
+        return self.path / "config.yaml"
+
+    @property
+    def adapter(self) -> Path:
+        """The trained model: adapter and span head, or the whole encoder."""
+        return self.path / "adapter"
+
+    @property
+    def history(self) -> Path:
+        """Metrics over steps, one JSON object a line."""
+        return self.path / "history.jsonl"
+
+    @property
+    def predictions(self) -> Path:
+        """Answers on the reported set, `{"id": "answer"}`."""
+        return self.path / "predictions.json"
+
+    @property
+    def n_best(self) -> Path:
+        """Candidates of each question with probabilities."""
+        return self.path / "n_best.json"
+
+    @property
+    def null_odds(self) -> Path:
+        """Each question's score for "no answer" (v2.0)."""
+        return self.path / "null_odds.json"
+
+    @property
+    def plots(self) -> Path:
+        return self.path / "plots"
+
+    @property
+    def checkpoints(self) -> Path:
+        """What a resumed run needs; gone from a finished one."""
+        return self.path / "checkpoints"
+
+    @property
+    def best(self) -> Path:
+        """Weights of the best evaluation so far."""
+        return self.path / "best"
+
+    @property
+    def tracking(self) -> Path:
+        """Which MLflow run mirrors this one."""
+        return self.path / "mlflow.json"
+
+    def prepare(self, *, overwrite: bool = False, resume: bool = False) -> RunRecord | None:
+        """Make the folder ready to be written to.
+
+        Args:
+            overwrite: remove the run that stands here (only files that spantune writes).
+            resume: keep it and return its record; a missing or empty folder is a fresh start.
+
+        Returns:
+            The record of the run to go on with, or None for a fresh start.
+
+        Raises:
+            RunError: a run stands here and neither was asked for, the folder holds other things, or it cannot be
+                written.
+        """
+        with explained(self.path):
+            self.path.mkdir(parents=True, exist_ok=True)
+            found = sorted(one.name for one in self.path.iterdir() if not one.name.startswith(TEMPORARY))
+            self._probe()
+        if found and RECORD not in found:
+            raise RunError(
+                "the output folder is not empty and holds no run",
+                where=str(self.path),
+                expected=f"an empty or new folder, or one with {RECORD}",
+                found=", ".join(found[:5]) + (f" and {len(found) - 5} more" if len(found) > 5 else ""),
+                fix="choose another --output",
+            )
+        if found and resume:
+            return RunRecord.read(self.path)
+        if found and not overwrite:
+            raise RunError(
+                "a run stands in the output folder already",
+                where=str(self.path),
+                found=self._described(),
+                fix="--resume goes on with it, --overwrite replaces it, or choose another --output",
+            )
+        self._clear()
+        return None
+
+    def _described(self) -> str:
+        try:
+            record = RunRecord.read(self.path)
+        except RunError as error:
+            return error.problem
+        return f"{record.method} on {record.model}, seed {record.seed}: {record.status}"
+
+    def _probe(self) -> None:
+        """Raise OSError where no file can be written: better now than after an hour of training."""
+        handle, name = tempfile.mkstemp(prefix=TEMPORARY, dir=self.path)
+        try:
+            os.write(handle, b"\0" * 4096)
+        finally:
+            os.close(handle)
+            os.unlink(name)
+
+    def _clear(self) -> None:
+        with explained(self.path):
+            ours = [self.config, self.adapter, self.history, self.predictions, self.n_best, self.null_odds]
+            ours += [self.plots, self.checkpoints, self.best, self.tracking, *self.path.glob(f"{TEMPORARY}*")]
+            for path in (*ours, self.record):  # the record last: until then the folder is known as ours
+                if path.is_dir() and not path.is_symlink():
+                    shutil.rmtree(path)
+                else:
+                    path.unlink(missing_ok=True)

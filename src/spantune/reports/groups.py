@@ -1,0 +1,118 @@
+"""Runs that differ only in their seed belong together: one row of the table, one point or line of a plot."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import PurePath
+from statistics import fmean, stdev
+from typing import Any
+
+from spantune.records import RunRecord
+
+_COMPARED_APART = ("method", "methods", "model", "options")
+_NO_DIFFERENCE = (
+    *("seed", "seeds", "output", "resume", "overwrite", "mlflow", "tracking_uri", "experiment", "keep_checkpoints"),
+    *("n_best", "eval_batch_size"),
+)
+"""Settings that do not make two runs two kinds of run."""
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """Mean and sample standard deviation over n runs; `spread` is None for one run."""
+
+    mean: float
+    spread: float | None
+    n: int
+
+
+@dataclass(frozen=True)
+class Group:
+    """The runs of one method with one encoder and one configuration, by seed."""
+
+    label: str
+    runs: tuple[RunRecord, ...]
+
+    @property
+    def method(self) -> str:
+        return self.runs[0].method
+
+    @property
+    def finished(self) -> tuple[RunRecord, ...]:
+        return tuple(run for run in self.runs if run.status == "finished")
+
+    def metric(self, name: str) -> Estimate | None:
+        """A metric over the finished runs; None where none of them has it."""
+        return estimate([run.metric(name) for run in self.finished])
+
+    def timing(self, name: str) -> Estimate | None:
+        """A field of `Timings` over the finished runs."""
+        return estimate([getattr(run.timings, name) for run in self.finished])
+
+    @property
+    def rank(self) -> float:
+        """To sort by: the highest F1 first, groups without one last."""
+        f1 = self.metric("f1")
+        return -f1.mean if f1 else math.inf
+
+
+def estimate(values: Sequence[float | None]) -> Estimate | None:
+    """Mean and spread of the values that there are."""
+    known = [value for value in values if value is not None]
+    if not known:
+        return None
+    return Estimate(fmean(known), stdev(known) if len(known) > 1 else None, len(known))
+
+
+def group(records: Sequence[RunRecord]) -> list[Group]:
+    """The records by method, encoder and configuration, best F1 first; a label names what tells groups apart."""
+    found: dict[str, list[RunRecord]] = {}
+    for record in records:
+        found.setdefault(_key(record), []).append(record)
+    members = [tuple(sorted(runs, key=lambda run: run.seed)) for runs in found.values()]
+    labels = _labels([runs[0] for runs in members])
+    return sorted(map(Group, labels, members), key=lambda one: (one.rank, one.label))
+
+
+def _settings(record: RunRecord) -> dict[str, Any]:
+    """What tells runs of one method and encoder apart."""
+    config: Mapping[str, Any] = record.config
+    return {key: value for key, value in config.items() if key not in _NO_DIFFERENCE + _COMPARED_APART} | dict(
+        record.options
+    )
+
+
+def _key(record: RunRecord) -> str:
+    content = [record.method, record.model, _settings(record)]
+    return json.dumps(content, sort_keys=True, default=str)
+
+
+def _labels(runs: Sequence[RunRecord]) -> list[str]:
+    """The method; with the encoder where there are several; with the settings that differ within a method."""
+    several_models = len({run.model for run in runs}) > 1
+    labels = []
+    for run in runs:
+        parts = [run.label or run.method]
+        if several_models:
+            parts.append(PurePath(run.model).name or run.model)
+        settings = _settings(run)
+        others = [_settings(one) for one in runs if one.method == run.method and one.model == run.model]
+        keys = sorted({key for one in (settings, *others) for key in one})
+        parts += [
+            f"{key.replace('_', ' ')} {_shown(settings.get(key))}"
+            for key in keys
+            if any(one.get(key) != settings.get(key) for one in others)
+        ]
+        labels.append(", ".join(parts))
+    return labels
+
+
+def _shown(value: Any) -> str:
+    if value is None:
+        return "default"
+    if isinstance(value, (list, tuple)):
+        return " ".join(map(str, value)) or "none"
+    return f"{value:g}" if isinstance(value, float) else str(value)

@@ -1,0 +1,139 @@
+"""Names that stand beside their points and lines without covering anything."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.text import Text
+
+Box = tuple[float, float, float, float]
+"""Left, bottom, right, top in pixels."""
+
+# Where a name may stand: direction from the point (x, y), near places first.
+_PLACES = [
+    (x * reach, y * reach)
+    for reach in (1.0, 1.8, 2.8, 4.0)
+    for x, y in ((1, 0), (-1, 0), (0, 1), (0, -1), (1, 1), (-1, 1), (1, -1), (-1, -1))
+]
+_SIZE = 11.5  # points
+_CLEARANCE = 13.0  # pixels between a point's centre and its name
+
+
+def name_points(
+    axes: Axes,
+    points: Sequence[tuple[float, float]],
+    names: Sequence[str],
+    colours: Sequence[str],
+    taken: Sequence[Box],
+) -> list[Text]:
+    """Write each point's name where it covers no name, no point and none of the `taken` boxes, as near as it can be.
+
+    Args:
+        points: data coordinates. taken: pixel boxes to keep free, such as the error bars'.
+    """
+    at = axes.transData.transform(list(points))
+    boxes: list[Box] = [(x - 8, y - 8, x + 8, y + 8) for x, y in at]
+    boxes += taken
+    frame = axes.get_window_extent()
+    room = (frame.x0 + 2, frame.y0 + 2, frame.x1 - 2, frame.y1 + 6)
+    texts = []
+    for (x, y), name, colour in zip(at, names, colours, strict=True):
+        text = axes.text(0, 0, name, fontsize=_SIZE, color=colour, transform=None)
+        extent = text.get_window_extent()
+        places = [_placed(x, y, extent.width, extent.height, *place) for place in _PLACES]
+        best = min(range(len(places)), key=lambda i: (_cost(places[i], boxes, room), i))
+        left, bottom, *_ = places[best]
+        # data coordinates, so that the name stays with its point at any resolution
+        text.set_transform(axes.transData)
+        text.set_position(tuple(axes.transData.inverted().transform((left, bottom - extent.y0))))
+        boxes.append(places[best])
+        texts.append(text)
+    return texts
+
+
+def name_line_ends(
+    axes: Axes, ends: Sequence[float], names: Sequence[str], colours: Sequence[str], inks: Sequence[str]
+) -> list[Text]:
+    """Write names right of the axes at the heights of the lines' ends (data units), moved apart where they touch.
+
+    The axes are made narrower until the longest name fits.
+    """
+    _make_room(axes, names)
+    pixels = [float(axes.transData.transform((0, end))[1]) for end in ends]
+    frame = axes.get_window_extent()
+    heights = spread_apart(pixels, 19.0, frame.y0 + 6, frame.y1)
+    texts = []
+    for wanted, height, name, colour, ink in zip(pixels, heights, names, colours, inks, strict=True):
+        y = (height - frame.y0) / frame.height
+        ends_at = (wanted - frame.y0) / frame.height
+        axes.plot(
+            [1 + 7 / frame.width, 1 + 19 / frame.width],
+            [ends_at, y],
+            color=colour,
+            linewidth=1,
+            transform=axes.transAxes,
+            clip_on=False,
+        )
+        place: dict[str, Any] = {"transform": axes.transAxes, "va": "center"}
+        texts.append(axes.text(1 + 23 / frame.width, y, name, fontsize=_SIZE, color=ink, **place))
+    return texts
+
+
+def _make_room(axes: Axes, names: Sequence[str]) -> None:
+    longest = 0.0
+    for name in names:
+        text = axes.text(0, 0, name, fontsize=_SIZE)
+        longest = max(longest, text.get_window_extent().width)
+        text.remove()
+    figure_width = axes.figure.get_window_extent().width
+    left, bottom, _, height = axes.get_position().bounds
+    right = 0.985 - min((longest + 28) / figure_width, 0.5)
+    axes.set_position((left, bottom, right - left, height))
+
+
+def spread_apart(wanted: Sequence[float], gap: float, low: float, high: float) -> list[float]:
+    """The wanted positions, moved as little as it takes to lie `gap` apart, between low and high where they fit."""
+    order = sorted(range(len(wanted)), key=lambda i: wanted[i])
+    clusters: list[list[int]] = []
+    centre = {}
+    for index in order:
+        clusters.append([index])
+        while True:
+            last = clusters[-1]
+            half = (len(last) - 1) * gap / 2
+            middle = sum(wanted[i] for i in last) / len(last)
+            centre[last[0]] = min(max(middle, low + half), max(high - half, low + half))
+            if len(clusters) < 2:
+                break
+            before = clusters[-2]
+            if centre[before[0]] + (len(before) - 1) * gap / 2 + gap <= centre[last[0]] - half:
+                break
+            clusters[-2:] = [before + last]
+    placed = [0.0] * len(wanted)
+    for cluster in clusters:
+        for place, index in enumerate(cluster):
+            placed[index] = centre[cluster[0]] + (place - (len(cluster) - 1) / 2) * gap
+    return placed
+
+
+def overlap(one: Box, other: Box) -> float:
+    """Area that two boxes share, in square pixels."""
+    width = min(one[2], other[2]) - max(one[0], other[0])
+    height = min(one[3], other[3]) - max(one[1], other[1])
+    return max(width, 0.0) * max(height, 0.0)
+
+
+def _placed(x: float, y: float, width: float, height: float, right: float, up: float) -> Box:
+    """The box of a name that lies in a direction from its point: beside, above or at a corner of it."""
+    left = x + right * _CLEARANCE + (0 if right > 0 else -width if right < 0 else -width / 2)
+    bottom = y + up * _CLEARANCE + (0 if up > 0 else -height if up < 0 else -height / 2)
+    return (left, bottom, left + width, bottom + height)
+
+
+def _cost(box: Box, taken: Sequence[Box], room: Box) -> float:
+    """Square pixels of the box that cover something or lie outside the room."""
+    area = (box[2] - box[0]) * (box[3] - box[1])
+    return sum(overlap(box, one) for one in taken) + 4 * (area - overlap(box, room))

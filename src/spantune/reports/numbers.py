@@ -1,0 +1,46 @@
+"""Numbers as people read them."""
+
+from __future__ import annotations
+
+from spantune.reports.groups import Estimate
+
+NOTHING = "–"
+
+
+def with_spread(value: Estimate | None, digits: int = 1) -> str:
+    """`41.3`, or `41.3 ± 0.8` over several runs."""
+    if value is None:
+        return NOTHING
+    mean = f"{value.mean:,.{digits}f}"
+    return mean if value.spread is None else f"{mean} ± {value.spread:,.{digits}f}"
+
+
+def count(value: int | None) -> str:
+    """`770`, `74 k`, `22.7 M`."""
+    return NOTHING if value is None else _scaled(value, ("", " k", " M", " G"))
+
+
+def size(value: float | None) -> str:
+    """Bytes with decimal units: `742 B`, `1.2 MB`."""
+    return NOTHING if value is None else _scaled(value, (" B", " kB", " MB", " GB", " TB"))
+
+
+def percent(share: float | None) -> str:
+    """`100%`, `1.9%`, `0.34%`, `0.0034%`: two significant digits below ten per cent."""
+    if share is None:
+        return NOTHING
+    value = 100 * share
+    if value >= 9.95:
+        return f"{value:.0f}%"
+    digits = 1
+    while digits < 6 and 0 < value < 0.995 * 10 ** (1 - digits):
+        digits += 1
+    return f"{value:.{digits}f}%"
+
+
+def _scaled(value: float, units: tuple[str, ...]) -> str:
+    step = 0
+    while value >= 999.5 and step < len(units) - 1:
+        value, step = value / 1000, step + 1
+    digits = 0 if step == 0 or value >= 99.95 else 1
+    return f"{value:.{digits}f}{units[step]}"

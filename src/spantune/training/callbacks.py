@@ -1,0 +1,113 @@
+"""When a run evaluates, saves and stops, and what it writes down on the way."""
+
+from __future__ import annotations
+
+import math
+import signal
+import threading
+import time
+from collections.abc import Callable
+from types import FrameType
+from typing import Any
+
+from transformers import ProgressCallback, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
+
+from spantune.config import RunConfig
+
+
+_NAMES = {"eval_em": "selection_em", "eval_f1": "selection_f1", "eval_loss": "selection_loss"}
+_KEPT = ("loss", "learning_rate", "grad_norm")
+
+
+class Cadence(TrainerCallback):
+    """Evaluate `evals_per_epoch` times an epoch and at the end; save a checkpoint every `checkpoint_seconds`."""
+
+    def __init__(self, config: RunConfig, steps_per_epoch: int, *, selects: bool) -> None:
+        self.every = max(1, math.ceil(steps_per_epoch / config.evals_per_epoch))
+        self.selects, self.checkpoint_seconds = selects, config.checkpoint_seconds
+        self.saved_at = time.monotonic()
+
+    def on_step_end(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any
+    ) -> TrainerControl:
+        last = state.global_step >= state.max_steps
+        control.should_evaluate = self.selects and (state.global_step % self.every == 0 or last)
+        # Processes of one run have different clocks, and all must save together: there, after each evaluation.
+        due = time.monotonic() - self.saved_at >= self.checkpoint_seconds
+        control.should_save = control.should_evaluate if args.world_size > 1 else due and not last
+        if control.should_save:
+            self.saved_at = time.monotonic()
+        return control
+
+
+class Journal(TrainerCallback):
+    """Hand every log of the Trainer on: step, epoch, and metrics under the names of the history."""
+
+    def __init__(self, *listeners: Callable[[int, float, dict[str, float]], None]) -> None:
+        self.listeners = listeners
+
+    def on_log(
+        self,
+        args: TrainingArguments,
+        state: TrainerState,
+        control: TrainerControl,
+        logs: dict[str, Any] | None = None,
+        **_: Any,
+    ) -> None:
+        metrics = {
+            _NAMES.get(key, key): float(value) for key, value in (logs or {}).items() if key in _NAMES or key in _KEPT
+        }
+        if metrics and state.is_world_process_zero:
+            for listener in self.listeners:
+                listener(state.global_step, float(state.epoch or 0), metrics)
+
+
+class Bar(ProgressCallback):
+    """The Trainer's progress bar, with the latest numbers behind it instead of a line for every log."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.shown: dict[str, str] = {}
+
+    def on_log(
+        self,
+        args: TrainingArguments,
+        state: TrainerState,
+        control: TrainerControl,
+        logs: dict[str, Any] | None = None,
+        **_: Any,
+    ) -> None:
+        if self.training_bar is not None and state.is_world_process_zero:
+            names = {"loss": "loss", "eval_f1": "selection F1"}
+            self.shown |= {names[key]: f"{float(value):.3g}" for key, value in (logs or {}).items() if key in names}
+            self.training_bar.set_postfix(self.shown)
+
+
+class GracefulStop(TrainerCallback):
+    """First Ctrl-C or SIGTERM: finish the step, save a checkpoint, stop. A second one stops at once."""
+
+    def __init__(self) -> None:
+        self.asked = False
+        self._before: dict[int, Any] = {}
+
+    def __enter__(self) -> GracefulStop:
+        if threading.current_thread() is threading.main_thread():
+            for number in (signal.SIGINT, signal.SIGTERM):
+                self._before[number] = signal.signal(number, self._ask)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+
+    def _ask(self, number: int, frame: FrameType | None) -> None:
+        if self.asked:
+            raise KeyboardInterrupt
+        self.asked = True
+
+    def on_step_end(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any
+    ) -> TrainerControl:
+        if self.asked:
+            control.should_save, control.should_evaluate, control.should_training_stop = True, False, True
+        return control

@@ -1,0 +1,55 @@
+"""What a run's configuration comes to, and whether another run was the same. No torch."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, replace
+from pathlib import Path
+
+from spantune.config import TrainConfig
+from spantune.errors import ConfigError
+from spantune.methods import get
+from spantune.records import RunRecord
+
+# None of these touches a number: a run with other values of them is the same run.
+_FREE = frozenset(
+    ("output", "resume", "overwrite", "mlflow", "tracking_uri", "experiment", "checkpoint_seconds", "keep_checkpoints")
+)
+
+
+def resolve(config: TrainConfig) -> TrainConfig:
+    """The configuration with everything filled in that the method decides, and the run folder's name."""
+    method = get(config.method)
+    try:
+        output = config.output.format(method=config.method, model=Path(config.model).name, seed=config.seed)
+    except (KeyError, IndexError, ValueError) as error:
+        raise ConfigError(
+            "the output folder's name cannot be filled in",
+            where="output",
+            expected="a path that may hold {method}, {model} and {seed}",
+            found=config.output,
+        ) from error
+    return replace(
+        config,
+        options=asdict(method.resolve(config.options)),
+        learning_rate=config.learning_rate or method.learning_rate,
+        output=output,
+    )
+
+
+def changed(config: TrainConfig, before: RunRecord) -> list[str]:
+    """Settings of a resolved configuration that differ from a recorded run's and change its numbers, readable."""
+    return [
+        f"{key.replace('_', '-')}: {before.config.get(key)!r} then, {value!r} now"
+        for key, value in config.as_dict().items()
+        if key not in _FREE and before.config.get(key) != value
+    ]
+
+
+def refuse_changes(config: TrainConfig, before: RunRecord) -> None:
+    """ConfigError where a run would be resumed with a configuration that gives other numbers."""
+    if differences := changed(config, before):
+        raise ConfigError(
+            "the run was started with another configuration:\n  " + "\n  ".join(differences),
+            where=config.output,
+            fix="resume with the same settings, or start over with --overwrite",
+        )

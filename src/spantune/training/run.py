@@ -1,0 +1,275 @@
+"""One training run from data to answer: `train` reads top to bottom as the whole pipeline."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from spantune.config import PredictorConfig, TrainConfig
+from spantune.data import Splits, load_splits
+from spantune.errors import ConfigError, RunError
+from spantune.features import Windows, make_windows, window_rules
+from spantune.inference.evaluation import scores, write_answers
+from spantune.inference.predictor import Predictor
+from spantune.methods.architectures import architecture_of
+from spantune.modeling import SpanModel, build, load_tokenizer, save
+from spantune.modeling.encoders import choose_device, choose_dtype
+from spantune.modeling.storage import replace_folder
+from spantune.records import (
+    Best,
+    DataRecord,
+    Parameters,
+    RunFolder,
+    RunRecord,
+    Timings,
+    reset_peak_memory,
+)
+from spantune.reports.plots import run_plots
+from spantune.training.callbacks import Cadence, GracefulStop, Journal
+from spantune.training.checkpoints import last_checkpoint, remove_checkpoints
+from spantune.training.resolve import refuse_changes, resolve
+from spantune.training.sheet import RunSheet, run_sheet
+from spantune.training.trainer import SpanTrainer, training_arguments
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerFast
+
+
+@dataclass(frozen=True)
+class Material:
+    """The examples of a run and the windows that they are cut into; None where a set is missing or empty."""
+
+    splits: Splits
+    train: Windows
+    selection: Windows | None
+    reported: Windows | None
+
+    def sets(self) -> dict[str, Windows]:
+        every = {"train": self.train, "selection": self.selection, "reported": self.reported}
+        return {name: windows for name, windows in every.items() if windows is not None}
+
+
+def train(config: TrainConfig) -> RunRecord:
+    """Fine-tune, choose the best checkpoint on the selection split, score it once on the reported set, write it down.
+
+    Returns:
+        The finished run's record, as `record.json` in the run folder holds it.
+
+    Raises:
+        UserError: the configuration, the data, the encoder or the output folder does not allow the run.
+        KeyboardInterrupt: it was interrupted; a checkpoint is written and the record says so.
+    """
+    config = resolve(config)
+    folder = RunFolder(Path(config.output))
+    previous = folder.prepare(overwrite=config.overwrite, resume=config.resume)
+    if previous is not None:
+        if previous.status == "finished":
+            return previous
+        refuse_changes(config, previous)
+
+    with run_sheet(config, folder, previous) as sheet:
+        reset_peak_memory()
+        tokenizer = load_tokenizer(config.model)
+        model = build(
+            config.model,
+            config.method,
+            config.options,
+            attention_dropout=config.attention_dropout,
+            seed=config.seed,
+        )
+        material = prepare(config, tokenizer, model)
+        sheet.update(data=_data_records(config, material), parameters=_count(model), notes=_notes(material))
+        sheet.start_tracking()
+
+        trainer = _trainer(config, folder, material, tokenizer, model, sheet)
+        with GracefulStop() as stop:
+            trainer.add_callback(stop)
+            trainer.train(resume_from_checkpoint=last_checkpoint(folder, sheet.history) if previous else None)
+        trainer.count_seconds("train_seconds")
+        if stop.asked:
+            raise KeyboardInterrupt
+        trainer.restore_best()
+
+        predictor = Predictor(model, tokenizer, _settings(config), _predicting(config))
+        metrics = {}
+        if material.selection is not None:
+            metrics["selection"] = _score(predictor, material.selection, config)
+            predictor.settings = _settings(config, null_threshold=metrics["selection"].get("best_f1_thresh", 0.0))
+        adapter_bytes = _save(model, folder, predictor.settings, tokenizer)
+        if material.reported is not None:
+            metrics["reported"] = _score(predictor, material.reported, config, folder.path)
+        trainer.count_seconds("eval_seconds")
+
+        sheet.update(
+            metrics=metrics,
+            best=_best(trainer),
+            steps=trainer.state.global_step,
+            adapter_bytes=adapter_bytes,
+            timings=_timings(trainer, material),
+        )
+        run_plots(folder)
+        if not config.keep_checkpoints:
+            remove_checkpoints(folder)
+        sheet.close("finished")
+    return sheet.record
+
+
+def prepare(config: TrainConfig, tokenizer: PreTrainedTokenizerFast, model: SpanModel) -> Material:
+    """Read and split the data, and cut it into windows that fit the model."""
+    splits = load_splits(config, config.seed)
+    rules = window_rules(
+        config,
+        tokenizer,
+        longest=model.max_length,
+        segment_ids=architecture_of(model.config.model_type).segment_ids,
+    )
+    made = {
+        name: make_windows(corpus, tokenizer, rules) if corpus is not None and corpus.examples else None
+        for name, corpus in (("train", splits.train), ("selection", splits.selection), ("reported", splits.reported))
+    }
+    learned = made["train"]
+    if learned is None or not len(learned.trainable()):
+        raise ConfigError(
+            "there is nothing to learn",
+            where=splits.train.name,
+            expected="at least one window that holds a whole answer",
+            found=f"{len(splits.train.examples)} training examples, none with one",
+            fix="a larger --max-length or --max-train-examples, or other data",
+        )
+    return Material(splits, learned, made["selection"], made["reported"])
+
+
+def _trainer(
+    config: TrainConfig,
+    folder: RunFolder,
+    material: Material,
+    tokenizer: PreTrainedTokenizerFast,
+    model: SpanModel,
+    sheet: RunSheet,
+) -> SpanTrainer:
+    batches = math.ceil(len(material.train.trainable()) / config.batch_size)
+    steps_per_epoch = math.ceil(batches / config.gradient_accumulation)
+    device = choose_device(config.device)
+    dtype = choose_dtype(config.precision, device)
+    assert config.learning_rate is not None  # resolved
+    return SpanTrainer(
+        model,
+        tokenizer,
+        config,
+        training_arguments(
+            config,
+            folder.checkpoints,
+            learning_rate=config.learning_rate,
+            steps=math.ceil(steps_per_epoch * config.epochs),
+            device=device,
+            dtype=dtype,
+        ),
+        train=material.train,
+        selection=material.selection,
+        dtype=dtype,
+        callbacks=[
+            Cadence(config, steps_per_epoch, selects=material.selection is not None),
+            Journal(sheet.journal),
+        ],
+    )
+
+
+def _score(predictor: Predictor, windows: Windows, config: TrainConfig, folder: Path | None = None) -> dict[str, Any]:
+    """Scores of the model on a set; with a folder, its answers go there."""
+    answers = predictor.answer_windows(windows, n_best=config.n_best)
+    if folder is not None:
+        write_answers(folder, answers.predictions, squad_v2=config.squad_v2)
+    if answers.broken_windows:
+        raise RunError(
+            "the model has diverged: its scores are not numbers any more",
+            found=f"{answers.broken_windows} of {answers.windows} windows without finite scores",
+            fix=f"a lower learning rate than {config.learning_rate:g}, or --precision fp32",
+        )
+    return scores(windows.corpus, answers, squad_v2=config.squad_v2)
+
+
+def _predicting(config: TrainConfig) -> PredictorConfig:
+    return PredictorConfig(
+        device=config.device,
+        precision=config.precision,
+        eval_batch_size=config.eval_batch_size,
+        max_answer_length=config.max_answer_length,
+    )
+
+
+def _settings(config: TrainConfig, null_threshold: float = 0.0) -> dict[str, Any]:
+    """What a Predictor must know beside the weights."""
+    return {
+        "max_length": config.max_length,
+        "doc_stride": config.doc_stride,
+        "max_answer_length": config.max_answer_length,
+        "squad_v2": config.squad_v2,
+        "null_threshold": null_threshold if math.isfinite(null_threshold) else 0.0,
+    }
+
+
+def _save(model: SpanModel, folder: RunFolder, settings: Mapping[str, Any], tokenizer: PreTrainedTokenizerFast) -> int:
+    """Save the model whole or not at all; its weights' size in bytes."""
+    making = folder.adapter.with_name(f".{folder.adapter.name}.new")
+    size = save(model, making, settings=settings, tokenizer=tokenizer)
+    replace_folder(making, folder.adapter)
+    return size
+
+
+def _data_records(config: TrainConfig, material: Material) -> dict[str, DataRecord]:
+    splits = material.splits
+    made = {}
+    for name, windows in material.sets().items():
+        counts = windows.counts()
+        dropped = {key: counts[key] for key in ("windows_with_cut_answer", "questions_cut", "answers_in_no_window")}
+        if name == "train":
+            dropped |= {"examples_over_the_limit": splits.counts["train over the limit"], **splits.repairs}
+        elif name == "reported":
+            dropped["examples_over_the_limit"] = splits.counts["reported over the limit"]
+        made[name] = DataRecord(
+            sources=(config.eval_data or config.data) if name == "reported" else config.data,
+            fingerprint=windows.corpus.fingerprint,
+            examples=counts["examples"],
+            windows=counts["windows"],
+            dropped={key: number for key, number in dropped.items() if number},
+        )
+    return made
+
+
+def _notes(material: Material) -> tuple[str, ...]:
+    notes = [f"{kind}: {number} (repair)" for kind, number in material.splits.repairs.items()]
+    if material.splits.shared_contexts:
+        notes.append(f"{material.splits.shared_contexts} contexts of the reported set stand in the training data too")
+    for name, windows in material.sets().items():
+        if unreachable := windows.unreachable():
+            notes.append(f"{len(unreachable)} answers of the {name} set are in no window (first id {unreachable[0]})")
+        if cut := windows.counts()["questions_cut"]:
+            notes.append(f"{cut} questions of the {name} set were cut to {windows.rules.max_question} tokens")
+    if material.selection is None:
+        notes.append("no selection split: the last weights were kept, not the best")
+    return tuple(notes)
+
+
+def _count(model: SpanModel) -> Parameters:
+    counted = model.count_parameters()
+    return Parameters(trainable=counted.trainable, total=counted.total, head=counted.head)
+
+
+def _best(trainer: SpanTrainer) -> Best:
+    progress = trainer.progress
+    if progress.best_f1 is None:
+        return Best(step=trainer.state.global_step, epoch=float(trainer.state.epoch or 0), f1=None)
+    return Best(step=progress.best_step, epoch=progress.best_epoch, f1=progress.best_f1)
+
+
+def _timings(trainer: SpanTrainer, material: Material) -> Timings:
+    seconds = trainer.progress.train_seconds
+    seen = len(material.train.corpus.examples) * float(trainer.state.epoch or 0)
+    return Timings(
+        train_seconds=seconds,
+        eval_seconds=trainer.progress.eval_seconds,
+        examples_per_second=seen / seconds if seconds else None,
+    )

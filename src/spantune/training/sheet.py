@@ -1,0 +1,131 @@
+"""The run sheet: keeps record.json, the history and the tracking server up to date, however the run ends."""
+
+from __future__ import annotations
+
+import sys
+import time
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import yaml
+
+from spantune.config import TrainConfig
+from spantune.errors import SpantuneError
+from spantune.methods import get
+from spantune.records import (
+    History,
+    RunFolder,
+    RunRecord,
+    git_state,
+    hardware,
+    peak_gpu_memory_bytes,
+    peak_memory_bytes,
+    utc_now,
+    versions,
+    write_text_atomic,
+)
+
+if TYPE_CHECKING:
+    from spantune.training.tracking import Tracking
+
+
+class RunSheet:
+    """One run's record while it grows.
+
+    Args:
+        config: resolved. folder: prepared. previous: the record of the run that is resumed.
+    """
+
+    def __init__(self, config: TrainConfig, folder: RunFolder, previous: RunRecord | None) -> None:
+        method = get(config.method)
+        self.config, self.folder = config, folder
+        self.history = History(folder.history)
+        self.tracking: Tracking | None = None
+        self._began = time.perf_counter()
+        self._earlier = previous.timings.wall_seconds or 0.0 if previous else 0.0
+        self.record = RunRecord(
+            status="running",
+            method=method.name,
+            label=method.label,
+            model=config.model,
+            seed=config.seed,
+            command=tuple(sys.argv),
+            config=config.as_dict(),
+            options=dict(config.options),
+            versions=versions(),
+            hardware=hardware(),
+            git=git_state(),
+            started_at=previous.started_at if previous else utc_now(),
+            resumed=previous.resumed + 1 if previous else 0,
+        )
+        self.update()
+        write_text_atomic(folder.config, yaml.safe_dump(_as_yaml(config), sort_keys=False, allow_unicode=True))
+
+    def update(self, **changes: Any) -> None:
+        """Change fields of the record and write it."""
+        self.record = replace(self.record, **changes)
+        self.record.write(self.folder.path)
+
+    def start_tracking(self) -> None:
+        """Mirror the run into MLflow, where the configuration wants it."""
+        if self.config.mlflow:
+            from spantune.training.tracking import Tracking
+
+            self.tracking = Tracking.start(self.config, self.folder, _parameters(self.record))
+
+    def journal(self, step: int, epoch: float, metrics: dict[str, float]) -> None:
+        """One moment's metrics, into the history and the tracking server."""
+        self.history.append(step=step, epoch=epoch, **metrics)
+        if self.tracking is not None:
+            self.tracking.log_metrics(metrics, step)
+
+    def close(self, status: Any, reason: str | None = None) -> None:
+        """Write the final state of a run, good or bad; the tracking server hears the same."""
+        wall = self._earlier + time.perf_counter() - self._began
+        self.update(
+            status=status,
+            reason=reason,
+            timings=replace(self.record.timings, wall_seconds=wall),
+            peak_memory_bytes=peak_memory_bytes(),
+            peak_gpu_memory_bytes=peak_gpu_memory_bytes(),
+            hardware=hardware(),
+            finished_at=utc_now(),
+        )
+        if self.tracking is not None:
+            self.tracking.finish(self.record)
+
+
+@contextmanager
+def run_sheet(config: TrainConfig, folder: RunFolder, previous: RunRecord | None) -> Iterator[RunSheet]:
+    """A sheet that is closed as interrupted or failed, with the reason, when the block ends in an exception."""
+    sheet = RunSheet(config, folder, previous)
+    try:
+        yield sheet
+    except KeyboardInterrupt:
+        sheet.close("interrupted", "stopped by the user or the system; --resume goes on from the last checkpoint")
+        raise
+    except BaseException as error:
+        reason = str(error) if isinstance(error, SpantuneError) else traceback.format_exception_only(error)[-1].strip()
+        sheet.close("failed", reason)
+        raise
+
+
+def _parameters(record: RunRecord) -> dict[str, Any]:
+    """What a tracking server lists: settings, the method's options and the size of what learns."""
+    settings = {key: value for key, value in record.config.items() if key != "options"}
+    options = {f"{record.method}.{key}": value for key, value in record.options.items()}
+    counted = record.parameters
+    sizes = {"trainable_parameters": counted.trainable, "total_parameters": counted.total} if counted else {}
+    return {**settings, **options, **sizes}
+
+
+def _as_yaml(config: TrainConfig) -> dict[str, Any]:
+    """The configuration as `spantune train --config` reads it: without what belongs to one call only."""
+    content = config.as_dict()
+    options = content.pop("options")
+    for key in ("resume", "overwrite"):
+        content.pop(key)
+    return {**content, config.method: options} if options else content

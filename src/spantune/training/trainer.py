@@ -1,0 +1,220 @@
+"""The one Trainer: span loss, length-bucketed batches, evaluation by EM and F1, small checkpoints."""
+
+from __future__ import annotations
+
+import functools
+import json
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+from torch.utils.data import DataLoader
+from transformers import PrinterCallback, ProgressCallback, Trainer, TrainingArguments
+
+from spantune.evaluation.metrics import headline, score
+from spantune.features.batches import LengthBatches, training_batch
+from spantune.features.windows import Windows
+from spantune.inference.engine import answer_windows
+from spantune.modeling.loss import span_loss
+from spantune.modeling.span_model import SpanLogits, SpanModel
+from spantune.modeling.storage import load_trainable_state, trainable_state
+from spantune.training.callbacks import Bar
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from transformers import PreTrainedTokenizerFast, TrainerCallback
+
+    from spantune.config import RunConfig
+
+CHECKPOINT_WEIGHTS, CHECKPOINT_BEST, CHECKPOINT_PROGRESS = "trainable.safetensors", "best.safetensors", "progress.json"
+_SCHEDULES = {"linear": "linear", "cosine": "cosine", "constant": "constant_with_warmup"}
+_LOGS_PER_RUN = 100
+
+
+def training_arguments(
+    config: RunConfig, folder: Path, *, learning_rate: float, steps: int, device: torch.device, dtype: torch.dtype
+) -> TrainingArguments:
+    """The Trainer's own settings. Evaluation and saving are decided by `training.callbacks`, so they are off here."""
+    return TrainingArguments(
+        output_dir=str(folder),
+        per_device_train_batch_size=config.batch_size,
+        gradient_accumulation_steps=config.gradient_accumulation,
+        num_train_epochs=config.epochs,
+        learning_rate=learning_rate,
+        lr_scheduler_type=_SCHEDULES[config.schedule],
+        warmup_steps=round(steps * config.warmup_ratio),
+        weight_decay=config.weight_decay,
+        max_grad_norm=config.max_grad_norm,
+        seed=config.seed,
+        data_seed=config.seed,
+        bf16=dtype is torch.bfloat16,
+        fp16=dtype is torch.float16,
+        use_cpu=device.type == "cpu",
+        eval_strategy="no",
+        save_strategy="no",
+        save_total_limit=1,
+        logging_strategy="steps",
+        logging_steps=max(1, steps // _LOGS_PER_RUN),
+        report_to="none",
+        remove_unused_columns=False,
+        label_names=["starts", "ends"],
+        disable_tqdm=False,
+    )
+
+
+@dataclass
+class Progress:
+    """What a checkpoint remembers beside weights, optimiser and random state.
+
+    Attributes:
+        train_seconds, eval_seconds: spent so far, all sittings together.
+        best_step, best_epoch, best_f1: the best evaluation so far. stale: evaluations since.
+    """
+
+    train_seconds: float = 0.0
+    eval_seconds: float = 0.0
+    best_step: int = 0
+    best_epoch: float = 0.0
+    best_f1: float | None = None
+    stale: int = 0
+
+
+class SpanTrainer(Trainer):
+    """Trains a `SpanModel` on windows and scores a selection split by EM and F1.
+
+    Args:
+        model, tokenizer: what is trained. config: of the run. arguments: see `training_arguments`.
+        train: windows to learn. selection: windows to score, or None.
+    """
+
+    model: SpanModel
+
+    def __init__(
+        self,
+        model: SpanModel,
+        tokenizer: PreTrainedTokenizerFast,
+        config: RunConfig,
+        arguments: TrainingArguments,
+        *,
+        train: Windows,
+        selection: Windows | None,
+        dtype: torch.dtype,
+        callbacks: list[TrainerCallback],
+    ) -> None:
+        trainable = train.trainable()
+        super().__init__(model=model, args=arguments, train_dataset=trainable, callbacks=callbacks)
+        self.remove_callback(PrinterCallback)
+        self.remove_callback(ProgressCallback)
+        self.add_callback(Bar)
+        # The loss is a sum over windows, divided by the windows of the whole step: accumulation changes no gradient.
+        self.model_accepts_loss_kwargs = True
+        self.config, self.tokenizer, self.selection, self.dtype = config, tokenizer, selection, dtype
+        self.lengths = trainable["length"][:]
+        self.progress = Progress()
+        self.best: dict[str, Tensor] | None = None
+        self._mark = time.perf_counter()
+
+    def get_train_dataloader(self) -> DataLoader[Any]:
+        """Batches of similar length, in an order that depends on seed and epoch alone."""
+        loader: DataLoader[Any] = DataLoader(
+            self.train_dataset,  # type: ignore[arg-type]
+            batch_sampler=LengthBatches(self.lengths, self.config.batch_size, seed=self.config.seed),  # type: ignore[arg-type]
+            collate_fn=functools.partial(_collate, pad_token_id=self.tokenizer.pad_token_id, which=self.config.labels),
+            pin_memory=self.args.device.type == "cuda",
+        )
+        return self.accelerator.prepare(loader)
+
+    def compute_loss(
+        self,
+        model: nn.Module,
+        inputs: dict[str, Tensor],
+        return_outputs: bool = False,
+        num_items_in_batch: Tensor | int | None = None,
+    ) -> Tensor | tuple[Tensor, SpanLogits]:
+        """Span loss summed over the micro-batch, divided by the windows of the optimiser step."""
+        inputs = dict(inputs)
+        starts, ends, allowed = (inputs.pop(key) for key in ("starts", "ends", "allowed"))
+        logits = model(**inputs)
+        losses = span_loss(logits, starts, ends, allowed)
+        # Processes average their gradients, so each one scales its share of the sum up again.
+        loss = losses.mean() if num_items_in_batch is None else (
+            losses.sum() / num_items_in_batch * self.accelerator.num_processes
+        )  # fmt: skip
+        return (loss, logits) if return_outputs else loss
+
+    def _get_num_items_in_batch(self, batch_samples: list[dict[str, Tensor]], device: torch.device) -> Tensor | None:
+        if not batch_samples:
+            return None
+        windows = torch.tensor(sum(len(batch["input_ids"]) for batch in batch_samples), device=device)
+        return self.accelerator.gather(windows).sum() if self.args.world_size > 1 else windows
+
+    def evaluate(self, *_: Any, **__: Any) -> dict[str, float]:  # type: ignore[override]
+        """Loss, EM and F1 on the selection split."""
+        if self.selection is None:
+            return {}
+        self.count_seconds("train_seconds")
+        answers = answer_windows(
+            self.accelerator.unwrap_model(self.model),
+            self.selection,
+            pad_token_id=self.tokenizer.pad_token_id,
+            decode=self.config,
+            dtype=self.dtype,
+            squad_v2=self.config.squad_v2,
+            loss_labels=self.config.labels,
+        )
+        texts = {prediction.id: prediction.text for prediction in answers.predictions}
+        scored = headline(score(self.selection.corpus.examples, texts))
+        metrics = {"eval_em": scored["em"], "eval_f1": scored["f1"], "eval_loss": answers.loss or 0.0}
+        self.log(dict(metrics))
+        self._keep_if_best(scored["f1"])
+        self.count_seconds("eval_seconds")
+        self.control = self.callback_handler.on_evaluate(self.args, self.state, self.control, metrics)
+        return metrics
+
+    def _keep_if_best(self, f1: float) -> None:
+        if self.progress.best_f1 is not None and f1 <= self.progress.best_f1:
+            self.progress.stale += 1
+            patience = self.config.early_stopping
+            self.control.should_training_stop = patience is not None and self.progress.stale >= patience
+            return
+        self.progress.best_f1, self.progress.stale = f1, 0
+        self.progress.best_step, self.progress.best_epoch = self.state.global_step, float(self.state.epoch or 0)
+        self.best = trainable_state(self.accelerator.unwrap_model(self.model))
+
+    def restore_best(self) -> None:
+        """Put the weights of the best evaluation back; without one, the last weights stay."""
+        if self.best is not None:
+            load_trainable_state(self.accelerator.unwrap_model(self.model), self.best)
+
+    def count_seconds(self, to: Literal["train_seconds", "eval_seconds"] | None = None) -> None:
+        """Book the time since the last call to `to` (None: to nothing)."""
+        now = time.perf_counter()
+        if to is not None:
+            setattr(self.progress, to, getattr(self.progress, to) + now - self._mark)
+        self._mark = now
+
+    def _save(self, output_dir: str | None = None, state_dict: Mapping[str, Tensor] | None = None) -> None:
+        """Only what learns: the frozen encoder is not written again with every checkpoint."""
+        folder = Path(output_dir or self.args.output_dir)
+        folder.mkdir(parents=True, exist_ok=True)
+        self.count_seconds("train_seconds")
+        save_file(trainable_state(self.accelerator.unwrap_model(self.model)), folder / CHECKPOINT_WEIGHTS)
+        if self.best is not None:
+            save_file(self.best, folder / CHECKPOINT_BEST)
+        (folder / CHECKPOINT_PROGRESS).write_text(json.dumps(asdict(self.progress)), encoding="utf-8")
+
+    def _load_from_checkpoint(self, resume_from_checkpoint: str, model: nn.Module | None = None) -> None:
+        folder = Path(resume_from_checkpoint)
+        load_trainable_state(self.accelerator.unwrap_model(model or self.model), load_file(folder / CHECKPOINT_WEIGHTS))
+        self.progress = Progress(**json.loads((folder / CHECKPOINT_PROGRESS).read_text(encoding="utf-8")))
+        self.best = load_file(folder / CHECKPOINT_BEST) if (folder / CHECKPOINT_BEST).exists() else None
+
+
+def _collate(rows: list[dict[str, Any]], *, pad_token_id: int, which: Any) -> dict[str, Tensor]:
+    columns = {key: [row[key] for row in rows] for key in rows[0]}
+    return training_batch(columns, pad_token_id=pad_token_id, which=which)

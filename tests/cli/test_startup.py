@@ -1,0 +1,44 @@
+"""`--help` answers within a second, because nothing heavy is imported."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+import spantune
+
+PROBE = """
+import json, sys
+from spantune.cli.main import COMMANDS, main
+codes = [main(["--help"]), *(main([name, "--help"]) for name in COMMANDS), main(["train", "--print-config"])]
+heavy = ("torch", "transformers", "peft", "datasets", "mlflow", "pandas", "pyarrow", "matplotlib", "numpy")
+print(json.dumps({"codes": codes, "heavy": [name for name in heavy if name in sys.modules]}))
+"""
+
+
+def python(*words: str) -> subprocess.CompletedProcess[str]:
+    environment = {**os.environ, "PYTHONPATH": str(Path(spantune.__file__).parents[1]), "PYTHONIOENCODING": "utf-8"}
+    return subprocess.run([sys.executable, *words], capture_output=True, encoding="utf-8", env=environment, check=True)
+
+
+def test_help_imports_nothing_heavy() -> None:
+    found = json.loads(python("-c", PROBE).stdout.splitlines()[-1])
+    assert found["heavy"] == []
+    assert set(found["codes"]) == {0}
+
+
+@pytest.mark.parametrize("words", [["--help"], ["train", "--help"]])
+def test_help_answers_within_a_second(words: list[str]) -> None:
+    def seconds() -> float:
+        start = time.perf_counter()
+        python("-m", "spantune", *words)
+        return time.perf_counter() - start
+
+    # The best of three: the machine may be busy with something else.
+    assert min(seconds() for _ in range(3)) < 1
