@@ -128,11 +128,16 @@ class EncoderConfig(Checked):
     """Where it runs; `auto` takes the GPU where there is one."""
     precision: Precision = "auto"
     """Arithmetic of the forward pass; `auto` is bf16 where the hardware has it, else fp32."""
+    dropout: float = 0.0
+    """Dropout on hidden states while training."""
     attention_dropout: float = 0.0
     """Dropout on attention weights while training. Above 0 the fused attention kernels are lost on a CPU."""
 
     def problems(self) -> list[str | None]:
-        return [check(0 <= self.attention_dropout < 1, "attention_dropout", "0 to below 1", self.attention_dropout)]
+        return [
+            check(0 <= value < 1, key, "0 to below 1", value)
+            for key, value in (("dropout", self.dropout), ("attention_dropout", self.attention_dropout))
+        ]
 
 
 @dataclass(frozen=True)

@@ -131,7 +131,7 @@ def _hub_error(source: Source, error: Exception) -> DataError:
 def _why(error: Exception) -> str:
     import huggingface_hub.constants as hub
 
-    if isinstance(error, ConnectionError) and not _hub_resolves(hub.ENDPOINT):
+    if isinstance(error, ConnectionError) and not hub_resolves(hub.ENDPOINT):
         return f"no network ({hub.ENDPOINT} cannot be reached), and no copy of it in the cache"
     return f"{type(error).__name__}: {_first_line(error)}"
 
@@ -144,14 +144,15 @@ def _offline_where_there_is_no_network() -> Iterator[None]:
     import datasets
     import huggingface_hub.constants as hub
 
-    if _hub_resolves(hub.ENDPOINT):
+    if hub_resolves(hub.ENDPOINT):
         yield
         return
     with patch.object(datasets.config, "HF_HUB_OFFLINE", True), patch.object(hub, "HF_HUB_OFFLINE", True):
         yield
 
 
-def _hub_resolves(endpoint: str) -> bool:
+def hub_resolves(endpoint: str) -> bool:
+    """Whether the hub's name can be looked up, or a proxy does it for us."""
     import socket
     import urllib.request
 

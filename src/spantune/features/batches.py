@@ -64,7 +64,7 @@ def model_inputs(rows: Mapping[str, Sequence[Any]], pad_token_id: int) -> dict[s
     ids = rows["input_ids"]
     longest = max(map(len, ids))
     inputs = {"input_ids": _padded(ids, longest, pad_token_id)}
-    inputs["attention_mask"] = _padded([np.ones(len(one)) for one in ids], longest, 0)
+    inputs["attention_mask"] = _padded([[1] * len(one) for one in ids], longest, 0)
     if "token_type_ids" in rows:
         inputs["token_type_ids"] = _padded(rows["token_type_ids"], longest, 0)
     return inputs

@@ -13,9 +13,11 @@ from __future__ import annotations
 
 import hashlib
 import json
+import unicodedata
 from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -29,7 +31,7 @@ if TYPE_CHECKING:
     from spantune.config import WindowConfig
 
 ANSWER, NO_ANSWER, CUT = 0, 1, 2
-_LAYOUT = 2  # Counts changes of the columns below: an older cache is not read.
+_LAYOUT = 3  # Counts changes of the columns below: an older cache is not read.
 _SHORTEST_QUESTION = 8
 
 
@@ -64,15 +66,23 @@ def window_rules(
             found=f"max-length {config.max_length}",
             fix=f"--max-length {longest}",
         )
-    room = config.max_length - tokenizer.num_special_tokens_to_add(pair=True)
+    special = tokenizer.num_special_tokens_to_add(pair=True)
+    room = config.max_length - special
     max_question = min(room // 2, room - config.doc_stride - 1)
+    if room < 2 * _SHORTEST_QUESTION:
+        raise ConfigError(
+            f"windows of {config.max_length} tokens hold no question and its context",
+            expected=f"max-length of at least {2 * _SHORTEST_QUESTION + special}",
+            found=f"max-length {config.max_length}",
+            fix=f"--max-length {min(384, longest)}",
+        )
     if max_question < _SHORTEST_QUESTION:
         raise ConfigError(
             f"a stride of {config.doc_stride} leaves no room in windows of {config.max_length} tokens",
             expected=f"doc-stride of at most {room - 1 - _SHORTEST_QUESTION}: each window must hold the shared context "
             f"tokens, one new one and a question",
             found=f"doc-stride {config.doc_stride}",
-            fix=f"--doc-stride {config.max_length // 3}",
+            fix=f"--doc-stride {min(config.max_length // 3, room - 1 - _SHORTEST_QUESTION)}",
         )
     return WindowRules(config.max_length, config.doc_stride, max_question, segment_ids)
 
@@ -82,8 +92,9 @@ class Windows:
     """The windows of a corpus, in the order of its examples.
 
     `dataset` columns, a row a window: example (position in the corpus), input_ids (L), token_type_ids (L, where
-    wanted), context_first (first context token), offsets (2 for each context token: first character, one behind the last),
-    starts and ends (tokens of each whole answer in it), kind (`ANSWER`, `NO_ANSWER`, `CUT`), question_cut, length (L).
+    wanted), context_first (first context token), offsets (of each context token its first character and the one behind
+    its last), starts and ends (tokens of each whole answer in it), kind (`ANSWER`, `NO_ANSWER`, `CUT`), question_cut,
+    length (L).
     """
 
     dataset: Dataset
@@ -193,12 +204,18 @@ def _tokenise(
     )
     columns: dict[str, list[Any]] = {key: [] for key in ("context_first", "offsets", "starts", "ends", "kind")}
     origin = encoded["overflow_to_sample_mapping"]
-    for window, position in enumerate(origin):
+    firsts, contexts = [], []
+    for window in range(len(origin)):
         sequence = encoded.sequence_ids(window)
-        first = sequence.index(1) if 1 in sequence else len(sequence)
-        count = sequence.count(1)
-        offsets = encoded["offset_mapping"][window][first : first + count]
-        starts, ends, kind = _labels(examples[position], offsets, first)
+        firsts.append(sequence.index(1) if 1 in sequence else len(sequence))
+        contexts.append(encoded["offset_mapping"][window][firsts[-1] : firsts[-1] + sequence.count(1)])
+    edges: list[tuple[int, int]] = []
+    for position, windows in groupby(range(len(origin)), origin.__getitem__):
+        of_example = [contexts[window] for window in windows]
+        _take_in_marks(examples[position].context, of_example)
+        edges += _edges(of_example, rules.doc_stride, len(examples[position].context))
+    for position, first, offsets, edge in zip(origin, firsts, contexts, edges, strict=True):
+        starts, ends, kind = _labels(examples[position], offsets, first, edge)
         columns["context_first"].append(first)
         columns["offsets"].append([character for pair in offsets for character in pair])
         columns["starts"].append(starts)
@@ -211,6 +228,31 @@ def _tokenise(
     if rules.segment_ids:
         columns["token_type_ids"] = encoded["token_type_ids"]
     return columns
+
+
+def _edges(windows: Sequence[Sequence[tuple[int, int]]], stride: int, length: int) -> list[tuple[int, int]]:
+    """For each window of a context: where the last token before it ends and the first one behind it starts."""
+    before = [0, *(offsets[-1 - stride][1] for offsets in windows[:-1])]
+    behind = [*(offsets[stride][0] for offsets in windows[1:]), length]
+    return list(zip(before, behind, strict=True))
+
+
+def _take_in_marks(context: str, windows: Sequence[list[tuple[int, int]]]) -> None:
+    """Let tokens end behind the combining marks that a normaliser stripped off them, in place.
+
+    An uncased BERT reads `e` + U+0301 as `e` and gives the offsets of that alone, so that an answer would lose its last
+    accent or vowel sign.
+    """
+    if context.isascii():
+        return
+    read = {start for offsets in windows for start, _ in offsets}
+    for offsets in windows:
+        for place, (start, end) in enumerate(offsets):
+            behind = end
+            while behind < len(context) and behind not in read and unicodedata.category(context[behind]) == "Mn":
+                behind += 1
+            if behind > end > start:
+                offsets[place] = (start, behind)
 
 
 def _fitting_questions(
@@ -227,26 +269,26 @@ def _fitting_questions(
     return kept, was_cut
 
 
-def _labels(example: Example, offsets: Sequence[tuple[int, int]], first: int) -> tuple[list[int], list[int], int]:
+def _labels(
+    example: Example, offsets: Sequence[tuple[int, int]], first: int, edge: tuple[int, int]
+) -> tuple[list[int], list[int], int]:
     """Token labels of the accepted answers that lie wholly in a window, and the window's kind.
 
     Args:
         offsets: characters of the window's context tokens. first: position of the first of them.
+        edge: where the last token before the window ends and the first one behind it starts.
     """
-    if not offsets:
-        return [], [], NO_ANSWER
     firsts, lasts = [pair[0] for pair in offsets], [pair[1] for pair in offsets]
     starts, ends, touched = [], [], False
     for answer in example.answers:
         begin = answer.start + len(answer.text) - len(answer.text.lstrip())
         finish = answer.start + len(answer.text.rstrip())
-        if begin >= finish or finish <= firsts[0] or begin >= lasts[-1]:
+        if begin >= finish or finish <= edge[0] or begin >= edge[1]:
             continue
+        touched = True
         start = bisect_right(lasts, begin)  # First token that ends behind the answer's first character.
         end = bisect_left(firsts, finish) - 1  # Last token that starts before the answer's end.
-        whole = begin >= firsts[0] and finish <= lasts[-1] and start <= end
-        touched = True
-        if whole:
+        if edge[0] <= begin and finish <= edge[1] and start <= end:
             starts.append(first + start)
             ends.append(first + end)
     return starts, ends, ANSWER if starts else CUT if touched else NO_ANSWER

@@ -14,7 +14,8 @@ from spantune.evaluation.answers import Prediction
 from spantune.evaluation.metrics import headline, score
 from spantune.inference.engine import Answers
 from spantune.inference.predictor import Predictor
-from spantune.records.files import write_json_atomic
+from spantune.records import RunFolder
+from spantune.records.files import explained, write_json_atomic
 
 
 def scores(corpus: Corpus, answers: Answers, *, squad_v2: bool) -> dict[str, float]:
@@ -59,8 +60,9 @@ def evaluate_run(run: str, config: EvaluateConfig) -> dict[str, Any]:
         "windows": answers.windows,
         "broken_windows": answers.broken_windows,
     }
-    folder = Path(run) / "evaluations" / _slug(corpus.name)
-    folder.mkdir(parents=True, exist_ok=True)
+    folder = RunFolder(Path(run)).evaluations / _slug(corpus.name)
+    with explained(folder):
+        folder.mkdir(parents=True, exist_ok=True)
     write_json_atomic(folder / "metrics.json", result)
     write_answers(folder, answers.predictions, squad_v2=squad_v2)
     return result

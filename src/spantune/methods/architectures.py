@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 from spantune.errors import EncoderError
 
@@ -56,7 +56,7 @@ class EncoderShape:
     heads: int
 
 
-_BERT_LAYER = {
+_BERT_LAYER: dict[str, Any] = {
     "query": "attention.self.query",
     "key": "attention.self.key",
     "value": "attention.self.value",

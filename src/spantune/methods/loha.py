@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 class LoHaOptions:
     rank: int = 8
     """Rank r of each of the two factors."""
-    alpha: float = 16
+    alpha: int = 16
     """The update is scaled by alpha / rank."""
     dropout: float = 0.0
     """Chance that a rank is dropped while training."""

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 class LoraOptions:
     rank: int = 16
     """Rank r of the update."""
-    alpha: float = 32
+    alpha: int = 32
     """The update is scaled by alpha / rank."""
     dropout: float = 0.0
     """Dropout on the update's input while training."""

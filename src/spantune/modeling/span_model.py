@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 import torch
 from torch import Tensor, nn
@@ -20,6 +20,7 @@ from spantune.modeling.encoders import fingerprint, load_network, max_positions,
 from spantune.modeling.virtual_tokens import DeepPrefix, InputPrompt, virtual_tokens
 
 if TYPE_CHECKING:
+    from peft import PromptLearningConfig
     from transformers import PreTrainedModel
 
 
@@ -39,7 +40,6 @@ class Identity:
     model: str
     model_type: str
     encoder_fingerprint: str
-    attention_dropout: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -62,6 +62,9 @@ class SpanModel(nn.Module):
     cropped from the logits (so labels point at the window's own tokens and "no answer" stays on its first token), and
     prefixes reach every layer without moving a position.
     """
+
+    network: Any
+    """The encoder with its head as transformers made it, or inside PEFT's wrapper."""
 
     def __init__(self, network: nn.Module, identity: Identity, virtual: DeepPrefix | InputPrompt | None = None) -> None:
         super().__init__()
@@ -141,12 +144,19 @@ def _mergeable() -> list[str]:
 
 
 def build(
-    model: str, method: str, options: Mapping[str, Any] | None = None, *, attention_dropout: float = 0.0, seed: int = 0
+    model: str,
+    method: str,
+    options: Mapping[str, Any] | None = None,
+    *,
+    dropout: float = 0.0,
+    attention_dropout: float = 0.0,
+    seed: int = 0,
 ) -> SpanModel:
     """A fresh model: pretrained encoder, new span head, untrained adapter, everything else frozen.
 
     Args:
         model: `minilm`, a hub name or a folder. method: a name of the registry. options: its options, defaults else.
+        dropout, attention_dropout: of hidden states and attention weights, while training.
         seed: of the head's and the adapter's first values.
 
     Raises:
@@ -155,14 +165,13 @@ def build(
     chosen = get(method)
     resolved = chosen.resolve(options or {})
     torch.manual_seed(seed)
-    network = load_network(model, attention_dropout=attention_dropout)
+    network = load_network(model, dropout=dropout, attention_dropout=attention_dropout)
     identity = Identity(
         method=method,
         options=asdict(resolved),
         model=model,
         model_type=network.config.model_type,
         encoder_fingerprint=fingerprint(network),
-        attention_dropout=attention_dropout,
     )
     return adapt(network, identity, chosen.inject(resolved, shape_of(network.config)))
 
@@ -178,12 +187,17 @@ def adapt(network: PreTrainedModel, identity: Identity, injection: Injection) ->
     if injection.is_prompt_learning:
         for name, weight in network.named_parameters():
             weight.requires_grad = name.startswith(f"{head}.")
-        return SpanModel(network, identity, virtual_tokens(injection, network))
+        return SpanModel(network, identity, virtual_tokens(cast("PromptLearningConfig", injection), network))
     from peft import PeftModel
 
-    injection.modules_to_save = [head]
+    injection.modules_to_save = [head]  # type: ignore[attr-defined]
     # No task type: PEFT's own question-answering class would drop the segment ids; its plain class passes them on.
-    return SpanModel(PeftModel(network, injection), identity)
+    adapted = PeftModel(network, injection)
+    for module in adapted.modules():
+        if hasattr(module, "cast_input_dtype_enabled"):
+            # Weights are fp32 here, and autocast chooses the arithmetic: casting its bf16 back to fp32 only costs time.
+            module.cast_input_dtype_enabled = False  # type: ignore[assignment]
+    return SpanModel(adapted, identity)
 
 
 def count_parameters(model: str, method: str, options: Mapping[str, Any] | None = None) -> ParameterCount:

@@ -5,6 +5,7 @@ Every folder also holds `spantune.json`: what the model is and the settings that
 
 from __future__ import annotations
 
+import copy
 import json
 import os
 from collections.abc import Mapping
@@ -85,6 +86,7 @@ def save(model: SpanModel, folder: Path, *, settings: Mapping[str, Any], tokeniz
 
 def _peft_config(model: SpanModel) -> Any:
     """The configuration that PEFT reads, ready for inference; None where nothing was injected."""
+    config: Any
     if hasattr(model.network, "peft_config"):
         config = model.network.peft_config["default"]
     elif model.virtual is not None:
@@ -93,8 +95,6 @@ def _peft_config(model: SpanModel) -> Any:
         config.modules_to_save = [shape.architecture.head]
     else:
         return None
-    import copy
-
     config = copy.copy(config)
     config.base_model_name_or_path = public_name(model.identity.model)
     config.inference_mode = True
@@ -128,9 +128,13 @@ def read_manifest(folder: Path) -> dict[str, Any]:
         ) from None  # fmt: skip
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
         raise RunError("the model's description cannot be read", where=str(path), found=str(error)) from error
-    if manifest.get("format") != FORMAT:
+    found = manifest.get("format") if isinstance(manifest, dict) else None
+    if found != FORMAT:
         raise RunError("the model was saved by another version", where=str(path), expected=f"format {FORMAT}",
-                       found=str(manifest.get("format")), fix="train it again")  # fmt: skip
+                       found=str(found), fix="train it again")  # fmt: skip
+    missing = sorted({*Identity.__dataclass_fields__, "settings"} - manifest.keys())
+    if missing:
+        raise RunError("the model's description is incomplete", where=str(path), found=f"no {', '.join(missing)}")
     return manifest
 
 
@@ -147,8 +151,11 @@ def load(folder: Path, *, model: str | None = None) -> Saved:
     identity = Identity(**{key: manifest[key] for key in Identity.__dataclass_fields__})
     method = get(identity.method)
     if method.whole_encoder:
-        network = load_network(str(folder))
-        return Saved(SpanModel(network, identity).eval(), load_tokenizer(str(folder)), manifest["settings"])
+        try:
+            network, tokenizer = load_network(str(folder), new_head=False), load_tokenizer(str(folder))
+        except EncoderError as error:
+            raise RunError("the saved model cannot be read", where=str(folder), found=str(error)) from error
+        return Saved(SpanModel(network, identity).eval(), tokenizer, manifest["settings"])
     encoder = model or identity.model
     network = load_network(encoder)
     if fingerprint(network) != identity.encoder_fingerprint:
@@ -162,7 +169,7 @@ def load(folder: Path, *, model: str | None = None) -> Saved:
     loaded = adapt(
         network, identity, _for_inference(method.inject(method.resolve(identity.options), shape_of(network.config)))
     )
-    _put_back(loaded, _read_weights(folder / WEIGHTS))
+    _put_back(loaded, _read_weights(folder / WEIGHTS), folder / WEIGHTS)
     return Saved(loaded.eval(), load_tokenizer(encoder), manifest["settings"])
 
 
@@ -182,30 +189,30 @@ def _read_weights(path: Path) -> dict[str, Tensor]:
         raise RunError("the adapter's weights cannot be read", where=str(path), found=str(error)) from error
 
 
-def _put_back(model: SpanModel, state: dict[str, Tensor]) -> None:
+def _put_back(model: SpanModel, state: dict[str, Tensor], path: Path) -> None:
+    """Load an adapter's and the head's weights; RunError where names or shapes differ from what the method made."""
+    wanted = _adapter_state(model)
+    wrong = sorted(wanted.keys() ^ state.keys()) or [
+        name for name, weight in wanted.items() if weight.shape != state[name].shape
+    ]
+    if wrong:
+        raise RunError(
+            "the adapter's weights do not fit its description",
+            where=str(path),
+            found=f"{len(wrong)} weights differ in name or shape, first {wrong[0]}",
+        )
     if hasattr(model.network, "peft_config"):
         from peft import set_peft_model_state_dict
 
-        outcome = set_peft_model_state_dict(model.network, state)
-        missing = [
-            n
-            for n, w in model.named_parameters()
-            if w.requires_grad and n.removeprefix("network.") in outcome.missing_keys
-        ]
-        if outcome.unexpected_keys or missing:
-            raise RunError("the adapter's weights do not fit its configuration",
-                           found=f"missing {missing[:3]}, unexpected {outcome.unexpected_keys[:3]}")  # fmt: skip
+        set_peft_model_state_dict(model.network, state)
         return
     if model.virtual is not None:
         model.virtual.load(state.pop("prompt_embeddings"))
         state = {name.removeprefix("base_model."): weight for name, weight in state.items()}
-    wanted = {name: weight for name, weight in model.network.named_parameters() if weight.requires_grad}
-    if wanted.keys() != state.keys():
-        raise RunError("the adapter's weights do not fit its configuration",
-                       found=f"{sorted(wanted.keys() ^ state.keys())[:3]} missing or unexpected")  # fmt: skip
+    weights = dict(model.network.named_parameters())
     with torch.no_grad():
-        for name, weight in wanted.items():
-            weight.copy_(state[name])
+        for name, weight in state.items():
+            weights[name].copy_(weight)
 
 
 def replace_folder(made: Path, target: Path) -> None:

@@ -13,46 +13,12 @@ import torch
 from torch import Tensor, nn
 
 from spantune.errors import MethodError
+from spantune.modeling.attention import LAYER, PREFIX, RECORD
 from spantune.modeling.encoders import max_positions
 
 if TYPE_CHECKING:
     from peft import PromptLearningConfig
     from transformers import PreTrainedModel
-
-ATTENTION = "spantune_prefix"
-_LAYER = "_spantune_layer"
-_PREFIX = "spantune_prefix"
-_RECORD = "spantune_record"
-
-
-def _attention(
-    module: nn.Module, query: Tensor, key: Tensor, value: Tensor, attention_mask: Tensor | None, **kwargs: Any
-) -> tuple[Tensor, Tensor | None]:
-    """Scaled dot-product attention over the layer's prefix (H, V, D) and the real keys (B, H, L, D)."""
-    from transformers.integrations.sdpa_attention import sdpa_attention_forward
-
-    prefix: Tensor | None = kwargs.pop(_PREFIX, None)
-    record: list[tuple[nn.Module, Tensor, Tensor]] | None = kwargs.pop(_RECORD, None)
-    if record is not None:
-        record.append((module, key, value))
-    if prefix is not None:
-        batch = key.shape[0]
-        own = prefix[getattr(module, _LAYER)].to(key.dtype)  # (2, H, V, D)
-        key = torch.cat([own[0].expand(batch, -1, -1, -1), key], dim=2)
-        value = torch.cat([own[1].expand(batch, -1, -1, -1), value], dim=2)
-        if attention_mask is not None:
-            # True (or 0, where the mask is added) lets every token see the prefix.
-            seen = attention_mask.new_full((), 1 if attention_mask.dtype == torch.bool else 0)
-            attention_mask = torch.cat([seen.expand(*attention_mask.shape[:-1], own.shape[2]), attention_mask], dim=-1)
-    return sdpa_attention_forward(module, query, key, value, attention_mask, **kwargs)
-
-
-def _register() -> None:
-    from transformers import AttentionInterface
-    from transformers.masking_utils import AttentionMaskInterface, sdpa_mask
-
-    AttentionInterface.register(ATTENTION, _attention)
-    AttentionMaskInterface.register(ATTENTION, sdpa_mask)
 
 
 def _attention_calls(network: PreTrainedModel, tokens: int) -> list[tuple[nn.Module, Tensor, Tensor]]:
@@ -63,7 +29,7 @@ def _attention_calls(network: PreTrainedModel, tokens: int) -> list[tuple[nn.Mod
     ids = torch.arange(first, first + tokens, device=device).remainder(network.config.vocab_size)[None]
     record: list[tuple[nn.Module, Tensor, Tensor]] = []
     with torch.no_grad():
-        network(input_ids=ids, **{_RECORD: record})
+        network(input_ids=ids, **{RECORD: record})
     return record
 
 
@@ -81,13 +47,9 @@ class DeepPrefix(nn.Module):
         from peft import PrefixEncoder
 
         super().__init__()
-        _register()
-        before = network.config._attn_implementation
-        network.set_attn_implementation(ATTENTION)
         calls = _attention_calls(network, min(config.num_virtual_tokens, network.config.max_position_embeddings - 2))
         modules = [module for module, _, _ in calls]
         if len(calls) != config.num_layers or len(set(map(id, modules))) != len(modules):
-            network.set_attn_implementation(before)
             raise MethodError(
                 f"prefix tuning cannot reach every layer of this encoder ({network.config.model_type})",
                 expected=f"{config.num_layers} attention layers of their own behind transformers' AttentionInterface",
@@ -95,10 +57,10 @@ class DeepPrefix(nn.Module):
                 fix="choose another method, or another encoder",
             )
         for layer, module in enumerate(modules):
-            setattr(module, _LAYER, layer)
+            setattr(module, LAYER, layer)
         self.heads = calls[0][1].shape[1]
         self.prefix = PrefixEncoder(config)
-        if not config.prefix_projection and not config.inference_mode:
+        if not self.prefix.prefix_projection and not config.inference_mode:
             start = torch.stack([torch.stack([key[0], value[0]]) for _, key, value in calls])  # (N, 2, H, V, D)
             flat = start.permute(3, 0, 1, 2, 4).reshape(start.shape[3], -1)
             rows = torch.arange(config.num_virtual_tokens) % flat.shape[0]
@@ -115,11 +77,11 @@ class DeepPrefix(nn.Module):
         self.prefix.embedding.weight.data.copy_(tokens)
 
     def prepend(self, network: PreTrainedModel, inputs: dict[str, Tensor]) -> dict[str, Any]:
-        """The inputs with the prefix of all layers, (N, 2, H, V, D), for `_attention`."""
+        """The inputs with the prefix of all layers, (N, 2, H, V, D), for `modeling.attention`."""
         flat = self.tokens()
         layers = network.config.num_hidden_layers
         prefix = flat.view(flat.shape[0], layers, 2, self.heads, -1).permute(1, 2, 3, 0, 4)
-        return {**inputs, _PREFIX: prefix}
+        return {**inputs, PREFIX: prefix}
 
 
 class InputPrompt(nn.Module):

@@ -59,6 +59,11 @@ class RunFolder:
         return self.path / "plots"
 
     @property
+    def evaluations(self) -> Path:
+        """Scores and answers on other sets (`spantune evaluate`)."""
+        return self.path / "evaluations"
+
+    @property
     def checkpoints(self) -> Path:
         """What a resumed run needs; gone from a finished one."""
         return self.path / "checkpoints"
@@ -130,7 +135,14 @@ class RunFolder:
     def _clear(self) -> None:
         with explained(self.path):
             ours = [self.config, self.adapter, self.history, self.predictions, self.n_best, self.null_odds]
-            ours += [self.plots, self.checkpoints, self.best, self.tracking, *self.path.glob(f"{TEMPORARY}*")]
+            ours += [
+                self.plots,
+                self.evaluations,
+                self.checkpoints,
+                self.best,
+                self.tracking,
+                *self.path.glob(f"{TEMPORARY}*"),
+            ]
             for path in (*ours, self.record):  # the record last: until then the folder is known as ours
                 if path.is_dir() and not path.is_symlink():
                     shutil.rmtree(path)

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from spantune.config import CompareConfig, TrainConfig
 from spantune.errors import RunError, SpantuneError, UserError
@@ -80,7 +81,7 @@ def _run_apart(cell: Cell, say: Callable[[str], None]) -> None:
         say(f"  failed: {RunRecord.read(cell.folder).reason}")
 
 
-def _context() -> multiprocessing.context.BaseContext:
+def _context() -> Any:
     """A fork server that has loaded the libraries once, where there is one: a run then starts at once."""
     if "forkserver" not in multiprocessing.get_all_start_methods():
         return multiprocessing.get_context("spawn")

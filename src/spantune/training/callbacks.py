@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import signal
 import threading
 import time
@@ -19,10 +18,10 @@ _KEPT = ("loss", "learning_rate", "grad_norm")
 
 
 class Cadence(TrainerCallback):
-    """Evaluate `evals_per_epoch` times an epoch and at the end; save a checkpoint every `checkpoint_seconds`."""
+    """Evaluate `evals_per_epoch` times an epoch, evenly, and at the end; save a checkpoint every `checkpoint_seconds`."""
 
     def __init__(self, config: RunConfig, steps_per_epoch: int, *, selects: bool) -> None:
-        self.every = max(1, math.ceil(steps_per_epoch / config.evals_per_epoch))
+        self.steps, self.evals = steps_per_epoch, min(config.evals_per_epoch, steps_per_epoch)
         self.selects, self.checkpoint_seconds = selects, config.checkpoint_seconds
         self.saved_at = time.monotonic()
 
@@ -30,10 +29,12 @@ class Cadence(TrainerCallback):
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any
     ) -> TrainerControl:
         last = state.global_step >= state.max_steps
-        control.should_evaluate = self.selects and (state.global_step % self.every == 0 or last)
+        done = state.global_step * self.evals // self.steps  # evaluations that belong before this step's end
+        due = done > (state.global_step - 1) * self.evals // self.steps
+        control.should_evaluate = self.selects and (due or last)
         # Processes of one run have different clocks, and all must save together: there, after each evaluation.
-        due = time.monotonic() - self.saved_at >= self.checkpoint_seconds
-        control.should_save = control.should_evaluate if args.world_size > 1 else due and not last
+        old = time.monotonic() - self.saved_at >= self.checkpoint_seconds
+        control.should_save = control.should_evaluate if args.world_size > 1 else old and not last
         if control.should_save:
             self.saved_at = time.monotonic()
         return control
@@ -108,5 +109,6 @@ class GracefulStop(TrainerCallback):
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any
     ) -> TrainerControl:
         if self.asked:
-            control.should_save, control.should_evaluate, control.should_training_stop = True, False, True
+            # An evaluation that is due is still made: the resumed run would not come back to this step.
+            control.should_save = control.should_training_stop = True
         return control

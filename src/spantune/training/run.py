@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +18,7 @@ from spantune.inference.predictor import Predictor
 from spantune.methods.architectures import architecture_of
 from spantune.modeling import SpanModel, build, load_tokenizer, save
 from spantune.modeling.encoders import choose_device, choose_dtype
-from spantune.modeling.storage import replace_folder
+from spantune.modeling.storage import replace_folder, trainable_state
 from spantune.records import (
     Best,
     DataRecord,
@@ -27,9 +28,10 @@ from spantune.records import (
     Timings,
     reset_peak_memory,
 )
+from spantune.records.files import TEMPORARY
 from spantune.reports.plots import run_plots
 from spantune.training.callbacks import Cadence, GracefulStop, Journal
-from spantune.training.checkpoints import last_checkpoint, remove_checkpoints
+from spantune.training.checkpoints import last_checkpoint, remove_checkpoints, whole_or_gone
 from spantune.training.resolve import refuse_changes, resolve
 from spantune.training.sheet import RunSheet, run_sheet
 from spantune.training.trainer import SpanTrainer, training_arguments
@@ -66,9 +68,9 @@ def train(config: TrainConfig) -> RunRecord:
     folder = RunFolder(Path(config.output))
     previous = folder.prepare(overwrite=config.overwrite, resume=config.resume)
     if previous is not None:
+        refuse_changes(config, previous)
         if previous.status == "finished":
             return previous
-        refuse_changes(config, previous)
 
     with run_sheet(config, folder, previous) as sheet:
         reset_peak_memory()
@@ -77,6 +79,7 @@ def train(config: TrainConfig) -> RunRecord:
             config.model,
             config.method,
             config.options,
+            dropout=config.dropout,
             attention_dropout=config.attention_dropout,
             seed=config.seed,
         )
@@ -92,6 +95,7 @@ def train(config: TrainConfig) -> RunRecord:
         if stop.asked:
             raise KeyboardInterrupt
         trainer.restore_best()
+        _refuse_diverged(model, config)
 
         predictor = Predictor(model, tokenizer, _settings(config), _predicting(config))
         metrics = {}
@@ -183,12 +187,23 @@ def _score(predictor: Predictor, windows: Windows, config: TrainConfig, folder: 
     if folder is not None:
         write_answers(folder, answers.predictions, squad_v2=config.squad_v2)
     if answers.broken_windows:
-        raise RunError(
-            "the model has diverged: its scores are not numbers any more",
-            found=f"{answers.broken_windows} of {answers.windows} windows without finite scores",
-            fix=f"a lower learning rate than {config.learning_rate:g}, or --precision fp32",
-        )
+        raise _diverged(f"{answers.broken_windows} of {answers.windows} windows without finite scores", config)
     return scores(windows.corpus, answers, squad_v2=config.squad_v2)
+
+
+def _refuse_diverged(model: SpanModel, config: TrainConfig) -> None:
+    """RunError where a trained weight is not a number: such a model is not worth saving."""
+    broken = [name for name, weight in trainable_state(model).items() if not weight.isfinite().all()]
+    if broken:
+        raise _diverged(f"{len(broken)} trained tensors with values that are none, first {broken[0]}", config)
+
+
+def _diverged(found: str, config: TrainConfig) -> RunError:
+    return RunError(
+        "the model has diverged: its scores are not numbers any more",
+        found=found,
+        fix=f"a lower learning rate than {config.learning_rate:g}, or --precision fp32",
+    )
 
 
 def _predicting(config: TrainConfig) -> PredictorConfig:
@@ -213,8 +228,10 @@ def _settings(config: TrainConfig, null_threshold: float = 0.0) -> dict[str, Any
 
 def _save(model: SpanModel, folder: RunFolder, settings: Mapping[str, Any], tokenizer: PreTrainedTokenizerFast) -> int:
     """Save the model whole or not at all; its weights' size in bytes."""
-    making = folder.adapter.with_name(f".{folder.adapter.name}.new")
-    size = save(model, making, settings=settings, tokenizer=tokenizer)
+    making = folder.adapter.with_name(f"{TEMPORARY}{folder.adapter.name}")
+    shutil.rmtree(making, ignore_errors=True)
+    with whole_or_gone(making):
+        size = save(model, making, settings=settings, tokenizer=tokenizer)
     replace_folder(making, folder.adapter)
     return size
 

@@ -13,7 +13,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
-from transformers import PrinterCallback, ProgressCallback, Trainer, TrainingArguments
+from transformers import PrinterCallback, ProgressCallback, Trainer, TrainerCallback, TrainingArguments
 
 from spantune.evaluation.metrics import headline, score
 from spantune.features.batches import LengthBatches, training_batch
@@ -23,11 +23,12 @@ from spantune.modeling.loss import span_loss
 from spantune.modeling.span_model import SpanLogits, SpanModel
 from spantune.modeling.storage import load_trainable_state, trainable_state
 from spantune.training.callbacks import Bar
+from spantune.training.checkpoints import whole_or_gone
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from transformers import PreTrainedTokenizerFast, TrainerCallback
+    from transformers import PreTrainedTokenizerFast
 
     from spantune.config import RunConfig
 
@@ -60,6 +61,7 @@ def training_arguments(
         save_total_limit=1,
         logging_strategy="steps",
         logging_steps=max(1, steps // _LOGS_PER_RUN),
+        logging_nan_inf_filter=False,  # a diverged loss shows in the curve
         report_to="none",
         remove_unused_columns=False,
         label_names=["starts", "ends"],
@@ -74,6 +76,7 @@ class Progress:
     Attributes:
         train_seconds, eval_seconds: spent so far, all sittings together.
         best_step, best_epoch, best_f1: the best evaluation so far. stale: evaluations since.
+        loss, logged_step: sum of the losses of the steps after the last log, and that log's step.
     """
 
     train_seconds: float = 0.0
@@ -82,6 +85,8 @@ class Progress:
     best_epoch: float = 0.0
     best_f1: float | None = None
     stale: int = 0
+    loss: float = 0.0
+    logged_step: int = 0
 
 
 class SpanTrainer(Trainer):
@@ -111,6 +116,7 @@ class SpanTrainer(Trainer):
         self.remove_callback(PrinterCallback)
         self.remove_callback(ProgressCallback)
         self.add_callback(Bar)
+        self.add_callback(_LossGoesOn(self))
         # The loss is a sum over windows, divided by the windows of the whole step: accumulation changes no gradient.
         self.model_accepts_loss_kwargs = True
         self.config, self.tokenizer, self.selection, self.dtype = config, tokenizer, selection, dtype
@@ -180,7 +186,9 @@ class SpanTrainer(Trainer):
         if self.progress.best_f1 is not None and f1 <= self.progress.best_f1:
             self.progress.stale += 1
             patience = self.config.early_stopping
-            self.control.should_training_stop = patience is not None and self.progress.stale >= patience
+            if patience is not None and self.progress.stale >= patience:
+                # No checkpoint here: resumed from it, the run would go a step beyond its end.
+                self.control.should_training_stop, self.control.should_save = True, False
             return
         self.progress.best_f1, self.progress.stale = f1, 0
         self.progress.best_step, self.progress.best_epoch = self.state.global_step, float(self.state.epoch or 0)
@@ -198,14 +206,19 @@ class SpanTrainer(Trainer):
             setattr(self.progress, to, getattr(self.progress, to) + now - self._mark)
         self._mark = now
 
+    def _save_checkpoint(self, model: nn.Module, trial: Any) -> None:
+        with whole_or_gone(Path(str(self.args.output_dir)) / f"checkpoint-{self.state.global_step}"):
+            super()._save_checkpoint(model, trial)
+
     def _save(self, output_dir: str | None = None, state_dict: Mapping[str, Tensor] | None = None) -> None:
         """Only what learns: the frozen encoder is not written again with every checkpoint."""
-        folder = Path(output_dir or self.args.output_dir)
+        folder = Path(output_dir or str(self.args.output_dir))
         folder.mkdir(parents=True, exist_ok=True)
         self.count_seconds("train_seconds")
         save_file(trainable_state(self.accelerator.unwrap_model(self.model)), folder / CHECKPOINT_WEIGHTS)
         if self.best is not None:
             save_file(self.best, folder / CHECKPOINT_BEST)
+        self.progress.loss, self.progress.logged_step = float(self._tr_loss), self._globalstep_last_logged
         (folder / CHECKPOINT_PROGRESS).write_text(json.dumps(asdict(self.progress)), encoding="utf-8")
 
     def _load_from_checkpoint(self, resume_from_checkpoint: str, model: nn.Module | None = None) -> None:
@@ -213,6 +226,18 @@ class SpanTrainer(Trainer):
         load_trainable_state(self.accelerator.unwrap_model(model or self.model), load_file(folder / CHECKPOINT_WEIGHTS))
         self.progress = Progress(**json.loads((folder / CHECKPOINT_PROGRESS).read_text(encoding="utf-8")))
         self.best = load_file(folder / CHECKPOINT_BEST) if (folder / CHECKPOINT_BEST).exists() else None
+
+
+class _LossGoesOn(TrainerCallback):
+    """The Trainer logs means over several steps and forgets the sum so far when it is resumed; this puts it back."""
+
+    def __init__(self, trainer: SpanTrainer) -> None:
+        self.trainer = trainer
+
+    def on_train_begin(self, *_: Any, **__: Any) -> None:
+        if self.trainer.state.global_step:
+            self.trainer._tr_loss.fill_(self.trainer.progress.loss)
+            self.trainer._globalstep_last_logged = self.trainer.progress.logged_step
 
 
 def _collate(rows: list[dict[str, Any]], *, pad_token_id: int, which: Any) -> dict[str, Tensor]:

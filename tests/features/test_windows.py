@@ -1,0 +1,395 @@
+"""Windows: offsets, coverage and labels against a brute-force reading of the same tokens."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+import unicodedata
+from collections.abc import Callable
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from spantune.config import WindowConfig
+from spantune.data import Answer, Corpus, Example
+from spantune.errors import ConfigError, EncoderError
+from spantune.features import WindowRules, Windows, make_windows, window_rules
+from spantune.features.windows import ANSWER, CUT, NO_ANSWER
+from spantune.modeling import load_tokenizer
+
+PIECES = (
+    *("Ada", "mill", "the", "built", "river", " ", " ", "  ", "\r\n", "\n\n", "\t", ".", ",", "(", "--", "1841", "x"),
+    *(
+        "é",
+        "e\u0301",
+        "n\u0303o",
+        "👩‍👩‍👧",
+        "🙂",
+        "שָׁלוֹם",
+        "مَرْحَبًا",
+        "हिन्दी",
+        "中文",
+        "ﬁ",
+        "Ⅷ",
+        "\u200b",
+        "\u00ad",
+        "\ufeff",
+        "İ",
+        "ß",
+    ),
+)
+QUICK = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+
+
+def byte_level(words: tuple[str, ...] = PIECES) -> Any:
+    """A tokenizer in RoBERTa's manner: byte-level BPE, four special tokens around a pair."""
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
+    from transformers import PreTrainedTokenizerFast
+
+    backend = Tokenizer(models.BPE())
+    backend.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    backend.decoder = decoders.ByteLevel()
+    trainer = trainers.BpeTrainer(
+        vocab_size=320,
+        special_tokens=["<s>", "<pad>", "</s>", "<unk>"],
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+        show_progress=False,
+    )
+    backend.train_from_iterator([" ".join(words)] * 3, trainer)
+    backend.post_processor = processors.RobertaProcessing(("</s>", 2), ("<s>", 0), add_prefix_space=False)
+    names = {"bos_token": "<s>", "eos_token": "</s>", "cls_token": "<s>", "sep_token": "</s>", "pad_token": "<pad>"}
+    return PreTrainedTokenizerFast(tokenizer_object=backend, unk_token="<unk>", **names)
+
+
+@pytest.fixture(scope="module")
+def tokenizers(tiny_tokenizer: Any) -> dict[str, Any]:
+    return {"WordPiece": tiny_tokenizer, "byte-level": byte_level()}
+
+
+@st.composite
+def examples(draw: st.DrawFn, *, max_pieces: int = 40) -> Example:
+    """Any text, and up to three slices of it as answers."""
+    piece = st.one_of(st.sampled_from(PIECES), st.text(max_size=4))
+    context = "".join(draw(st.lists(piece, min_size=1, max_size=max_pieces))) or "x"
+    answers = []
+    for _ in range(draw(st.integers(0, 3))):
+        start = draw(st.integers(0, max(len(context) - 1, 0)))
+        text = context[start : start + draw(st.integers(1, 12))]
+        if text.strip():
+            answers.append(Answer(text, start))
+    question = "".join(draw(st.lists(piece, min_size=1, max_size=8)))
+    return Example("id", question, context, tuple(answers))
+
+
+def windows_of(example: Example, tokenizer: Any, *, max_length: int = 24, doc_stride: int = 4) -> Windows:
+    config = WindowConfig(max_length=max_length, doc_stride=doc_stride)
+    rules = window_rules(config, tokenizer, longest=512, segment_ids=True)
+    return make_windows(Corpus.of([example], "one"), tokenizer, rules, cache=False)
+
+
+def pairs(row: dict[str, Any]) -> list[tuple[int, int]]:
+    return list(zip(row["offsets"][::2], row["offsets"][1::2], strict=True))
+
+
+def all_tokens(windows: Windows) -> list[tuple[int, int]]:
+    """The offsets of the whole context, each token once."""
+    found: list[tuple[int, int]] = []
+    for number, row in enumerate(windows.dataset):
+        found += pairs(row)[windows.rules.doc_stride if number else 0 :]
+    return found
+
+
+def overlapping(tokens: list[tuple[int, int]], answer: Answer) -> list[int]:
+    """Tokens that hold a character of the answer, its outer white space aside."""
+    begin = answer.start + len(answer.text) - len(answer.text.lstrip())
+    finish = answer.start + len(answer.text.rstrip())
+    return [place for place, (start, end) in enumerate(tokens) if max(start, begin) < min(end, finish)]
+
+
+def begins_and_ends_on_a_token(tokens: list[tuple[int, int]], answer: Answer) -> bool:
+    """False where the tokenizer drops the answer's first or last character (a zero-width space, say)."""
+    stripped = answer.text.strip()
+    begin = answer.start + answer.text.index(stripped)
+    outer = (begin, begin + len(stripped) - 1)
+    return all(any(start <= one < end for start, end in tokens) for one in outer)
+
+
+KINDS = pytest.mark.parametrize("kind", ["WordPiece", "byte-level"])
+
+
+@KINDS
+@given(example=examples(), max_length=st.integers(20, 40), doc_stride=st.integers(0, 7))
+@QUICK
+def test_windows_cover_the_context_and_share_the_stride(
+    tokenizers: dict[str, Any], kind: str, example: Example, max_length: int, doc_stride: int
+) -> None:
+    tokenizer = tokenizers[kind]
+    windows = windows_of(example, tokenizer, max_length=max_length, doc_stride=doc_stride)
+    rows = list(windows.dataset)
+    alone = tokenizer(example.context, add_special_tokens=False, return_offsets_mapping=True)
+    ids: list[int] = []
+    for number, row in enumerate(rows):
+        inside = slice(row["context_first"], row["context_first"] + len(pairs(row)))
+        assert row["length"] == len(row["input_ids"]) == len(row["token_type_ids"]) <= max_length
+        if pairs(row):
+            assert row["token_type_ids"].index(1) == inside.start and set(row["token_type_ids"][inside]) == {1}
+        if number:
+            assert row["input_ids"][inside][:doc_stride] == ids[len(ids) - doc_stride :]
+        ids += row["input_ids"][inside][doc_stride if number else 0 :]
+        assert all(window["length"] == max_length for window in rows[:number])
+    assert ids == alone["input_ids"]
+    # The characters are those of the tokens; a token may also take in the marks that were stripped off it.
+    for (start, end), (first, last) in zip(all_tokens(windows), alone["offset_mapping"], strict=True):
+        assert start == first and last <= end <= len(example.context)
+        assert all(unicodedata.category(mark) == "Mn" for mark in example.context[last:end])
+
+
+@KINDS
+@given(example=examples(), max_length=st.integers(20, 40), doc_stride=st.integers(0, 7))
+@QUICK
+def test_labels_are_the_tightest_tokens_around_whole_answers(
+    tokenizers: dict[str, Any], kind: str, example: Example, max_length: int, doc_stride: int
+) -> None:
+    windows = windows_of(example, tokenizers[kind], max_length=max_length, doc_stride=doc_stride)
+    everything = all_tokens(windows)
+    held = False
+    for row in windows.dataset:
+        tokens, labels, partly = pairs(row), [], False
+        for answer in example.answers:
+            here = overlapping(tokens, answer)
+            if here and len(here) == len(overlapping(everything, answer)):
+                labels.append((row["context_first"] + here[0], row["context_first"] + here[-1]))
+            partly = partly or bool(here)
+        assert list(zip(row["starts"], row["ends"], strict=True)) == labels
+        held = held or bool(labels)
+        if labels:
+            assert row["kind"] == ANSWER
+        elif partly:
+            assert row["kind"] == CUT
+        elif all(begins_and_ends_on_a_token(everything, answer) for answer in example.answers):
+            assert row["kind"] == NO_ANSWER
+    assert windows.unreachable() == (["id"] if example.answers and not held else [])
+
+
+@KINDS
+@given(example=examples())
+@QUICK
+def test_a_label_decodes_to_text_that_holds_the_answer(tokenizers: dict[str, Any], kind: str, example: Example) -> None:
+    windows = windows_of(example, tokenizers[kind], max_length=400, doc_stride=4)
+    (row,) = windows.dataset
+    tokens = pairs(row)
+    read = {character for start, end in tokens for character in range(start, end)}
+    seen = [answer for answer in example.answers if overlapping(tokens, answer)]
+    assert len(row["starts"]) == len(seen)
+    for start, end, answer in zip(row["starts"], row["ends"], seen, strict=True):
+        span = range(tokens[start - row["context_first"]][0], tokens[end - row["context_first"]][1])
+        stripped = answer.text.strip()
+        begin = answer.start + answer.text.index(stripped)
+        # Characters that the tokenizer does not read (a zero-width space) may stand at the answer's outer ends.
+        assert {one for one in range(begin, begin + len(stripped)) if one in read} <= set(span)
+
+
+def test_a_mark_that_the_normaliser_strips_stays_in_the_answer(tiny_tokenizer: Any) -> None:
+    context = "She met Rene\u0301 e\u0301."
+    for text in ("Rene\u0301", "e\u0301"):
+        answer = Answer(text, context.index(text))
+        (row,) = windows_of(Example("id", "who?", context, (answer,)), tiny_tokenizer).dataset
+        tokens = pairs(row)
+        span = tokens[row["starts"][0] - row["context_first"]][0], tokens[row["ends"][0] - row["context_first"]][1]
+        assert context[slice(*span)] == text
+
+
+def test_segment_ids_only_where_the_encoder_wants_them(tiny_corpus: Corpus, tiny_tokenizer: Any) -> None:
+    rules = window_rules(WindowConfig(32, 8), tiny_tokenizer, longest=64, segment_ids=False)
+    windows = make_windows(tiny_corpus, tiny_tokenizer, rules, cache=False)
+    assert "token_type_ids" not in windows.dataset.column_names
+    assert windows.dataset[0]["input_ids"] == tiny_tokenizer(*text_of(tiny_corpus.examples[0]))["input_ids"]
+
+
+def text_of(example: Example) -> tuple[str, str]:
+    return example.question, example.context
+
+
+# Twelve letters of which each is a token; windows hold twenty tokens, of which nine are context beside this question.
+LETTERS = "a b c d e f g h i j k l m n o p q r s t"
+QUESTION = "w w w w w w w w"
+
+
+def lettered(*answers: str, question: str = QUESTION) -> Example:
+    return Example("id", question, LETTERS, tuple(Answer(text, LETTERS.index(text)) for text in answers))
+
+
+def test_an_answer_that_is_cut_gets_no_label(tiny_tokenizer: Any) -> None:
+    """Windows of a..i, h..p, o..t: `g h i j` is cut in the first two and reaches no window."""
+    windows = windows_of(lettered("g h i j"), tiny_tokenizer, max_length=20, doc_stride=2)
+    assert [
+        windows.corpus.examples[0].context[slice(row["offsets"][0], row["offsets"][-1])] for row in windows.dataset
+    ] == [
+        "a b c d e f g h i",
+        "h i j k l m n o p",
+        "o p q r s t",
+    ]
+    assert windows.dataset["kind"][:] == [CUT, CUT, NO_ANSWER]
+    assert len(windows.trainable()) == 1
+    assert windows.counts() == {
+        "examples": 1,
+        "windows": 3,
+        "windows_with_cut_answer": 2,
+        "questions_cut": 0,
+        "answers_in_no_window": 1,
+    }
+
+
+def test_a_shared_answer_is_labelled_in_both_windows(tiny_tokenizer: Any) -> None:
+    windows = windows_of(lettered("h i"), tiny_tokenizer, max_length=20, doc_stride=2)
+    assert windows.dataset["kind"][:] == [ANSWER, ANSWER, NO_ANSWER]
+    assert windows.dataset["starts"][:] == [[17], [10], []] and windows.dataset["ends"][:] == [[18], [11], []]
+    assert windows.unreachable() == []
+
+
+def test_several_answers_and_one_of_them_cut(tiny_tokenizer: Any) -> None:
+    windows = windows_of(lettered("c d", "h i j", "q"), tiny_tokenizer, max_length=20, doc_stride=2)
+    assert windows.dataset["kind"][:] == [ANSWER, ANSWER, ANSWER]
+    assert windows.dataset["starts"][:] == [[12], [10], [12]] and windows.dataset["ends"][:] == [[13], [12], [12]]
+
+
+def test_no_answer_is_labelled_in_every_window(tiny_tokenizer: Any) -> None:
+    windows = windows_of(lettered(), tiny_tokenizer, max_length=20, doc_stride=2)
+    assert windows.dataset["kind"][:] == [NO_ANSWER] * 3 and windows.unreachable() == []
+
+
+def test_white_space_around_answers_and_questions_is_no_part_of_them(tiny_tokenizer: Any) -> None:
+    loose = Example("id", f" \n{QUESTION}\t", LETTERS, (Answer(" c d ", 3),))
+    rows = [
+        list(windows_of(one, tiny_tokenizer, max_length=20, doc_stride=2).dataset) for one in (loose, lettered("c d"))
+    ]
+    assert rows[0] == rows[1]
+
+
+def test_a_question_that_is_too_long_is_cut_at_its_end_and_counted(tiny_tokenizer: Any) -> None:
+    long = " ".join("abcdefghijklmnop")
+    windows = windows_of(lettered("t", question=long), tiny_tokenizer, max_length=24, doc_stride=2)
+    assert windows.rules.max_question == 10
+    for row in windows.dataset:
+        assert tiny_tokenizer.decode(row["input_ids"][1 : row["context_first"] - 1]) == "a b c d e f g h i j"
+        assert row["question_cut"]
+    assert windows.counts()["questions_cut"] == 1 < len(windows)
+
+
+@pytest.mark.parametrize(
+    ("max_length", "doc_stride", "longest", "named"),
+    [
+        (64, 8, 44, "max-length of at most 44"),
+        (16, 0, 512, "max-length of at least 19"),
+        (32, 21, 512, "doc-stride of at most 20"),
+        (32, 31, 512, "doc-stride of at most 20"),
+        (20, 12, 512, "doc-stride of at most 8"),
+    ],
+)
+def test_illegal_lengths(tiny_tokenizer: Any, max_length: int, doc_stride: int, longest: int, named: str) -> None:
+    with pytest.raises(ConfigError, match=named) as raised:
+        window_rules(WindowConfig(max_length, doc_stride), tiny_tokenizer, longest=longest, segment_ids=True)
+    # What the message proposes is legal.
+    assert raised.value.fix is not None
+    flag, value = raised.value.fix.split()
+    mended = {"max_length": max_length, "doc_stride": doc_stride, flag[2:].replace("-", "_"): int(value)}
+    window_rules(WindowConfig(**mended), tiny_tokenizer, longest=longest, segment_ids=True)
+
+
+@pytest.mark.parametrize(("max_length", "doc_stride"), [(15, 0), (32, 32), (32, -1)])
+def test_lengths_that_no_tokenizer_allows(max_length: int, doc_stride: int) -> None:
+    with pytest.raises(ConfigError):
+        WindowConfig(max_length, doc_stride)
+
+
+def cached(corpus: Corpus, tokenizer: Any, rules: WindowRules) -> Windows:
+    return make_windows(corpus, tokenizer, rules)
+
+
+@pytest.fixture
+def rules(tiny_tokenizer: Any) -> WindowRules:
+    return window_rules(WindowConfig(24, 4), tiny_tokenizer, longest=64, segment_ids=True)
+
+
+@pytest.fixture
+def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    from datasets import config
+
+    monkeypatch.setattr(config, "HF_DATASETS_CACHE", tmp_path)
+    return tmp_path
+
+
+def test_the_tests_do_not_touch_the_users_cache() -> None:
+    from datasets import config
+
+    assert "spantune-tests-" in str(config.HF_DATASETS_CACHE)
+
+
+def test_cached_windows_are_the_fresh_ones(
+    tiny_corpus: Corpus, tiny_tokenizer: Any, rules: WindowRules, own_cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fresh = make_windows(tiny_corpus, tiny_tokenizer, rules, cache=False)
+    assert not list(own_cache.iterdir())
+    first = make_windows(tiny_corpus, tiny_tokenizer, rules)
+
+    def refuse(*_: Any, **__: Any) -> None:
+        raise AssertionError("tokenised again")
+
+    monkeypatch.setattr("spantune.features.windows._tokenise", refuse)
+    with pytest.raises(AssertionError, match="tokenised again"):
+        make_windows(tiny_corpus, tiny_tokenizer, rules, cache=False)
+    second = make_windows(tiny_corpus, tiny_tokenizer, rules)
+    assert list(first.dataset) == list(second.dataset) == list(fresh.dataset)
+    assert second.counts() == fresh.counts() and second.lengths == fresh.lengths
+
+
+def test_another_corpus_tokenizer_or_length_is_another_cache(
+    tiny_corpus: Corpus, tiny_tokenizer: Any, rules: WindowRules, own_cache: Path
+) -> None:
+    last = tiny_corpus.examples[-1]
+    other = Corpus.of([*tiny_corpus.examples[:-1], dataclasses.replace(last, question="Who?")], "tiny")
+    changes: list[Callable[[], Windows]] = [
+        lambda: cached(tiny_corpus, tiny_tokenizer, rules),
+        lambda: cached(other, tiny_tokenizer, rules),
+        lambda: cached(tiny_corpus, byte_level(), rules),
+        lambda: cached(tiny_corpus, tiny_tokenizer, dataclasses.replace(rules, max_length=25)),
+        lambda: cached(tiny_corpus, tiny_tokenizer, dataclasses.replace(rules, doc_stride=5)),
+        lambda: cached(tiny_corpus, tiny_tokenizer, dataclasses.replace(rules, max_question=8)),
+        lambda: cached(tiny_corpus, tiny_tokenizer, dataclasses.replace(rules, segment_ids=False)),
+    ]
+    for number, change in enumerate(changes, start=1):
+        change()
+        assert len(list((own_cache / "spantune").glob("*.arrow"))) == number
+    # A tokenizer that was used with truncation and padding before is still the same one.
+    tiny_tokenizer("a b", truncation=True, max_length=3, padding="max_length")
+    cached(tiny_corpus, tiny_tokenizer, rules)
+    assert len(list((own_cache / "spantune").glob("*.arrow"))) == len(changes)
+
+
+def test_a_context_of_100_000_characters(tiny_tokenizer: Any) -> None:
+    text = "the old mill near the river é. " * 3300
+    example = Example("id", "Who built it?", text, (Answer("river", text.rindex("river")),))
+    began = time.perf_counter()
+    windows = windows_of(example, tiny_tokenizer, max_length=384, doc_stride=128)
+    assert time.perf_counter() - began < 1
+    assert windows.unreachable() == [] and len(windows) > 80
+
+
+def test_a_slow_tokenizer_is_refused(tmp_path: Path) -> None:
+    from transformers import CanineConfig, CanineTokenizer
+
+    CanineConfig().save_pretrained(tmp_path)
+    CanineTokenizer().save_pretrained(tmp_path)
+    with pytest.raises(EncoderError, match="no character offsets"):
+        load_tokenizer(str(tmp_path))
+
+
+def test_windows_stand_in_the_order_of_the_examples(tiny_tokenizer: Any) -> None:
+    many = [dataclasses.replace(lettered(), id=str(number)) for number in range(5)]
+    rules = window_rules(WindowConfig(20, 2), tiny_tokenizer, longest=64, segment_ids=True)
+    windows = make_windows(Corpus.of(many, "many"), tiny_tokenizer, rules, cache=False)
+    assert [(row, len(list(of))) for row, of in groupby(windows.dataset["example"][:])] == [(n, 3) for n in range(5)]

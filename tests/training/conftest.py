@@ -1,0 +1,14 @@
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from tiny import bert, config, dev_file, finished, finished_v2, one_thread, settings, train_file  # noqa: E402, F401
+
+import pytest  # noqa: E402
+
+
+@pytest.fixture
+def no_plots(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A third of a tiny run's time."""
+    monkeypatch.setattr("spantune.training.run.run_plots", lambda folder: [])
