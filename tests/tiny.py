@@ -14,7 +14,8 @@ from spantune.config import TrainConfig
 from spantune.data import Example, load_corpus
 from spantune.records import RunFolder
 
-WORDS = "the mill was built by ada in near a river and old town it has walls of stone when where who which year".split()
+_TEXT = "the mill was built by ada in near a river and old town it has walls of stone when where who which year"
+WORDS = _TEXT.split()
 YEARS = [str(year) for year in range(1800, 1830)]
 SETTINGS: dict[str, Any] = {
     "max_length": 48,

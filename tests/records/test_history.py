@@ -1,5 +1,6 @@
 """history.jsonl: torn lines, resumed runs."""
 
+import errno
 import json
 import math
 
@@ -58,3 +59,17 @@ def test_a_broken_line_in_the_middle_is_named(history):
     history.path.write_text(lines[0] + "{oops\n" + lines[2])
     with pytest.raises(RunError, match="line 2"):
         history.read()
+
+
+def test_a_line_that_a_full_disk_cut_is_no_obstacle(history, monkeypatch):
+    def half(self, mode, **options):
+        if "a" in mode:
+            self.write_bytes(self.read_bytes() + b'{"step": 4, "ep')
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return open(self, mode, **options)
+
+    with monkeypatch.context() as full, pytest.raises(RunError, match="no space left"):
+        full.setattr(type(history.path), "open", half)
+        history.append(step=4, epoch=2.0)
+    history.append(step=5, epoch=2.5)
+    assert [row["step"] for row in history.read()] == [1, 2, 3, 5]

@@ -47,10 +47,15 @@ def test_accumulation_is_a_larger_batch(examples: int, config: Any, tmp_path: Pa
     one, other = tmp_path / "whole", tmp_path / "parts"
     assert column(other, "loss") == pytest.approx(column(one, "loss"), rel=1e-3, abs=1e-4)
     assert column(other, "grad_norm") == pytest.approx(column(one, "grad_norm"), rel=1e-3, abs=1e-4)
+    # Where a gradient is rounding noise, Adam blows it up: hence a share of the weights.
+    assert share_apart(one, other) < 0.01 and share_apart(one, tmp_path / "lost") > 0.5
+
+
+def share_apart(one: Path, other: Path) -> float:
+    """Share of the weights of two runs that differ by more than a third of a step of Adam."""
     first, second = weights(one), weights(other)
-    # Key biases shift all scores of a query alike: their gradient is rounding noise, which Adam blows up.
-    compared = [name for name in first if not name.endswith("key.bias")]
-    assert all(torch.allclose(first[name], second[name], atol=2e-3) for name in compared)
+    apart = torch.cat([(weight - second[name]).abs().flatten() > 1e-3 for name, weight in first.items()])
+    return float(apart.float().mean())
 
 
 def scored(values: list[float], monkeypatch: pytest.MonkeyPatch) -> list[dict[str, torch.Tensor]]:

@@ -21,7 +21,7 @@ LONG = "sentence " * 1000
 PARAMS = {"method": "full", "learning_rate": 1e-3, "data": ["a.json", "b.json"], "seed": 0, "long": LONG, "rank": None}
 RECORD = RunRecord(
     status="finished",
-    method="full",
+    method="lora",
     label="Full fine-tuning",
     model="tiny",
     seed=0,
@@ -53,11 +53,11 @@ def template(tmp_path_factory):
 
 @pytest.fixture
 def folder(tmp_path, template):
-    folder = RunFolder(tmp_path / "runs with space" / "full-0")
+    folder = RunFolder(tmp_path / "runs with space" / "lora-0")
     folder.prepare()
     (folder.path.parent / "mlflow.db").write_bytes(template.read_bytes())
     RECORD.write(folder.path)
-    folder.config.write_text("method: full\n")
+    folder.config.write_text("method: lora\n")
     folder.plots.mkdir()
     (folder.plots / "loss.png").write_bytes(b"png")
     return folder
@@ -79,7 +79,7 @@ def artifacts(client, run_id):
 
 
 def config(folder, **changes):
-    return TrainConfig(method="full", output=str(folder.path), experiment="other", **changes)
+    return TrainConfig(method="lora", output=str(folder.path), experiment="other", **changes)
 
 
 def start(folder, **changes):
@@ -103,7 +103,7 @@ def test_one_run_holds_parameters_metrics_files_and_model(folder):
 
     client = client_of(folder)
     (run,) = client.search_runs([client.get_experiment_by_name("other").experiment_id])
-    assert (run.info.status, run.info.run_name, run.info.run_id) == ("FINISHED", "full-0", tracking.run_id)
+    assert (run.info.status, run.info.run_name, run.info.run_id) == ("FINISHED", "lora-0", tracking.run_id)
     assert run.data.params.keys() == PARAMS.keys()
     assert run.data.params["data"] == '["a.json", "b.json"]'
     assert [(one.step, one.value) for one in client.get_metric_history(tracking.run_id, "loss")] == [
@@ -116,7 +116,7 @@ def test_one_run_holds_parameters_metrics_files_and_model(folder):
     assert not {"selection_f1", "reported_odd"} & metrics.keys()
     found = {"adapter/adapter_model.safetensors", "config.yaml", "params.json", "plots/loss.png", "record.json"}
     assert found <= set(artifacts(client, tracking.run_id))
-    (version,) = client.search_model_versions("name = 'spantune-full'")
+    (version,) = client.search_model_versions("name = 'spantune-lora'")
     assert (int(version.version), version.run_id) == (1, tracking.run_id)
     (model,) = run.outputs.model_outputs
     assert client.get_logged_model(model.model_id).status == "READY"
@@ -307,7 +307,7 @@ def test_it_is_quiet_and_leaves_mlflow_as_it_was(folder, tmp_path, capfd, monkey
     assert (mlflow.get_tracking_uri(), mlflow.active_run(), dict(os.environ)) == (uri, None, environment)
     assert [logging.getLogger(name).level for name in ("", "mlflow", "alembic", "urllib3")] == levels
     assert [one.name for one in tmp_path.iterdir()] == ["runs with space"], "nothing in the current folder"
-    assert sorted(one.name for one in folder.path.parent.iterdir()) == ["full-0", "mlartifacts", "mlflow.db"]
+    assert sorted(one.name for one in folder.path.parent.iterdir()) == ["lora-0", "mlartifacts", "mlflow.db"]
 
 
 def test_quiet_may_be_nested_and_a_users_own_settings_win(monkeypatch):
@@ -329,35 +329,34 @@ def test_addresses_are_shown_without_their_secrets(folder):
     assert client_of(folder).get_run(tracking.run_id).data.params["tracking_uri"] == "https://host"
 
 
-def test_the_logged_model_answers(folder, tmp_path):
+def test_the_logged_model_answers(folder, tiny_bert):
     import mlflow
     import pandas as pd
-    from tiny import make_encoder
 
     from spantune.inference import Predictor
     from spantune.modeling import build, load_tokenizer, save
 
-    name = make_encoder(tmp_path / "encoder")
+    name = str(tiny_bert)
     settings = {"max_length": 48, "doc_stride": 12, "max_answer_length": 5, "squad_v2": False, "null_threshold": 0.0}
     save(build(name, "full"), folder.adapter, settings=settings, tokenizer=load_tokenizer(name))
     tracking = start(folder)
     tracking.finish(RECORD)
     assert tracking.problem is None
 
-    question = {"question": "which year", "context": "the mill was built in 1810 near the river"}
+    question = {"question": "Who built the mill?", "context": "Ada Moor built the old mill in 1841."}
     asked = Predictor.load(folder.adapter).ask(**question)
     expected = {"answer": asked.text, "probability": asked.probability, "start": asked.start, "end": asked.end}
     with mlflow.tracking._tracking_service.utils._use_tracking_uri(tracking.uri):
-        for address in (f"runs:/{tracking.run_id}/model", "models:/spantune-full/1"):
+        for address in (f"runs:/{tracking.run_id}/model", "models:/spantune-lora/1"):
             model = mlflow.pyfunc.load_model(address)
             for given in (question, [question, question], pd.DataFrame([question])):
                 answers = model.predict(given).to_dict("records")
                 assert len(answers) == (2 if isinstance(given, list) else 1)
                 assert answers[0] == pytest.approx(expected)
         with pytest.raises(Exception, match="context"):
-            model.predict({"question": "which year"})
+            model.predict({"question": "Who built the mill?"})
         with pytest.raises(Exception, match="the context is empty"):
             model.predict(question | {"context": " "})
-        files = [one.name for one in Path(mlflow.artifacts.download_artifacts("models:/spantune-full/1")).rglob("*")]
+        files = [one.name for one in Path(mlflow.artifacts.download_artifacts("models:/spantune-lora/1")).rglob("*")]
     assert "mlflow_model.py" in files and not [one for one in files if one.endswith(".pkl")]
     assert "requirements.txt" in files

@@ -10,6 +10,7 @@ from spantune.cli.output import print_json
 from spantune.config import DoctorConfig
 
 if TYPE_CHECKING:
+    from spantune.data import Corpus
     from spantune.data.doctor import Unreachable
     from spantune.data.example import Example
 
@@ -18,14 +19,22 @@ def run(config: DoctorConfig) -> None:
     """Prints a report on each source. Findings are no failure of the command: it exits with 0."""
     from spantune.data import diagnose, examine
 
-    other = None if config.eval_data is None else examine(config.eval_data, split="validation", columns=config.columns)
-    corpora = [examine(source, columns=config.columns) for source in config.sources]
+    corpora = [(examine(source, columns=config.columns), _held_out(source, config)) for source in config.sources]
     unreachable = _windows_without_answer(config)
-    reports = [diagnose(corpus, other, unreachable=unreachable) for corpus in corpora]
+    reports = [diagnose(corpus, other, unreachable=unreachable) for corpus, other in corpora]
     if config.json:
         print_json([report.as_dict() for report in reports])
     else:
         print("\n\n".join(report.to_text() for report in reports))
+
+
+def _held_out(source: str, config: DoctorConfig) -> Corpus | None:
+    """What training on the source would report on: the given set, else the source's own validation split."""
+    from spantune.data import examine
+    from spantune.data.corpus import has_validation
+
+    held_out = config.eval_data or (source if has_validation(source) else None)
+    return examine(held_out, split="validation", columns=config.columns) if held_out else None
 
 
 def _windows_without_answer(config: DoctorConfig) -> Unreachable:

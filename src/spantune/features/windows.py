@@ -258,14 +258,20 @@ def _take_in_marks(context: str, windows: Sequence[list[tuple[int, int]]]) -> No
 def _fitting_questions(
     questions: Sequence[str], tokenizer: PreTrainedTokenizerFast, longest: int
 ) -> tuple[list[str], list[bool]]:
-    """Questions without outer white space, cut behind their `longest`-th token, and which of them were cut."""
-    bare = [question.strip() for question in questions]
-    offsets = tokenizer(bare, add_special_tokens=False, return_offsets_mapping=True)["offset_mapping"]
-    was_cut = [len(pairs) > longest for pairs in offsets]
-    kept = [
-        question[: pairs[longest - 1][1]] if cut else question
-        for question, pairs, cut in zip(bare, offsets, was_cut, strict=True)
-    ]
+    """Questions without outer white space, cut to `longest` tokens where they have more, and which of them were cut."""
+    kept = [question.strip() for question in questions]
+    was_cut = [False] * len(kept)
+    rows: Sequence[int] = range(len(kept))
+    while rows:
+        encoded = tokenizer([kept[row] for row in rows], add_special_tokens=False, return_offsets_mapping=True)
+        too_long = []
+        for row, pairs in zip(rows, encoded["offset_mapping"], strict=True):
+            if len(pairs) > longest:
+                # Before the first token too many: it may hold only a part of its character (an emoji of four bytes).
+                kept[row] = kept[row][: min(pairs[longest][0], len(kept[row]) - 1)]
+                was_cut[row] = True
+                too_long.append(row)
+        rows = too_long  # A shorter text may be read as other tokens, so the cut ones are looked at again.
     return kept, was_cut
 
 
@@ -279,11 +285,13 @@ def _labels(
         edge: where the last token before the window ends and the first one behind it starts.
     """
     firsts, lasts = [pair[0] for pair in offsets], [pair[1] for pair in offsets]
+    # A character of several tokens may stand on both sides of an edge.
+    reach = min([edge[0], *firsts[:1]]), max([edge[1], *lasts[-1:]])
     starts, ends, touched = [], [], False
     for answer in example.answers:
         begin = answer.start + len(answer.text) - len(answer.text.lstrip())
         finish = answer.start + len(answer.text.rstrip())
-        if begin >= finish or finish <= edge[0] or begin >= edge[1]:
+        if begin >= finish or finish <= reach[0] or begin >= reach[1]:
             continue
         touched = True
         start = bisect_right(lasts, begin)  # First token that ends behind the answer's first character.

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import re
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -60,7 +62,7 @@ def evaluate_run(run: str, config: EvaluateConfig) -> dict[str, Any]:
         "windows": answers.windows,
         "broken_windows": answers.broken_windows,
     }
-    folder = RunFolder(Path(run)).evaluations / _slug(corpus.name)
+    folder = _folder(RunFolder(Path(run)).evaluations, corpus, config.data)
     with explained(folder):
         folder.mkdir(parents=True, exist_ok=True)
     write_json_atomic(folder / "metrics.json", result)
@@ -68,6 +70,17 @@ def evaluate_run(run: str, config: EvaluateConfig) -> dict[str, Any]:
     return result
 
 
+def _folder(parent: Path, corpus: Corpus, sources: Sequence[str]) -> Path:
+    """Named after the set; where other sources of this name were scored before, with the data's fingerprint behind."""
+    folder = parent / _slug(corpus.name)
+    try:
+        before = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))["data"]
+    except (OSError, ValueError, LookupError, TypeError):
+        return folder
+    return folder if before == list(sources) else folder.with_name(f"{folder.name}-{corpus.fingerprint[:8]}")
+
+
 def _slug(name: str) -> str:
-    """A set's name as a folder's name."""
-    return re.sub(r"[^\w.-]+", "_", Path(name).stem if "/" in name else name).strip("_")[:80] or "data"
+    """A set's name (several are parted by ` + `) as a folder's name: file names without their ending."""
+    bare = (re.sub(r"\.(jsonl?|csv|parquet)$", "", Path(one).name) for one in name.split(" + "))
+    return re.sub(r"[^\w.+-]+", "_", "+".join(bare)).strip("._")[:80] or "data"

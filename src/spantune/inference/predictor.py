@@ -86,6 +86,8 @@ class Predictor:
 
     def predict(self, examples: Sequence[Example], *, n_best: int = 20) -> list[Prediction]:
         """Answer many questions in batches of similar length; one prediction an example, in order."""
+        if not examples:
+            return []
         return self.answer(Corpus.of(tuple(examples), "questions"), n_best=n_best).predictions
 
     def answer(self, corpus: Corpus, *, n_best: int = 20, cache: bool = False) -> Answers:

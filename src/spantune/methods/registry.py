@@ -16,7 +16,7 @@ import pkgutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, get_args, get_origin, get_type_hints
 
 from spantune.errors import MethodError, did_you_mean
 from spantune.methods.architectures import EncoderShape
@@ -24,7 +24,8 @@ from spantune.methods.architectures import EncoderShape
 if TYPE_CHECKING:
     from peft import PeftConfig
 
-Family = Literal["reference", "reparametrisation", "rescaling", "prompt"]
+Family = Literal["reference", "selective", "reparametrisation", "rescaling", "prompt"]
+"""In the order in which methods are listed. `selective`: some of the encoder's own parameters learn."""
 
 
 @dataclass(frozen=True)
@@ -74,9 +75,23 @@ class Method:
         if unknown:
             raise MethodError(f"{self.name} has no such option:\n  " + "\n  ".join(unknown))
         try:
+            hints = get_type_hints(self.options)
+            for key, value in values.items():
+                _require_type(key, value, hints[key])
             return self.options(**values)
         except (TypeError, ValueError) as error:
             raise MethodError(f"the options of {self.name} are not valid: {error}", found=str(dict(given))) from error
+
+
+def _require_type(key: str, value: Any, hint: Any) -> None:
+    """ValueError where a value is none of a `Literal`'s choices or not of the option's type; an int passes as float."""
+    if get_origin(hint) is Literal:
+        if value not in get_args(hint):
+            raise ValueError(f"{key}: expected {' or '.join(map(repr, get_args(hint)))}, found {value!r}")
+        return
+    kinds = (int, float) if hint is float else hint
+    if not isinstance(value, kinds) or (isinstance(value, bool) and hint is not bool):
+        raise ValueError(f"{key}: expected {hint.__name__}, found {value!r}")
 
 
 _METHODS: dict[str, Method] = {}
@@ -102,12 +117,12 @@ def method(
 
 @cache
 def methods() -> Mapping[str, Method]:
-    """All methods by name, in the order of their files' `ORDER`-free names: reference points first, then by family."""
+    """All methods by name: reference points first, then family by family, in a family by name."""
     import spantune.methods as room
 
     for found in pkgutil.iter_modules(room.__path__):
         importlib.import_module(f"{room.__name__}.{found.name}")
-    families: tuple[Family, ...] = ("reference", "reparametrisation", "rescaling", "prompt")
+    families = get_args(Family)
     return dict(sorted(_METHODS.items(), key=lambda item: (families.index(item[1].family), item[0])))
 
 

@@ -164,7 +164,7 @@ def load(folder: Path, *, model: str | None = None) -> Saved:
             where=str(folder),
             expected=f"{identity.model} ({identity.model_type}, weights {identity.encoder_fingerprint})",
             found=f"{encoder} ({network.config.model_type}, weights {fingerprint(network)})",
-            fix=f"--model {identity.model}",
+            fix=f"bring the encoder {identity.model!r} back as it was, or train again on this one",
         )
     loaded = adapt(
         network, identity, _for_inference(method.inject(method.resolve(identity.options), shape_of(network.config)))

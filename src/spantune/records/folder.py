@@ -94,16 +94,9 @@ class RunFolder:
         """
         with explained(self.path):
             self.path.mkdir(parents=True, exist_ok=True)
-            found = sorted(one.name for one in self.path.iterdir() if not one.name.startswith(TEMPORARY))
             self._probe()
-        if found and RECORD not in found:
-            raise RunError(
-                "the output folder is not empty and holds no run",
-                where=str(self.path),
-                expected=f"an empty or new folder, or one with {RECORD}",
-                found=", ".join(found[:5]) + (f" and {len(found) - 5} more" if len(found) > 5 else ""),
-                fix="choose another --output",
-            )
+        self.refuse_others()
+        found = self.record.exists()
         if found and resume:
             return RunRecord.read(self.path)
         if found and not overwrite:
@@ -115,6 +108,20 @@ class RunFolder:
             )
         self._clear()
         return None
+
+    def refuse_others(self) -> None:
+        """RunError where the folder holds things but no run; it need not be there."""
+        with explained(self.path):
+            there = self.path.iterdir() if self.path.exists() else ()
+            found = sorted(one.name for one in there if not one.name.startswith(TEMPORARY))
+        if found and RECORD not in found:
+            raise RunError(
+                "the output folder is not empty and holds no run",
+                where=str(self.path),
+                expected=f"an empty or new folder, or one with {RECORD}",
+                found=", ".join(found[:5]) + (f" and {len(found) - 5} more" if len(found) > 5 else ""),
+                fix="choose another --output",
+            )
 
     def _described(self) -> str:
         try:

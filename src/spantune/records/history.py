@@ -28,8 +28,10 @@ class History:
         with explained(self.path):
             if not self._mended:
                 self._drop_torn_line()
+            self._mended = False  # a full disk may take half of the line
             with self.path.open("a", encoding="utf-8", newline="\n") as file:
                 file.write(line + "\n")
+            self._mended = True
 
     def read(self) -> list[dict[str, Any]]:
         """All lines; [] without a file. A torn last line (the process was killed while writing) is left out.
@@ -69,7 +71,6 @@ class History:
 
     def _drop_torn_line(self) -> None:
         """Cut what stands behind the last newline, so that the next line does not stick to it."""
-        self._mended = True
         if not self.path.exists():
             return
         with self.path.open("rb+") as file:

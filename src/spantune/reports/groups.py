@@ -15,7 +15,7 @@ from spantune.records import RunRecord
 _COMPARED_APART = ("method", "methods", "model", "options")
 _NO_DIFFERENCE = (
     *("seed", "seeds", "output", "resume", "overwrite", "mlflow", "tracking_uri", "experiment", "keep_checkpoints"),
-    *("n_best", "eval_batch_size"),
+    *("n_best", "eval_batch_size", "checkpoint_seconds"),
 )
 """Settings that do not make two runs two kinds of run."""
 

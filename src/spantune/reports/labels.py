@@ -18,6 +18,7 @@ _PLACES = [
     for reach in (1.0, 1.8, 2.8, 4.0)
     for x, y in ((1, 0), (-1, 0), (0, 1), (0, -1), (1, 1), (-1, 1), (1, -1), (-1, -1))
 ]
+_NEAR = 8  # of the places
 _SIZE = 11.5  # points
 _CLEARANCE = 13.0  # pixels between a point's centre and its name
 
@@ -45,7 +46,11 @@ def name_points(
         extent = text.get_window_extent()
         places = [_placed(x, y, extent.width, extent.height, *place) for place in _PLACES]
         best = min(range(len(places)), key=lambda i: (_cost(places[i], boxes, room), i))
-        left, bottom, *_ = places[best]
+        left, bottom, right, top = places[best]
+        if best >= _NEAR:  # too far to be seen as its point's name
+            nearest = (min(max(x, left), right), min(max(y, bottom), top))
+            ends = axes.transData.inverted().transform([(x, y), nearest])
+            axes.plot(*zip(*ends, strict=True), color=colour, linewidth=0.8, alpha=0.6, zorder=1)
         # data coordinates, so that the name stays with its point at any resolution
         text.set_transform(axes.transData)
         text.set_position(tuple(axes.transData.inverted().transform((left, bottom - extent.y0))))

@@ -195,7 +195,7 @@ def _training_set(record: RunRecord) -> str:
 def _finish(axes: Axes, y: str, curves: Sequence[Curve], high: float) -> None:
     """Axes from 0 to the last step and to `high`."""
     axes.set_ylim(0, high)
-    axes.set_xlim(0, max(curve.steps[-1] for curve in curves))
+    axes.set_xlim(0, max(1, *(curve.steps[-1] for curve in curves)))
     name_axes(axes, "optimiser steps", y)
 
 

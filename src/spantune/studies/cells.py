@@ -8,8 +8,8 @@ from typing import Literal
 
 from spantune.config import CompareConfig, RunConfig, TrainConfig
 from spantune.errors import RunError
-from spantune.methods import get, methods
-from spantune.records import RunRecord
+from spantune.methods import methods
+from spantune.records import RunFolder, RunRecord
 from spantune.training.resolve import changed, resolve
 
 Plan = Literal["run", "resume", "done"]
@@ -31,7 +31,7 @@ class Cell:
 
     @property
     def folder(self) -> Path:
-        return Path(self.config.output)
+        return Path(resolve(self.config).output)
 
     @property
     def name(self) -> str:
@@ -39,7 +39,11 @@ class Cell:
 
 
 def cells(config: CompareConfig) -> list[Cell]:
-    """Every run of the study with its plan; MethodError where a method or its options are wrong."""
+    """Every run of the study with its plan.
+
+    Raises:
+        MethodError: a method or its options are wrong. RunError: other things stand in a run's folder.
+    """
     return [
         _planned(_train_config(config, method, seed)) for method in config.methods or methods() for seed in config.seeds
     ]
@@ -47,7 +51,6 @@ def cells(config: CompareConfig) -> list[Cell]:
 
 def _train_config(config: CompareConfig, method: str, seed: int) -> TrainConfig:
     shared = {one.name: getattr(config, one.name) for one in fields(RunConfig)}
-    get(method).resolve(config.options.get(method, {}))
     return TrainConfig(
         **{
             **shared,
@@ -60,12 +63,14 @@ def _train_config(config: CompareConfig, method: str, seed: int) -> TrainConfig:
 
 
 def _planned(config: TrainConfig) -> Cell:
-    folder = Path(config.output)
+    resolved = resolve(config)
+    folder = RunFolder(Path(resolved.output))
+    folder.refuse_others()
     try:
-        before = RunRecord.read(folder)
+        before = RunRecord.read(folder.path)
     except RunError:
-        return Cell(config, "run", "new") if not folder.exists() else Cell(config, "run", "no readable record")
-    if differences := changed(resolve(config), before):
+        return Cell(config, "run", "no readable record" if folder.record.exists() else "new")
+    if differences := changed(resolved, before):
         return Cell(config, "run", f"changed: {'; '.join(differences)}")
     if before.status == "finished":
         return Cell(config, "done", "finished before")

@@ -18,7 +18,7 @@ _KEPT = ("loss", "learning_rate", "grad_norm")
 
 
 class Cadence(TrainerCallback):
-    """Evaluate `evals_per_epoch` times an epoch, evenly, and at the end; save a checkpoint every `checkpoint_seconds`."""
+    """Evaluate `evals_per_epoch` times an epoch and at the end; save a checkpoint every `checkpoint_seconds`."""
 
     def __init__(self, config: RunConfig, steps_per_epoch: int, *, selects: bool) -> None:
         self.steps, self.evals = steps_per_epoch, min(config.evals_per_epoch, steps_per_epoch)
@@ -84,10 +84,11 @@ class Bar(ProgressCallback):
 
 
 class GracefulStop(TrainerCallback):
-    """First Ctrl-C or SIGTERM: finish the step, save a checkpoint, stop. A second one stops at once."""
+    """First Ctrl-C or SIGTERM: finish the step, save a checkpoint, stop. A second one of its kind stops at once."""
 
     def __init__(self) -> None:
         self.asked = False
+        self._signals: set[int] = set()
         self._before: dict[int, Any] = {}
 
     def __enter__(self) -> GracefulStop:
@@ -101,8 +102,9 @@ class GracefulStop(TrainerCallback):
             signal.signal(number, handler)
 
     def _ask(self, number: int, frame: FrameType | None) -> None:
-        if self.asked:
+        if number in self._signals:
             raise KeyboardInterrupt
+        self._signals.add(number)
         self.asked = True
 
     def on_step_end(

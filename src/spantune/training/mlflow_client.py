@@ -8,7 +8,7 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit, urlunsplit
 
 if TYPE_CHECKING:
@@ -64,6 +64,29 @@ def quiet(*, seconds: int = 10, retries: int = 1) -> Iterator[None]:
 def local_store(folder: Path) -> str:
     """The SQLite store beside a run folder."""
     return f"sqlite:///{(folder.resolve().parent / 'mlflow.db').as_posix()}"
+
+
+@contextmanager
+def tables_made_quickly(uri: str) -> Iterator[None]:
+    """While a new SQLite store's tables are made, do not wait for the disk after each of MLflow's many migrations.
+
+    On a busy disk that is 8 seconds without it, 3 with it. A machine that loses power meanwhile loses an empty store.
+    """
+    if not uri.startswith("sqlite:///") or Path(uri.removeprefix("sqlite:///")).exists():
+        yield
+        return
+    from sqlalchemy import event
+    from sqlalchemy.engine import Engine
+
+    def do_not_wait(connection: Any, _record: Any) -> None:
+        if type(connection).__module__.startswith("sqlite3"):
+            connection.execute("PRAGMA synchronous=OFF")
+
+    event.listen(Engine, "connect", do_not_wait)
+    try:
+        yield
+    finally:
+        event.remove(Engine, "connect", do_not_wait)
 
 
 def experiment_id(client: MlflowClient, uri: str, name: str) -> str:

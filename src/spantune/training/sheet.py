@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 import time
 import traceback
@@ -27,6 +28,7 @@ from spantune.records import (
     versions,
     write_text_atomic,
 )
+from spantune.training.mlflow_client import without_password
 
 if TYPE_CHECKING:
     from spantune.training.tracking import Tracking
@@ -52,8 +54,8 @@ class RunSheet:
             label=method.label,
             model=config.model,
             seed=config.seed,
-            command=tuple(sys.argv),
-            config=config.as_dict(),
+            command=tuple(re.sub(r"://[^/@]*@", "://", word) for word in sys.argv),
+            config=_settings(config),
             options=dict(config.options),
             versions=versions(),
             hardware=hardware(),
@@ -61,8 +63,12 @@ class RunSheet:
             started_at=previous.started_at if previous else utc_now(),
             resumed=previous.resumed + 1 if previous else 0,
         )
+
+    def open(self) -> None:
+        """Write the record for the first time, and the configuration."""
         self.update()
-        write_text_atomic(folder.config, yaml.safe_dump(_as_yaml(config), sort_keys=False, allow_unicode=True))
+        content = yaml.safe_dump(_as_yaml(self.config), sort_keys=False, allow_unicode=True)
+        write_text_atomic(self.folder.config, content)
 
     def update(self, **changes: Any) -> None:
         """Change fields of the record and write it."""
@@ -103,14 +109,19 @@ def run_sheet(config: TrainConfig, folder: RunFolder, previous: RunRecord | None
     """A sheet that is closed as interrupted or failed, with the reason, when the block ends in an exception."""
     sheet = RunSheet(config, folder, previous)
     try:
+        sheet.open()
         yield sheet
     except KeyboardInterrupt:
         sheet.close("interrupted", "stopped by the user or the system; --resume goes on from the last checkpoint")
         raise
     except BaseException as error:
-        reason = str(error) if isinstance(error, SpantuneError) else traceback.format_exception_only(error)[-1].strip()
-        sheet.close("failed", reason)
+        sheet.close("failed", reason_of(error))
         raise
+
+
+def reason_of(error: BaseException) -> str:
+    """Why a run failed: our own message, or the last line of a traceback."""
+    return str(error) if isinstance(error, SpantuneError) else traceback.format_exception_only(error)[-1].strip()
 
 
 def _parameters(record: RunRecord) -> dict[str, Any]:
@@ -122,9 +133,15 @@ def _parameters(record: RunRecord) -> dict[str, Any]:
     return {**settings, **options, **sizes}
 
 
+def _settings(config: TrainConfig) -> dict[str, Any]:
+    """All settings under their keys; a tracking server's password stays out of what is written down."""
+    uri = config.tracking_uri
+    return {**config.as_dict(), "tracking_uri": without_password(uri) if uri else uri}
+
+
 def _as_yaml(config: TrainConfig) -> dict[str, Any]:
     """The configuration as `spantune train --config` reads it: without what belongs to one call only."""
-    content = config.as_dict()
+    content = _settings(config)
     options = content.pop("options")
     for key in ("resume", "overwrite"):
         content.pop(key)

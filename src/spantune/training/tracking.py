@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 import spantune
 from spantune.config import TrainConfig
+from spantune.methods import get
 from spantune.records import History, RunFolder, RunRecord, write_json_atomic
 from spantune.records.files import TEMPORARY
 from spantune.training import mlflow_client
@@ -87,7 +88,7 @@ class Tracking:
             self._flush()
             self._log_totals(record)
             with quiet(seconds=60):  # large files take a server its time
-                self._log_files()
+                self._log_files(record)
                 if record.status == "finished":
                     self._log_model(record)
             complete = True
@@ -104,14 +105,15 @@ class Tracking:
         from mlflow import MlflowClient
 
         client = MlflowClient(tracking_uri=self.uri, registry_uri=self.uri)
-        run = self._earlier_run(client)
+        with mlflow_client.tables_made_quickly(self.uri):
+            run = self._earlier_run(client)
+            found = run.info.experiment_id if run else mlflow_client.experiment_id(client, self.uri, config.experiment)
+        self._experiment_id = found
         if run is None:
-            self._experiment_id = mlflow_client.experiment_id(client, self.uri, config.experiment)
             run = client.create_run(self._experiment_id, run_name=self.folder.path.name, tags=_tags(config))
             where = {"tracking_uri": without_password(self.uri), "run_id": run.info.run_id}
             write_json_atomic(self.folder.tracking, where)
         else:
-            self._experiment_id = run.info.experiment_id
             client.update_run(run.info.run_id, status="RUNNING")
             self._read_logged(client, run)
         self._client, self.run_id = client, run.info.run_id
@@ -203,14 +205,16 @@ class Tracking:
         self._collect(known, record.steps)
         self._flush()
 
-    def _log_files(self) -> None:
+    def _log_files(self, record: RunRecord) -> None:
         client, run_id = self._opened()
         folder = self.folder
         files = (folder.record, folder.config, folder.history, folder.predictions, folder.n_best, folder.null_odds)
         for file in files:
             if file.is_file():
                 client.log_artifact(run_id, str(file))
-        for inner in (folder.plots, folder.adapter):
+        # A whole encoder is large, and the logged model holds it already.
+        whole = record.status == "finished" and get(record.method).whole_encoder
+        for inner in (folder.plots,) if whole else (folder.plots, folder.adapter):
             if inner.is_dir():
                 client.log_artifacts(run_id, str(inner), inner.name)
 

@@ -1,0 +1,189 @@
+"""Writes the generated parts of the docs: `python docs/generate.py [--check] [--tour]`.
+
+A generated part stands between `<!-- generated: NAME -->` and `<!-- /generated -->`; NAME is a key of `PARTS`.
+`--check` changes nothing and exits with 1 where a part is stale. `--tour` also runs the tour (half a minute) and writes
+down what its blocks print.
+"""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import os
+import re
+import sys
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+from blocks import PAGES, ROOT, blocks_of, run_blocks
+
+ENCODER = "minilm"
+_PART = re.compile(r"(?P<begin><!-- generated: (?P<name>[\w-]+) -->\n).*?(?P<end><!-- /generated -->)", re.DOTALL)
+
+
+def commands() -> str:
+    """A line for each subcommand."""
+    from spantune.cli.main import COMMANDS
+
+    return _table(("Command", "What it does"), [(f"`{one.name}`", one.summary) for one in COMMANDS.values()])
+
+
+def methods_table() -> str:
+    """The registry as a table."""
+    from spantune.methods import methods
+    from spantune.modeling import count_parameters
+
+    rows = []
+    for name, method in methods().items():
+        count = count_parameters(ENCODER, name)
+        grid = ", ".join(f"{rate:g}" for rate in method.grid)
+        merge = "yes" if method.mergeable else "no"
+        cells = (f"[`{name}`](#{name})", method.family, f"{count.trainable:,}", f"{count.share:.3%}")
+        rows.append((*cells, f"{method.learning_rate:g}", grid, merge))
+    head = ("Method", "Family", "Trainable", "Share", "Learning rate", "Grid", "Mergeable")
+    return _table(head, rows, right=("Trainable", "Share", "Learning rate"))
+
+
+def methods_sections() -> str:
+    """Each method with its options."""
+    from spantune.cli.settings import settings_of
+    from spantune.config import TrainConfig
+    from spantune.methods import methods
+
+    settings = [one for one in settings_of(TrainConfig, methods()) if one.method]
+    sections = []
+    for name, method in methods().items():
+        lines = [f"### {name}", "", f"{method.label}. {method.summary}.", "", f"Paper: {method.paper}.", ""]
+        own = [one for one in settings if one.method == name]
+        lines += [_option(one.flag, one.hint, one.default, one.help) for one in own] or ["No options of its own."]
+        sections.append("\n".join(lines))
+    return "\n\n".join(sections)
+
+
+def _option(flag: str, hint: object, default: Any, text: str) -> str:
+    from spantune.cli.values import metavar
+
+    shown = ("off", "on")[default] if isinstance(default, bool) else f"{default:g}" if hint is float else default
+    kind = "" if hint is bool else f" {metavar(hint)}"
+    return f"- `{flag}{kind}`, default `{shown}`: {text}"
+
+
+def sample_statistics() -> str:
+    """Counts and lengths of the embedded corpora."""
+    from spantune.data import sample_statistics
+
+    found = sample_statistics()
+    counted = ("questions", "contexts", "answerable", "unanswerable", "answers", "several answers")
+    rows = [(title, *(f"{counts[title]:,}" for counts, _ in found.values())) for title in counted]
+    for title in next(iter(found.values()))[1]:
+        spread = (lengths[title] for _, lengths in found.values())
+        rows.append((f"{title} (median, max)", *(f"{one.median:g}, {one.max:,}" for one in spread)))
+    return _table(("", *found), rows, right=tuple(found))
+
+
+def defect_kinds() -> str:
+    """What the doctor looks for."""
+    from spantune.data.defects import KINDS
+
+    rows = [(f"`{name}`", "refused" if kind.blocking else "note", kind.summary) for name, kind in KINDS.items()]
+    return _table(("Kind", "Training", "Meaning"), rows)
+
+
+def record_fields() -> str:
+    """Every key of record.json."""
+    from spantune.records import record
+
+    groups: Mapping[str, tuple[str, type]] = {
+        "data": ("data.SET.", record.DataRecord),
+        "parameters": ("parameters.", record.Parameters),
+        "timings": ("timings.", record.Timings),
+        "best": ("best.", record.Best),
+    }
+    texts = field_texts(record)
+    rows = [("`format`", f"Number of this layout, {record.FORMAT}.")]
+    for name in record.RunRecord.__dataclass_fields__:
+        if text := texts.get(("RunRecord", name)):
+            rows.append((f"`{name}`", text))
+        if name in groups:
+            prefix, group = groups[name]
+            rows += [(f"`{prefix}{one}`", texts[group.__name__, one]) for one in group.__dataclass_fields__]
+    return _table(("Key", "Meaning"), rows)
+
+
+def field_texts(module: object) -> dict[tuple[str, str], str]:
+    """The string under each field of each class of a module, on one line; None is null, as in JSON."""
+    found = {}
+    for group in ast.walk(ast.parse(inspect.getsource(module))):  # type: ignore[arg-type]
+        if not isinstance(group, ast.ClassDef):
+            continue
+        for line, below in zip(group.body, group.body[1:], strict=False):
+            match line, below:
+                case ast.AnnAssign(target=ast.Name(id=name)), ast.Expr(value=ast.Constant(value=str(text))):
+                    found[group.name, name] = re.sub(r"\bNone\b", "null", " ".join(text.split()))
+    return found
+
+
+PARTS: Mapping[str, Callable[[], str]] = {
+    "commands": commands,
+    "methods-table": methods_table,
+    "methods-sections": methods_sections,
+    "sample-statistics": sample_statistics,
+    "defect-kinds": defect_kinds,
+    "record-fields": record_fields,
+}
+
+
+def regenerated(text: str) -> str:
+    """A page with all its generated parts made again; KeyError for a part that nothing makes."""
+    return _PART.sub(lambda part: f"{part['begin']}\n{PARTS[part['name']]()}\n\n{part['end']}", text)
+
+
+def stale() -> list[Path]:
+    """The pages with a part that is not up to date."""
+    return [page for page in PAGES if regenerated(text := page.read_text(encoding="utf-8")) != text]
+
+
+def retold(page: Path) -> str:
+    """A page whose Python blocks were run: the `text` block behind each says what it printed."""
+    lines = page.read_text(encoding="utf-8").split("\n")
+    for _, printed, after in reversed(run_blocks(blocks_of(page), {})):
+        if after is not None:
+            first = after.line - 1
+            lines[first : first + len(after.text.splitlines())] = printed.rstrip("\n").split("\n")
+    return "\n".join(lines)
+
+
+def _table(head: Sequence[str], rows: Sequence[Sequence[str]], right: Sequence[str] = ()) -> str:
+    ruler = ["---:" if title in right else "---" for title in head]
+    return "\n".join("| " + " | ".join(cells) + " |" for cells in (head, ruler, *rows))
+
+
+def main(arguments: Sequence[str]) -> int:
+    unknown = set(arguments) - {"--check", "--tour"}
+    if unknown:
+        print(f"unknown: {' '.join(sorted(unknown))}\n\n{__doc__}", file=sys.stderr)
+        return 2
+    if "--check" in arguments:
+        names = [str(page.relative_to(ROOT)) for page in stale()]
+        if names:
+            print(f"stale: {', '.join(names)}; mend with: python docs/generate.py", file=sys.stderr)
+        return 1 if names else 0
+    for page in stale():
+        page.write_text(regenerated(page.read_text(encoding="utf-8")), encoding="utf-8")
+        print(f"written: {page.relative_to(ROOT)}")
+    if "--tour" in arguments:
+        tour, here = ROOT / "docs" / "tour.md", Path.cwd()
+        with tempfile.TemporaryDirectory() as elsewhere:
+            os.chdir(elsewhere)  # the tour writes a run folder
+            text = retold(tour)
+            os.chdir(here)
+        tour.write_text(text, encoding="utf-8")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
