@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal
 
 import pytest
@@ -12,6 +14,9 @@ from spantune.cli.command import Command
 from spantune.cli.resolve import Resolved, resolve
 from spantune.config import CompareConfig, TrainConfig
 from spantune.errors import MethodError
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+from tiny import bert, dev_file, finished, one_thread, settings, train_file  # noqa: F401
 
 
 @dataclass(frozen=True)

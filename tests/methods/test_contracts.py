@@ -73,7 +73,7 @@ def head_and_method_learn_and_the_rest_stays(case: Any) -> None:
 
 def a_few_steps_overfit_four_examples(case: Any) -> None:
     model = case.build(seed=1)
-    first, last = train(model, case, steps=60, head_rate=0.1)
+    first, last = train(model, case, steps=40, head_rate=0.1)
     assert last < 0.2 * first
     gold = [example.answers[0].text if example.answers else "" for example in case.windows.corpus.examples]
     assert answers_of(model, case) == gold

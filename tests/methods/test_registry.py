@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import re
 import subprocess
@@ -40,7 +41,7 @@ def test_the_traits_of_each_method(one: Method) -> None:
 def test_reference_methods_come_first_and_families_together() -> None:
     families = [one.family for one in methods().values()]
     assert families[0] == "reference"
-    assert len([1 for a, b in zip(families, families[1:], strict=False) if a != b]) == len(set(families)) - 1
+    assert len([1 for a, b in itertools.pairwise(families) if a != b]) == len(set(families)) - 1
 
 
 @pytest.mark.parametrize(

@@ -25,7 +25,7 @@ def logits_of(model: nn.Module, inputs: dict[str, Tensor]) -> Tensor:
     return torch.stack([made.start, made.end] if isinstance(model, SpanModel) else [made.start_logits, made.end_logits])
 
 
-def trained(encoder: Path, method: str, inputs: dict[str, Tensor]) -> SpanModel:
+def moved(encoder: Path, method: str) -> SpanModel:
     """A model whose every learning weight was moved."""
     model = build(str(encoder), method)
     chance = torch.Generator().manual_seed(0)
@@ -49,7 +49,7 @@ def test_stock_peft_loads_the_adapter(
     from peft import PeftModel
 
     inputs = inputs_of(tiny_encoder)
-    model = trained(tiny_encoder, method, inputs)
+    model = moved(tiny_encoder, method)
     save(model, tmp_path, settings={}, tokenizer=tiny_tokenizer)
     loaded = PeftModel.from_pretrained(stock(tiny_encoder), tmp_path)
     torch.testing.assert_close(logits_of(loaded, inputs), logits_of(model, inputs), rtol=1e-5, atol=1e-5)
@@ -66,7 +66,7 @@ def test_stock_transformers_loads_a_fully_tuned_model(
     from transformers import AutoTokenizer
 
     inputs = inputs_of(tiny_encoder)
-    model = trained(tiny_encoder, "full", inputs)
+    model = moved(tiny_encoder, "full")
     save(model, tmp_path, settings={}, tokenizer=tiny_tokenizer)
     torch.testing.assert_close(logits_of(stock(tmp_path), inputs), logits_of(model, inputs), rtol=1e-5, atol=1e-5)
     assert AutoTokenizer.from_pretrained(tmp_path).get_vocab() == tiny_tokenizer.get_vocab()
@@ -74,7 +74,7 @@ def test_stock_transformers_loads_a_fully_tuned_model(
 
 def test_a_merged_adapter_is_a_stock_model(tiny_encoder: Path, inputs_of: Any, tmp_path: Path) -> None:
     inputs = inputs_of(tiny_encoder)
-    model = trained(tiny_encoder, "lora", inputs)
+    model = moved(tiny_encoder, "lora")
     before = logits_of(model, inputs)
     model.merge().network.save_pretrained(tmp_path)
     torch.testing.assert_close(logits_of(stock(tmp_path), inputs), before, rtol=1e-5, atol=1e-5)

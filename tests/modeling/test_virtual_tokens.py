@@ -15,6 +15,7 @@ from spantune.features import window_rules
 from spantune.methods import get
 from spantune.methods.architectures import EncoderShape, architecture_of
 from spantune.modeling import SpanModel, build, load, save
+from spantune.modeling.encoders import shape_of
 from spantune.modeling.virtual_tokens import virtual_tokens
 
 V, N = 5, 2
@@ -50,27 +51,18 @@ def test_each_layers_prefix_changes_the_logits(tiny_encoder: Path, inputs_of: An
     assert torch.equal(logits_of(model, inputs), before)
 
 
-def test_a_prefix_that_no_query_attends_to_is_no_prefix(tiny_encoder: Path, inputs_of: Any) -> None:
-    """With keys far below every query's the softmax gives the prefix no weight: the plain encoder's logits."""
-    inputs = inputs_of(tiny_encoder)
-    model = build(str(tiny_encoder), "prefix-tuning", {"length": V})
-    plain = build(str(tiny_encoder), "head-only")
-    plain.network.qa_outputs.load_state_dict(model.network.qa_outputs.state_dict())
-    shape = model.virtual.prefix.embedding.weight.data.view(V, N, 2, -1)
-    assert not torch.allclose(logits_of(model, inputs), logits_of(plain, inputs), atol=1e-3)
-    shape[:, :, 1] = 0  # Values of zero leave only the share of attention that the keys take.
-    shape[:, :, 0] = 0
-    for query in (one for name, one in model.network.named_modules() if name.endswith((".query", ".q_lin"))):
-        query.weight.data.zero_()  # Every score is then the same: the prefix takes V / (V + real tokens) of it.
-        query.bias.data.zero_()
-    for one in plain.network.named_modules():
-        if one[0].endswith((".query", ".q_lin")):
-            one[1].weight.data.zero_()
-            one[1].bias.data.zero_()
-    alone = {key: tensor[:1] for key, tensor in inputs.items()}
-    attended = outputs_of_first_attention(model, alone)
-    expected = outputs_of_first_attention(plain, alone) * 14 / (14 + V)
-    torch.testing.assert_close(attended, expected, rtol=1e-5, atol=1e-6)
+def test_a_prefix_takes_its_share_of_the_attention(tiny_encoder: Path, inputs_of: Any) -> None:
+    """Queries of zero look at all keys alike; of 14 + V values the prefix's, which are zero, take their share away."""
+    inputs = {key: tensor[:1] for key, tensor in inputs_of(tiny_encoder).items()}
+    models = [build(str(tiny_encoder), method) for method in ("prefix-tuning", "head-only")]
+    length = models[0].method.resolve({}).length
+    models[0].virtual.prefix.embedding.weight.data.zero_()
+    for model in models:
+        for name, weight in model.network.named_parameters():
+            if ".query." in name or ".q_lin." in name:
+                weight.data.zero_()
+    with_prefix, without = (outputs_of_first_attention(model, inputs) for model in models)
+    torch.testing.assert_close(with_prefix, without * 14 / (14 + length), rtol=1e-5, atol=1e-6)
 
 
 def outputs_of_first_attention(model: SpanModel, inputs: dict[str, Tensor]) -> Tensor:
@@ -103,15 +95,10 @@ def test_a_prefix_begins_with_real_keys_and_values(tiny_encoder: Path) -> None:
     key = next(one for name, one in model.network.named_modules() if any(name.endswith(path) for path in names))
     hook = key.register_forward_hook(lambda module, given, made: seen.append(made))
     virtual_tokens(
-        get("prefix-tuning").inject(get("prefix-tuning").resolve({"length": V}), shape(model)), model.network
+        get("prefix-tuning").inject(get("prefix-tuning").resolve({"length": V}), shape_of(model.config)), model.network
     )
     hook.remove()
     torch.testing.assert_close(weight.view(V, N, 2, -1)[:, 0, 0], seen[0][0])
-
-
-def shape(model: SpanModel) -> EncoderShape:
-    config = model.config
-    return EncoderShape(architecture_of(config.model_type), config.hidden_size, N, config.num_attention_heads)
 
 
 def test_a_prompt_takes_the_last_positions_and_the_input_keeps_its_own(tiny_encoder: Path, inputs_of: Any) -> None:
@@ -146,7 +133,7 @@ def test_a_deep_prefix_refuses_an_encoder_that_would_ignore_it() -> None:
         vocab_size=40, hidden_size=32, num_hidden_layers=N, num_attention_heads=4, intermediate_size=64
     )
     network = MPNetForQuestionAnswering(config)
-    bert_like = EncoderShape(architecture_of("bert"), 32, N, 4)
+    bert_like = EncoderShape(architecture_of("bert"), 32, N, 4, 32)
     method = get("prefix-tuning")
     with pytest.raises(MethodError, match=r"cannot reach every layer of this encoder \(mpnet\)") as raised:
         virtual_tokens(method.inject(method.resolve({"length": V}), bert_like), network)

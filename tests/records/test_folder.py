@@ -4,6 +4,7 @@ import errno
 import os
 import stat
 import sys
+from dataclasses import replace
 
 import pytest
 
@@ -34,6 +35,33 @@ def test_a_run_that_stands_there_is_kept_unless_it_is_named(run):
     with pytest.raises(RunError, match=r"lora on minilm, seed 0: finished[\s\S]*--resume.*--overwrite"):
         run.prepare()
     assert run.adapter.exists()
+
+
+@pytest.mark.parametrize("flags", [{}, {"overwrite": True}, {"resume": True}])
+@pytest.mark.parametrize("status", ["failed", "interrupted"])
+def test_a_run_that_ended_before_its_first_step_is_no_obstacle(tmp_path, status, flags):
+    folder = RunFolder(tmp_path)
+    replace(RECORD, status=status).write(folder.path)
+    folder.config.write_text("data: [mistyped.json]")
+    assert folder.prepare(**flags) is None
+    assert list(folder.path.iterdir()) == []
+
+
+@pytest.mark.parametrize("left", ["history", "checkpoints", "adapter"])
+def test_a_failed_run_that_did_something_is_one(tmp_path, left):
+    folder = RunFolder(tmp_path)
+    replace(RECORD, status="failed").write(folder.path)
+    getattr(folder, left).mkdir()
+    with pytest.raises(RunError, match="stands in the output folder already"):
+        folder.prepare()
+
+
+@pytest.mark.parametrize("status", ["running", "finished"])
+def test_a_run_that_may_be_alive_is_kept(tmp_path, status):
+    folder = RunFolder(tmp_path)
+    replace(RECORD, status=status).write(folder.path)
+    with pytest.raises(RunError, match="stands in the output folder already"):
+        folder.prepare()
 
 
 def test_resume_returns_the_record(run):

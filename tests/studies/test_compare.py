@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import multiprocessing
 import os
 import signal
 import threading
@@ -217,14 +218,16 @@ def test_every_method_is_compared_by_default(study: Any) -> None:
     ]
 
 
-def wait_for_worker(run: Path) -> int:
-    """The process that trains, once it has written a checkpoint."""
-    import multiprocessing
-
+def wait_for_checkpoint(run: Path) -> None:
     end = time.monotonic() + PATIENCE_SECONDS
     while not list(run.glob("checkpoints/checkpoint-*/trainer_state.json")):
         assert time.monotonic() < end, "no checkpoint was written"
         time.sleep(0.005)
+
+
+def wait_for_worker(run: Path) -> int:
+    """The process that trains, once it has written a checkpoint."""
+    wait_for_checkpoint(run)
     (worker,) = multiprocessing.active_children()
     assert worker.pid is not None
     return worker.pid
@@ -264,6 +267,22 @@ def test_an_interrupted_study_goes_on_in_mid_run(long: Any, tmp_path: Path) -> N
     result, said = run(long())
     assert said == ["[1/1] full, seed 0: resume (interrupted before)"]
     assert result.records[0].status == "finished" and result.records[0].resumed == 1
+
+
+@pytest.mark.skipif("fork" not in multiprocessing.get_all_start_methods(), reason="needs a process to kill")
+def test_a_killed_study_leaves_no_run_behind(long: Any, tmp_path: Path) -> None:
+    study, folder = (
+        multiprocessing.get_context("fork").Process(target=run, args=(long(),)),
+        tmp_path / "study" / "full-0",
+    )
+    study.start()
+    wait_for_checkpoint(folder)
+    study.kill()
+    study.join()
+    end = time.monotonic() + PATIENCE_SECONDS
+    while RunRecord.read(folder).status == "running" and time.monotonic() < end:
+        time.sleep(0.01)
+    assert RunRecord.read(folder).status == "interrupted"
 
 
 def test_an_interruption_while_the_libraries_load_is_one_too(long: Any, tmp_path: Path) -> None:

@@ -95,9 +95,11 @@ def test_early_stopping(
     values: list[float], evaluations: int, config: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seen = scored(values, monkeypatch)
-    record = train(config(epochs=6, early_stopping=2, checkpoint_seconds=0))
+    record = train(config(epochs=6, early_stopping=2, checkpoint_seconds=0, keep_checkpoints=True))
     assert len(seen) == evaluations and record.steps == 8 * evaluations
     assert record.best.f1 == max(values[:evaluations]) and record.status == "finished"
+    kept = [path.name for path in (tmp_path / "run" / "checkpoints").iterdir()]
+    assert kept == [f"checkpoint-{record.steps - 1}"], "resumed from the last step, it would go beyond its end"
 
 
 @pytest.mark.parametrize(

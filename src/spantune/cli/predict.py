@@ -14,10 +14,12 @@ def run(config: PredictConfig) -> None:
     from spantune.data import load_corpus
     from spantune.evaluation.files import write_null_odds, write_predictions
     from spantune.inference import Predictor
+    from spantune.records.files import explained
 
     corpus = load_corpus(config.data, split="validation", columns=config.columns, require_answers=False)
     predictions = Predictor.load(config.run, config).predict(corpus.examples)
-    write_predictions(config.output, {one.id: one.text for one in predictions})
+    with explained(Path(config.output)):
+        write_predictions(config.output, {one.id: one.text for one in predictions})
     print(f"{len(predictions)} answers: {config.output}")
     if config.n_best_output is not None:
         from spantune.records import write_json_atomic
@@ -26,7 +28,8 @@ def run(config: PredictConfig) -> None:
         write_json_atomic(Path(config.n_best_output), n_best)
         print(f"candidates: {config.n_best_output}")
     if config.null_odds_output is not None:
-        write_null_odds(config.null_odds_output, {one.id: one.null_odds for one in predictions})
+        with explained(Path(config.null_odds_output)):
+            write_null_odds(config.null_odds_output, {one.id: one.null_odds for one in predictions})
         print(f"null odds: {config.null_odds_output}")
 
 

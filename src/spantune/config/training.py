@@ -148,7 +148,7 @@ class OptimiserConfig(Checked):
     """Peak learning rate; default: the method's own (`spantune methods`)."""
     epochs: float = 3.0
     """Passes over the training examples."""
-    batch_size: int = 16
+    batch_size: int = 8
     """Windows of a micro-batch."""
     gradient_accumulation: int = 1
     """Micro-batches of one optimiser step."""

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from datasets import Dataset
 
 _READ_AT_ONCE = 1000
+_CONNECT_SECONDS = 2
 
 
 class NoSplit(DataError):
@@ -131,39 +133,47 @@ def _hub_error(source: Source, error: Exception) -> DataError:
 def _why(error: Exception) -> str:
     import huggingface_hub.constants as hub
 
-    if isinstance(error, ConnectionError) and not hub_resolves(hub.ENDPOINT):
+    if isinstance(error, ConnectionError) and not hub_reachable(hub.ENDPOINT):
         return f"no network ({hub.ENDPOINT} cannot be reached), and no copy of it in the cache"
     return f"{type(error).__name__}: {_first_line(error)}"
 
 
 @contextmanager
 def _offline_where_there_is_no_network() -> Iterator[None]:
-    """Without a name service the hub client retries for half a minute; what it has cached it can use at once."""
+    """Without a connection the hub client retries for half a minute; what it has cached it can use at once."""
     from unittest.mock import patch
 
     import datasets
     import huggingface_hub.constants as hub
 
-    if hub_resolves(hub.ENDPOINT):
+    if hub_reachable(hub.ENDPOINT):
         yield
         return
     with patch.object(datasets.config, "HF_HUB_OFFLINE", True), patch.object(hub, "HF_HUB_OFFLINE", True):
         yield
 
 
-def hub_resolves(endpoint: str) -> bool:
-    """Whether the hub's name can be looked up, or a proxy does it for us."""
+@cache
+def hub_reachable(endpoint: str) -> bool:
+    """Whether the hub takes a connection within seconds; a proxy is believed to make one."""
     import socket
+    import urllib.parse
     import urllib.request
 
     if urllib.request.getproxies():
-        return True  # a proxy resolves names for us
-    host = endpoint.split("://")[-1].split("/")[0].split(":")[0]
+        return True
+    place = urllib.parse.urlsplit(endpoint)
+    port = place.port or (80 if place.scheme == "http" else 443)
     try:
-        socket.getaddrinfo(host, 443)
+        addresses = socket.getaddrinfo(place.hostname, port, type=socket.SOCK_STREAM)
     except OSError:
         return False
-    return True
+    for family, kind, protocol, _, address in addresses[:2]:
+        with suppress(OSError), socket.socket(family, kind, protocol) as probe:
+            probe.settimeout(_CONNECT_SECONDS)
+            probe.connect(address)
+            return True
+    return False
 
 
 def _rows(dataset: Dataset, mapping: Mapping[str, str], where: str, require_answers: bool) -> Iterator[RawRow]:

@@ -39,6 +39,8 @@ class Architecture:
     segment_ids: bool = True
     prefix: bool = True
     """Its attention goes through transformers' AttentionInterface, so that a prefix can reach it."""
+    embedding_size: str = "hidden_size"
+    """The configuration's key for the width of the word embeddings."""
 
     def pattern(self, roles: tuple[Role, ...]) -> str:
         """Regular expression that matches the full module names of these roles and nothing else (PEFT's fullmatch)."""
@@ -48,12 +50,16 @@ class Architecture:
 
 @dataclass(frozen=True)
 class EncoderShape:
-    """What a method must know of the encoder that it adapts: D width, layers, heads H and the family's names."""
+    """What a method must know of the encoder that it adapts: D width, layers, heads H and the family's names.
+
+    `embedding_size` is the width of the word embeddings, which ELECTRA's smaller models widen to D afterwards.
+    """
 
     architecture: Architecture
     hidden_size: int
     layers: int
     heads: int
+    embedding_size: int
 
 
 _BERT_LAYER: dict[str, Any] = {
@@ -81,7 +87,7 @@ _FAMILIES = (
     Architecture("roberta", layer="encoder.layer", **_BERT_LAYER, segment_ids=False),
     Architecture("xlm-roberta", layer="encoder.layer", **_BERT_LAYER, segment_ids=False),
     Architecture("camembert", layer="encoder.layer", **_BERT_LAYER, segment_ids=False),
-    Architecture("electra", layer="encoder.layer", **_BERT_LAYER),
+    Architecture("electra", layer="encoder.layer", **_BERT_LAYER, embedding_size="embedding_size"),
 )
 ARCHITECTURES: Mapping[str, Architecture] = {family.model_type: family for family in _FAMILIES}
 

@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     label="(IA)³",
     family="rescaling",
     paper="Liu et al. 2022, arXiv:2205.05638",
-    learning_rate=1e-2,
-    grid=(3e-3, 1e-2, 3e-2),
+    learning_rate=3e-2,
+    grid=(1e-2, 3e-2, 1e-1),
     mergeable=True,
 )
 def ia3(options: NoOptions, encoder: EncoderShape) -> IA3Config:

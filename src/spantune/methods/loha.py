@@ -33,8 +33,8 @@ class LoHaOptions:
     label="LoHa",
     family="reparametrisation",
     paper="Hyeon-Woo et al. 2022 (FedPara), arXiv:2108.06098",
-    learning_rate=3e-3,
-    grid=(1e-3, 3e-3, 1e-2),
+    learning_rate=5e-3,
+    grid=(2e-3, 5e-3, 1e-2),
     options=LoHaOptions,
     mergeable=True,
 )

@@ -44,7 +44,7 @@ def prompt_encoder(options: PromptEncoderOptions, encoder: EncoderShape) -> Prom
         num_virtual_tokens=options.length,
         encoder_reparameterization_type=options.network.upper(),
         encoder_hidden_size=options.network_size,
-        token_dim=encoder.hidden_size,
+        token_dim=encoder.embedding_size,
         num_layers=encoder.layers,
         num_attention_heads=encoder.heads,
         num_transformer_submodules=1,

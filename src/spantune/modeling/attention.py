@@ -47,6 +47,9 @@ def attention(
         key, value, attention_mask = _with_prefix(prefix[getattr(module, LAYER)], key, value, attention_mask)
     if _small_training_step(query, attention_mask, kwargs):
         scaling = kwargs.get("scaling") or query.shape[-1] ** -0.5
+        if torch.is_autocast_enabled("cpu"):
+            # The backward pass runs outside autocast, so that all of its operands must have one type from the start.
+            query, key, value = (one.to(torch.get_autocast_dtype("cpu")) for one in (query, key, value))
         attended: Tensor = SmallAttention.apply(query, key, value, attention_mask, scaling)
         return attended.transpose(1, 2), None
     return sdpa_attention_forward(module, query, key, value, attention_mask, **kwargs)

@@ -13,7 +13,7 @@ import torch
 from safetensors import SafetensorError
 from torch import nn
 
-from spantune.data.stored import hub_resolves
+from spantune.data.stored import hub_reachable
 from spantune.errors import EncoderError
 from spantune.methods.architectures import EncoderShape, architecture_of
 from spantune.modeling import attention
@@ -91,12 +91,12 @@ def _explained(name: str, what: str) -> Iterator[str]:
 
 @contextmanager
 def _no_vain_retries(place: str) -> Iterator[None]:
-    """Without a name service the hub client retries for up to a minute; what it has cached it can use at once."""
+    """Without a connection the hub client retries for up to a minute; what it has cached it can use at once."""
     from unittest.mock import patch
 
     import huggingface_hub.constants as hub
 
-    if Path(place).is_dir() or hub_resolves(hub.ENDPOINT):
+    if Path(place).is_dir() or hub_reachable(hub.ENDPOINT):
         yield
         return
     with patch.object(hub, "HF_HUB_OFFLINE", True):
@@ -175,11 +175,13 @@ def empty_network(config: PretrainedConfig) -> PreTrainedModel:
 
 def shape_of(config: PretrainedConfig) -> EncoderShape:
     """What a method must know of the encoder."""
+    architecture = architecture_of(config.model_type)
     return EncoderShape(
-        architecture=architecture_of(config.model_type),
+        architecture=architecture,
         hidden_size=config.hidden_size,
         layers=config.num_hidden_layers,
         heads=config.num_attention_heads,
+        embedding_size=getattr(config, architecture.embedding_size),
     )
 
 

@@ -85,6 +85,8 @@ class RunFolder:
             overwrite: remove the run that stands here (only files that spantune writes).
             resume: keep it and return its record; a missing or empty folder is a fresh start.
 
+        A run that ended before its first step (a mistyped source, say) has nothing to lose and is replaced unasked.
+
         Returns:
             The record of the run to go on with, or None for a fresh start.
 
@@ -96,7 +98,7 @@ class RunFolder:
             self.path.mkdir(parents=True, exist_ok=True)
             self._probe()
         self.refuse_others()
-        found = self.record.exists()
+        found = self.record.exists() and not self._is_without_work()
         if found and resume:
             return RunRecord.read(self.path)
         if found and not overwrite:
@@ -122,6 +124,13 @@ class RunFolder:
                 found=", ".join(found[:5]) + (f" and {len(found) - 5} more" if len(found) > 5 else ""),
                 fix="choose another --output",
             )
+
+    def _is_without_work(self) -> bool:
+        try:
+            ended = RunRecord.read(self.path).status in ("failed", "interrupted")
+        except RunError:
+            return False
+        return ended and not any(one.exists() for one in (self.history, self.checkpoints, self.adapter))
 
     def _described(self) -> str:
         try:

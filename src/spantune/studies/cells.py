@@ -75,5 +75,5 @@ def _planned(config: TrainConfig) -> Cell:
     if before.status == "finished":
         return Cell(config, "done", "finished before")
     if before.status == "failed":
-        return Cell(config, "run", f"failed before: {before.reason}")
+        return Cell(config, "run", f"failed before: {(before.reason or 'no reason given').splitlines()[0]}")
     return Cell(config, "resume", "interrupted before")

@@ -16,6 +16,7 @@ from spantune.reports.plots import comparison_plots
 from spantune.reports.table import Table, comparison
 from spantune.studies.apart import run_apart
 from spantune.studies.cells import Cell, cells
+from spantune.training.resolve import resolve
 
 
 @dataclass(frozen=True)
@@ -79,8 +80,8 @@ def _mark_failed(cell: Cell, reason: str) -> None:
     try:
         record = RunRecord.read(cell.folder)
     except RunError:
-        method = get(cell.config.method)
-        record = RunRecord("failed", method.name, method.label, cell.config.model, cell.config.seed)
+        method, config = get(cell.config.method), resolve(cell.config)
+        record = RunRecord("failed", method.name, method.label, config.model, config.seed, config=config.as_dict())
         with explained(cell.folder):
             cell.folder.mkdir(parents=True, exist_ok=True)
     replace(record, status="failed", reason=reason).write(cell.folder)

@@ -1,0 +1,192 @@
+"""The rules of the house: which room may import which, what must not pull in torch, how long a file may be."""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import spantune
+from spantune.methods import methods
+
+ROOT = Path(spantune.__file__).parent
+# A room imports only from rooms before it, and from these two, which import from no room.
+ORDER = (
+    *("data", "features", "methods", "modeling", "evaluation", "records", "reports", "inference"),
+    *("training", "studies", "cli"),
+)
+FOR_ALL = ("errors", "config")
+FILES = sorted(ROOT.rglob("*.py"))
+HEAVY = ("torch", "transformers", "peft", "accelerate", "datasets", "mlflow", "pandas", "pyarrow", "matplotlib")
+LONGEST = 400
+
+tree_of = {path: ast.parse(path.read_text(encoding="utf-8")) for path in FILES}
+
+
+def name_of(path: Path) -> str:
+    """`data/source.py` for a file, as it stands in messages."""
+    return path.relative_to(ROOT).as_posix()
+
+
+def imports(path: Path) -> Iterator[tuple[int, str]]:
+    """Line and room of every import from this package, in functions and under TYPE_CHECKING, too: types couple rooms.
+
+    `from spantune import x` names a room with x; relative imports are not used.
+    """
+    for node in ast.walk(tree_of[path]):
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{name_of(path)}:{node.lineno}: a relative import"
+            names = [f"{node.module}.{alias.name}" for alias in node.names]
+        else:
+            continue
+        for name in names:
+            parts = name.split(".")
+            if parts[0] == "spantune" and len(parts) > 1 and parts[1] in (*ORDER, *FOR_ALL):
+                yield node.lineno, parts[1]
+
+
+def test_every_room_has_its_place_in_the_order() -> None:
+    rooms = {path.name for path in ROOT.iterdir() if path.is_dir() and any(path.glob("*.py"))}
+    assert rooms - set(FOR_ALL) == set(ORDER)
+    assert all((ROOT / room / "__init__.py").is_file() for room in rooms)
+    alone = {path.stem for path in ROOT.glob("*.py")}
+    assert alone == {"__init__", "__main__", "errors"}
+
+
+def test_a_room_imports_only_from_rooms_before_it() -> None:
+    wrong = []
+    for path in FILES:
+        room = path.relative_to(ROOT).parts[0].removesuffix(".py")
+        if room == "__main__":
+            continue
+        allowed = set(FOR_ALL[:1] if room == "config" else () if room == "errors" else FOR_ALL)
+        allowed |= {room, *(ORDER[: ORDER.index(room)] if room in ORDER else ())}
+        wrong += [f"{name_of(path)}:{line} imports {other}" for line, other in imports(path) if other not in allowed]
+    assert not wrong
+
+
+def test_the_rule_sees_a_wrong_import(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The rule above reads every kind of import."""
+    source = (
+        "def f():\n    from spantune.cli import main\nimport spantune.studies.cells\nfrom spantune import reports\n"
+    )
+    path = ROOT / "data" / "invented.py"
+    monkeypatch.setitem(tree_of, path, ast.parse(source))
+    assert sorted(imports(path)) == [(2, "cli"), (3, "studies"), (4, "reports")]
+
+
+LIGHT = {
+    "spantune": (*HEAVY, "numpy", "pydantic"),
+    "spantune.config": (*HEAVY, "numpy"),
+    "spantune.data": (*HEAVY, "numpy"),
+    "spantune.methods": (*HEAVY, "numpy"),
+    "spantune.methods.registry": (*HEAVY, "numpy"),
+    "spantune.features": HEAVY,
+    "spantune.evaluation": HEAVY,
+    "spantune.evaluation.metrics": HEAVY,
+    "spantune.evaluation.answers": HEAVY,
+    "spantune.records": HEAVY,
+    "spantune.reports": HEAVY,
+    "spantune.reports.table": HEAVY,
+    "spantune.reports.plots": ("torch", "transformers", "peft", "datasets", "mlflow"),
+    "spantune.studies": HEAVY,
+    "spantune.cli": HEAVY,
+    "spantune.cli.main": HEAVY,
+}
+
+
+def test_light_modules_import_nothing_heavy() -> None:
+    """One process for each would take a second each: one process imports all and forgets spantune in between."""
+    probe = """
+import importlib, json, sys
+light, found = json.loads(sys.argv[1]), {}
+for name, forbidden in light.items():
+    before = {one for one in sys.modules if one.split(".")[0] in forbidden}
+    assert not before, before
+    importlib.import_module(name)
+    found[name] = sorted({one.split(".")[0] for one in sys.modules} & set(forbidden))
+    for one in [one for one in sys.modules if one.split(".")[0] in ("spantune", *forbidden)]:
+        del sys.modules[one]
+print(json.dumps(found))
+"""
+    # numpy does not bear being imported twice, so what forbids it goes first.
+    ordered = dict(sorted(LIGHT.items(), key=lambda item: ("numpy" not in item[1], "matplotlib" not in item[1])))
+    done = subprocess.run([sys.executable, "-c", probe, json.dumps(ordered)], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert {name: heavy for name, heavy in json.loads(done.stdout).items() if heavy} == {}
+
+
+@pytest.mark.parametrize("path", [path for path in FILES if path.name != "__main__.py"], ids=name_of)
+def test_every_module_can_be_imported(path: Path) -> None:
+    parts = ("spantune", *path.relative_to(ROOT).with_suffix("").parts)
+    importlib.import_module(".".join(parts).removesuffix(".__init__"))
+
+
+def test_no_file_is_too_long_to_read() -> None:
+    lengths = {name_of(path): len(path.read_text(encoding="utf-8").splitlines()) for path in FILES}
+    assert {name: length for name, length in lengths.items() if length > LONGEST} == {}
+
+
+def test_no_file_is_called_after_nothing() -> None:
+    nothing = {"utils", "util", "helpers", "helper", "misc", "common"}
+    assert [name_of(path) for path in FILES if path.stem in nothing or path.parent.name in nothing] == []
+
+
+def method_names_outside(tree: ast.Module) -> Iterator[tuple[int, str]]:
+    """Names of methods in comparisons, in `match` patterns and as keys of dictionaries: a branch on the name."""
+    names = set(methods())
+
+    def literals(node: ast.AST) -> Iterator[str]:
+        if isinstance(node, ast.Constant) and isinstance(node.value, str):
+            yield node.value
+        elif isinstance(node, ast.Tuple | ast.List | ast.Set):
+            for one in node.elts:
+                yield from literals(one)
+
+    for node in ast.walk(tree):
+        looked_at: list[ast.AST] = []
+        if isinstance(node, ast.Compare):
+            looked_at = [node.left, *node.comparators]
+        elif isinstance(node, ast.MatchValue):
+            looked_at = [node.value]
+        elif isinstance(node, ast.Dict):
+            looked_at = [key for key in node.keys if key is not None]
+        for one in looked_at:
+            yield from ((one.lineno, name) for name in literals(one) if name in names)  # type: ignore[attr-defined]
+
+
+def test_nothing_outside_methods_branches_on_a_methods_name() -> None:
+    found = [
+        f"{name_of(path)}:{line} {name!r}"
+        for path in FILES
+        if path.relative_to(ROOT).parts[0] != "methods"
+        for line, name in method_names_outside(tree_of[path])
+    ]
+    assert not found
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        'x == "lora"',
+        'x in ("a", "prefix-tuning")',
+        '"ia3" != x',
+        '{"loha": 1}[x]',
+        'match x:\n    case "prompt-encoder":\n        pass',
+    ],
+)
+def test_the_rule_sees_a_branch_on_a_methods_name(source: str) -> None:
+    assert list(method_names_outside(ast.parse(source)))
+
+
+def test_tests_mirror_the_package() -> None:
+    rooms = {path.name for path in Path(__file__).parent.iterdir() if path.is_dir() and any(path.glob("test_*.py"))}
+    assert set(ORDER) - rooms == set(), "a room without tests"
