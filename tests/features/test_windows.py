@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import time
 import unicodedata
-from collections.abc import Callable
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -17,7 +16,7 @@ from hypothesis import strategies as st
 from spantune.config import WindowConfig
 from spantune.data import Answer, Corpus, Example
 from spantune.errors import ConfigError, EncoderError
-from spantune.features import WindowRules, Windows, make_windows, window_rules
+from spantune.features import Windows, make_windows, window_rules
 from spantune.features.windows import ANSWER, CUT, NO_ANSWER
 from spantune.modeling import load_tokenizer
 
@@ -45,29 +44,9 @@ PIECES = (
 QUICK = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
-def byte_level(words: tuple[str, ...] = PIECES) -> Any:
-    """A tokenizer in RoBERTa's manner: byte-level BPE, four special tokens around a pair."""
-    from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
-    from transformers import PreTrainedTokenizerFast
-
-    backend = Tokenizer(models.BPE())
-    backend.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
-    backend.decoder = decoders.ByteLevel()
-    trainer = trainers.BpeTrainer(
-        vocab_size=320,
-        special_tokens=["<s>", "<pad>", "</s>", "<unk>"],
-        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
-        show_progress=False,
-    )
-    backend.train_from_iterator([" ".join(words)] * 3, trainer)
-    backend.post_processor = processors.RobertaProcessing(("</s>", 2), ("<s>", 0), add_prefix_space=False)
-    names = {"bos_token": "<s>", "eos_token": "</s>", "cls_token": "<s>", "sep_token": "</s>", "pad_token": "<pad>"}
-    return PreTrainedTokenizerFast(tokenizer_object=backend, unk_token="<unk>", **names)
-
-
 @pytest.fixture(scope="module")
-def tokenizers(tiny_tokenizer: Any) -> dict[str, Any]:
-    return {"WordPiece": tiny_tokenizer, "byte-level": byte_level()}
+def tokenizers(tiny_tokenizer: Any, byte_level_tokenizer: Any) -> dict[str, Any]:
+    return {"WordPiece": tiny_tokenizer, "byte-level": byte_level_tokenizer}
 
 
 @st.composite
@@ -319,70 +298,6 @@ def test_illegal_lengths(tiny_tokenizer: Any, max_length: int, doc_stride: int, 
 def test_lengths_that_no_tokenizer_allows(max_length: int, doc_stride: int) -> None:
     with pytest.raises(ConfigError):
         WindowConfig(max_length, doc_stride)
-
-
-def cached(corpus: Corpus, tokenizer: Any, rules: WindowRules) -> Windows:
-    return make_windows(corpus, tokenizer, rules)
-
-
-@pytest.fixture
-def rules(tiny_tokenizer: Any) -> WindowRules:
-    return window_rules(WindowConfig(24, 4), tiny_tokenizer, longest=64, segment_ids=True)
-
-
-@pytest.fixture
-def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    from datasets import config
-
-    monkeypatch.setattr(config, "HF_DATASETS_CACHE", tmp_path)
-    return tmp_path
-
-
-def test_the_tests_do_not_touch_the_users_cache() -> None:
-    from datasets import config
-
-    assert "spantune-tests-" in str(config.HF_DATASETS_CACHE)
-
-
-def test_cached_windows_are_the_fresh_ones(
-    tiny_corpus: Corpus, tiny_tokenizer: Any, rules: WindowRules, own_cache: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    fresh = make_windows(tiny_corpus, tiny_tokenizer, rules, cache=False)
-    assert not list(own_cache.iterdir())
-    first = make_windows(tiny_corpus, tiny_tokenizer, rules)
-
-    def refuse(*_: Any, **__: Any) -> None:
-        raise AssertionError("tokenised again")
-
-    monkeypatch.setattr("spantune.features.windows._tokenise", refuse)
-    with pytest.raises(AssertionError, match="tokenised again"):
-        make_windows(tiny_corpus, tiny_tokenizer, rules, cache=False)
-    second = make_windows(tiny_corpus, tiny_tokenizer, rules)
-    assert list(first.dataset) == list(second.dataset) == list(fresh.dataset)
-    assert second.counts() == fresh.counts() and second.lengths == fresh.lengths
-
-
-def test_another_corpus_tokenizer_or_length_is_another_cache(
-    tiny_corpus: Corpus, tiny_tokenizer: Any, rules: WindowRules, own_cache: Path
-) -> None:
-    last = tiny_corpus.examples[-1]
-    other = Corpus.of([*tiny_corpus.examples[:-1], dataclasses.replace(last, question="Who?")], "tiny")
-    changes: list[Callable[[], Windows]] = [
-        lambda: cached(tiny_corpus, tiny_tokenizer, rules),
-        lambda: cached(other, tiny_tokenizer, rules),
-        lambda: cached(tiny_corpus, byte_level(), rules),
-        lambda: cached(tiny_corpus, tiny_tokenizer, dataclasses.replace(rules, max_length=25)),
-        lambda: cached(tiny_corpus, tiny_tokenizer, dataclasses.replace(rules, doc_stride=5)),
-        lambda: cached(tiny_corpus, tiny_tokenizer, dataclasses.replace(rules, max_question=8)),
-        lambda: cached(tiny_corpus, tiny_tokenizer, dataclasses.replace(rules, segment_ids=False)),
-    ]
-    for number, change in enumerate(changes, start=1):
-        change()
-        assert len(list((own_cache / "spantune").glob("*.arrow"))) == number
-    # A tokenizer that was used with truncation and padding before is still the same one.
-    tiny_tokenizer("a b", truncation=True, max_length=3, padding="max_length")
-    cached(tiny_corpus, tiny_tokenizer, rules)
-    assert len(list((own_cache / "spantune").glob("*.arrow"))) == len(changes)
 
 
 def test_a_context_of_100_000_characters(tiny_tokenizer: Any) -> None:

@@ -18,7 +18,7 @@ from spantune.config import CompareConfig, TrainConfig
 from spantune.errors import ConfigError, MethodError, RunError, UserError
 from spantune.records import RunRecord
 from spantune.studies import StudyRecord, compare
-from spantune.studies.apart import start
+from spantune.studies.apart import _context, start
 from spantune.studies.cells import cells
 from spantune.training import train
 
@@ -236,7 +236,7 @@ def wait_for_worker(run: Path) -> int:
 @pytest.fixture
 def long(study: Any, tmp_path: Path) -> Any:
     """A study of one run that takes some seconds."""
-    data = write(tmp_path / "long.json", squad(300, seed=3))
+    data = write(tmp_path / "long.json", squad(200, seed=3))
     return lambda **changes: study(
         methods=("full",), data=(data,), epochs=5, selection_fraction=0.05, checkpoint_seconds=0.1, **changes
     )
@@ -269,12 +269,9 @@ def test_an_interrupted_study_goes_on_in_mid_run(long: Any, tmp_path: Path) -> N
     assert result.records[0].status == "finished" and result.records[0].resumed == 1
 
 
-@pytest.mark.skipif("fork" not in multiprocessing.get_all_start_methods(), reason="needs a process to kill")
 def test_a_killed_study_leaves_no_run_behind(long: Any, tmp_path: Path) -> None:
-    study, folder = (
-        multiprocessing.get_context("fork").Process(target=run, args=(long(),)),
-        tmp_path / "study" / "full-0",
-    )
+    folder = tmp_path / "study" / "full-0"
+    study = _context().Process(target=compare, args=(long(),))
     study.start()
     wait_for_checkpoint(folder)
     study.kill()

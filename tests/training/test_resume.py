@@ -25,14 +25,14 @@ from spantune.training.checkpoints import last_checkpoint
 
 pytestmark = pytest.mark.usefixtures("no_plots")
 PATIENCE_SECONDS = 60
-# About 280 steps, so that the log is a mean over two of them.
+# About 215 steps, so that the log is a mean over two of them.
 LONG: dict[str, Any] = {"epochs": 5, "dropout": 0.1, "evals_per_epoch": 2, "selection_fraction": 0.1}
 SHORT: dict[str, Any] = {"epochs": 3, "dropout": 0.1, "evals_per_epoch": 2}
 
 
 @pytest.fixture(scope="module")
 def long_file(tmp_path_factory: pytest.TempPathFactory) -> str:
-    return write(tmp_path_factory.mktemp("data") / "long.json", squad(300, seed=3))
+    return write(tmp_path_factory.mktemp("data") / "long.json", squad(190, seed=3))
 
 
 @pytest.fixture
