@@ -52,7 +52,8 @@ def template(tmp_path_factory):
 
 
 @pytest.fixture
-def folder(tmp_path, template):
+def folder(tmp_path, template, monkeypatch):
+    monkeypatch.chdir(tmp_path)  # where MLflow's own default store would appear
     folder = RunFolder(tmp_path / "runs with space" / "lora-0")
     folder.prepare()
     (folder.path.parent / "mlflow.db").write_bytes(template.read_bytes())

@@ -37,8 +37,6 @@ class Architecture:
     ffn_out: str
     head: str = "qa_outputs"
     segment_ids: bool = True
-    prefix: bool = True
-    """Its attention goes through transformers' AttentionInterface, so that a prefix can reach it."""
     embedding_size: str = "hidden_size"
     """The configuration's key for the width of the word embeddings."""
 

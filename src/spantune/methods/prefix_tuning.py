@@ -35,7 +35,6 @@ class PrefixTuningOptions:
     learning_rate=3e-2,
     grid=(1e-2, 3e-2, 1e-1),
     options=PrefixTuningOptions,
-    needs_prefix=True,
 )
 def prefix_tuning(options: PrefixTuningOptions, encoder: EncoderShape) -> PrefixTuningConfig:
     """Learned keys and values before the real ones in every layer."""

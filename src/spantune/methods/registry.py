@@ -51,7 +51,6 @@ class Method:
         learning_rate: default peak rate; `grid`: the rates that a sweep tries.
         mergeable: the adapter can be folded into the encoder's weights without changing a logit.
         whole_encoder: every parameter may change, so the whole model is saved, not an adapter.
-        needs_prefix: the encoder's attention must accept learned keys and values.
     """
 
     name: str
@@ -65,7 +64,6 @@ class Method:
     inject: Callable[[Any, EncoderShape], Injection]
     mergeable: bool = False
     whole_encoder: bool = False
-    needs_prefix: bool = False
 
     def resolve(self, given: Mapping[str, Any]) -> Any:
         """The options with the given values in place of defaults; MethodError for unknown names and bad values."""

