@@ -139,3 +139,11 @@ def test_batches_of_windows(tiny_tokenizer: Any, which: Any) -> None:
     ]
     assert spelled == (["old mill"] if which == "first" else ["old mill", "mill"])
     assert batch["starts"][1, 0] == batch["ends"][1, 0] == 0
+
+
+@pytest.mark.parametrize(("longest", "limit", "expected"), [(17, 384, 32), (32, 384, 32), (375, 380, 380), (5, 5, 5)])
+def test_lengths_are_rounded_up_to_few_but_never_past_the_window(longest: int, limit: int, expected: int) -> None:
+    rows = {"input_ids": [[1] * longest, [1, 2]]}
+    inputs = model_inputs(rows, 0, max_length=limit)
+    assert inputs["input_ids"].shape == (2, expected)
+    assert inputs["attention_mask"].sum(dim=1).tolist() == [longest, 2]

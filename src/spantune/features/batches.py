@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from spantune.config import Labels
 
 NO_LABEL = -1
+_LENGTH_STEP = 16
 _BUCKET = 64  # Batches that are sorted together: enough to save padding, few enough to keep the order random.
 
 
@@ -59,14 +60,23 @@ def sorted_batches(lengths: Sequence[int], batch_size: int) -> list[list[int]]:
     return [order[at : at + batch_size].tolist() for at in range(0, len(order), batch_size)]
 
 
-def model_inputs(rows: Mapping[str, Sequence[Any]], pad_token_id: int) -> dict[str, Tensor]:
-    """Ids, mask and (where there are any) segment ids of a batch of rows, (B, L) each, padded on the right."""
+def model_inputs(
+    rows: Mapping[str, Sequence[Any]], pad_token_id: int, *, max_length: int | None = None
+) -> dict[str, Tensor]:
+    """Ids, mask and (where there are any) segment ids of a batch of rows, (B, L) each, padded on the right.
+
+    Args:
+        max_length: pad a little further, to one of few lengths up to this one. Kernels are made for each new shape and
+            kept: with every length of its own they fill the memory and cost more time than the padding.
+    """
     ids = rows["input_ids"]
-    longest = max(map(len, ids))
-    inputs = {"input_ids": _padded(ids, longest, pad_token_id)}
-    inputs["attention_mask"] = _padded([[1] * len(one) for one in ids], longest, 0)
+    length = max(map(len, ids))
+    if max_length is not None:
+        length = max(length, min(-(-length // _LENGTH_STEP) * _LENGTH_STEP, max_length))
+    inputs = {"input_ids": _padded(ids, length, pad_token_id)}
+    inputs["attention_mask"] = _padded([[1] * len(one) for one in ids], length, 0)
     if "token_type_ids" in rows:
-        inputs["token_type_ids"] = _padded(rows["token_type_ids"], longest, 0)
+        inputs["token_type_ids"] = _padded(rows["token_type_ids"], length, 0)
     return inputs
 
 
@@ -96,9 +106,11 @@ def labels(rows: Mapping[str, Sequence[Any]], which: Labels) -> dict[str, Tensor
     return made
 
 
-def training_batch(rows: Mapping[str, Sequence[Any]], *, pad_token_id: int, which: Labels) -> dict[str, Tensor]:
+def training_batch(
+    rows: Mapping[str, Sequence[Any]], *, pad_token_id: int, which: Labels, max_length: int | None = None
+) -> dict[str, Tensor]:
     """Inputs, labels and `allowed` (B, L): the tokens among which start and end are chosen (context and token 0)."""
-    inputs = model_inputs(rows, pad_token_id)
+    inputs = model_inputs(rows, pad_token_id, max_length=max_length)
     allowed = context_mask(rows, inputs["input_ids"].shape[1])
     allowed[:, 0] = True
     return {**inputs, **labels(rows, which), "allowed": allowed}

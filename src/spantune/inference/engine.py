@@ -62,7 +62,8 @@ def answer_windows(
     losses, labelled = 0.0, 0
     for batch in sorted_batches(windows.lengths, decode.eval_batch_size):
         rows = windows.dataset[batch]
-        inputs = {key: tensor.to(device, non_blocking=True) for key, tensor in model_inputs(rows, pad_token_id).items()}
+        made = model_inputs(rows, pad_token_id, max_length=windows.rules.max_length)
+        inputs = {key: tensor.to(device, non_blocking=True) for key, tensor in made.items()}
         length = inputs["input_ids"].shape[1]
         mask = context_mask(rows, length).to(device)
         with torch.autocast(device.type, dtype, enabled=dtype != torch.float32):

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     from transformers import PreTrainedTokenizerFast
 
-    from spantune.config import RunConfig
+    from spantune.config import Labels, RunConfig
 
 CHECKPOINT_WEIGHTS, CHECKPOINT_BEST, CHECKPOINT_PROGRESS = "trainable.safetensors", "best.safetensors", "progress.json"
 _SCHEDULES = {"linear": "linear", "cosine": "cosine", "constant": "constant_with_warmup"}
@@ -120,7 +120,7 @@ class SpanTrainer(Trainer):
         # The loss is a sum over windows, divided by the windows of the whole step: accumulation changes no gradient.
         self.model_accepts_loss_kwargs = True
         self.config, self.tokenizer, self.selection, self.dtype = config, tokenizer, selection, dtype
-        self.lengths = trainable["length"][:]
+        self.lengths, self.max_length = trainable["length"][:], train.rules.max_length
         self.progress = Progress()
         self.best: dict[str, Tensor] | None = None
         self._mark = time.perf_counter()
@@ -130,7 +130,12 @@ class SpanTrainer(Trainer):
         loader: DataLoader[Any] = DataLoader(
             self.train_dataset,  # type: ignore[arg-type]
             batch_sampler=LengthBatches(self.lengths, self.config.batch_size, seed=self.config.seed),  # type: ignore[arg-type]
-            collate_fn=functools.partial(_collate, pad_token_id=self.tokenizer.pad_token_id, which=self.config.labels),
+            collate_fn=functools.partial(
+                _collate,
+                pad_token_id=self.tokenizer.pad_token_id,
+                which=self.config.labels,
+                max_length=self.max_length,
+            ),
             pin_memory=self.args.device.type == "cuda",
         )
         return self.accelerator.prepare(loader)
@@ -240,6 +245,6 @@ class _LossGoesOn(TrainerCallback):
             self.trainer._globalstep_last_logged = self.trainer.progress.logged_step
 
 
-def _collate(rows: list[dict[str, Any]], *, pad_token_id: int, which: Any) -> dict[str, Tensor]:
+def _collate(rows: list[dict[str, Any]], *, pad_token_id: int, which: Labels, max_length: int) -> dict[str, Tensor]:
     columns = {key: [row[key] for row in rows] for key in rows[0]}
-    return training_batch(columns, pad_token_id=pad_token_id, which=which)
+    return training_batch(columns, pad_token_id=pad_token_id, which=which, max_length=max_length)
