@@ -25,7 +25,7 @@ demo: setup  ## six methods on the embedded sample: table, plots, one question t
 	$(BIN)/spantune ask $(STUDY)/*-0 --question "$$(cat configs/demo-question.txt)" --context-file configs/demo-context.txt
 
 test: setup  ## all tests but the slow ones
-	$(BIN)/python -m pytest -m "not slow"
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "not slow" -n 2 --dist loadfile
 
 test-slow: setup
 	$(BIN)/python -m pytest -m slow
