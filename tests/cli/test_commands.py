@@ -25,17 +25,19 @@ class FakePredictor:
     """Answers "Ada" to every question."""
 
     loaded: ClassVar[list[tuple[str, Any]]] = []
+    asked_for: ClassVar[list[int]] = []
 
     @classmethod
     def load(cls, run: str, config: Any) -> FakePredictor:
         cls.loaded.append((run, config))
         return cls()
 
-    def ask(self, question: str, context: str) -> Prediction:
+    def ask(self, question: str, context: str, *, n_best: int) -> Prediction:
         candidates = (Candidate("Ada", 0, 3, 5.0, 0.75), Candidate("1832", 22, 26, 3.0, 0.125))
-        return Prediction("ask", "Ada", 0, 3, 5.0, 0.75, 1.0, 0.0, candidates)
+        return Prediction("ask", "Ada", 0, 3, 5.0, 0.75, 1.0, 0.0, candidates[:n_best])
 
-    def predict(self, examples: Sequence[Example]) -> list[Prediction]:
+    def predict(self, examples: Sequence[Example], *, n_best: int) -> list[Prediction]:
+        self.asked_for.append(n_best)
         return [
             Prediction(one.id, "Ada", 0, 3, 5.0, 0.75, 1.0, 0.0, (Candidate("Ada", 0, 3, 5.0, 0.75),))
             for one in examples
@@ -135,7 +137,9 @@ def test_ask_reads_a_context_from_a_file_or_standard_input(
 ) -> None:
     heard: list[str] = []
     answer = FakePredictor.ask
-    monkeypatch.setattr(FakePredictor, "ask", lambda self, q, c: heard.append(c) or answer(self, q, c))
+    monkeypatch.setattr(
+        FakePredictor, "ask", lambda self, q, c, n_best: heard.append(c) or answer(self, q, c, n_best=n_best)
+    )
     words = ["ask", "runs/a", "--question", "Who?", "--context-file"]
     (tmp_path / "c.txt").write_bytes("\ufeffÄda\r\nbuilt".encode())
     assert main([*words, str(tmp_path / "c.txt")]) == 0
@@ -174,7 +178,10 @@ def test_predict_and_score(
 ) -> None:
     files = {name: str(tmp_path / f"{name}.json") for name in ("answers", "n_best", "odds")}
     words = ["predict", "runs/a", "--data", str(squad), "--output", files["answers"]]
-    assert main([*words, "--n-best-output", files["n_best"], "--null-odds-output", files["odds"]]) == 0
+    assert (
+        main([*words, "--n-best-output", files["n_best"], "--null-odds-output", files["odds"], "--n-best", "33"]) == 0
+    )
+    assert FakePredictor.asked_for[-1] == 33
     read = {name: json.loads(Path(path).read_text()) for name, path in files.items()}
     assert read["answers"] == {"q1": "Ada", "q2": "Ada"} and read["odds"] == {"q1": -4.0, "q2": -4.0}
     assert read["n_best"]["q1"] == [{"text": "Ada", "start": 0, "end": 3, "score": 5.0, "probability": 0.75}]

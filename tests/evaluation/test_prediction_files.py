@@ -99,3 +99,16 @@ def test_predictions_of_another_set_are_refused(tmp_path):
     other = written(tmp_path, '{"5733be284776f41900661182": "x"}')
     with pytest.raises(DataError, match=r"other questions[\s\S]*file\.json[\s\S]*'article'[\s\S]*'5733be"):
         score_file(str(GOLDEN / "v1.1-references.json"), other)
+
+
+def test_wrong_offsets_do_not_stop_the_scorer_which_never_reads_them(tmp_path):
+    asked = {"id": "q", "question": "Who?", "answers": [{"text": "Ada", "answer_start": 7}]}
+    paragraph = {"context": "The mill of Ada.", "qas": [asked]}
+    references, predictions = tmp_path / "dev.json", tmp_path / "answers.json"
+    references.write_text(json.dumps({"version": "1.1", "data": [{"title": "t", "paragraphs": [paragraph]}]}))
+    predictions.write_text(json.dumps({"q": "ada"}))
+    assert score_file(str(references), predictions)["exact_match"] == 100.0
+    asked["question"] = " "
+    references.write_text(json.dumps({"version": "1.1", "data": [{"title": "t", "paragraphs": [paragraph]}]}))
+    with pytest.raises(DataError, match="empty-question"):
+        score_file(str(references), predictions)

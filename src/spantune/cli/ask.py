@@ -21,7 +21,10 @@ def run(config: AskConfig) -> None:
     context = read_context(config)
     from spantune.inference import Predictor
 
-    answers = {folder: Predictor.load(folder, config).ask(config.question, context) for folder in config.runs}
+    answers = {
+        folder: Predictor.load(folder, config).ask(config.question, context, n_best=config.n_best)
+        for folder in config.runs
+    }
     if config.json:
         print_json({folder: as_json(answer, config.n_best) for folder, answer in answers.items()})
         return

@@ -17,14 +17,14 @@ def run(config: PredictConfig) -> None:
     from spantune.records.files import explained
 
     corpus = load_corpus(config.data, split="validation", columns=config.columns, require_answers=False)
-    predictions = Predictor.load(config.run, config).predict(corpus.examples)
+    predictions = Predictor.load(config.run, config).predict(corpus.examples, n_best=config.n_best)
     with explained(Path(config.output)):
         write_predictions(config.output, {one.id: one.text for one in predictions})
     print(f"{len(predictions)} answers: {config.output}")
     if config.n_best_output is not None:
         from spantune.records import write_json_atomic
 
-        n_best = {one.id: [asdict(candidate) for candidate in one.n_best[: config.n_best]] for one in predictions}
+        n_best = {one.id: [asdict(candidate) for candidate in one.n_best] for one in predictions}
         write_json_atomic(Path(config.n_best_output), n_best)
         print(f"candidates: {config.n_best_output}")
     if config.null_odds_output is not None:

@@ -193,6 +193,8 @@ class DoctorConfig(WindowConfig):
     """Reported set, to look for contexts that stand in both."""
     columns: tuple[str, ...] = ()
     """Names of your columns for flat files and hub sets: `question=frage context=text answer=antwort`."""
+    squad_v2: bool = False
+    """Questions without an answer are meant (as in a run with `--squad-v2`)."""
     model: str = "minilm"
     """Encoder whose tokenizer measures lengths."""
     json: bool = False

@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from spantune.data.columns import parse_columns
-from spantune.data.defects import Defect, defects_text
-from spantune.data.example import Example
+from spantune.data.defects import OFFSET_KINDS, Defect, defects_text
+from spantune.data.example import Answer, Example
 from spantune.data.flat import file_rows
 from spantune.data.mixing import weighted
 from spantune.data.rows import RawRow
@@ -118,7 +118,32 @@ def load_corpus(
     return Corpus.of(examples, source, corpus.defects, counts)
 
 
-def refuse_defects(corpus: Corpus) -> None:
+def load_references(source: str, *, columns: Sequence[str] = ()) -> tuple[Example, ...]:
+    """The questions of a source with the texts of their accepted answers, for scoring.
+
+    The official scorers never read `answer_start`, so a wrong one is no reason to refuse here; every other defect is.
+
+    Raises:
+        DataError: the source cannot be read, or something else than offsets is broken.
+    """
+    corpus = examine(source, split="validation", columns=columns)
+    if not any(defect.blocking for defect in corpus.defects):
+        return corpus.examples
+    if any(defect.blocking and defect.kind not in OFFSET_KINDS for defect in corpus.defects):
+        refuse_defects(corpus, fix="mend the file")
+    rows = _rows(parse_source(source), "validation", parse_columns(columns), True)
+    return tuple(_by_text(row) for row in rows)
+
+
+def _by_text(row: RawRow) -> Example:
+    """An example whose answers stand where their text first does, or at 0 where it never does."""
+    pairs = row.answers if isinstance(row.answers, Sequence) else ()
+    context = str(row.context)
+    answers = tuple(Answer(str(text), max(0, context.find(str(text)))) for text, _ in pairs)
+    return Example(str(row.id), str(row.question), context, answers)
+
+
+def refuse_defects(corpus: Corpus, fix: str | None = None) -> None:
     """Raise DataError with the doctor's list where a blocking defect stands in the corpus."""
     blocking = [defect for defect in corpus.defects if defect.blocking]
     if not blocking:
@@ -128,7 +153,8 @@ def refuse_defects(corpus: Corpus) -> None:
     raise DataError(
         f"the data is broken: {_in_brief(corpus)}\n{defects_text(blocking)}",
         where=corpus.name,
-        fix=f"--repair mends {mended} of the defects and drops {lost} of the examples, counted; or mend the file",
+        fix=fix
+        or f"--repair mends {mended} of the defects and drops {lost} of the examples, counted; or mend the file",
     )
 
 

@@ -39,6 +39,10 @@ KINDS = MappingProxyType(
 )
 
 
+OFFSET_KINDS = frozenset(("offset-type", "offset-missing", "answer-offset"))
+"""What only those who learn from the data must mind: the scorers compare texts."""
+
+
 @dataclass(frozen=True, slots=True)
 class Defect:
     """One thing that is wrong with one example.

@@ -90,7 +90,7 @@ def load_splits(config: DataConfig, seed: int) -> Splits:
     )
 
 
-def refuse_unanswerable(corpus: Corpus) -> None:
+def refuse_unanswerable(corpus: Corpus, fix: str = "--squad-v2 lets the model answer nothing") -> None:
     """Raise DataError where the corpus has questions without an answer."""
     without = [one for one in corpus.examples if not one.answerable]
     if without:
@@ -99,7 +99,7 @@ def refuse_unanswerable(corpus: Corpus) -> None:
             where=f"{corpus.name}, first id {without[0].id}",
             expected="an answer to every question",
             found=f"no answer to {without[0].question!r}",
-            fix="--squad-v2 lets the model answer nothing",
+            fix=fix,
         )
 
 

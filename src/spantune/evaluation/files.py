@@ -70,11 +70,11 @@ def score_file(
     columns: tuple[str, ...] = (),
 ) -> dict[str, float]:
     """Scores a prediction file against any data source; see `metrics.score` for the arguments and the result."""
-    from spantune.data import load_corpus
+    from spantune.data.corpus import load_references
 
     answers = read_predictions(predictions)
     odds = None if null_odds is None else read_null_odds(null_odds)
-    examples = load_corpus(references, split="validation", columns=columns).examples
+    examples = load_references(references, columns=columns)
     ids = {example.id for example in examples}
     for path, content in ((predictions, answers), (null_odds, odds)):
         if content is not None and ids.isdisjoint(content):

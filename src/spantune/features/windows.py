@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 ANSWER, NO_ANSWER, CUT = 0, 1, 2
 _LAYOUT = 3  # Counts changes of the columns below: an older cache is not read.
 _SHORTEST_QUESTION = 8
+_AT_ONCE = 500  # examples tokenised together
 
 
 @dataclass(frozen=True)
@@ -140,7 +141,7 @@ def make_windows(
     corpus: Corpus, tokenizer: PreTrainedTokenizerFast, rules: WindowRules, *, cache: bool = True
 ) -> Windows:
     """Tokenise a corpus once for each (data, tokenizer, lengths); afterwards it is read from `datasets`' cache."""
-    from datasets import Dataset, Features, List, Value
+    from datasets import Dataset, Features, List, Value, concatenate_datasets
     from datasets import config as datasets_config
 
     key = _fingerprint(corpus, tokenizer, rules)
@@ -158,8 +159,15 @@ def make_windows(
     if rules.segment_ids:
         columns["token_type_ids"] = List(Value("int8"))
     if not cache:
-        everything = _tokenise(corpus.examples, range(len(corpus.examples)), tokenizer, rules)
-        made = Dataset.from_dict(everything, Features(columns))
+        count = len(corpus.examples)
+        parts = [
+            Dataset.from_dict(
+                _tokenise(corpus.examples[at : at + _AT_ONCE], range(at, min(at + _AT_ONCE, count)), tokenizer, rules),
+                Features(columns),
+            )
+            for at in range(0, count, _AT_ONCE)
+        ]
+        made = parts[0] if len(parts) == 1 else concatenate_datasets(parts)
         return Windows(made, corpus, rules)
     folder = Path(datasets_config.HF_DATASETS_CACHE) / "spantune"
     folder.mkdir(parents=True, exist_ok=True)
@@ -167,7 +175,7 @@ def make_windows(
     made = rows.map(
         lambda batch: _tokenise([corpus.examples[row] for row in batch["row"]], batch["row"], tokenizer, rules),
         batched=True,
-        batch_size=500,
+        batch_size=_AT_ONCE,
         remove_columns=["row"],
         features=Features(columns),
         new_fingerprint=key,

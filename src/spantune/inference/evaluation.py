@@ -13,6 +13,7 @@ from spantune.config import EvaluateConfig
 from spantune.data import Corpus, load_evaluation
 from spantune.data.splits import refuse_unanswerable
 from spantune.evaluation.answers import Prediction
+from spantune.evaluation.files import write_null_odds
 from spantune.evaluation.metrics import headline, score
 from spantune.inference.engine import Answers
 from spantune.inference.predictor import Predictor
@@ -37,7 +38,7 @@ def write_answers(folder: Path, predictions: list[Prediction], *, squad_v2: bool
     write_json_atomic(folder / "predictions.json", {one.id: one.text for one in predictions})
     write_json_atomic(folder / "n_best.json", {one.id: [asdict(each) for each in one.n_best] for one in predictions})
     if squad_v2:
-        write_json_atomic(folder / "null_odds.json", {one.id: one.null_odds for one in predictions})
+        write_null_odds(folder / "null_odds.json", {one.id: one.null_odds for one in predictions})
 
 
 def evaluate_run(run: str, config: EvaluateConfig) -> dict[str, Any]:
@@ -51,7 +52,7 @@ def evaluate_run(run: str, config: EvaluateConfig) -> dict[str, Any]:
     corpus = load_evaluation(config.data, columns=config.columns, seed=config.seed, limit=config.max_eval_examples)
     squad_v2 = bool(predictor.settings["squad_v2"])
     if not squad_v2:
-        refuse_unanswerable(corpus)
+        refuse_unanswerable(corpus, fix="score a run that was trained with --squad-v2")
     answers = predictor.answer(corpus, cache=True)
     scored = scores(corpus, answers, squad_v2=squad_v2)
     result = {

@@ -37,6 +37,8 @@ class Architecture:
     ffn_out: str
     head: str = "qa_outputs"
     segment_ids: bool = True
+    positions_from_padding: bool = False
+    """Positions begin behind the padding index, as in fairseq's models."""
     embedding_size: str = "hidden_size"
     """The configuration's key for the width of the word embeddings."""
 
@@ -82,9 +84,9 @@ _FAMILIES = (
         segment_ids=False,
     ),
     # RoBERTa's one segment embedding tells nothing apart, so no segment ids travel.
-    Architecture("roberta", layer="encoder.layer", **_BERT_LAYER, segment_ids=False),
-    Architecture("xlm-roberta", layer="encoder.layer", **_BERT_LAYER, segment_ids=False),
-    Architecture("camembert", layer="encoder.layer", **_BERT_LAYER, segment_ids=False),
+    Architecture("roberta", layer="encoder.layer", **_BERT_LAYER, segment_ids=False, positions_from_padding=True),
+    Architecture("xlm-roberta", layer="encoder.layer", **_BERT_LAYER, segment_ids=False, positions_from_padding=True),
+    Architecture("camembert", layer="encoder.layer", **_BERT_LAYER, segment_ids=False, positions_from_padding=True),
     Architecture("electra", layer="encoder.layer", **_BERT_LAYER, embedding_size="embedding_size"),
 )
 ARCHITECTURES: Mapping[str, Architecture] = {family.model_type: family for family in _FAMILIES}

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 from safetensors import SafetensorError
-from torch import nn
 
 from spantune.data.stored import hub_reachable
 from spantune.errors import EncoderError
@@ -192,15 +191,16 @@ def shape_of(config: PretrainedConfig) -> EncoderShape:
 
 def max_positions(config: PretrainedConfig) -> int:
     """Tokens that fit: RoBERTa's family begins to count behind the padding index."""
-    offset = config.pad_token_id + 1 if config.model_type in ("roberta", "xlm-roberta", "camembert") else 0
+    offset = config.pad_token_id + 1 if architecture_of(config.model_type).positions_from_padding else 0
     return int(config.max_position_embeddings) - offset
 
 
-def fingerprint(network: nn.Module) -> str:
+def fingerprint(network: PreTrainedModel) -> str:
     """A digest that tells encoders apart: names, shapes and the first values of every weight outside the head."""
+    head = architecture_of(network.config.model_type).head
     digest = hashlib.sha256()
     for name, weight in sorted(network.named_parameters()):
-        if "." in name and not name.startswith(("qa_outputs.", "classifier.")):
+        if not name.startswith(f"{head}."):
             digest.update(f"{name}{tuple(weight.shape)}".encode())
             digest.update(weight.detach().flatten()[:16].to("cpu", torch.float16).numpy().tobytes())
     return digest.hexdigest()[:16]
@@ -217,8 +217,14 @@ def choose_device(wanted: Device) -> torch.device:
 
 
 def choose_dtype(wanted: Precision, device: torch.device) -> torch.dtype:
-    """Arithmetic of the forward pass; `auto` is bf16 where the hardware multiplies in it, else fp32."""
+    """Arithmetic of the forward pass; `auto` is bf16 where the hardware multiplies in it, else fp32.
+
+    Raises:
+        EncoderError: fp16 on a CPU, which would train in fp32 and answer in fp16.
+    """
     named = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+    if wanted == "fp16" and device.type == "cpu":
+        raise EncoderError("half precision (fp16) needs a GPU", found="a CPU", fix="--precision bf16 or fp32")
     if wanted != "auto":
         return named[wanted]
     if device.type == "cuda":

@@ -104,6 +104,10 @@ class RunRecord:
     """The sets: `train`, `selection`, `reported`."""
     versions: Mapping[str, str] = field(default_factory=dict)
     """Python and packages."""
+    device: str | None = None
+    """Where it ran: `cpu`, `cuda`, `mps`."""
+    precision: str | None = None
+    """Arithmetic of the forward pass: `float32`, `bfloat16`, `float16`."""
     hardware: Mapping[str, Any] = field(default_factory=dict)
     """See `environment.hardware`."""
     git: Mapping[str, Any] | None = None

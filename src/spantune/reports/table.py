@@ -157,7 +157,7 @@ def machine(record: RunRecord) -> str:
     parts = [f"{has['cores']} cores of {has['cpu']}" if "cores" in has and "cpu" in has else "an unknown machine"]
     if has.get("memory_bytes"):
         parts.append(f"{numbers.size(has['memory_bytes'])} memory")
-    return ", ".join([*([str(has["gpu"])] if has.get("gpu") else []), *parts])
+    return ", ".join([*([str(has["gpu"])] if has.get("gpu") and record.device != "cpu" else []), *parts])
 
 
 def _failures(groups: Sequence[Group]) -> list[str]:

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass, fields
+from functools import cache
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
-from spantune.config import CompareConfig, RunConfig, TrainConfig
-from spantune.errors import RunError
+from spantune.config import CompareConfig, DataConfig, RunConfig, TrainConfig
+from spantune.data import load_splits
+from spantune.errors import RunError, UserError
 from spantune.methods import methods
 from spantune.records import RunFolder, RunRecord
-from spantune.training.resolve import changed, resolve
+from spantune.training.resolve import changed, other_data, resolve
 
 Plan = Literal["run", "resume", "done"]
 
@@ -62,6 +65,21 @@ def _train_config(config: CompareConfig, method: str, seed: int) -> TrainConfig:
     )
 
 
+def _data_settings(config: TrainConfig) -> dict[str, Any]:
+    return {one.name: getattr(config, one.name) for one in fields(DataConfig)}
+
+
+@cache
+def _train_fingerprint(config: DataConfig, seed: int) -> str | None:
+    """Digest of the training examples as they are now; None where they cannot be read (the record is all there is)."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # the run itself says what there is to say
+            return load_splits(config, seed).train.fingerprint
+    except UserError:
+        return None
+
+
 def _planned(config: TrainConfig) -> Cell:
     resolved = resolve(config)
     folder = RunFolder(Path(resolved.output))
@@ -72,8 +90,11 @@ def _planned(config: TrainConfig) -> Cell:
         return Cell(config, "run", "no readable record" if folder.record.exists() else "new")
     if differences := changed(resolved, before):
         return Cell(config, "run", f"changed: {'; '.join(differences)}")
+    if other_data(before, _train_fingerprint(DataConfig(**_data_settings(resolved)), resolved.seed)):
+        return Cell(config, "run", "changed: the training data")
     if before.status == "finished":
         return Cell(config, "done", "finished before")
     if before.status == "failed":
-        return Cell(config, "run", f"failed before: {(before.reason or 'no reason given').splitlines()[0]}")
+        why = f"failed before: {(before.reason or 'no reason given').splitlines()[0]}"
+        return Cell(config, "resume" if folder.checkpoints.exists() else "run", why)
     return Cell(config, "resume", "interrupted before")

@@ -18,7 +18,7 @@ _KEPT = ("loss", "learning_rate", "grad_norm")
 
 
 class Cadence(TrainerCallback):
-    """Evaluate `evals_per_epoch` times an epoch and at the end; save a checkpoint every `checkpoint_seconds`."""
+    """Evaluate `evals_per_epoch` times an epoch, save a checkpoint every `checkpoint_seconds`; both also at the end."""
 
     def __init__(self, config: RunConfig, steps_per_epoch: int, *, selects: bool) -> None:
         self.steps, self.evals = steps_per_epoch, min(config.evals_per_epoch, steps_per_epoch)
@@ -34,7 +34,7 @@ class Cadence(TrainerCallback):
         control.should_evaluate = self.selects and (due or last)
         # Processes of one run have different clocks, and all must save together: there, after each evaluation.
         old = time.monotonic() - self.saved_at >= self.checkpoint_seconds
-        control.should_save = control.should_evaluate if args.world_size > 1 else old and not last
+        control.should_save = control.should_evaluate if args.world_size > 1 else old or last
         if control.should_save:
             self.saved_at = time.monotonic()
         return control

@@ -6,7 +6,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 
 from spantune.config import TrainConfig
-from spantune.errors import ConfigError
+from spantune.errors import ConfigError, RunError
 from spantune.methods import get
 from spantune.records import RunRecord
 
@@ -43,6 +43,24 @@ def changed(config: TrainConfig, before: RunRecord) -> list[str]:
         for key, value in config.as_dict().items()
         if key not in _FREE and before.config.get(key) != value
     ]
+
+
+def other_data(before: RunRecord, fingerprint: str | None) -> bool:
+    """Whether a recorded run learned from other examples than those of `fingerprint` (None: unknown)."""
+    trained = before.data.get("train")
+    return trained is not None and fingerprint is not None and trained.fingerprint != fingerprint
+
+
+def refuse_other_data(before: RunRecord, fingerprint: str) -> None:
+    """RunError where a run would be resumed on other examples than those that it was started with."""
+    if other_data(before, fingerprint):
+        raise RunError(
+            "the training data has changed since the run was started",
+            where=", ".join(before.data["train"].sources),
+            expected=f"examples with the digest {before.data['train'].fingerprint[:12]}",
+            found=fingerprint[:12],
+            fix="bring the data back, or start over with --overwrite",
+        )
 
 
 def refuse_changes(config: TrainConfig, before: RunRecord) -> None:

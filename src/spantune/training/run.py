@@ -32,11 +32,12 @@ from spantune.records.files import TEMPORARY
 from spantune.reports.plots import run_plots
 from spantune.training.callbacks import Cadence, GracefulStop, Journal
 from spantune.training.checkpoints import last_checkpoint, remove_checkpoints, whole_or_gone
-from spantune.training.resolve import refuse_changes, resolve
+from spantune.training.resolve import refuse_changes, refuse_other_data, resolve
 from spantune.training.sheet import RunSheet, run_sheet
 from spantune.training.trainer import SpanTrainer, training_arguments
 
 if TYPE_CHECKING:
+    import torch
     from transformers import PreTrainedTokenizerFast
 
 
@@ -74,6 +75,9 @@ def train(config: TrainConfig) -> RunRecord:
 
     with run_sheet(config, folder, previous) as sheet:
         reset_peak_memory()
+        device = choose_device(config.device)
+        dtype = choose_dtype(config.precision, device)
+        sheet.update(device=device.type, precision=str(dtype).removeprefix("torch."))
         tokenizer = load_tokenizer(config.model)
         model = build(
             config.model,
@@ -84,10 +88,12 @@ def train(config: TrainConfig) -> RunRecord:
             seed=config.seed,
         )
         material = prepare(config, tokenizer, model)
+        if previous is not None:
+            refuse_other_data(previous, material.splits.train.fingerprint)
         sheet.update(data=_data_records(config, material), parameters=_count(model), notes=_notes(material))
         sheet.start_tracking()
 
-        trainer = _trainer(config, folder, material, tokenizer, model, sheet)
+        trainer = _trainer(config, folder, material, tokenizer, model, sheet, dtype)
         with GracefulStop() as stop:
             trainer.add_callback(stop)
             trainer.train(resume_from_checkpoint=last_checkpoint(folder, sheet.history) if previous else None)
@@ -115,9 +121,9 @@ def train(config: TrainConfig) -> RunRecord:
             timings=_timings(trainer, material),
         )
         run_plots(folder)
+        sheet.close("finished")
         if not config.keep_checkpoints:
             remove_checkpoints(folder)
-        sheet.close("finished")
     return sheet.record
 
 
@@ -153,11 +159,10 @@ def _trainer(
     tokenizer: PreTrainedTokenizerFast,
     model: SpanModel,
     sheet: RunSheet,
+    dtype: torch.dtype,
 ) -> SpanTrainer:
     batches = math.ceil(len(material.train.trainable()) / config.batch_size)
     steps_per_epoch = math.ceil(batches / config.gradient_accumulation)
-    device = choose_device(config.device)
-    dtype = choose_dtype(config.precision, device)
     assert config.learning_rate is not None  # resolved
     return SpanTrainer(
         model,
@@ -168,7 +173,7 @@ def _trainer(
             folder.checkpoints,
             learning_rate=config.learning_rate,
             steps=math.ceil(steps_per_epoch * config.epochs),
-            device=device,
+            device=choose_device(config.device),
             dtype=dtype,
         ),
         train=material.train,

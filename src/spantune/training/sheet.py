@@ -111,11 +111,13 @@ def run_sheet(config: TrainConfig, folder: RunFolder, previous: RunRecord | None
     try:
         sheet.open()
         yield sheet
-    except KeyboardInterrupt:
-        sheet.close("interrupted", "stopped by the user or the system; --resume goes on from the last checkpoint")
-        raise
     except BaseException as error:
-        sheet.close("failed", reason_of(error))
+        if sheet.record.status == "finished":
+            pass  # it happened while the run was mirrored; the run itself is whole
+        elif isinstance(error, KeyboardInterrupt):
+            sheet.close("interrupted", "stopped by the user or the system; --resume goes on from the last checkpoint")
+        else:
+            sheet.close("failed", reason_of(error))
         raise
 
 
