@@ -7,6 +7,7 @@ import os
 import signal
 import sys
 import threading
+import warnings
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
@@ -83,6 +84,7 @@ def _work(config: TrainConfig, messages: Connection) -> None:
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal's Ctrl-C also reaches the study, which passes it on
         signal.signal(signal.SIGTERM, _interrupt)
         threading.Thread(target=_stop_with_the_study, daemon=True).start()
+    warnings.filterwarnings("ignore", category=FutureWarning)  # the libraries' own, as on the command line
     from spantune.training import train
 
     try:
