@@ -121,6 +121,20 @@ def test_a_changed_setting_runs_again_and_says_why(study: Any, tmp_path: Path, m
     assert trained[5:] == ["head-only, seed 0"], "another choice of methods keeps what is there"
 
 
+def test_changed_data_runs_again_also_in_the_same_process(
+    study: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trained = in_process(monkeypatch)
+    config = study(methods=("lora",), data=(str(write(tmp_path / "changing.json", squad(12))),))
+    run(config)
+    assert [cell.plan for cell in cells(config)] == ["done"]
+    write(tmp_path / "changing.json", squad(12, seed=1))
+    (cell,) = cells(config)
+    assert (cell.plan, cell.why) == ("run", "changed: the training data")
+    run(config)
+    assert len(trained) == 2 and [cell.plan for cell in cells(config)] == ["done"]
+
+
 def test_a_failing_run_costs_itself_only(study: Any, tmp_path: Path) -> None:
     # 60 virtual tokens and windows of 48 do not fit into 96 positions: only this method cannot run here.
     result, said = run(study(methods=("prompt-encoder", "head-only"), options={"prompt-encoder": {"length": 60}}))

@@ -15,6 +15,7 @@ from spantune.config.commands import (
     ScoreConfig,
 )
 from spantune.config.training import (
+    BOOKKEEPING,
     Checked,
     DataConfig,
     DecodeConfig,
@@ -31,6 +32,7 @@ from spantune.config.training import (
 )
 
 __all__ = [
+    "BOOKKEEPING",
     "AskConfig",
     "Checked",
     "CompareConfig",

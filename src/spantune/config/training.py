@@ -214,6 +214,12 @@ class RunConfig(DataConfig, WindowConfig, DecodeConfig, EncoderConfig, Optimiser
         ]
 
 
+BOOKKEEPING = frozenset(
+    ("output", "resume", "overwrite", "mlflow", "tracking_uri", "experiment", "checkpoint_seconds", "keep_checkpoints")
+)
+"""Settings that say where and how a run is written down: none touches a number, so others make the same run."""
+
+
 @dataclass(frozen=True)
 class TrainConfig(RunConfig):
     """One training run."""

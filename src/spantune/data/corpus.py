@@ -13,7 +13,7 @@ from spantune.data.defects import OFFSET_KINDS, Defect, defects_text
 from spantune.data.example import Answer, Example
 from spantune.data.flat import file_rows
 from spantune.data.mixing import weighted
-from spantune.data.rows import RawRow
+from spantune.data.rows import RawRow, is_missing
 from spantune.data.source import SAMPLES, VALIDATION_NAMES, Source, parse_source
 from spantune.data.squad_json import nested_rows
 from spantune.data.stored import folder_rows, folder_splits, hub_rows, pick_split
@@ -131,7 +131,9 @@ def load_references(source: str, *, columns: Sequence[str] = ()) -> tuple[Exampl
         return corpus.examples
     if any(defect.blocking and defect.kind not in OFFSET_KINDS for defect in corpus.defects):
         refuse_defects(corpus, fix="mend the file")
-    rows = _rows(parse_source(source), "validation", parse_columns(columns), True)
+    rows = list(_rows(parse_source(source), "validation", parse_columns(columns), True))
+    if any(is_missing(row.id) for row in rows):
+        refuse_defects(corpus, fix="mend the file, or give its questions ids")
     return tuple(_by_text(row) for row in rows)
 
 

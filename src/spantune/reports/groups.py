@@ -10,13 +10,11 @@ from pathlib import PurePath
 from statistics import fmean, stdev
 from typing import Any
 
+from spantune.config import BOOKKEEPING
 from spantune.records import RunRecord
 
-_COMPARED_APART = ("method", "methods", "model", "options")
-_NO_DIFFERENCE = (
-    *("seed", "seeds", "output", "resume", "overwrite", "mlflow", "tracking_uri", "experiment", "keep_checkpoints"),
-    *("n_best", "eval_batch_size", "checkpoint_seconds"),
-)
+_COMPARED_APART = {"method", "methods", "model", "options"}
+_NO_DIFFERENCE = BOOKKEEPING | {"seed", "seeds", "n_best", "eval_batch_size"}
 """Settings that do not make two runs two kinds of run."""
 
 
@@ -80,7 +78,7 @@ def group(records: Sequence[RunRecord]) -> list[Group]:
 def _settings(record: RunRecord) -> dict[str, Any]:
     """What tells runs of one method and encoder apart."""
     config: Mapping[str, Any] = record.config
-    return {key: value for key, value in config.items() if key not in _NO_DIFFERENCE + _COMPARED_APART} | dict(
+    return {key: value for key, value in config.items() if key not in _NO_DIFFERENCE | _COMPARED_APART} | dict(
         record.options
     )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Callable
 from dataclasses import dataclass, fields
 from functools import cache
 from pathlib import Path
@@ -47,8 +48,11 @@ def cells(config: CompareConfig) -> list[Cell]:
     Raises:
         MethodError: a method or its options are wrong. RunError: other things stand in a run's folder.
     """
+    fingerprint = cache(_train_fingerprint)  # for this call: the data may change before the next one
     return [
-        _planned(_train_config(config, method, seed)) for method in config.methods or methods() for seed in config.seeds
+        _planned(_train_config(config, method, seed), fingerprint)
+        for method in config.methods or methods()
+        for seed in config.seeds
     ]
 
 
@@ -69,7 +73,6 @@ def _data_settings(config: TrainConfig) -> dict[str, Any]:
     return {one.name: getattr(config, one.name) for one in fields(DataConfig)}
 
 
-@cache
 def _train_fingerprint(config: DataConfig, seed: int) -> str | None:
     """Digest of the training examples as they are now; None where they cannot be read (the record is all there is)."""
     try:
@@ -80,7 +83,7 @@ def _train_fingerprint(config: DataConfig, seed: int) -> str | None:
         return None
 
 
-def _planned(config: TrainConfig) -> Cell:
+def _planned(config: TrainConfig, fingerprint: Callable[[DataConfig, int], str | None]) -> Cell:
     resolved = resolve(config)
     folder = RunFolder(Path(resolved.output))
     folder.refuse_others()
@@ -90,7 +93,7 @@ def _planned(config: TrainConfig) -> Cell:
         return Cell(config, "run", "no readable record" if folder.record.exists() else "new")
     if differences := changed(resolved, before):
         return Cell(config, "run", f"changed: {'; '.join(differences)}")
-    if other_data(before, _train_fingerprint(DataConfig(**_data_settings(resolved)), resolved.seed)):
+    if other_data(before, fingerprint(DataConfig(**_data_settings(resolved)), resolved.seed)):
         return Cell(config, "run", "changed: the training data")
     if before.status == "finished":
         return Cell(config, "done", "finished before")

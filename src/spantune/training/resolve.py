@@ -5,15 +5,10 @@ from __future__ import annotations
 from dataclasses import asdict, replace
 from pathlib import Path
 
-from spantune.config import TrainConfig
+from spantune.config import BOOKKEEPING, TrainConfig
 from spantune.errors import ConfigError, RunError
 from spantune.methods import get
 from spantune.records import RunRecord
-
-# None of these touches a number: a run with other values of them is the same run.
-_FREE = frozenset(
-    ("output", "resume", "overwrite", "mlflow", "tracking_uri", "experiment", "checkpoint_seconds", "keep_checkpoints")
-)
 
 
 def resolve(config: TrainConfig) -> TrainConfig:
@@ -41,7 +36,7 @@ def changed(config: TrainConfig, before: RunRecord) -> list[str]:
     return [
         f"{key.replace('_', '-')}: {before.config.get(key)!r} then, {value!r} now"
         for key, value in config.as_dict().items()
-        if key not in _FREE and before.config.get(key) != value
+        if key not in BOOKKEEPING and before.config.get(key) != value
     ]
 
 
