@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 TORCH ?= torch==2.13.0
 STUDY := studies/demo
 
-.PHONY: setup demo test test-slow lint corpus docs clean
+.PHONY: setup demo bench test test-all test-slow lint corpus docs clean
 
 setup: $(VENV)/.ready
 
@@ -24,15 +24,21 @@ demo: setup  ## six methods on the embedded sample: table, plots, one question t
 	$(BIN)/spantune compare --config configs/demo.yaml
 	$(BIN)/spantune ask $(STUDY)/*-0 --question "$$(cat configs/demo-question.txt)" --context-file configs/demo-context.txt
 
-test: setup  ## all tests but the slow ones
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "not slow" -n 2 --dist loadfile
+bench: setup  ## how fast it is, as ratios: ten minutes on two cores (BENCH="--long" for more)
+	$(BIN)/python -m benchmarks.run $(BENCH)
+
+test: setup  ## all tests but the slow and the exhaustive ones
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "not slow and not exhaustive" -n 2 --dist loadfile
+
+test-all: setup  ## all tests, every promise of every method on every encoder among them
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
 
 test-slow: setup
 	$(BIN)/python -m pytest -m slow
 
 lint: setup
-	$(BIN)/ruff check src tests corpus docs
-	$(BIN)/ruff format --check src tests corpus docs
+	$(BIN)/ruff check src tests corpus docs benchmarks
+	$(BIN)/ruff format --check src tests corpus docs benchmarks
 	$(BIN)/mypy
 
 corpus: setup  ## the SQuAD files of the sample, from the texts in corpus/

@@ -15,13 +15,12 @@ import sys
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parent))
 
 from blocks import PAGES, ROOT, blocks_of, run_blocks
+from methods_page import encoder_families, methods_sections, methods_table, support_matrix, table
 
-ENCODER = "minilm"
 _PART = re.compile(r"(?P<begin><!-- generated: (?P<name>[\w-]+) -->\n).*?(?P<end><!-- /generated -->)", re.DOTALL)
 
 
@@ -29,47 +28,7 @@ def commands() -> str:
     """A line for each subcommand."""
     from spantune.cli.main import COMMANDS
 
-    return _table(("Command", "What it does"), [(f"`{one.name}`", one.summary) for one in COMMANDS.values()])
-
-
-def methods_table() -> str:
-    """The registry as a table."""
-    from spantune.methods import methods
-    from spantune.modeling import count_parameters
-
-    rows = []
-    for name, method in methods().items():
-        count = count_parameters(ENCODER, name)
-        grid = ", ".join(f"{rate:g}" for rate in method.grid)
-        merge = "yes" if method.mergeable else "no"
-        cells = (f"[`{name}`](#{name})", method.family, f"{count.trainable:,}", f"{count.share:.3%}")
-        rows.append((*cells, f"{method.learning_rate:g}", grid, merge))
-    head = ("Method", "Family", "Trainable", "Share", "Learning rate", "Grid", "Mergeable")
-    return _table(head, rows, right=("Trainable", "Share", "Learning rate"))
-
-
-def methods_sections() -> str:
-    """Each method with its options."""
-    from spantune.cli.settings import settings_of
-    from spantune.config import TrainConfig
-    from spantune.methods import methods
-
-    settings = [one for one in settings_of(TrainConfig, methods()) if one.method]
-    sections = []
-    for name, method in methods().items():
-        lines = [f"### {name}", "", f"{method.label}. {method.summary}.", "", f"Paper: {method.paper}.", ""]
-        own = [one for one in settings if one.method == name]
-        lines += [_option(one.flag, one.hint, one.default, one.help) for one in own] or ["No options of its own."]
-        sections.append("\n".join(lines))
-    return "\n\n".join(sections)
-
-
-def _option(flag: str, hint: object, default: Any, text: str) -> str:
-    from spantune.cli.values import metavar
-
-    shown = ("off", "on")[default] if isinstance(default, bool) else f"{default:g}" if hint is float else default
-    kind = "" if hint is bool else f" {metavar(hint)}"
-    return f"- `{flag}{kind}`, default `{shown}`: {text}"
+    return table(("Command", "What it does"), [(f"`{one.name}`", one.summary) for one in COMMANDS.values()])
 
 
 def sample_statistics() -> str:
@@ -82,7 +41,7 @@ def sample_statistics() -> str:
     for title in next(iter(found.values()))[1]:
         spread = (lengths[title] for _, lengths in found.values())
         rows.append((f"{title} (median, max)", *(f"{one.median:g}, {one.max:,}" for one in spread)))
-    return _table(("", *found), rows, right=tuple(found))
+    return table(("", *found), rows, right=tuple(found))
 
 
 def defect_kinds() -> str:
@@ -90,7 +49,7 @@ def defect_kinds() -> str:
     from spantune.data.defects import KINDS
 
     rows = [(f"`{name}`", "refused" if kind.blocking else "note", kind.summary) for name, kind in KINDS.items()]
-    return _table(("Kind", "Training", "Meaning"), rows)
+    return table(("Kind", "Training", "Meaning"), rows)
 
 
 def record_fields() -> str:
@@ -111,7 +70,7 @@ def record_fields() -> str:
         if name in groups:
             prefix, group = groups[name]
             rows += [(f"`{prefix}{one}`", texts[group.__name__, one]) for one in group.__dataclass_fields__]
-    return _table(("Key", "Meaning"), rows)
+    return table(("Key", "Meaning"), rows)
 
 
 def field_texts(module: object) -> dict[tuple[str, str], str]:
@@ -131,6 +90,8 @@ PARTS: Mapping[str, Callable[[], str]] = {
     "commands": commands,
     "methods-table": methods_table,
     "methods-sections": methods_sections,
+    "encoder-families": encoder_families,
+    "support-matrix": support_matrix,
     "sample-statistics": sample_statistics,
     "defect-kinds": defect_kinds,
     "record-fields": record_fields,
@@ -155,11 +116,6 @@ def retold(page: Path) -> str:
             first = after.line - 1
             lines[first : first + len(after.text.splitlines())] = printed.rstrip("\n").split("\n")
     return "\n".join(lines)
-
-
-def _table(head: Sequence[str], rows: Sequence[Sequence[str]], right: Sequence[str] = ()) -> str:
-    ruler = ["---:" if title in right else "---" for title in head]
-    return "\n".join("| " + " | ".join(cells) + " |" for cells in (head, ruler, *rows))
 
 
 def main(arguments: Sequence[str]) -> int:

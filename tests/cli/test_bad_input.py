@@ -224,8 +224,9 @@ def test_a_method_that_the_encoder_cannot_take(train: Any, tmp_path: Path) -> No
         MPNetConfig(vocab_size=200, hidden_size=32, num_hidden_layers=2, num_attention_heads=4, intermediate_size=64)
     ).save_pretrained(tmp_path / "mpnet")
     AutoTokenizer.from_pretrained(encoder).save_pretrained(tmp_path / "mpnet")
-    refused(train("--model", str(tmp_path / "mpnet")), "mpnet", "expected")
-    record = RunRecord.read(tmp_path / "runs" / "head-only-0")
+    words = ("--model", str(tmp_path / "mpnet"), "--method", "prefix-tuning")
+    refused(train(*words), "prefix tuning cannot reach every layer of this encoder (mpnet)", "choose another method")
+    record = RunRecord.read(tmp_path / "runs" / "prefix-tuning-0")
     assert record.status == "failed" and "mpnet" in record.reason
 
 
@@ -343,11 +344,11 @@ def test_an_encoder_of_a_hub_that_does_not_answer(
         monkeypatch.setattr(f"{module}.HF_HUB_OFFLINE", False)
     monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", "http://127.0.0.1:9")  # refuses every connection
     began = time.process_time(), time.monotonic()
-    err = refused(train("--model", "nobody/nothing"), "'nobody/nothing' cannot be loaded", "--model minilm")
+    err = refused(train("--model", "nobody/nothing"), "'nobody/nothing' cannot be loaded", "bundled encoder: minilm")
     assert len(err.strip().splitlines()) == 4, "and no word of retries"
     assert time.process_time() - began[0] < 2 and time.monotonic() - began[1] < 9
     refused(train("--data", "nobody/nothing"), "nobody/nothing", "--data sample")
-    refused(call("methods", "--model", "nobody/nothing"), "--model minilm")
+    refused(call("methods", "--encoder", "nobody/nothing"), "bundled encoder: minilm")
 
 
 def test_ctrl_c(bert: str, tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 from typing import Any, ClassVar
 
 import pytest
@@ -203,24 +203,39 @@ def test_methods(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[
     from spantune.errors import MethodError
     from spantune.methods import methods as registry
 
-    def count_parameters(model: str, method: str) -> Parameters:
-        if method == "prefix-tuning":
-            raise MethodError("this encoder takes no prefix")
-        return Parameters(1_000, 20_000)
+    counted = SimpleNamespace(parameters=Parameters(1_000, 20_000), saved_bytes=4_200, forward=1.0592)
+    refused = MethodError("this encoder takes no prefix", found="something", fix="another")
+    asked = []
+
+    def costs_of_all(encoder: str) -> dict[str, Any]:
+        asked.append(encoder)
+        return {name: refused if name == "prefix-tuning" else counted for name in registry()}
 
     modeling = ModuleType("spantune.modeling")
-    modeling.count_parameters = count_parameters  # type: ignore[attr-defined]
+    modeling.costs_of_all = costs_of_all  # type: ignore[attr-defined]
     monkeypatch.setitem(sys.modules, "spantune.modeling", modeling)
-    assert main(["methods", "--json", "--model", "other"]) == 0
+    assert main(["methods", "--json", "--encoder", "other"]) == 0
     content = json.loads(capsys.readouterr().out)
     rows = {row["name"]: row for row in content["methods"]}
-    assert content["model"] == "other" and set(rows) == set(registry())
-    assert rows["prefix-tuning"]["trainable"] is None and "prefix" in rows["prefix-tuning"]["refused"]
-    assert (rows["lora"]["trainable"], rows["lora"]["share"]) == (1_000, 0.05)
+    assert content["encoder"] == "other" and list(rows) == list(registry())
+    assert {
+        "supported": True, "reason": None, "trainable": 1_000, "total": 20_000, "share": 0.05,
+        "saved_bytes": 4_200, "forward": 1.0592, "mergeable": True,
+    }.items() <= rows["lora"].items()  # fmt: skip
+    assert rows["head-only"]["mergeable"] is False and rows["lora"]["paper"] == registry()["lora"].paper
+    assert {
+        "supported": False, "reason": "this encoder takes no prefix", "trainable": None, "total": None, "share": None,
+        "saved_bytes": None, "forward": None,
+    }.items() <= rows["prefix-tuning"].items()  # fmt: skip
+
     assert main(["methods"]) == 0
-    lines = capsys.readouterr().out.splitlines()
-    assert len(lines) == len(registry()) + 2
-    assert all(method.paper in "\n".join(lines) for method in registry().values())
+    first, head, *lines = capsys.readouterr().out.splitlines()
+    assert asked == ["other", "minilm"] and "minilm" in first and "forward" in head
+    table = {line.split()[0]: " ".join(line.split()[2:]) for line in lines[: len(registry())]}
+    assert table["lora"] == f"yes 1,000 5.0% 4.2 kB 1.06× yes, then 1× {registry()['lora'].learning_rate:g}"
+    assert table["head-only"] == f"yes 1,000 5.0% 4.2 kB 1.06× no {registry()['head-only'].learning_rate:g}"
+    assert table["prefix-tuning"] == f"refused – – – – – {registry()['prefix-tuning'].learning_rate:g}"
+    assert lines[len(registry()) :] == ["", "refused:", "  prefix-tuning: this encoder takes no prefix"]
 
 
 def test_doctor(squad: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

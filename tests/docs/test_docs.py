@@ -83,7 +83,7 @@ def test_inline_commands_exist() -> None:
                 command = COMMANDS[found[1]]
                 known = _help_of(command.name)
                 unknown = [flag for flag in re.findall(r"--[a-z][\w.-]*", found[2]) if flag not in known]
-                assert not unknown or "bitfit" in code, (page.name, code)
+                assert not unknown or "gralora" in code, (page.name, code)
 
 
 def _help_of(command: str) -> set[str]:
@@ -137,4 +137,4 @@ def test_named_source_files_exist() -> None:
     for page in PAGES:
         for name in re.findall(r"`((?:\w+/)*\w+\.py)`", page.read_text(encoding="utf-8")):
             there = [package / name, ROOT / name, package / "methods" / name]
-            assert name == "bitfit.py" or any(path.is_file() for path in there), (page.name, name)
+            assert name == "gralora.py" or any(path.is_file() for path in there), (page.name, name)

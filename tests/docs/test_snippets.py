@@ -6,11 +6,14 @@ import importlib.util
 import json
 import re
 import shlex
+import shutil
 import sys
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 
+import generate
 import pytest
 import torch
 from blocks import Block, blocks_of, run_blocks, same_output
@@ -64,71 +67,24 @@ def test_same_output_sees_a_difference() -> None:
     assert not same_output("F1 66.66", "")
 
 
-def test_faults_of_peft_are_as_described() -> None:
+def test_faults_of_peft_are_as_described(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     blocks = blocks_of(DOCS / "design.md")
     first = next(at for at, block in enumerate(blocks) if "sizes =" in block.text)
     _same(run_blocks(blocks[first:], {}))
-
-
-def _stock_table() -> dict[str, str]:
-    text = (DOCS / "design.md").read_text(encoding="utf-8").partition("| Saved by |")[2]
-    rows = re.findall(r"^\| (`[^|]+`) \| [^|]+ \| (yes|no) \|", text, re.MULTILINE)
-    return {name: same for names, same in rows for name in re.findall(r"`([^`]+)`", names)}
-
-
-def test_stock_table_names_every_method() -> None:
-    assert _stock_table().keys() == methods().keys()
-
-
-@pytest.mark.parametrize("name", _stock_table())
-def test_stock_loading_is_as_described(name: str, tiny_bert: Path, tmp_path: Path) -> None:
-    from spantune.modeling import build, load_tokenizer, save
-
-    model = build(str(tiny_bert), name).eval()
-    torch.manual_seed(0)
-    with torch.no_grad():
-        for weight in model.parameters():
-            if weight.requires_grad:
-                weight += 0.2 * torch.randn_like(weight)
-    save(model, tmp_path, settings={}, tokenizer=load_tokenizer(str(tiny_bert)))
-    inputs = _inputs(model.config.vocab_size)
-    with torch.no_grad():
-        ours, stock = model(**inputs).start, _stock(name, str(tiny_bert), tmp_path)(**inputs).start_logits
-    same = ours.shape == stock.shape and torch.allclose(ours, stock, atol=1e-4)
-    assert same == (_stock_table()[name] == "yes")
-
-
-def _inputs(words: int) -> dict[str, torch.Tensor]:
-    ids = torch.randint(5, words, (2, 16), generator=torch.Generator().manual_seed(0))
-    segments = (torch.arange(16) > 6).long().expand(2, -1)
-    return {"input_ids": ids, "attention_mask": torch.ones_like(ids), "token_type_ids": segments}
-
-
-def _stock(name: str, encoder: str, folder: Path) -> torch.nn.Module:
-    from peft import PeftModel
-    from safetensors.torch import load_file
-    from transformers import AutoModelForQuestionAnswering
-
-    if name == "full":
-        return AutoModelForQuestionAnswering.from_pretrained(folder).eval()
-    network = AutoModelForQuestionAnswering.from_pretrained(encoder)
-    if (folder / "adapter_config.json").exists():
-        return PeftModel.from_pretrained(network, str(folder)).eval()
-    assert not network.load_state_dict(load_file(folder / "adapter_model.safetensors"), strict=False).unexpected_keys
-    return network.eval()
 
 
 # Add a method
 
 
 @pytest.fixture
-def bitfit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[ModuleType]:
+def gralora(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[ModuleType]:
     """The page's file, imported as if it lay in `methods/`; the registry forgets it afterwards."""
     methods()
     monkeypatch.setattr(registry, "_METHODS", dict(registry._METHODS))
-    file = tmp_path / "bitfit.py"
+    file = tmp_path / "gralora.py"
     file.write_text(next(block.text for block in blocks_of(DOCS / "add_a_method.md") if block.language == "python"))
-    spec = importlib.util.spec_from_file_location("spantune.methods.bitfit", file)
+    spec = importlib.util.spec_from_file_location("spantune.methods.gralora", file)
     assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     monkeypatch.setitem(sys.modules, spec.name, module)
@@ -138,29 +94,41 @@ def bitfit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[ModuleTy
     methods.cache_clear()
 
 
-def test_added_method_has_flags(bitfit: ModuleType) -> None:
-    words = ["--method", "bitfit", "--bitfit.which", "query-ffn"]
-    assert resolve(COMMANDS["train"], words, methods()).config.options == {"which": "query-ffn"}
-    assert list(methods())[2] == "bitfit"  # behind the reference points
-    with pytest.raises(ConfigError, match="expected one of all, query-ffn"):
-        resolve(COMMANDS["train"], [*words[:3], "key"], methods())
+def test_added_method_has_flags(gralora: ModuleType) -> None:
+    words = ["--method", "gralora", "--gralora.targets", "query-value"]
+    assert resolve(COMMANDS["train"], words, methods()).config.options["targets"] == "query-value"
+    own = methods()["gralora"]
+    assert "gralora" in [name for name, one in methods().items() if one.family == own.family]
+    with pytest.raises(ConfigError, match="rank: expected an even number, found 5"):
+        resolve(COMMANDS["train"], [*words, "--gralora.rank", "5"], methods())
 
 
-@pytest.mark.parametrize("which", ["all", "query-ffn"])
+def test_added_method_has_its_paragraph(gralora: ModuleType) -> None:
+    text = generate.methods_sections()
+    assert "GraLoRA: Each weight is cut into 2 x 2 blocks" in text
+    assert "- `--gralora.rank INT`, default `16`, 1 to 1024: Rank r" in text
+
+
+@pytest.mark.parametrize("targets", ["linear", "query-value"])
 def test_added_method_keeps_the_contract(
-    bitfit: ModuleType, which: str, tiny_encoder: Path, tiny_corpus: Corpus, tmp_path: Path
+    gralora: ModuleType, targets: str, tiny_encoder: Path, tiny_corpus: Corpus, tmp_path: Path
 ) -> None:
     from spantune.features.batches import training_batch
     from spantune.features.windows import WindowRules, make_windows
-    from spantune.modeling import build, load, load_tokenizer, save
+    from spantune.modeling import build, costs_of, load, load_tokenizer, save
     from spantune.modeling.loss import span_loss
 
     tokenizer = load_tokenizer(str(tiny_encoder))
-    model = build(str(tiny_encoder), "bitfit", {"which": which})
+    options = {"rank": 4, "targets": targets}
+    model = build(str(tiny_encoder), "gralora", options)
     learning = {name for name, weight in model.named_parameters() if weight.requires_grad}
-    assert all(name.endswith(".bias") or ".qa_outputs." in f".{name}" for name in learning)
-    # The span head's two tensors, and of two layers: 8 bias terms each and the embeddings' one, or 2 each.
-    assert len(learning) == 2 + {"all": 2 * 8 + 1, "query-ffn": 2 * 2}[which]
+    assert all(".gralora_" in name or ".qa_outputs." in name for name in learning)
+    # The span head's two tensors, and two in each adapted layer, in number as many as LoRA's: r (D_in + D_out).
+    assert len(learning) == 2 + 2 * 2 * {"linear": 6, "query-value": 2}[targets]
+    one_layer = {"linear": 4 * (32 + 32) + 2 * (32 + 64), "query-value": 2 * (32 + 32)}[targets]
+    cost = costs_of(str(tiny_encoder), "gralora", options)
+    assert cost.parameters == model.count_parameters() and cost.forward > 1
+    assert cost.parameters.trainable == 2 * 4 * one_layer + 2 * 32 + 2
     before = {name: weight.detach().clone() for name, weight in model.named_parameters()}
 
     segments = model.config.model_type == "bert"
@@ -177,12 +145,15 @@ def test_added_method_keeps_the_contract(
         losses.append(loss.item())
     assert losses[-1] < losses[0]
     moved = {name for name, weight in model.named_parameters() if not torch.equal(weight, before[name])}
-    assert moved <= learning and any("qa_outputs" in name for name in moved) and any("layer" in name for name in moved)
+    assert (
+        moved <= learning and any("qa_outputs" in name for name in moved) and any("gralora" in name for name in moved)
+    )
 
     save(model.eval(), tmp_path / "saved", settings={}, tokenizer=tokenizer)
     again = load(tmp_path / "saved").model
     with torch.no_grad():
         assert all(map(torch.equal, model(**inputs), again(**inputs)))
+        torch.testing.assert_close(model.merge()(**inputs), again(**inputs), rtol=1e-5, atol=1e-5)
 
 
 # Messages
@@ -193,13 +164,41 @@ MESSAGES = [block for block in blocks_of(DOCS / "troubleshooting.md") if block.l
 @NEEDS_MINILM
 @pytest.mark.parametrize("block", MESSAGES, ids=lambda block: block.text.split("\n")[0][2:])
 def test_messages_are_as_shown(
-    block: Block, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    block: Block, tiny_bert: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "notes").mkdir()
     (tmp_path / "notes" / "todo.txt").write_text("oil the gate\n")
     (tmp_path / "broken.json").write_text(json.dumps(BROKEN))
+    _make_encoders(tiny_bert, tmp_path)
     monkeypatch.chdir(tmp_path)
     command, _, shown = block.text.partition("\n")
     capsys.readouterr()
     assert main(shlex.split(command.removeprefix("$ spantune "))) == 2
     assert capsys.readouterr().err == shown
+
+
+def test_the_page_quotes_messages_of_the_program() -> None:
+    """Also those in its tables and sentences."""
+    source = " ".join(path.read_text(encoding="utf-8") for path in (DOCS.parent / "src").rglob("*.py"))
+    quotes = re.findall(
+        r"^\| `(?:warning: )?([^`]+)` \|", (DOCS / "troubleshooting.md").read_text("utf-8"), re.MULTILINE
+    )
+    assert len(quotes) == 4
+    for quote in quotes:
+        assert all(part.strip(" ,") in source for part in quote.split("…")), quote
+
+
+def _make_encoders(tiny_bert: Path, folder: Path) -> None:
+    """Folders that the page's commands name: a sound encoder, ones that lack something, a decoder and an adapter."""
+    for name in ("tiny", "no-weights", "no-tokenizer", "pickled"):
+        shutil.copytree(tiny_bert, folder / name)
+    (folder / "no-weights" / "model.safetensors").unlink()
+    (folder / "pickled" / "model.safetensors").rename(folder / "pickled" / "pytorch_model.bin")
+    for file in (folder / "no-tokenizer").glob("tokenizer*"):
+        file.unlink()
+    for name, file, content in (
+        ("decoder", "config.json", {"model_type": "gpt2"}),
+        ("adapter", "spantune.json", {"model": "minilm"}),
+    ):
+        (folder / name).mkdir()
+        (folder / name / file).write_text(json.dumps(content))

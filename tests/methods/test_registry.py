@@ -15,8 +15,14 @@ import pytest
 from spantune.errors import MethodError
 from spantune.methods import Method, get, methods
 from spantune.methods import registry as registry_module
-from spantune.methods.architectures import ARCHITECTURES, LINEAR, architecture_of
+from spantune.methods.architectures import ARCHITECTURES, LINEAR
 from spantune.methods.registry import method
+
+
+def with_option(option: str) -> list[str]:
+    """The methods that have it."""
+    return [one.name for one in methods().values() if option in {field.name for field in fields(one.options)}]
+
 
 SIX = ("full", "lora", "loha", "ia3", "prefix-tuning", "prompt-encoder")
 
@@ -45,7 +51,7 @@ def test_reference_methods_come_first_and_families_together() -> None:
 
 
 @pytest.mark.parametrize(
-    ("typed", "meant"), [("lroa", "lora"), ("prefix", "prefix-tuning"), ("prompt_encoder", "prompt-encoder")]
+    ("typed", "meant"), [("lorra", "lora"), ("prefix", "prefix-tuning"), ("prompt_encoder", "prompt-encoder")]
 )
 def test_an_unknown_method_names_the_nearest(typed: str, meant: str) -> None:
     with pytest.raises(MethodError, match=f"no method {typed!r}") as raised:
@@ -72,10 +78,15 @@ def test_options_with_dashes() -> None:
 @pytest.mark.parametrize(
     ("name", "option", "value"),
     [
-        *((name, "rank", value) for name in ("lora", "loha") for value in (0, -1, 1025)),
-        *((name, "alpha", value) for name in ("lora", "loha") for value in (0, -2.0)),
-        *((name, "dropout", value) for name in ("lora", "loha") for value in (-0.1, 1.0)),
-        *((name, "length", value) for name in ("prefix-tuning", "prompt-encoder") for value in (0, 513)),
+        *((name, "rank", value) for name in with_option("rank") for value in (0, -1, 4097)),
+        *((name, "alpha", value) for name in with_option("alpha") for value in (0, -2.0)),
+        *((name, "dropout", value) for name in with_option("dropout") for value in (-0.1, 1.0)),
+        *((name, "length", value) for name in with_option("length") for value in (0, 513)),
+        ("hra", "rank", 3),
+        ("top-layers", "layers", 0),
+        ("bottleneck", "size", 0),
+        ("oft", "block_size", 1),
+        ("fourierft", "frequencies", 0),
         ("prefix-tuning", "projection_size", 0),
         ("prompt-encoder", "network_size", 0),
     ],
@@ -85,7 +96,10 @@ def test_options_out_of_range(name: str, option: str, value: Any) -> None:
         get(name).resolve({option: value})
 
 
-@pytest.mark.parametrize(("name", "option"), [("lora", "targets"), ("loha", "targets"), ("prompt-encoder", "network")])
+@pytest.mark.parametrize(
+    ("name", "option"),
+    [("prompt-encoder", "network"), ("bottleneck", "placement"), ("bottleneck", "activation"), ("road", "variant")],
+)
 def test_options_that_are_none_of_the_choices(name: str, option: str) -> None:
     with pytest.raises(MethodError, match=f"{option}: expected '.*' or '.*', found 'nonsense'"):
         get(name).resolve({option: "nonsense"})
@@ -148,22 +162,47 @@ print(json.dumps([name for name in heavy if name in sys.modules]))
     assert json.loads(done.stdout) == []
 
 
-@pytest.mark.parametrize("family", ARCHITECTURES)
-def test_the_table_names_layers_that_the_encoder_has(family: str) -> None:
-    """Each role is found exactly once a layer in a real (empty) network of the family, and the head is there."""
+def empty(family: str) -> Any:
+    """A network of the family as its published checkpoints are, but of two layers and without weights."""
     import torch
     from transformers import AutoConfig, AutoModelForQuestionAnswering
 
-    small = {"num_hidden_layers": 2, "n_layers": 2, "vocab_size": 50}
+    small = {"num_hidden_layers": 2, "n_layers": 2}
+    # RoBERTa's published weights have one segment; its class's default configuration says two.
+    published = {"type_vocab_size": 1} if family in ("roberta", "xlm-roberta", "camembert") else {}
     with torch.device("meta"):
-        network = AutoModelForQuestionAnswering.from_config(AutoConfig.for_model(family, **small))
-    row = architecture_of(family)
-    modules = {name: module for name, module in network.named_modules()}
+        return AutoModelForQuestionAnswering.from_config(AutoConfig.for_model(family, **small, **published))
+
+
+@pytest.mark.parametrize("family", ARCHITECTURES)
+def test_the_table_names_layers_that_the_encoder_has(family: str) -> None:
+    """Each role is found in each layer of a real network of the family, nothing else is, and the head is there."""
+    from torch import nn
+
+    network, row = empty(family), ARCHITECTURES[family]
+    modules = dict(network.named_modules())
+    layers = 1 if family == "albert" else 2
+    stacked = network.config.num_feedforward_networks if family == "mobilebert" else 1
+    everything = re.compile(row.inside_layers(".*"))
+    linears = {name for name, one in modules.items() if isinstance(one, nn.Linear) and everything.fullmatch(name)}
     for role in LINEAR:
-        matched = [name for name in modules if re.fullmatch(row.pattern((role,)), name)]
-        assert len(matched) == 2, role
-        assert all(isinstance(modules[name], torch.nn.Linear) for name in matched)
-    assert isinstance(modules[row.head], torch.nn.Linear)
+        matched = {name for name in modules if re.fullmatch(row.pattern((role,)), name)}
+        assert len(matched) == layers * (stacked if role.startswith("ffn") else 1), role
+        assert matched <= linears
+    left = {name.rpartition(f".{row.layer}.")[2] for name in linears if not re.fullmatch(row.pattern(LINEAR), name)}
+    # MobileBERT's layers are narrower inside than outside: these bring the widths together.
+    assert all("bottleneck" in name for name in left) and bool(left) == (family == "mobilebert")
+    outside = {
+        name.rpartition(".")[0] for name, _ in network.named_parameters() if "." not in name or row.is_head(name)
+    }
+    assert outside == set(row.heads)
+    assert not [
+        name for name, _ in network.named_parameters() if not (row.is_head(name) or name.startswith(body(network)))
+    ]
+
+
+def body(network: Any) -> str:
+    return f"{network.base_model_prefix}."
 
 
 @pytest.mark.parametrize("family", ARCHITECTURES)
@@ -171,13 +210,19 @@ def test_segment_ids_travel_exactly_where_they_tell_something(family: str) -> No
     """The table agrees with the encoder's own segment embedding: two segments or more, and an argument for them."""
     import inspect
 
-    import torch
-    from transformers import AutoConfig, AutoModelForQuestionAnswering
+    from spantune.modeling.inspection import sends_segment_ids
 
-    config = AutoConfig.for_model(family)
-    with torch.device("meta"):
-        network = AutoModelForQuestionAnswering.from_config(config)
+    network = empty(family)
     takes = "token_type_ids" in inspect.signature(network.forward).parameters
-    # RoBERTa's published weights have one segment; its class's default configuration says two.
-    segments = 1 if "roberta" in family or family == "camembert" else getattr(config, "type_vocab_size", 1)
-    assert architecture_of(family).segment_ids == (takes and segments > 1)
+    segments = getattr(network.config, "type_vocab_size", None) or 0
+    assert sends_segment_ids(network.config, ARCHITECTURES[family]) == (takes and segments > 1)
+
+
+def test_segment_ids_travel_in_a_deberta_that_has_segments() -> None:
+    """The family may have them, though published checkpoints do not: the configuration decides."""
+    from spantune.modeling.inspection import sends_segment_ids
+
+    config = empty("deberta-v2").config
+    assert not sends_segment_ids(config, ARCHITECTURES["deberta-v2"])
+    config.type_vocab_size = 2
+    assert sends_segment_ids(config, ARCHITECTURES["deberta-v2"])

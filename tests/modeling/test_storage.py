@@ -10,17 +10,31 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+import spantune
 from spantune.errors import RunError
+from spantune.inference import Predictor
 from spantune.modeling import build, load, save
+from spantune.modeling.faults import ADAPTER_CONFIG
 from spantune.modeling.storage import MANIFEST, WEIGHTS, load_trainable_state, replace_folder, trainable_state
 
-METHODS = ("lora", "ia3", "prefix-tuning", "prompt-encoder", "head-only")
+METHODS = ("lora", "ia3", "adalora", "prefix-tuning", "prompt-encoder", "bottleneck", "head-only")
 
 
 @pytest.fixture(params=METHODS)
 def adapter(request: pytest.FixtureRequest, tiny_bert: Path, tiny_tokenizer: Any, tmp_path: Path) -> Path:
     save(build(str(tiny_bert), request.param), tmp_path / "adapter", settings={"x": 1}, tokenizer=tiny_tokenizer)
     return tmp_path / "adapter"
+
+
+@pytest.fixture
+def lora(tiny_bert: Path, tiny_tokenizer: Any, tmp_path: Path) -> Path:
+    save(build(str(tiny_bert), "lora"), tmp_path / "lora", settings={}, tokenizer=tiny_tokenizer)
+    return tmp_path / "lora"
+
+
+def rewrite(path: Path, **changes: Any) -> None:
+    """Change keys of a JSON file."""
+    path.write_text(json.dumps({**json.loads(path.read_text()), **changes}))
 
 
 @pytest.fixture
@@ -33,7 +47,15 @@ def test_a_folder_without_a_model(tmp_path: Path) -> None:
     for folder in (tmp_path, tmp_path / "missing"):
         with pytest.raises(RunError, match="no saved model here") as raised:
             load(folder)
-        assert str(folder) in str(raised.value)
+        assert raised.value.where == str(folder)
+        assert raised.value.found == ("an empty folder" if folder.exists() else "no such folder")
+
+
+def test_an_adapter_that_was_not_saved_here(lora: Path) -> None:
+    (lora / MANIFEST).unlink()
+    with pytest.raises(RunError, match="no saved model here") as raised:
+        load(lora)
+    assert raised.value.found == "an adapter that PEFT saved by itself"
 
 
 @pytest.mark.parametrize("text", ["{", "\x00\xff", ""])
@@ -60,11 +82,93 @@ def test_a_description_that_lacks_something(whole: Path, key: str) -> None:
     assert f"no {key}" in str(raised.value)
 
 
+@pytest.mark.parametrize("value", [None, 7, ["lora"]])
+@pytest.mark.parametrize("key", ["method", "model", "model_type", "encoder_fingerprint", "options", "settings"])
+def test_a_description_with_something_of_another_type(key: str, value: Any, whole: Path) -> None:
+    rewrite(whole / MANIFEST, **{key: value})
+    with pytest.raises(RunError, match="description is not valid") as raised:
+        load(whole)
+    assert raised.value.where == str(whole / MANIFEST) and raised.value.found == repr(value)
+    assert raised.value.expected == f"{key}: {'a JSON object' if key in ('options', 'settings') else 'a text'}"
+
+
+@pytest.mark.parametrize(
+    ("changes", "found"),
+    [
+        ({"method": "lora-of-tomorrow"}, "there is no method 'lora-of-tomorrow'"),
+        ({"options": {"rank": 4, "spin": "up"}}, "lora has no such option: 'spin'"),
+        ({"options": {"rank": "four"}}, "the options of lora are not valid: rank: expected int, found 'four'"),
+        ({"options": {"rank": 5000}}, "the options of lora are not valid: rank: expected 1 to 1024, found 5000"),
+    ],
+)
+def test_a_model_of_another_version_of_spantune(changes: dict[str, Any], found: str, lora: Path) -> None:
+    rewrite(lora / MANIFEST, **changes)
+    with pytest.raises(RunError, match="version of spantune that knows other methods or options") as raised:
+        load(lora)
+    assert raised.value.where == str(lora / MANIFEST) and raised.value.found.startswith(found)
+    assert raised.value.expected == f"what spantune {spantune.__version__} knows"
+    assert "the version that it was trained with" in raised.value.fix
+
+
+@pytest.mark.parametrize("settings", [{}, {"max_length": "long"}, {"squad_v2": 1}])
+def test_settings_that_do_not_say_how_to_answer(settings: dict[str, Any], lora: Path) -> None:
+    good = {"max_length": 48, "doc_stride": 8, "max_answer_length": 8, "squad_v2": False, "null_threshold": 0.0}
+    rewrite(lora / MANIFEST, settings=good)
+    assert Predictor.load(lora).ask("Who built the mill?", "Ada Moor built the old mill.").text is not None
+    rewrite(lora / MANIFEST, settings={**good, **settings} if settings else {})
+    with pytest.raises(RunError, match="does not say how it answers") as raised:
+        Predictor.load(lora)
+    assert raised.value.where == str(lora / MANIFEST) and set(settings or good) <= set(
+        raised.value.found.rpartition(" for ")[2].split(", ")
+    )
+
+
 def test_missing_weights(adapter: Path) -> None:
     (adapter / WEIGHTS).unlink()
     with pytest.raises(RunError, match="weights cannot be read") as raised:
         load(adapter)
     assert WEIGHTS in str(raised.value)
+
+
+def test_pickled_weights_are_refused_and_the_conversion_works(lora: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As PEFT wrote them with `safe_serialization=False`."""
+    state = load_file(lora / WEIGHTS)
+    torch.save(state, lora / "adapter_model.bin")
+    (lora / WEIGHTS).unlink()
+    monkeypatch.setattr("torch.load", lambda *_, **__: pytest.fail("a pickle is read"))
+    with pytest.raises(RunError, match="weights cannot be read") as raised:
+        load(lora)
+    assert raised.value.found == "adapter_model.bin, a pickle, which can run any code when loaded"
+    assert raised.value.expected == f"weights as safetensors ({WEIGHTS})"
+    monkeypatch.undo()
+    monkeypatch.chdir(lora)
+    exec(raised.value.fix.partition("\n")[2], {})
+    made = load_file(lora / WEIGHTS)
+    assert made.keys() == state.keys() and all(torch.equal(made[name], state[name]) for name in made)
+    load(lora)
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("-inf")])
+def test_weights_that_are_not_numbers(value: float, adapter: Path) -> None:
+    state = load_file(adapter / WEIGHTS)
+    name = sorted(state)[-1]
+    state[name].view(-1)[0] = value
+    save_file(state, adapter / WEIGHTS)
+    with pytest.raises(RunError, match="the adapter's weights are damaged") as raised:
+        load(adapter)
+    assert raised.value.found == f"1 tensors with values that are not numbers, first {name}"
+
+
+@pytest.mark.parametrize("kind", [torch.float16, torch.bfloat16, torch.float64])
+def test_weights_of_another_precision_are_taken_as_they_are(kind: torch.dtype, adapter: Path) -> None:
+    """Others may have made the file smaller."""
+    state = load_file(adapter / WEIGHTS)
+    save_file({name: weight.to(kind) for name, weight in state.items()}, adapter / WEIGHTS)
+    loaded = load(adapter).model
+    assert all(weight.dtype == torch.float32 for weight in loaded.parameters())
+    head = next(weight for name, weight in state.items() if name.endswith("qa_outputs.weight"))
+    (own,) = [w for name, w in loaded.named_parameters() if "qa_outputs" in name and w.requires_grad and w.dim() == 2]
+    torch.testing.assert_close(own.detach(), head.to(kind).float(), rtol=0, atol=0)
 
 
 def test_truncated_weights(adapter: Path) -> None:
@@ -93,6 +197,76 @@ def test_a_weight_too_many_or_of_another_shape(adapter: Path) -> None:
     save_file({**state, name: torch.zeros(1, 2, 3)}, adapter / WEIGHTS)
     with pytest.raises(RunError, match=f"first {name}"):
         load(adapter)
+
+
+# Releases of PEFT
+
+
+def test_an_adapter_of_the_installed_peft_gives_no_warning(adapter: Path, recwarn: pytest.WarningsRecorder) -> None:
+    load(adapter)
+    assert not [one for one in recwarn if "PEFT" in str(one.message)]
+
+
+@pytest.mark.parametrize("release", ["99.0.0", "99.0.0.dev0@abc123"])
+def test_an_adapter_of_a_newer_peft_that_loads_all_the_same(release: str, lora: Path) -> None:
+    from peft import __version__
+
+    rewrite(lora / ADAPTER_CONFIG, peft_version=release, field_of_tomorrow=True)
+    before = load_file(lora / WEIGHTS)
+    with pytest.warns(UserWarning, match=f"made with PEFT 99.0.0.*newer than the installed {__version__}") as warned:
+        loaded = load(lora).model
+    (one,) = [one for one in warned if "PEFT" in str(one.message)]
+    assert str(one.message).endswith("pip install -U peft") and "\n" not in str(one.message)
+    assert one.filename == __file__, "it points at whoever loads"
+    saved = {name.partition(".")[2]: weight for name, weight in loaded.state_dict().items()}
+    assert torch.equal(
+        saved["base_model.model.qa_outputs.modules_to_save.default.bias"], before["base_model.model.qa_outputs.bias"]
+    )
+
+
+@pytest.mark.parametrize("release", ["0.1.0", "nonsense", None, [7]])
+def test_an_adapter_of_an_older_or_unnamed_release(release: Any, lora: Path, recwarn: pytest.WarningsRecorder) -> None:
+    rewrite(lora / ADAPTER_CONFIG, peft_version=release)
+    load(lora)
+    assert not [one for one in recwarn if "PEFT" in str(one.message)]
+
+
+def test_an_adapter_of_a_newer_peft_that_cannot_be_loaded(lora: Path) -> None:
+    from peft import __version__
+
+    rewrite(lora / ADAPTER_CONFIG, peft_version="99.0.0")
+    state = load_file(lora / WEIGHTS)
+    save_file({name.replace("lora_A", "lora_of_tomorrow"): weight for name, weight in state.items()}, lora / WEIGHTS)
+    with pytest.raises(RunError, match="made with a newer PEFT, and the installed one cannot load it") as raised:
+        load(lora)
+    assert raised.value.where == str(lora) and raised.value.expected == "PEFT 99.0.0 or later"
+    assert raised.value.found.startswith(f"PEFT {__version__}: the adapter's weights do not fit its description (")
+    assert raised.value.fix == "pip install -U peft"
+
+
+def test_a_default_of_peft_that_has_changed_since(lora: Path) -> None:
+    """Its logits would be others, and nothing else would show it."""
+    from peft import __version__
+
+    rewrite(lora / ADAPTER_CONFIG, use_rslora=True, peft_version="0.18.0")
+    with pytest.raises(RunError, match="two descriptions disagree") as raised:
+        load(lora)
+    assert raised.value.where == str(lora / ADAPTER_CONFIG)
+    assert raised.value.expected == f"use_rslora False, as the installed PEFT {__version__} makes it from spantune.json"
+    assert raised.value.found == "use_rslora True, written with PEFT 0.18.0"
+    assert raised.value.fix == "pip install peft==0.18.0"
+    rewrite(lora / ADAPTER_CONFIG, peft_version=__version__)
+    with pytest.raises(RunError) as raised:
+        load(lora)
+    assert raised.value.fix == "bring its files back as saved"
+
+
+@pytest.mark.parametrize("text", ["{", "[]", ""])
+def test_a_broken_configuration_of_peft(text: str, lora: Path) -> None:
+    (lora / ADAPTER_CONFIG).write_text(text)
+    with pytest.raises(RunError, match="adapter's configuration cannot be read") as raised:
+        load(lora)
+    assert raised.value.where == str(lora / ADAPTER_CONFIG)
 
 
 def test_a_whole_model_that_is_damaged(whole: Path) -> None:

@@ -41,10 +41,12 @@ def _windows_without_answer(config: DoctorConfig) -> Unreachable:
     """Cuts windows as training would and names the examples whose answers none of them holds whole."""
     from spantune.data import Corpus
     from spantune.features import make_windows, window_rules
-    from spantune.modeling.encoders import load_config, load_tokenizer, max_positions
+    from spantune.modeling.encoders import empty_network, load_config, load_tokenizer
+    from spantune.modeling.inspection import architecture_of, max_positions
 
     tokenizer = load_tokenizer(config.model)
-    longest = max_positions(load_config(config.model))
+    network = empty_network(load_config(config.model))
+    longest = max_positions(network.config, architecture_of(network))
     rules = window_rules(config, tokenizer, longest=longest, segment_ids=False)
 
     def unreachable(examples: Sequence[Example]) -> list[tuple[str, str]]:

@@ -1,67 +1,87 @@
-"""`spantune methods`: the registry as a table."""
+"""`spantune methods`: what each method costs on one encoder."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
 
 from spantune.cli.command import Command
 from spantune.cli.output import print_json, print_table
 from spantune.config import MethodsConfig
-from spantune.errors import MethodError
+
+_NUMBERS = ("trainable", "share", "saved", "forward", "learning rate")
 
 
 def run(config: MethodsConfig) -> None:
-    """Counts what each method trains on the encoder; a method that the encoder cannot take shows a dash."""
+    """Prints a line a method; those that the encoder cannot take stand below the table with the reason."""
     from spantune.methods import methods
+    from spantune.modeling import costs_of_all
 
+    costs = costs_of_all(config.encoder)
     rows = [
         {
             "name": name,
+            "label": method.label,
             "family": method.family,
             "summary": method.summary,
-            **_counted(config.model, name),
+            **_cost(costs[name]),
+            "mergeable": method.mergeable,
             "learning_rate": method.learning_rate,
             "paper": method.paper,
         }
         for name, method in methods().items()
     ]
     if config.json:
-        print_json({"model": config.model, "methods": rows})
-        return
-    print(f"trainable parameters on {config.model}, default options:")
+        print_json({"encoder": config.encoder, "methods": rows})
+    else:
+        _print(rows, config.encoder)
+
+
+def _cost(found: Any) -> dict[str, object]:
+    """The columns of a `modeling.Costs`, or of the error that says why there is none."""
+    from spantune.errors import MethodError
+
+    refused = isinstance(found, MethodError)
+    return {
+        "supported": not refused,
+        "reason": found.problem if refused else None,
+        "trainable": None if refused else found.parameters.trainable,
+        "total": None if refused else found.parameters.total,
+        "share": None if refused else found.parameters.share,
+        "saved_bytes": None if refused else found.saved_bytes,
+        "forward": None if refused else found.forward,
+    }
+
+
+def _print(rows: Sequence[dict[str, Any]], encoder: str) -> None:
+    print(f"on {encoder}, with default options; forward: one pass unmerged, the encoder alone being 1×")
     print_table(
-        ("name", "family", "trainable", "share", "learning rate", "paper"),
-        [
-            (
-                str(row["name"]),
-                str(row["family"]),
-                "-" if row["trainable"] is None else f"{row['trainable']:,}",
-                "-" if row["share"] is None else f"{row['share']:.3%}",
-                f"{row['learning_rate']:g}",
-                str(row["paper"]),
-            )
-            for row in rows
-        ],
-        right=("trainable", "share", "learning rate"),
+        ("method", "family", "supported", "trainable", "share", "saved", "forward", "mergeable", "learning rate"),
+        [(row["name"], row["family"], *_cells(row), f"{row['learning_rate']:g}") for row in rows],
+        right=_NUMBERS,
     )
+    if refused := [row for row in rows if not row["supported"]]:
+        print("\nrefused:")
+        print("\n".join(f"  {row['name']}: {row['reason']}" for row in refused))
 
 
-def _counted(model: str, method: str) -> dict[str, object]:
-    from spantune.modeling import count_parameters
+def _cells(row: dict[str, Any]) -> tuple[str, ...]:
+    from spantune.reports.numbers import NOTHING, percent, size
 
-    try:
-        count = count_parameters(model, method)
-    except MethodError as error:
-        return {"trainable": None, "total": None, "share": None, "refused": error.problem}
-    return {"trainable": count.trainable, "total": count.total, "share": count.share}
+    if not row["supported"]:
+        return ("refused", *[NOTHING] * 5)
+    counted = (f"{row['trainable']:,}", percent(row["share"]), size(row["saved_bytes"]), f"{row['forward']:.2f}×")
+    return ("yes", *counted, "yes, then 1×" if row["mergeable"] else "no")
 
 
 COMMAND = Command(
     name="methods",
-    summary="List the methods: family, trainable parameters on an encoder, default learning rate, paper.",
+    summary="List the methods on one encoder: supported, parameters, size on disk, forward cost, learning rate.",
     config=MethodsConfig,
     run=run,
     examples="""
 spantune methods
-# counted on another encoder, for a program
-spantune methods --model bert-base-uncased --json
+# on another encoder, for a program
+spantune methods --encoder bert-base-uncased --json
 """,
 )

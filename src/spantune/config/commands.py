@@ -177,8 +177,8 @@ class ScoreConfig(Checked):
 class MethodsConfig(Checked):
     """List the methods."""
 
-    model: str = "minilm"
-    """Encoder on which the trainable parameters are counted."""
+    encoder: str = "minilm"
+    """Encoder on which they are counted: `minilm`, a model of the hub or a folder; its weights are not read."""
     json: bool = False
     """Print JSON."""
 

@@ -152,6 +152,8 @@ class OptimiserConfig(Checked):
     """Windows of a micro-batch."""
     gradient_accumulation: int = 1
     """Micro-batches of one optimiser step."""
+    gradient_checkpointing: bool = False
+    """Compute activations again in the backward pass: less memory, more time, the same gradients."""
     warmup_ratio: float = 0.1
     """Share of the steps in which the learning rate rises linearly from 0."""
     schedule: Literal["linear", "cosine", "constant"] = "linear"

@@ -1,5 +1,5 @@
 """Examples to windows to batches."""
 
-from spantune.features.windows import WindowRules, Windows, make_windows, window_rules
+from spantune.features.windows import StreamedWindows, WindowRules, Windows, make_windows, window_rules
 
-__all__ = ["WindowRules", "Windows", "make_windows", "window_rules"]
+__all__ = ["StreamedWindows", "WindowRules", "Windows", "make_windows", "window_rules"]

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
+from numpy.typing import ArrayLike
 from torch import Tensor
 
 from spantune.features.windows import NO_ANSWER
@@ -25,7 +26,7 @@ class LengthBatches:
     The order depends on (seed, epoch) alone, so that a resumed run sees what an uninterrupted one saw.
     """
 
-    def __init__(self, lengths: Sequence[int], batch_size: int, *, seed: int) -> None:
+    def __init__(self, lengths: ArrayLike, batch_size: int, *, seed: int) -> None:
         self.lengths = np.asarray(lengths)
         self.batch_size, self.seed, self.epoch = batch_size, seed, 0
         self.drop_last = False
@@ -54,7 +55,7 @@ class LengthBatches:
             yield batches[position].tolist()
 
 
-def sorted_batches(lengths: Sequence[int], batch_size: int) -> list[list[int]]:
+def sorted_batches(lengths: ArrayLike, batch_size: int) -> list[list[int]]:
     """Batches for evaluation: longest first, so that memory runs out at once or never."""
     order = np.argsort(-np.asarray(lengths), kind="stable")
     return [order[at : at + batch_size].tolist() for at in range(0, len(order), batch_size)]

@@ -15,17 +15,19 @@ import hashlib
 import json
 import unicodedata
 from bisect import bisect_left, bisect_right
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
 
 from spantune.data import Corpus, Example
 from spantune.errors import ConfigError
 
 if TYPE_CHECKING:
-    from datasets import Dataset
+    from datasets import Dataset, Features
     from transformers import PreTrainedTokenizerFast
 
     from spantune.config import WindowConfig
@@ -33,7 +35,7 @@ if TYPE_CHECKING:
 ANSWER, NO_ANSWER, CUT = 0, 1, 2
 _LAYOUT = 3  # Counts changes of the columns below: an older cache is not read.
 _SHORTEST_QUESTION = 8
-_AT_ONCE = 500  # examples tokenised together
+_AT_ONCE = 100  # examples tokenised together: more take more memory and no less time
 
 
 @dataclass(frozen=True)
@@ -58,8 +60,18 @@ def window_rules(
     """Check the lengths against the encoder (`longest` window in tokens, virtual tokens already taken off).
 
     Raises:
-        ConfigError: windows longer than the encoder's positions, or a stride that leaves no room for a question.
+        ConfigError: windows longer than the encoder's positions, or no room for a question: in these positions, in the
+            windows, or beside the stride.
     """
+    special = tokenizer.num_special_tokens_to_add(pair=True)
+    shortest = 2 * _SHORTEST_QUESTION + special
+    if longest < shortest:
+        raise ConfigError(
+            "the encoder's positions leave no room for a question and its context",
+            expected=f"at least {shortest} positions for each window",
+            found=f"{longest} (its positions, less those of virtual tokens)",
+            fix="fewer virtual tokens, or an encoder with more positions",
+        )
     if config.max_length > longest:
         raise ConfigError(
             f"windows of {config.max_length} tokens do not fit into the encoder",
@@ -67,13 +79,12 @@ def window_rules(
             found=f"max-length {config.max_length}",
             fix=f"--max-length {longest}",
         )
-    special = tokenizer.num_special_tokens_to_add(pair=True)
     room = config.max_length - special
     max_question = min(room // 2, room - config.doc_stride - 1)
     if room < 2 * _SHORTEST_QUESTION:
         raise ConfigError(
             f"windows of {config.max_length} tokens hold no question and its context",
-            expected=f"max-length of at least {2 * _SHORTEST_QUESTION + special}",
+            expected=f"max-length of at least {shortest}",
             found=f"max-length {config.max_length}",
             fix=f"--max-length {min(384, longest)}",
         )
@@ -86,6 +97,17 @@ def window_rules(
             fix=f"--doc-stride {min(config.max_length // 3, room - 1 - _SHORTEST_QUESTION)}",
         )
     return WindowRules(config.max_length, config.doc_stride, max_question, segment_ids)
+
+
+class Part(NamedTuple):
+    """Neighbouring examples of a corpus with all their windows.
+
+    `rows` has the columns of `Windows.dataset`; `first` is the position of the first example in the corpus.
+    """
+
+    first: int
+    examples: Sequence[Example]
+    rows: Dataset
 
 
 @dataclass(frozen=True)
@@ -106,45 +128,109 @@ class Windows:
         return len(self.dataset)
 
     @property
-    def lengths(self) -> list[int]:
+    def lengths(self) -> np.ndarray:
         """Tokens of each window."""
-        return self.dataset["length"][:]
+        return numbers(self.dataset, "length")
+
+    def parts(self, size: int) -> Iterator[Part]:
+        """The windows in order, about `size` at a time; no example is in two parts.
+
+        A part in the cache is mapped into memory for itself, so that it leaves memory when it is done with.
+        """
+        examples, owners = self.corpus.examples, numbers(self._mapped_anew(), "example")
+        begin = first = 0
+        while begin < len(owners):
+            end = int(np.searchsorted(owners, owners[min(begin + size, len(owners)) - 1], side="right"))
+            behind = int(owners[end]) if end < len(owners) else len(examples)
+            yield Part(first, examples[first:behind], self._mapped_anew().select(range(begin, end)))
+            begin, first = end, behind
+
+    def _mapped_anew(self) -> Dataset:
+        from datasets import Dataset
+
+        files = self.dataset.cache_files
+        return Dataset.from_file(files[0]["filename"]) if len(files) == 1 else self.dataset
 
     def trainable(self) -> Dataset:
         """The windows with a label."""
-        import numpy as np
-
-        return self.dataset.select(np.flatnonzero(np.asarray(self.dataset["kind"][:]) != CUT))
+        return self.dataset.select(np.flatnonzero(numbers(self.dataset, "kind") != CUT))
 
     def counts(self) -> dict[str, int]:
         """Examples, windows, windows that do not train, questions cut, answers that no window holds."""
-        examples, kinds, cut = (self.dataset[key][:] for key in ("example", "kind", "question_cut"))
+        examples, kinds, cut = (numbers(self.dataset, name) for name in ("example", "kind", "question_cut"))
         return {
             "examples": len(self.corpus.examples),
             "windows": len(kinds),
-            "windows_with_cut_answer": sum(kind == CUT for kind in kinds),
-            "questions_cut": len({row for row, was in zip(examples, cut, strict=True) if was}),
+            "windows_with_cut_answer": int(np.count_nonzero(kinds == CUT)),
+            "questions_cut": len(np.unique(examples[cut])),
             "answers_in_no_window": len(self.unreachable()),
         }
 
     def unreachable(self) -> list[str]:
         """Ids of answerable examples of which no window holds a whole answer."""
-        held = {
-            row for row, kind in zip(self.dataset["example"][:], self.dataset["kind"][:], strict=True) if kind == ANSWER
-        }
+        examples, kinds = (numbers(self.dataset, name) for name in ("example", "kind"))
+        held = np.zeros(len(self.corpus.examples), dtype=bool)
+        held[examples[kinds == ANSWER]] = True
         return [
-            example.id for row, example in enumerate(self.corpus.examples) if example.answerable and row not in held
+            example.id
+            for example, whole in zip(self.corpus.examples, held, strict=True)
+            if example.answerable and not whole
         ]
+
+
+@dataclass(frozen=True)
+class StreamedWindows:
+    """The windows of a corpus, made as they are asked for and not kept: for a corpus that is read once."""
+
+    corpus: Corpus
+    tokenizer: PreTrainedTokenizerFast
+    rules: WindowRules
+
+    def parts(self, size: int) -> Iterator[Part]:
+        """As `Windows.parts`."""
+        examples, kept, begin = self.corpus.examples, [], 0
+        for end, rows in _pieces(examples, self.tokenizer, self.rules):
+            kept.append(rows)
+            if end == len(examples) or sum(map(len, kept)) >= size:
+                yield Part(begin, examples[begin:end], _joined(kept))
+                kept, begin = [], end
+
+
+def numbers(dataset: Dataset, column: str) -> np.ndarray:
+    """A column of numbers (or truths) as an array, not as a list, which would take five times the memory."""
+    return dataset.with_format("numpy", columns=[column])[column][:]
 
 
 def make_windows(
     corpus: Corpus, tokenizer: PreTrainedTokenizerFast, rules: WindowRules, *, cache: bool = True
 ) -> Windows:
     """Tokenise a corpus once for each (data, tokenizer, lengths); afterwards it is read from `datasets`' cache."""
-    from datasets import Dataset, Features, List, Value, concatenate_datasets
+    from datasets import Dataset
     from datasets import config as datasets_config
 
+    if not cache:
+        return Windows(_joined([rows for _, rows in _pieces(corpus.examples, tokenizer, rules)]), corpus, rules)
     key = _fingerprint(corpus, tokenizer, rules)
+    folder = Path(datasets_config.HF_DATASETS_CACHE) / "spantune"
+    folder.mkdir(parents=True, exist_ok=True)
+    rows = Dataset.from_dict({"row": np.arange(len(corpus.examples))})
+    made = rows.map(
+        lambda batch: _tokenise([corpus.examples[row] for row in batch["row"]], batch["row"], tokenizer, rules),
+        batched=True,
+        batch_size=_AT_ONCE,
+        remove_columns=["row"],
+        features=_columns(rules),
+        new_fingerprint=key,
+        cache_file_name=str(folder / f"windows-{key}.arrow"),
+        load_from_cache_file=True,
+        desc=f"Windows of {corpus.name}",
+    )
+    return Windows(made, corpus, rules)
+
+
+def _columns(rules: WindowRules) -> Features:
+    from datasets import Features, List, Value
+
     columns = {
         "example": Value("int32"),
         "input_ids": List(Value("int32")),
@@ -158,32 +244,25 @@ def make_windows(
     }
     if rules.segment_ids:
         columns["token_type_ids"] = List(Value("int8"))
-    if not cache:
-        count = len(corpus.examples)
-        parts = [
-            Dataset.from_dict(
-                _tokenise(corpus.examples[at : at + _AT_ONCE], range(at, min(at + _AT_ONCE, count)), tokenizer, rules),
-                Features(columns),
-            )
-            for at in range(0, count, _AT_ONCE)
-        ]
-        made = parts[0] if len(parts) == 1 else concatenate_datasets(parts)
-        return Windows(made, corpus, rules)
-    folder = Path(datasets_config.HF_DATASETS_CACHE) / "spantune"
-    folder.mkdir(parents=True, exist_ok=True)
-    rows = Dataset.from_dict({"row": list(range(len(corpus.examples)))})
-    made = rows.map(
-        lambda batch: _tokenise([corpus.examples[row] for row in batch["row"]], batch["row"], tokenizer, rules),
-        batched=True,
-        batch_size=_AT_ONCE,
-        remove_columns=["row"],
-        features=Features(columns),
-        new_fingerprint=key,
-        cache_file_name=str(folder / f"windows-{key}.arrow"),
-        load_from_cache_file=True,
-        desc=f"Windows of {corpus.name}",
-    )
-    return Windows(made, corpus, rules)
+    return Features(columns)
+
+
+def _pieces(
+    examples: Sequence[Example], tokenizer: PreTrainedTokenizerFast, rules: WindowRules
+) -> Iterator[tuple[int, Dataset]]:
+    """The windows of a few examples at a time, and how many examples they and those before them belong to."""
+    from datasets import Dataset
+
+    for begin in range(0, len(examples), _AT_ONCE):
+        end = min(begin + _AT_ONCE, len(examples))
+        columns = _tokenise(examples[begin:end], range(begin, end), tokenizer, rules)
+        yield end, Dataset.from_dict(columns, _columns(rules))
+
+
+def _joined(parts: list[Dataset]) -> Dataset:
+    from datasets import concatenate_datasets
+
+    return parts[0] if len(parts) == 1 else concatenate_datasets(parts)
 
 
 def _fingerprint(corpus: Corpus, tokenizer: PreTrainedTokenizerFast, rules: WindowRules) -> str:

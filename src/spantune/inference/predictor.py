@@ -11,15 +11,23 @@ from spantune.config import DecodeConfig, PredictorConfig, WindowConfig
 from spantune.data import Corpus, Example
 from spantune.errors import DataError, RunError
 from spantune.evaluation.answers import Prediction
-from spantune.features import Windows, make_windows, window_rules
-from spantune.inference.engine import Answers, answer_windows
-from spantune.methods.architectures import architecture_of
+from spantune.features import StreamedWindows, Windows, make_windows, window_rules
+from spantune.inference.engine import Answers, Sink, answer_windows
 from spantune.modeling import SpanModel, load
 from spantune.modeling.encoders import choose_device, choose_dtype
 from spantune.modeling.storage import MANIFEST, Saved
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
+
+
+_SETTINGS: Mapping[str, type | tuple[type, ...]] = {
+    "max_length": int,
+    "doc_stride": int,
+    "max_answer_length": int,
+    "squad_v2": bool,
+    "null_threshold": (int, float),
+}
 
 
 def model_folder(run: str | Path) -> Path:
@@ -64,7 +72,7 @@ class Predictor:
             WindowConfig(max_length=settings["max_length"], doc_stride=settings["doc_stride"]),
             tokenizer,
             longest=model.max_length,
-            segment_ids=architecture_of(model.config.model_type).segment_ids,
+            segment_ids=model.sends_segment_ids,
         )
 
     @classmethod
@@ -74,7 +82,16 @@ class Predictor:
         Raises:
             RunError: no usable model is there. EncoderError: it belongs to another encoder.
         """
-        saved: Saved = load(model_folder(run))
+        folder = model_folder(run)
+        saved: Saved = load(folder)
+        lacking = [key for key, kind in _SETTINGS.items() if not isinstance(saved.settings.get(key), kind)]
+        if lacking:
+            raise RunError(
+                "the saved model does not say how it answers",
+                where=str(folder / MANIFEST),
+                expected=f"settings: {', '.join(_SETTINGS)}",
+                found=f"none, or no value of its kind, for {', '.join(lacking)}",
+            )
         return cls(saved.model, saved.tokenizer, saved.settings, config)
 
     def ask(self, question: str, context: str, *, n_best: int = 20) -> Prediction:
@@ -88,13 +105,23 @@ class Predictor:
         """Answer many questions in batches of similar length; one prediction an example, in order."""
         if not examples:
             return []
-        return self.answer(Corpus.of(tuple(examples), "questions"), n_best=n_best).predictions
+        kept: list[Prediction] = []
+        self.answer(Corpus.of(tuple(examples), "questions"), n_best=n_best, sink=kept.append)
+        return kept
 
-    def answer(self, corpus: Corpus, *, n_best: int = 20, cache: bool = False) -> Answers:
-        """`predict` on a corpus, with time and counts; `cache` keeps its windows for the next run on the same data."""
-        return self.answer_windows(make_windows(corpus, self.tokenizer, self.rules, cache=cache), n_best=n_best)
+    def answer(self, corpus: Corpus, *, n_best: int = 20, cache: bool = False, sink: Sink | None = None) -> Answers:
+        """Answer a corpus of any size: its predictions go to `sink` one by one, in order.
 
-    def answer_windows(self, windows: Windows, *, n_best: int = 20) -> Answers:
+        Args:
+            cache: keep its windows on disk for the next run on the same data.
+            sink: see `answer_windows`.
+        """
+        windows = make_windows if cache else StreamedWindows
+        return self.answer_windows(windows(corpus, self.tokenizer, self.rules), n_best=n_best, sink=sink)
+
+    def answer_windows(
+        self, windows: Windows | StreamedWindows, *, n_best: int = 20, sink: Sink | None = None
+    ) -> Answers:
         """The same, on windows made before."""
         return answer_windows(
             self.model,
@@ -104,4 +131,5 @@ class Predictor:
             dtype=self.dtype,
             squad_v2=self.settings["squad_v2"],
             null_threshold=self.settings["null_threshold"],
+            sink=sink,
         )

@@ -1,5 +1,5 @@
 """How an encoder is fine-tuned: one registry, a method a file."""
 
-from spantune.methods.registry import Method, Unfreeze, get, methods
+from spantune.methods.registry import Bottleneck, Method, Unfreeze, get, methods
 
-__all__ = ["Method", "Unfreeze", "get", "methods"]
+__all__ = ["Bottleneck", "Method", "Unfreeze", "get", "methods"]

@@ -5,26 +5,27 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
-
-from spantune.errors import EncoderError
+from typing import Any, Literal, get_args
 
 Role = Literal["query", "key", "value", "attention_output", "ffn_in", "ffn_out"]
+LINEAR: tuple[Role, ...] = get_args(Role)
 ATTENTION: tuple[Role, ...] = ("query", "key", "value", "attention_output")
-LINEAR: tuple[Role, ...] = (*ATTENTION, "ffn_in", "ffn_out")
 TARGETS: Mapping[str, tuple[Role, ...]] = {
     "query-value": ("query", "value"),
     "attention": ATTENTION,
     "linear": LINEAR,
-    "key-value-ffn": ("key", "value", "ffn_out"),
 }
+Positions = Literal["absolute", "after-padding", "relative"]
+"""How tokens are numbered. `after-padding`: learned, from behind the padding index on, as in fairseq's models;
+`relative`: only differences count."""
 
 
 @dataclass(frozen=True)
 class Architecture:
     """Names inside one family (`config.model_type`) of `transformers`.
 
-    `layer` is the list of layers as it ends in a module's name; the roles are paths inside one layer.
+    `layer` is the list of layers as it ends in a module's name. The roles are paths inside one layer: `*` stands for a
+    number, `|` between two paths for both. Where one module makes queries, keys and values, all three roles name it.
     """
 
     model_type: str
@@ -35,24 +36,42 @@ class Architecture:
     attention_output: str
     ffn_in: str
     ffn_out: str
-    head: str = "qa_outputs"
+    heads: tuple[str, ...] = ("qa_outputs",)
+    """Modules with weights that score the tokens; they always learn and are saved with every adapter."""
     segment_ids: bool = True
-    positions_from_padding: bool = False
-    """Positions begin behind the padding index, as in fairseq's models."""
-    embedding_size: str = "hidden_size"
-    """The configuration's key for the width of the word embeddings."""
+    """The family tells question and context apart by segment ids, where its configuration has two segments."""
+    positions: Positions = "absolute"
+    note: str = ""
+    """What a user of the family should know."""
 
     def pattern(self, roles: tuple[Role, ...]) -> str:
         """Regular expression that matches the full module names of these roles and nothing else (PEFT's fullmatch)."""
-        paths = "|".join(re.escape(getattr(self, role)) for role in roles)
-        return rf".*\.{re.escape(self.layer)}\.\d+\.({paths})"
+        paths = [path for role in roles for path in getattr(self, role).split("|")]
+        return self.inside_layers("|".join(re.escape(path).replace(r"\*", r"\d+") for path in dict.fromkeys(paths)))
+
+    def inside_layers(self, paths: str, layers: str = r"\d+") -> str:
+        """Regular expression of the modules at `paths` (a regular expression, too) in the layers of these numbers."""
+        return rf".*\.{re.escape(self.layer)}\.({layers})\.({paths})"
+
+    def is_head(self, parameter: str) -> bool:
+        """Whether a parameter or module of this full name (in the unadapted network) belongs to the span head."""
+        return parameter.startswith(tuple(f"{head}." for head in self.heads))
+
+    @property
+    def fused(self) -> bool:
+        """One module makes queries, keys and values."""
+        return self.query == self.key == self.value
 
 
 @dataclass(frozen=True)
 class EncoderShape:
     """What a method must know of the encoder that it adapts: D width, layers, heads H and the family's names.
 
-    `embedding_size` is the width of the word embeddings, which ELECTRA's smaller models widen to D afterwards.
+    Attributes:
+        layers: layers with weights of their own (ALBERT uses one several times).
+        embedding_size: width of the word embeddings, which some families widen to D afterwards.
+        attention_size: H times a head's width; less than D in MobileBERT.
+        linears: linear modules of one layer by path, numbers in it as `*`, with (inputs, outputs).
     """
 
     architecture: Architecture
@@ -60,9 +79,12 @@ class EncoderShape:
     layers: int
     heads: int
     embedding_size: int
+    attention_size: int
+    linears: Mapping[str, tuple[int, int]]
 
 
 _BERT_LAYER: dict[str, Any] = {
+    "layer": "encoder.layer",
     "query": "attention.self.query",
     "key": "attention.self.key",
     "value": "attention.self.value",
@@ -70,8 +92,10 @@ _BERT_LAYER: dict[str, Any] = {
     "ffn_in": "intermediate.dense",
     "ffn_out": "output.dense",
 }
+# RoBERTa's one segment embedding tells nothing apart, so no segment ids travel.
+_ROBERTA: dict[str, Any] = {**_BERT_LAYER, "segment_ids": False, "positions": "after-padding"}
 _FAMILIES = (
-    Architecture("bert", layer="encoder.layer", **_BERT_LAYER),
+    Architecture("bert", **_BERT_LAYER),
     Architecture(
         "distilbert",
         layer="transformer.layer",
@@ -83,22 +107,65 @@ _FAMILIES = (
         ffn_out="ffn.lin2",
         segment_ids=False,
     ),
-    # RoBERTa's one segment embedding tells nothing apart, so no segment ids travel.
-    Architecture("roberta", layer="encoder.layer", **_BERT_LAYER, segment_ids=False, positions_from_padding=True),
-    Architecture("xlm-roberta", layer="encoder.layer", **_BERT_LAYER, segment_ids=False, positions_from_padding=True),
-    Architecture("camembert", layer="encoder.layer", **_BERT_LAYER, segment_ids=False, positions_from_padding=True),
-    Architecture("electra", layer="encoder.layer", **_BERT_LAYER, embedding_size="embedding_size"),
+    Architecture("roberta", **_ROBERTA),
+    Architecture("xlm-roberta", **_ROBERTA),
+    Architecture("camembert", **_ROBERTA),
+    Architecture("electra", **_BERT_LAYER),
+    Architecture(
+        "albert",
+        layer="albert_layers",
+        query="attention.query",
+        key="attention.key",
+        value="attention.value",
+        attention_output="attention.dense",
+        ffn_in="ffn",
+        ffn_out="ffn_output",
+        note="one layer is used for all depths, so an adapter is, too",
+    ),
+    Architecture(
+        "mpnet",
+        layer="encoder.layer",
+        query="attention.attn.q",
+        key="attention.attn.k",
+        value="attention.attn.v",
+        attention_output="attention.attn.o",
+        ffn_in="intermediate.dense",
+        ffn_out="output.dense",
+        segment_ids=False,
+        positions="after-padding",
+    ),
+    Architecture(
+        "deberta-v2",
+        **{
+            **_BERT_LAYER,
+            "query": "attention.self.query_proj",
+            "key": "attention.self.key_proj",
+            "value": "attention.self.value_proj",
+        },
+        note="also DeBERTa-v3; published weights have no learned positions and no segments, so no segment ids travel",
+    ),
+    Architecture(
+        "modernbert",
+        layer="layers",
+        query="attn.Wqkv",
+        key="attn.Wqkv",
+        value="attn.Wqkv",
+        attention_output="attn.Wo",
+        ffn_in="mlp.Wi",
+        ffn_out="mlp.Wo",
+        heads=("head.dense", "head.norm", "classifier"),
+        segment_ids=False,
+        positions="relative",
+        note="one module makes queries, keys and values: what targets one of them adapts all three",
+    ),
+    Architecture(
+        "mobilebert",
+        **{
+            **_BERT_LAYER,
+            "ffn_in": "intermediate.dense|ffn.*.intermediate.dense",
+            "ffn_out": "output.dense|ffn.*.output.dense",
+        },
+        note="a token's embedding looks at its neighbours, so the last token of a window sees the padding",
+    ),
 )
 ARCHITECTURES: Mapping[str, Architecture] = {family.model_type: family for family in _FAMILIES}
-
-
-def architecture_of(model_type: str) -> Architecture:
-    """The family's row; EncoderError where the table has none."""
-    if model_type not in ARCHITECTURES:
-        raise EncoderError(
-            f"encoders of the family {model_type!r} are not in the table of architectures",
-            expected=", ".join(sorted(ARCHITECTURES)),
-            found=model_type,
-            fix="choose one of these families, or add a row in methods/architectures.py",
-        )
-    return ARCHITECTURES[model_type]

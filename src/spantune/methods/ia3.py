@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from spantune.methods.architectures import TARGETS, EncoderShape
+from spantune.methods.architectures import EncoderShape
 from spantune.methods.registry import NoOptions, method
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ def ia3(options: NoOptions, encoder: EncoderShape) -> IA3Config:
     from peft import IA3Config
 
     return IA3Config(
-        target_modules=encoder.architecture.pattern(TARGETS["key-value-ffn"]),
+        target_modules=encoder.architecture.pattern(("key", "value", "ffn_out")),
         # On these the vector scales the input (the inner activation), as in the paper, not the output.
         feedforward_modules=encoder.architecture.pattern(("ffn_out",)),
     )

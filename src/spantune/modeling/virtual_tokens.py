@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from spantune.errors import MethodError
 from spantune.modeling.attention import LAYER, PREFIX, RECORD
-from spantune.modeling.encoders import max_positions
+from spantune.modeling.inspection import architecture_of, first_position, max_positions
 
 if TYPE_CHECKING:
     from peft import PromptLearningConfig
@@ -29,7 +29,8 @@ def _attention_calls(network: PreTrainedModel, tokens: int) -> list[tuple[nn.Mod
     ids = torch.arange(first, first + tokens, device=device).remainder(network.config.vocab_size)[None]
     record: list[tuple[nn.Module, Tensor, Tensor]] = []
     with torch.no_grad():
-        network(input_ids=ids, **{RECORD: record})
+        # Some families look for padding among ids, which cannot be done on the meta device.
+        network(inputs_embeds=network.get_input_embeddings()(ids), **{RECORD: record})
     return record
 
 
@@ -48,20 +49,22 @@ class DeepPrefix(nn.Module):
 
         super().__init__()
         calls = _attention_calls(network, min(config.num_virtual_tokens, network.config.max_position_embeddings - 2))
-        modules = [module for module, _, _ in calls]
-        if len(calls) != config.num_layers or len(set(map(id, modules))) != len(modules):
+        # ALBERT calls one module at every depth: the layers that share weights share the prefix.
+        first = {id(module): (module, key, value) for module, key, value in reversed(calls)}
+        if len(calls) != network.config.num_hidden_layers or len(first) != config.num_layers:
             raise MethodError(
                 f"prefix tuning cannot reach every layer of this encoder ({network.config.model_type})",
                 expected=f"{config.num_layers} attention layers of their own behind transformers' AttentionInterface",
-                found=f"{len(calls)} calls on {len(set(map(id, modules)))} modules",
+                found=f"{len(calls)} calls on {len(first)} modules",
                 fix="choose another method, or another encoder",
             )
-        for layer, module in enumerate(modules):
+        own = list(reversed(first.values()))
+        for layer, (module, _, _) in enumerate(own):
             setattr(module, LAYER, layer)
-        self.heads = calls[0][1].shape[1]
+        self.layers, self.heads = len(own), own[0][1].shape[1]
         self.prefix = PrefixEncoder(config)
         if not self.prefix.prefix_projection and not config.inference_mode:
-            start = torch.stack([torch.stack([key[0], value[0]]) for _, key, value in calls])  # (N, 2, H, V, D)
+            start = torch.stack([torch.stack([key[0], value[0]]) for _, key, value in own])  # (N, 2, H, V, D)
             flat = start.permute(3, 0, 1, 2, 4).reshape(start.shape[3], -1)
             rows = torch.arange(config.num_virtual_tokens) % flat.shape[0]
             if not flat.is_meta:
@@ -79,24 +82,35 @@ class DeepPrefix(nn.Module):
     def prepend(self, network: PreTrainedModel, inputs: dict[str, Tensor]) -> dict[str, Any]:
         """The inputs with the prefix of all layers, (N, 2, H, V, D), for `modeling.attention`."""
         flat = self.tokens()
-        layers = network.config.num_hidden_layers
-        prefix = flat.view(flat.shape[0], layers, 2, self.heads, -1).permute(1, 2, 3, 0, 4)
+        prefix = flat.view(flat.shape[0], self.layers, 2, self.heads, -1).permute(1, 2, 3, 0, 4)
         return {**inputs, PREFIX: prefix}
 
 
 class InputPrompt(nn.Module):
     """V learned embeddings before the input. The real tokens keep their positions: the prompt takes the encoder's last.
 
+    Where positions are relative there is no last one, and moving all tokens changes nothing: the prompt is counted in.
     Segment ids of the prompt are 0, as the question's. The logits come back V longer; `SpanModel` crops them.
     """
 
     def __init__(self, config: PromptLearningConfig, network: PreTrainedModel) -> None:
-        from peft import PromptEncoder
+        """MethodError where the prompt leaves the input no position."""
+        from peft import PromptEmbedding, PromptEncoder, PromptTuningConfig
 
         super().__init__()
-        self.positions = config.num_virtual_tokens
-        self.folded = bool(config.inference_mode)
-        self.prompt = PromptEncoder(config)
+        self.positions, self.row = config.num_virtual_tokens, architecture_of(network)
+        free = max_positions(network.config, self.row)
+        if self.positions >= free:
+            raise MethodError(
+                "the virtual tokens leave no position for the input",
+                where="length",
+                expected=f"well below the encoder's {free} positions",
+                found=str(self.positions),
+                fix="fewer virtual tokens, or an encoder with more positions",
+            )
+        direct = isinstance(config, PromptTuningConfig)
+        self.folded = direct or bool(config.inference_mode)
+        self.prompt = PromptEmbedding(config, network.get_input_embeddings()) if direct else PromptEncoder(config)
 
     def tokens(self) -> Tensor:
         """The prompt's embeddings, (V, D_model)."""
@@ -126,8 +140,9 @@ class InputPrompt(nn.Module):
 
     def position_ids(self, network: PreTrainedModel, length: int, device: torch.device) -> Tensor:
         """Positions (1, V + L): the last V of the encoder for the prompt, the usual ones for the input."""
-        last = network.config.max_position_embeddings
-        first = last - max_positions(network.config)
+        if self.row.positions == "relative":
+            return torch.arange(self.positions + length, device=device)[None]
+        last, first = network.config.max_position_embeddings, first_position(network.config, self.row)
         prompt = torch.arange(last - self.positions, last, device=device)
         return torch.cat([prompt, torch.arange(first, first + length, device=device)])[None]
 

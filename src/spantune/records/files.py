@@ -7,7 +7,7 @@ import json
 import math
 import os
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -42,33 +42,67 @@ def explained(where: Path) -> Iterator[None]:
         ) from error
 
 
-def write_text_atomic(path: Path, text: str) -> None:
+@contextmanager
+def atomic_file(path: Path) -> Iterator[Callable[[str], None]]:
     """Write a UTF-8 file whole or not at all, also when the machine stops: temporary file, fsync, rename.
+
+    Yields the function that writes; the file is there once the block has ended without an error.
 
     Raises:
         RunError: the folder is missing, full or cannot be written. What stood at `path` is still there.
     """
-    temporary = None
     with explained(path):
-        try:
-            handle, temporary = tempfile.mkstemp(prefix=TEMPORARY, dir=path.parent)
-            with os.fdopen(handle, "w", encoding="utf-8", newline="\n") as file:
-                file.write(text)
-                file.flush()
-                os.fsync(file.fileno())
+        handle, temporary = tempfile.mkstemp(prefix=TEMPORARY, dir=path.parent)
+    file = os.fdopen(handle, "w", encoding="utf-8", newline="\n")
+
+    def write(text: str) -> None:
+        with explained(path):
+            file.write(text)
+
+    try:
+        yield write
+        with explained(path):
+            file.flush()
+            os.fsync(file.fileno())
+            file.close()
             with suppress(OSError):  # mkstemp's 0600 would lock colleagues out; some file systems know no modes
                 os.chmod(temporary, 0o666 & ~_umask())
             os.replace(temporary, path)
-        except BaseException:
-            if temporary is not None:
-                with suppress(OSError):
-                    os.unlink(temporary)
-            raise
+    except BaseException:
+        with suppress(OSError):
+            file.close()
+        with suppress(OSError):
+            os.unlink(temporary)
+        raise
+
+
+def write_text_atomic(path: Path, text: str) -> None:
+    """Write a text as `atomic_file` does."""
+    with atomic_file(path) as write:
+        write(text)
 
 
 def write_json_atomic(path: Path, content: Any) -> None:
-    """Write JSON as `write_text_atomic` does; numbers that JSON lacks (NaN, infinities) become null."""
+    """Write JSON as `atomic_file` does; numbers that JSON lacks (NaN, infinities) become null."""
     write_text_atomic(path, json.dumps(finite(content), indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+@contextmanager
+def atomic_json_object(path: Path) -> Iterator[Callable[[str, str], None]]:
+    """Write a JSON object entry by entry, laid out as by `write_json_atomic`, for one that is too long for memory.
+
+    Yields the function that takes an entry: its key, and its value as JSON text.
+    """
+    with atomic_file(path) as write:
+        before = "{\n"
+
+        def put(key: str, value: str) -> None:
+            nonlocal before
+            write(f"{before}  {json.dumps(key, ensure_ascii=False)}: {value}")
+            before = ",\n"
+
+        yield put
+        write("{}\n" if before == "{\n" else "\n}\n")
 
 
 def finite(value: Any) -> Any:

@@ -15,7 +15,8 @@ class History:
     """`history.jsonl` of a run.
 
     A line holds `step` (optimiser steps done), `epoch`, and metrics of that moment: `loss`, `learning_rate`,
-    `grad_norm`, `selection_loss`, `selection_em`, `selection_f1` (0 to 100). Not every line holds all.
+    `grad_norm`, `selection_loss`, `selection_em`, `selection_f1` (0 to 100), and `ranks`, how many a rank budget has
+    left. Not every line holds all.
     """
 
     def __init__(self, path: Path) -> None:

@@ -14,7 +14,7 @@ from transformers import ProgressCallback, TrainerCallback, TrainerControl, Trai
 from spantune.config import RunConfig
 
 _NAMES = {"eval_em": "selection_em", "eval_f1": "selection_f1", "eval_loss": "selection_loss"}
-_KEPT = ("loss", "learning_rate", "grad_norm")
+_KEPT = ("loss", "learning_rate", "grad_norm", "ranks")
 
 
 class Cadence(TrainerCallback):

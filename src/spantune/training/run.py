@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import shutil
 from collections.abc import Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,9 +14,8 @@ from spantune.config import PredictorConfig, TrainConfig
 from spantune.data import Splits, load_splits
 from spantune.errors import ConfigError, RunError
 from spantune.features import Windows, make_windows, window_rules
-from spantune.inference.evaluation import scores, write_answers
+from spantune.inference.evaluation import n_best_file, scores, write_answers
 from spantune.inference.predictor import Predictor
-from spantune.methods.architectures import architecture_of
 from spantune.modeling import SpanModel, build, load_tokenizer, save
 from spantune.modeling.encoders import choose_device, choose_dtype
 from spantune.modeling.storage import replace_folder, trainable_state
@@ -87,6 +87,8 @@ def train(config: TrainConfig) -> RunRecord:
             attention_dropout=config.attention_dropout,
             seed=config.seed,
         )
+        if config.gradient_checkpointing:
+            model.recompute_activations()
         material = prepare(config, tokenizer, model)
         if previous is not None:
             refuse_other_data(previous, material.splits.train.fingerprint)
@@ -102,6 +104,8 @@ def train(config: TrainConfig) -> RunRecord:
             raise KeyboardInterrupt
         trainer.restore_best()
         _refuse_diverged(model, config)
+        if about_ranks := trainer.drop_pruned_ranks():
+            sheet.update(notes=(*sheet.record.notes, about_ranks))
 
         predictor = Predictor(model, tokenizer, _settings(config), _predicting(config))
         metrics = {}
@@ -134,7 +138,7 @@ def prepare(config: TrainConfig, tokenizer: PreTrainedTokenizerFast, model: Span
         config,
         tokenizer,
         longest=model.max_length,
-        segment_ids=architecture_of(model.config.model_type).segment_ids,
+        segment_ids=model.sends_segment_ids,
     )
     made = {
         name: make_windows(corpus, tokenizer, rules) if corpus is not None and corpus.examples else None
@@ -188,9 +192,10 @@ def _trainer(
 
 def _score(predictor: Predictor, windows: Windows, config: TrainConfig, folder: Path | None = None) -> dict[str, Any]:
     """Scores of the model on a set; with a folder, its answers go there."""
-    answers = predictor.answer_windows(windows, n_best=config.n_best)
-    if folder is not None:
-        write_answers(folder, answers.predictions, squad_v2=config.squad_v2)
+    with n_best_file(folder / "n_best.json") if folder else nullcontext() as sink:
+        answers = predictor.answer_windows(windows, n_best=config.n_best, sink=sink)
+        if folder is not None:
+            write_answers(folder, answers, squad_v2=config.squad_v2)
     if answers.broken_windows:
         raise _diverged(f"{answers.broken_windows} of {answers.windows} windows without finite scores", config)
     return scores(windows.corpus, answers, squad_v2=config.squad_v2)

@@ -13,13 +13,14 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
-from transformers import PrinterCallback, ProgressCallback, Trainer, TrainerCallback, TrainingArguments
+from transformers import PrinterCallback, ProgressCallback, Trainer, TrainerCallback, TrainerState, TrainingArguments
 
 from spantune.evaluation.metrics import headline, score
 from spantune.features.batches import LengthBatches, training_batch
-from spantune.features.windows import Windows
+from spantune.features.windows import Windows, numbers
 from spantune.inference.engine import answer_windows
 from spantune.modeling.loss import span_loss
+from spantune.modeling.rank_budget import RankBudget, drop_pruned
 from spantune.modeling.span_model import SpanLogits, SpanModel
 from spantune.modeling.storage import load_trainable_state, trainable_state
 from spantune.training.callbacks import Bar
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from spantune.config import Labels, RunConfig
 
 CHECKPOINT_WEIGHTS, CHECKPOINT_BEST, CHECKPOINT_PROGRESS = "trainable.safetensors", "best.safetensors", "progress.json"
+CHECKPOINT_RANKS = "rank_budget.safetensors"
 _SCHEDULES = {"linear": "linear", "cosine": "cosine", "constant": "constant_with_warmup"}
 _LOGS_PER_RUN = 100
 
@@ -120,9 +122,12 @@ class SpanTrainer(Trainer):
         # The loss is a sum over windows, divided by the windows of the whole step: accumulation changes no gradient.
         self.model_accepts_loss_kwargs = True
         self.config, self.tokenizer, self.selection, self.dtype = config, tokenizer, selection, dtype
-        self.lengths, self.max_length = trainable["length"][:], train.rules.max_length
+        self.lengths, self.max_length = numbers(trainable, "length"), train.rules.max_length
         self.progress = Progress()
         self.best: dict[str, Tensor] | None = None
+        self.ranks = RankBudget(model.network) if model.method.budgeted else None
+        if self.ranks is not None:
+            self.add_callback(_RanksGivenOut(self, self.ranks))
         self._mark = time.perf_counter()
 
     def get_train_dataloader(self) -> DataLoader[Any]:
@@ -152,6 +157,10 @@ class SpanTrainer(Trainer):
         starts, ends, allowed = (inputs.pop(key) for key in ("starts", "ends", "allowed"))
         logits = model(**inputs)
         losses = span_loss(logits, starts, ends, allowed)
+        if self.ranks is not None:
+            # Of each window, so that a step counts it once; of its gradient alone, so that the loss is the span loss.
+            penalty = self.ranks.penalty()
+            losses = losses + (penalty - penalty.detach())
         # Processes average their gradients, so each one scales its share of the sum up again.
         loss = losses.mean() if num_items_in_batch is None else (
             losses.sum() / num_items_in_batch * self.accelerator.num_processes
@@ -178,8 +187,7 @@ class SpanTrainer(Trainer):
             squad_v2=self.config.squad_v2,
             loss_labels=self.config.labels,
         )
-        texts = {prediction.id: prediction.text for prediction in answers.predictions}
-        scored = headline(score(self.selection.corpus.examples, texts))
+        scored = headline(score(self.selection.corpus.examples, answers.texts))
         metrics = {"eval_em": scored["em"], "eval_f1": scored["f1"], "eval_loss": answers.loss or 0.0}
         self.log(dict(metrics))
         self._keep_if_best(scored["f1"])
@@ -199,10 +207,25 @@ class SpanTrainer(Trainer):
         self.progress.best_step, self.progress.best_epoch = self.state.global_step, float(self.state.epoch or 0)
         self.best = trainable_state(self.accelerator.unwrap_model(self.model))
 
+    def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
+        """Also the ranks that are kept at the moment, beside the training loss."""
+        if self.ranks is not None and "loss" in logs:
+            logs["ranks"] = len(self.ranks)
+        super().log(logs, start_time)
+
     def restore_best(self) -> None:
         """Put the weights of the best evaluation back; without one, the last weights stay."""
         if self.best is not None:
             load_trainable_state(self.accelerator.unwrap_model(self.model), self.best)
+
+    def drop_pruned_ranks(self) -> str | None:
+        """Take what a rank budget has pruned out of the model, after training; a note about it, None without one."""
+        if self.ranks is None:
+            return None
+        left = drop_pruned(self.accelerator.unwrap_model(self.model).network)
+        return (
+            f"{left} of {self.ranks.possible} ranks kept in {len(self.ranks.kept)} layers (budget {self.ranks.target})"
+        )
 
     def count_seconds(self, to: Literal["train_seconds", "eval_seconds"] | None = None) -> None:
         """Book the time since the last call to `to` (None: to nothing)."""
@@ -223,6 +246,8 @@ class SpanTrainer(Trainer):
         save_file(trainable_state(self.accelerator.unwrap_model(self.model)), folder / CHECKPOINT_WEIGHTS)
         if self.best is not None:
             save_file(self.best, folder / CHECKPOINT_BEST)
+        if self.ranks is not None:
+            save_file(self.ranks.state(), folder / CHECKPOINT_RANKS)
         self.progress.loss, self.progress.logged_step = float(self._tr_loss), self._globalstep_last_logged
         (folder / CHECKPOINT_PROGRESS).write_text(json.dumps(asdict(self.progress)), encoding="utf-8")
 
@@ -231,6 +256,8 @@ class SpanTrainer(Trainer):
         load_trainable_state(self.accelerator.unwrap_model(model or self.model), load_file(folder / CHECKPOINT_WEIGHTS))
         self.progress = Progress(**json.loads((folder / CHECKPOINT_PROGRESS).read_text(encoding="utf-8")))
         self.best = load_file(folder / CHECKPOINT_BEST) if (folder / CHECKPOINT_BEST).exists() else None
+        if self.ranks is not None:
+            self.ranks.load_state(load_file(folder / CHECKPOINT_RANKS))
 
 
 class _LossGoesOn(TrainerCallback):
@@ -243,6 +270,17 @@ class _LossGoesOn(TrainerCallback):
         if self.trainer.state.global_step:
             self.trainer._tr_loss.fill_(self.trainer.progress.loss)
             self.trainer._globalstep_last_logged = self.trainer.progress.logged_step
+
+
+class _RanksGivenOut(TrainerCallback):
+    """Prunes to the rank budget behind each optimiser step, while its gradients are still there."""
+
+    def __init__(self, trainer: SpanTrainer, ranks: RankBudget) -> None:
+        self.trainer, self.ranks = trainer, ranks
+
+    def on_optimizer_step(self, args: TrainingArguments, state: TrainerState, *_: Any, **__: Any) -> None:
+        skipped = self.trainer.accelerator.optimizer_step_was_skipped
+        self.ranks.update(state.global_step + 1, state.max_steps, learned=not skipped)
 
 
 def _collate(rows: list[dict[str, Any]], *, pad_token_id: int, which: Labels, max_length: int) -> dict[str, Tensor]:

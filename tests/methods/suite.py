@@ -1,0 +1,41 @@
+"""The contract as tests: a class that names its families runs over all methods on them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import ClassVar
+
+import contract
+from cells import Cell
+
+
+class Contract:
+    """Each test builds its model once and asks of it whatever can be asked of one model."""
+
+    families: ClassVar[tuple[str, ...]]
+
+    def test_as_built(self, cell: Cell) -> None:
+        model = cell.build()
+        contract.counting_without_weights_agrees(cell, model)
+        contract.a_seed_gives_one_model(cell, model, same=cell.build(), other=cell.build(seed=7))
+        contract.an_untrained_adapter_changes_no_logit(cell, model)
+        contract.logits_belong_to_the_windows_own_tokens(cell, model)
+        contract.labels_point_at_the_gold_tokens(cell, model)
+        contract.the_longest_window_fits(cell, model)
+
+    def test_trained(self, cell: Cell, tmp_path: Path) -> None:
+        model = cell.build()
+        contract.what_should_learn_learns_and_the_rest_stays(cell, model)
+        contract.segment_ids_reach_the_encoder(cell, model)
+        contract.padding_changes_no_logit(cell, model)
+        contract.loading_gives_the_same_logits(cell, model, tmp_path)
+        contract.merging_changes_no_logit(cell, model)
+
+    def test_overfits(self, long_cell: Cell) -> None:
+        contract.a_few_steps_overfit_four_examples(long_cell)
+
+    def test_other_arithmetic(self, long_cell: Cell) -> None:
+        model = long_cell.build()
+        contract.train(model, long_cell, steps=4)
+        contract.bf16_agrees_with_fp32(long_cell, model)
+        contract.checkpointing_changes_no_gradient(long_cell, model)
