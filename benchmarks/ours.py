@@ -1,0 +1,174 @@
+"""spantune's side of every comparison: the one file that knows how its pieces are put together."""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from benchmarks.plan import Plan
+from spantune.config import DecodeConfig, PredictorConfig, TrainConfig, WindowConfig
+from spantune.config.training import EncoderConfig
+from spantune.data import Corpus, Example
+from spantune.evaluation.answers import AnswerCollector, Prediction
+from spantune.features import Windows, make_windows, window_rules
+from spantune.methods import get
+
+if TYPE_CHECKING:
+    import torch
+    from transformers import PreTrainedTokenizerFast
+
+    from spantune.inference import Predictor
+    from spantune.modeling import SpanModel
+    from spantune.training.trainer import SpanTrainer
+
+Answering = Callable[[str, str], list[str]]
+"""Question and context to an answer of each method."""
+
+
+def config_of(plan: Plan, method: str, **changes: Any) -> TrainConfig:
+    """spantune's defaults, but for what both sides share."""
+    settings: dict[str, Any] = {
+        "model": plan.model,
+        "method": method,
+        "device": plan.device,
+        "batch_size": plan.batch_size,
+        "max_length": plan.windows.max_length,
+        "doc_stride": plan.windows.doc_stride,
+        "mlflow": False,
+    }
+    return TrainConfig(**{**settings, **changes})
+
+
+def device_and_dtype(config: EncoderConfig) -> tuple[torch.device, torch.dtype]:
+    """Where spantune runs, and the arithmetic of its forward pass there."""
+    from spantune.modeling.encoders import choose_device, choose_dtype
+
+    device = choose_device(config.device)
+    return device, choose_dtype(config.precision, device)
+
+
+def windows_of(lengths: WindowConfig, corpus: Corpus, model: SpanModel, tokenizer: PreTrainedTokenizerFast) -> Windows:
+    """The corpus cut into windows, without a cache."""
+    rules = window_rules(lengths, tokenizer, longest=model.max_length, segment_ids=model.sends_segment_ids)
+    return make_windows(corpus, tokenizer, rules, cache=False)
+
+
+def trainer(config: TrainConfig, corpus: Corpus, folder: Path, *, steps: int | None = None) -> SpanTrainer:
+    """The trainer of `spantune train`, silent and without a selection split; `steps` in place of the epochs."""
+    from spantune.modeling import build, load_tokenizer
+    from spantune.training.callbacks import Bar
+    from spantune.training.trainer import SpanTrainer, training_arguments
+
+    (device, dtype), tokenizer = device_and_dtype(config), load_tokenizer(config.model)
+    model = build(
+        config.model,
+        config.method,
+        config.options,
+        dropout=config.dropout,
+        attention_dropout=config.attention_dropout,
+        seed=config.seed,
+    )
+    train = windows_of(config, corpus, model, tokenizer)
+    rate = config.learning_rate or get(config.method).learning_rate
+    count = steps or math.ceil(math.ceil(len(train.trainable()) / config.batch_size) * config.epochs)
+    arguments = training_arguments(config, folder, learning_rate=rate, steps=count, device=device, dtype=dtype)
+    arguments.max_steps = count
+    made = SpanTrainer(model, tokenizer, config, arguments, train=train, selection=None, dtype=dtype, callbacks=[])
+    made.remove_callback(Bar)
+    return made
+
+
+def predictor(plan: Plan, method: str = "full") -> Predictor:
+    """A predictor with pretrained weights and a new head."""
+    from spantune.inference import Predictor
+    from spantune.modeling import build, load_tokenizer
+
+    return Predictor(build(plan.model, method), load_tokenizer(plan.model), settings(plan), predicting(plan))
+
+
+def predicting(plan: Plan) -> PredictorConfig:
+    return PredictorConfig(device=plan.device)
+
+
+def settings(plan: Plan) -> dict[str, Any]:
+    """What a saved model remembers of its training."""
+    return {
+        "max_length": plan.windows.max_length,
+        "doc_stride": plan.windows.doc_stride,
+        "max_answer_length": DecodeConfig().max_answer_length,
+        "squad_v2": False,
+        "null_threshold": 0.0,
+    }
+
+
+def evaluate(predictor: Predictor, corpus: Corpus) -> dict[str, float]:
+    """From text to EM and F1."""
+    from spantune.inference.evaluation import scores
+
+    return scores(corpus, predictor.answer(corpus), squad_v2=False)
+
+
+def decode(windows: Windows, start: np.ndarray, end: np.ndarray) -> list[Prediction]:
+    """From logits (windows, `max_length`) to predictions, in batches of similar length as in evaluation."""
+    import torch
+
+    from spantune.evaluation.decoding import window_candidates
+    from spantune.features.batches import context_mask, sorted_batches, token_offsets
+
+    rules = DecodeConfig()
+    collector = AnswerCollector(windows.corpus.examples, n_best=rules.n_best)
+    for batch in sorted_batches(windows.lengths, rules.eval_batch_size):
+        rows = windows.dataset[batch]
+        length = max(rows["length"])
+        spans = window_candidates(
+            torch.from_numpy(start[batch, :length]),
+            torch.from_numpy(end[batch, :length]),
+            context_mask(rows, length),
+            max_answer_length=rules.max_answer_length,
+            k=rules.n_best,
+        )
+        collector.add_batch(rows["example"], token_offsets(rows, length), spans.numpy())
+    return collector.predictions()
+
+
+def save_run(plan: Plan, method: str, folder: Path, *, seed: int = 0) -> Path:
+    """A run folder of an untrained model that commands and the Predictor load."""
+    from spantune.modeling import build, load_tokenizer, save
+
+    model = build(plan.model, method, seed=seed)
+    save(model, folder / "adapter", settings=settings(plan), tokenizer=load_tokenizer(plan.model))
+    return folder
+
+
+def answering(plan: Plan, runs: Sequence[Path]) -> tuple[Answering, Callable[[Sequence[Example]], int]]:
+    """How a serving process answers with several methods: one question, and many questions together.
+
+    The second returns the number of answers given.
+    """
+    from spantune.inference import Predictor
+
+    predictors = [Predictor.load(run, predicting(plan)) for run in runs]
+
+    def one(question: str, context: str) -> list[str]:
+        return [each.ask(question, context).text for each in predictors]
+
+    def many(examples: Sequence[Example]) -> int:
+        return sum(len(each.predict(examples)) for each in predictors)
+
+    return one, many
+
+
+def quiet() -> None:
+    """No progress bars and no remarks of the libraries: they stand between the figures, and cost time."""
+    import datasets
+    from transformers.utils import logging as transformers_logging
+
+    datasets.disable_progress_bars()
+    transformers_logging.set_verbosity_error()
+    transformers_logging.disable_progress_bar()
+    logging.getLogger("accelerate").setLevel(logging.ERROR)
