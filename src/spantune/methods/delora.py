@@ -18,7 +18,7 @@ class DeloraOptions:
     rank: int = 16
     """Rank r of the update."""
     strength: int = 1
-    """First value of the update's bound (lambda in the paper), learned from there on; the first step takes all of it."""
+    """First value of the update's bound (lambda in the paper), learned from there on."""
     targets: str = "linear"
     """Which layers are adapted: query-value, attention, linear, or names separated by commas."""
 

@@ -31,8 +31,8 @@ class MissOptions:
     label="MiSS",
     family="reparametrisation",
     paper="Kang and Yin 2025, arXiv:2409.15371",
-    learning_rate=2e-3,
-    grid=(1e-3, 2e-3, 4e-3),
+    learning_rate=4e-4,
+    grid=(2e-4, 4e-4, 8e-4),
     options=MissOptions,
     mergeable=True,
 )
