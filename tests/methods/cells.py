@@ -81,6 +81,8 @@ def in_short(name: str, family: str, *, longer: bool) -> bool:
     """Whether a cell, or of it what takes longer, is in `make test`, too, and not in `make test-all` alone."""
     if family in TWINS:
         return name == "prompt-encoder" and not longer
+    if name in VARIANTS and family not in ("bert", "distilbert"):
+        return False
     return not longer or name in ((*SIX, "bottleneck") if family == "bert" else ("loha", "bottleneck", "prompt-tuning"))
 
 

@@ -25,8 +25,7 @@ from spantune.modeling.storage import WEIGHTS
 PAGE = (Path(__file__).parents[2] / "docs" / "design.md").read_text(encoding="utf-8")
 FAMILIES = (
     "bert",
-    "distilbert",
-    *(pytest.param(family, marks=pytest.mark.exhaustive) for family in ("roberta", "albert", "modernbert")),
+    *(pytest.param(one, marks=pytest.mark.exhaustive) for one in ("distilbert", "roberta", "albert", "modernbert")),
 )
 # Cells of which there is nothing to save; the contract tests assert the message.
 REFUSED = {("bitfit", "modernbert")}
