@@ -78,24 +78,29 @@ def _f1(plan: Plan, method: str, seed: int, folder: Path, *, fast: bool) -> floa
 
 
 def _slow_down(trainer: SpanTrainer, seed: int) -> None:
-    """Stock attention, and a loader of whole windows in random order."""
+    """Stock attention and LoRA layers, and a loader of whole windows in random order."""
     import torch
+    from peft.tuners.lora.layer import Linear
     from torch.nn import functional
     from torch.utils.data import DataLoader
 
     from spantune.features.batches import training_batch
+    from spantune.modeling.fused_lora import FusedLoraLinear
 
     if trainer.model.virtual is None:
         trainer.model.network.set_attn_implementation("sdpa")
+    for module in trainer.model.modules():
+        if isinstance(module, FusedLoraLinear):
+            module.__class__ = Linear  # type: ignore[assignment]
     pad = {"input_ids": trainer.tokenizer.pad_token_id}
 
-    def collate(rows: list[dict[str, Any]]) -> dict[str, Tensor]:
+    def collate(rows: list[dict[str, Any]]) -> dict[str, list[dict[str, Tensor]]]:
         columns = {key: [row[key] for row in rows] for key in rows[0]}
         batch = training_batch(columns, pad_token_id=pad["input_ids"], which=trainer.config.labels)
         missing = trainer.max_length - batch["input_ids"].shape[1]
         per_token = {"input_ids", "attention_mask", "token_type_ids", "allowed"} & batch.keys()
         wide = {key: functional.pad(batch[key], (0, missing), value=pad.get(key, 0)) for key in per_token}
-        return {**batch, **wide}
+        return {"parts": [{**batch, **wide}]}
 
     def loader() -> DataLoader[Any]:
         made: DataLoader[Any] = DataLoader(

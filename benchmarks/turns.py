@@ -67,7 +67,7 @@ class Turns:
         step = self.trainer.training_step
 
         def counted(model: Any, inputs: dict[str, Any], *more: Any, **named: Any) -> Tensor:
-            self._masks.append(inputs["attention_mask"])
+            self._masks += [part["attention_mask"] for part in inputs.get("parts", [inputs])]
             return step(model, inputs, *more, **named)
 
         self.trainer.training_step = counted  # type: ignore[method-assign]

@@ -150,6 +150,8 @@ class OptimiserConfig(Checked):
     """Passes over the training examples."""
     batch_size: int = 8
     """Windows of a micro-batch."""
+    max_batch_tokens: int = 8192
+    """Tokens that are in the model at once, padding included: a larger batch goes in parts, with the same gradient."""
     gradient_accumulation: int = 1
     """Micro-batches of one optimiser step."""
     gradient_checkpointing: bool = False
@@ -173,6 +175,7 @@ class OptimiserConfig(Checked):
             check(rate is None or 0 < rate < 10, "learning_rate", "above 0 and below 10", rate),
             check(self.epochs > 0, "epochs", "above 0", self.epochs),
             check(self.batch_size >= 1, "batch_size", "1 or more", self.batch_size),
+            check(self.max_batch_tokens >= 1, "max_batch_tokens", "1 or more", self.max_batch_tokens),
             check(self.gradient_accumulation >= 1, "gradient_accumulation", "1 or more", self.gradient_accumulation),
             check(0 <= self.warmup_ratio < 1, "warmup_ratio", "0 to below 1", self.warmup_ratio),
             check(self.weight_decay >= 0, "weight_decay", "0 or more", self.weight_decay),

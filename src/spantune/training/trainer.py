@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import json
 import time
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -25,6 +26,7 @@ from spantune.modeling.span_model import SpanLogits, SpanModel
 from spantune.modeling.storage import load_trainable_state, trainable_state
 from spantune.training.callbacks import Bar
 from spantune.training.checkpoints import whole_or_gone
+from spantune.training.micro_batches import SideBySide, side_by_side, sides, split
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -37,6 +39,7 @@ CHECKPOINT_WEIGHTS, CHECKPOINT_BEST, CHECKPOINT_PROGRESS = "trainable.safetensor
 CHECKPOINT_RANKS = "rank_budget.safetensors"
 _SCHEDULES = {"linear": "linear", "cosine": "cosine", "constant": "constant_with_warmup"}
 _LOGS_PER_RUN = 100
+_READERS = 2  # Processes that make the next batches while a GPU works on one; beside a CPU they would take from it.
 
 
 def training_arguments(
@@ -128,20 +131,26 @@ class SpanTrainer(Trainer):
         self.ranks = RankBudget(model.network) if model.method.budgeted else None
         if self.ranks is not None:
             self.add_callback(_RanksGivenOut(self, self.ranks))
+        self._side_by_side: SideBySide | None = None
         self._mark = time.perf_counter()
 
     def get_train_dataloader(self) -> DataLoader[Any]:
-        """Batches of similar length, in an order that depends on seed and epoch alone."""
+        """Batches of similar length, in an order that depends on seed and epoch alone, each in its parts."""
+        on_gpu = self.args.device.type == "cuda"
         loader: DataLoader[Any] = DataLoader(
             self.train_dataset,  # type: ignore[arg-type]
             batch_sampler=LengthBatches(self.lengths, self.config.batch_size, seed=self.config.seed),  # type: ignore[arg-type]
             collate_fn=functools.partial(
-                _collate,
+                _parts,
                 pad_token_id=self.tokenizer.pad_token_id,
                 which=self.config.labels,
                 max_length=self.max_length,
+                max_tokens=self.config.max_batch_tokens,
+                at_least=sides(self.model, self.args.device) if self.args.world_size == 1 else 1,
             ),
-            pin_memory=self.args.device.type == "cuda",
+            num_workers=_READERS if on_gpu else 0,
+            persistent_workers=on_gpu,
+            pin_memory=on_gpu,
         )
         return self.accelerator.prepare(loader)
 
@@ -167,11 +176,44 @@ class SpanTrainer(Trainer):
         )  # fmt: skip
         return (loss, logits) if return_outputs else loss
 
-    def _get_num_items_in_batch(self, batch_samples: list[dict[str, Tensor]], device: torch.device) -> Tensor | None:
+    def training_step(
+        self,
+        model: nn.Module,
+        inputs: dict[str, Any],
+        num_items_in_batch: Tensor | int | None = None,
+    ) -> Tensor:
+        """Forward and backward pass of all parts of a batch; their loss together."""
+        parts = inputs["parts"]
+        if self._side_by_side is not None and len(parts) > 1:
+            model.train()
+            ready: list[dict[str, Tensor]] = [self._prepare_inputs(part) for part in parts]  # type: ignore[misc]
+            return self._side_by_side.backward(
+                [functools.partial(self._loss_of, model, part, num_items_in_batch) for part in ready]
+            )
+        loss = torch.zeros((), device=self.args.device)
+        for place, part in enumerate(parts):
+            # Processes exchange gradients once a batch, since each may have cut its own into another number of parts.
+            last = place == len(parts) - 1
+            with nullcontext() if last else self.accelerator.no_sync(model):
+                loss = loss + super().training_step(model, part, num_items_in_batch)
+        return loss
+
+    def _inner_training_loop(self, *arguments: Any, **named: Any) -> Any:
+        alone = self.args.world_size == 1
+        with side_by_side(self.model, self.args.device) if alone else nullcontext() as self._side_by_side:
+            return super()._inner_training_loop(*arguments, **named)
+
+    def _loss_of(self, model: nn.Module, inputs: dict[str, Tensor], windows: Tensor | int | None) -> Tensor:
+        loss: Tensor = self.compute_loss(model, inputs, num_items_in_batch=windows)  # type: ignore[assignment]
+        return loss
+
+    def _get_num_items_in_batch(self, batch_samples: list[dict[str, Any]], device: torch.device) -> Tensor | int | None:
         if not batch_samples:
             return None
-        windows = torch.tensor(sum(len(batch["input_ids"]) for batch in batch_samples), device=device)
-        return self.accelerator.gather(windows).sum() if self.args.world_size > 1 else windows
+        windows = sum(len(part["input_ids"]) for batch in batch_samples for part in batch["parts"])
+        if self.args.world_size == 1:
+            return windows
+        return self.accelerator.gather(torch.tensor(windows, device=device)).sum()
 
     def evaluate(self, *_: Any, **__: Any) -> dict[str, float]:  # type: ignore[override]
         """Loss, EM and F1 on the selection split."""
@@ -283,6 +325,12 @@ class _RanksGivenOut(TrainerCallback):
         self.ranks.update(state.global_step + 1, state.max_steps, learned=not skipped)
 
 
-def _collate(rows: list[dict[str, Any]], *, pad_token_id: int, which: Labels, max_length: int) -> dict[str, Tensor]:
-    columns = {key: [row[key] for row in rows] for key in rows[0]}
-    return training_batch(columns, pad_token_id=pad_token_id, which=which, max_length=max_length)
+def _parts(
+    rows: list[dict[str, Any]], *, pad_token_id: int, which: Labels, max_length: int, max_tokens: int, at_least: int
+) -> dict[str, list[dict[str, Tensor]]]:
+    """A batch of rows as the parts that go through the model one by one, or side by side."""
+    cut = split([row["length"] for row in rows], max_tokens=max_tokens, at_least=at_least)
+    parts = [{key: [row[key] for row in rows[part]] for key in rows[0]} for part in cut]
+    return {
+        "parts": [training_batch(one, pad_token_id=pad_token_id, which=which, max_length=max_length) for one in parts]
+    }
