@@ -82,6 +82,8 @@ class Plan:
 
     quality_seeds: tuple[int, ...] = ()
     """Seeds of the runs with and without the fast path; none: that part is left out."""
+    quality_epochs: float = 2.0
+    """Passes of such a run over the training questions."""
 
 
 SHORT = Plan()

@@ -66,7 +66,7 @@ def _f1(plan: Plan, method: str, seed: int, folder: Path, *, fast: bool) -> floa
     from spantune.inference import Predictor
 
     precision: Precision = TrainConfig().precision if fast else "fp32"
-    config = ours.config_of(plan, method, seed=seed, precision=precision)
+    config = ours.config_of(plan, method, seed=seed, precision=precision, epochs=plan.quality_epochs)
     train, reported = (load_corpus(plan.data, split=split) for split in ("train", "validation"))
     trainer = ours.trainer(config, train, folder)
     if not fast:
