@@ -52,6 +52,21 @@ def defect_kinds() -> str:
     return table(("Kind", "Training", "Meaning"), rows)
 
 
+def dimensions() -> str:
+    """How questions are divided into slices."""
+    from spantune.analysis.dimensions import DIMENSIONS
+
+    rows = [(one.name, ", ".join(one.slices), one.rule) for one in DIMENSIONS]
+    return table(("Dimension", "Slices", "Rule"), rows)
+
+
+def error_kinds() -> str:
+    """What kinds of prediction there are."""
+    from spantune.analysis.error_kinds import KINDS
+
+    return table(("Kind", "Meaning"), list(KINDS.items()))
+
+
 def record_fields() -> str:
     """Every key of record.json."""
     from spantune.records import record
@@ -94,6 +109,8 @@ PARTS: Mapping[str, Callable[[], str]] = {
     "support-matrix": support_matrix,
     "sample-statistics": sample_statistics,
     "defect-kinds": defect_kinds,
+    "dimensions": dimensions,
+    "error-kinds": error_kinds,
     "record-fields": record_fields,
 }
 

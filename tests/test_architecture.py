@@ -18,7 +18,7 @@ from spantune.methods import methods
 ROOT = Path(spantune.__file__).parent
 # A room imports only from rooms before it, and from these two, which import from no room.
 ORDER = (
-    *("data", "features", "methods", "modeling", "evaluation", "records", "reports", "inference"),
+    *("data", "features", "methods", "modeling", "evaluation", "analysis", "records", "reports", "inference"),
     *("training", "studies", "cli"),
 )
 FOR_ALL = ("errors", "config")
@@ -83,6 +83,7 @@ def test_the_rule_sees_a_wrong_import(tmp_path: Path, monkeypatch: pytest.Monkey
     assert sorted(imports(path)) == [(2, "cli"), (3, "studies"), (4, "reports")]
 
 
+ANALYSIS = sorted(path.stem for path in (ROOT / "analysis").glob("*.py") if path.stem != "__init__")
 LIGHT = {
     "spantune": (*HEAVY, "numpy", "pydantic"),
     "spantune.config": (*HEAVY, "numpy"),
@@ -93,6 +94,8 @@ LIGHT = {
     "spantune.evaluation": HEAVY,
     "spantune.evaluation.metrics": HEAVY,
     "spantune.evaluation.answers": HEAVY,
+    "spantune.analysis": (*HEAVY, "numpy"),
+    **{f"spantune.analysis.{name}": (*HEAVY, "scipy") for name in ANALYSIS},
     "spantune.records": HEAVY,
     "spantune.reports": HEAVY,
     "spantune.reports.table": HEAVY,

@@ -60,6 +60,10 @@ def test_tour(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         assert re.search(rf"^  {re.escape(one.name)}/? ", layout, re.MULTILINE), f"design.md does not name {one.name}"
 
 
+def test_statistics() -> None:
+    _same(run_blocks(blocks_of(DOCS / "statistics.md"), {}))
+
+
 def test_same_output_sees_a_difference() -> None:
     assert same_output("F1 66.66 (2, 3)\n", "F1 66.7  (2, 3)")
     assert not same_output("F1 66.66 (2, 3)", "F1 66.7 (2, 4)")

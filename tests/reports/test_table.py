@@ -9,9 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from made_up import METHODS, record, study
 
+from spantune.analysis.statistics import Estimate, estimate
 from spantune.records import DataRecord, Timings
 from spantune.reports import numbers
-from spantune.reports.groups import Estimate, estimate, group
+from spantune.reports.groups import group
 from spantune.reports.table import comparison
 
 

@@ -66,7 +66,7 @@ def score(
     Raises:
         DataError: no examples, or a prediction without null odds where odds are given.
     """
-    if _rules(examples, null_odds, rules) == "v1.1":
+    if rules_for(examples, null_odds, rules) == "v1.1":
         official = score_v1(examples, predictions)
     else:
         official = score_v2(examples, predictions, null_odds, null_threshold)
@@ -133,7 +133,7 @@ def question_scores(
     rules: Rules | None = None,
 ) -> dict[str, tuple[float, float]]:
     """Id to (EM, F1) from 0 to 1, under the rules that `score` would follow: their means are its numbers."""
-    chosen = _rules(examples, null_odds, rules)
+    chosen = rules_for(examples, null_odds, rules)
     raw = _raw_scores(examples, predictions, chosen)
     if chosen == "v1.1":
         return raw
@@ -141,7 +141,10 @@ def question_scores(
     return _with_threshold(raw, predictions, answerable, null_odds, null_threshold)
 
 
-def _rules(examples: Sequence[Example], null_odds: Mapping[str, float] | None, rules: Rules | None) -> Rules:
+def rules_for(
+    examples: Sequence[Example], null_odds: Mapping[str, float] | None = None, rules: Rules | None = None
+) -> Rules:
+    """The rules that `score` follows: those asked for, else v2.0 where a question has no answer or odds are given."""
     if rules is not None:
         return rules
     return "v1.1" if null_odds is None and all(example.answerable for example in examples) else "v2.0"

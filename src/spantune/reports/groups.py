@@ -7,24 +7,15 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import PurePath
-from statistics import fmean, stdev
 from typing import Any
 
+from spantune.analysis.statistics import Estimate, estimate
 from spantune.config import BOOKKEEPING
 from spantune.records import RunRecord
 
 _COMPARED_APART = {"method", "methods", "model", "options"}
 _NO_DIFFERENCE = BOOKKEEPING | {"seed", "seeds", "n_best", "eval_batch_size"}
 """Settings that do not make two runs two kinds of run."""
-
-
-@dataclass(frozen=True)
-class Estimate:
-    """Mean and sample standard deviation over n runs; `spread` is None for one run."""
-
-    mean: float
-    spread: float | None
-    n: int
 
 
 @dataclass(frozen=True)
@@ -55,14 +46,6 @@ class Group:
         """To sort by: the highest F1 first, groups without one last."""
         f1 = self.metric("f1")
         return -f1.mean if f1 else math.inf
-
-
-def estimate(values: Sequence[float | None]) -> Estimate | None:
-    """Mean and spread of the values that there are."""
-    known = [value for value in values if value is not None]
-    if not known:
-        return None
-    return Estimate(fmean(known), stdev(known) if len(known) > 1 else None, len(known))
 
 
 def group(records: Sequence[RunRecord]) -> list[Group]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from spantune.reports.groups import Estimate
+from spantune.analysis.statistics import Estimate
 
 NOTHING = "–"
 
