@@ -126,8 +126,8 @@ class Stages:
 
     def decoding(self, size: int) -> Block:
         windows = self._windows(size)
-        logits = plausible_logits(windows, windows.rules.max_length)
-        return lambda: timed(lambda: ours.decode(windows, *logits), units=size)
+        left = ours.as_left_by_the_model(windows, *plausible_logits(windows, windows.rules.max_length))
+        return lambda: timed(lambda: ours.decode(windows, left), units=size)
 
     def scoring(self, size: int) -> Block:
         from spantune.evaluation.metrics import score

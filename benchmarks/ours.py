@@ -14,7 +14,7 @@ from benchmarks.plan import Plan
 from spantune.config import DecodeConfig, PredictorConfig, TrainConfig, WindowConfig
 from spantune.config.training import EncoderConfig
 from spantune.data import Corpus, Example
-from spantune.evaluation.answers import AnswerCollector, Prediction
+from spantune.evaluation.answers import AnswerCollector, BestAnswers
 from spantune.features import Windows, make_windows, window_rules
 from spantune.methods import get
 
@@ -23,7 +23,9 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
 
     from spantune.inference import Predictor
+    from spantune.inference.engine import Sink
     from spantune.modeling import SpanModel
+    from spantune.modeling.span_model import SpanLogits
     from spantune.training.trainer import SpanTrainer
 
 Answering = Callable[[str, str], list[str]]
@@ -113,27 +115,46 @@ def evaluate(predictor: Predictor, corpus: Corpus) -> dict[str, float]:
     return scores(corpus, predictor.answer(corpus), squad_v2=False)
 
 
-def decode(windows: Windows, start: np.ndarray, end: np.ndarray) -> list[Prediction]:
-    """From logits (windows, `max_length`) to predictions, in batches of similar length as in evaluation."""
+Batches = Sequence[tuple[np.ndarray, "SpanLogits"]]
+"""The rows of each batch of a part, and their logits (B, L): what the model leaves behind."""
+
+
+def as_left_by_the_model(windows: Windows, start: np.ndarray, end: np.ndarray) -> list[Batches]:
+    """Logits (windows, `max_length`) as the evaluation loop finds them, for each part of the windows."""
     import torch
 
-    from spantune.evaluation.decoding import window_candidates
-    from spantune.features.batches import context_mask, sorted_batches, token_offsets
+    from spantune.features.batches import padded_length, sorted_batches
+    from spantune.inference.engine import AT_ONCE, batch_tokens
+    from spantune.modeling.span_model import SpanLogits
 
-    rules = DecodeConfig()
-    collector = AnswerCollector(windows.corpus.examples, n_best=rules.n_best)
-    for batch in sorted_batches(windows.lengths, rules.eval_batch_size):
-        rows = windows.dataset[batch]
-        length = max(rows["length"])
-        spans = window_candidates(
-            torch.from_numpy(start[batch, :length]),
-            torch.from_numpy(end[batch, :length]),
-            context_mask(rows, length),
-            max_answer_length=rules.max_answer_length,
-            k=rules.n_best,
-        )
-        collector.add_batch(rows["example"], token_offsets(rows, length), spans.numpy())
-    return collector.predictions()
+    tokens = batch_tokens(torch.device("cpu"), start.shape[1], DecodeConfig().eval_batch_size)
+    made, first = list[Batches](), 0
+    for part in windows.parts(AT_ONCE):
+        lengths, batches = part.columns["length"], []
+        for batch in sorted_batches(lengths, tokens):
+            rows, wide = first + batch, slice(0, padded_length(max(lengths[batch]), start.shape[1]))
+            batches.append((batch, SpanLogits(*(torch.from_numpy(one[rows, wide]) for one in (start, end)))))
+        made.append(batches)
+        first += part.windows
+    return made
+
+
+def decode(windows: Windows, logits: Sequence[Batches], sink: Sink | None = None) -> list[BestAnswers]:
+    """From logits to the answers of each part and, for a `sink`, candidates: the evaluation loop without the model."""
+    from spantune.inference.engine import AT_ONCE, PartDecoder
+
+    rules, best = DecodeConfig(), []
+    for part, batches in zip(windows.parts(AT_ONCE), logits, strict=True):
+        collector = AnswerCollector(part.examples, n_best=rules.n_best)
+        decoder = PartDecoder(part, collector, rules, candidates=sink is not None)
+        for batch, of_batch in batches:
+            decoder.add(batch, of_batch)
+        decoder.finish()
+        best.append(collector.best())
+        if sink is not None:
+            for prediction in collector.predictions():
+                sink(prediction)
+    return best
 
 
 def save_run(plan: Plan, method: str, folder: Path, *, seed: int = 0) -> Path:
@@ -150,15 +171,15 @@ def answering(plan: Plan, runs: Sequence[Path]) -> tuple[Answering, Callable[[Se
 
     The second returns the number of answers given.
     """
-    from spantune.inference import Predictor
+    from spantune.inference import Panel
 
-    predictors = [Predictor.load(run, predicting(plan)) for run in runs]
+    panel = Panel.load(runs, predicting(plan))
 
     def one(question: str, context: str) -> list[str]:
-        return [each.ask(question, context).text for each in predictors]
+        return [answer.text for answer in panel.ask(question, context).values()]
 
     def many(examples: Sequence[Example]) -> int:
-        return sum(len(each.predict(examples)) for each in predictors)
+        return sum(map(len, panel.predict(examples).values()))
 
     return one, many
 

@@ -46,8 +46,8 @@ class Plan:
     """Pairs of evaluation blocks."""
     evaluate_seconds: float = 45.0
     """No pair begins later than this after the first block."""
-    decode_examples: int = 500
-    """Questions of a decoding block."""
+    decode_examples: int = 1_700
+    """Questions of a decoding block: about what evaluation has in memory at once."""
     decode_exact_examples: int = 20
     """Questions on which every span is tried in a loop."""
     decode_rounds: int = 5

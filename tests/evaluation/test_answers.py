@@ -1,7 +1,6 @@
 """Windows joined to answers: merging, probabilities, the null score, exact substrings."""
 
 import math
-import random
 
 import numpy as np
 import pytest
@@ -19,13 +18,20 @@ ADA, NAME, YEAR = (0, 3), (0, 12), (42, 46)
 
 
 def log_sum(*scores):
-    return math.log(sum(math.exp(score) for score in scores))
+    return math.log(sum(math.exp(score) for score in scores)) if scores else -math.inf
+
+
+def window(collector, owner, spans, scores, log_partition, null_score):
+    """Hand in one window: its character spans, best first."""
+    row = np.zeros((1, len(spans)), dtype=np.int64)
+    made = WindowSpans(row, row, np.array([scores]), np.array([null_score]), np.array([log_partition]))
+    collector.add_batch([owner], np.array([spans]).reshape(1, -1, 2), made)
 
 
 def collect(*windows, **options):
     collector = AnswerCollector([EXAMPLE], **options)
     for spans, scores, null_score in windows:
-        collector.add(0, spans, scores, log_sum(*scores), null_score)
+        window(collector, 0, spans, scores, log_sum(*scores), null_score)
     return collector
 
 
@@ -48,9 +54,11 @@ def test_equal_spans_of_two_windows_are_one_candidate():
 @pytest.mark.parametrize(("threshold", "text"), [(1.9, ""), (2.0, "Ada"), (2.1, "Ada")])
 def test_no_answer_only_above_the_threshold(threshold, text):
     windows = ([ADA], [1.0], 3.0), ([YEAR], [0.0], 9.0)
-    (prediction,) = collect(*windows, squad_v2=True, null_threshold=threshold).predictions()
+    collector = collect(*windows, squad_v2=True, null_threshold=threshold)
+    (prediction,) = collector.predictions()
     assert prediction.text == text  # null score 3, best span 1: odds of exactly 2
     assert prediction.null_odds == 2.0
+    assert collector.best() == ([text], ["Ada"], [2.0])
     total = math.exp(1) + math.exp(0) + math.exp(3)
     assert prediction.null_probability == pytest.approx(math.exp(3) / total)
     assert prediction.probability == pytest.approx(math.exp(1 if text else 3) / total)
@@ -64,30 +72,21 @@ def test_without_v2_a_higher_null_score_answers_nevertheless():
     assert prediction.probability == pytest.approx(1.0)
 
 
-def test_white_space_is_stripped_with_its_offsets():
-    context = " \tOn Monday \u00a0 we left."
-    collector = AnswerCollector([Example("q", "When?", context)])
-    collector.add(0, [(0, 14), (1, 11), (0, 2)], [3.0, 2.0, 5.0], log_sum(3.0, 2.0, 5.0), 0.0)
-    (prediction,) = collector.predictions()
-    (candidate,) = prediction.n_best  # both spans are "On Monday"; the third is blank
-    assert candidate.text == "On Monday" == context[candidate.start : candidate.end]
-    assert candidate.score == 3.0
-
-
 def test_empty_slots_and_windows_without_spans():
     collector = AnswerCollector([EXAMPLE, Example("none", "?", "x"), Example("unseen", "?", "x")])
-    collector.add(0, [ADA, (0, 0)], [1.0, -math.inf], 1.0, 0.0)
-    collector.add(1, [(0, 0), (0, 0)], [-math.inf, -math.inf], -math.inf, 4.0)
+    window(collector, 0, [ADA, (0, 0)], [1.0, -math.inf], 1.0, 0.0)
+    window(collector, 1, [(0, 0), (0, 0)], [-math.inf, -math.inf], -math.inf, 4.0)
     answered, none, unseen = collector.predictions()
     assert (answered.text, len(answered.n_best)) == ("Ada", 1)
     assert (none.text, none.probability, none.null_score, none.null_odds) == ("", 0.0, 4.0, math.inf)
     assert (unseen.text, unseen.probability, unseen.null_score) == ("", 0.0, 0.0)
-    assert (collector.without_candidate, collector.unseen, collector.broken_windows) == (2, 1, 0)
+    assert collector.best() == (["Ada", "", ""], ["Ada", "", ""], [-1.0, math.inf, math.inf])
+    assert collector.broken_windows == 0
 
 
 def test_v2_without_spans_is_certain_of_no_answer():
     collector = AnswerCollector([EXAMPLE], squad_v2=True)
-    collector.add(0, [(0, 0)], [-math.inf], -math.inf, -7.0)
+    window(collector, 0, [(0, 0)], [-math.inf], -math.inf, -7.0)
     (prediction,) = collector.predictions()
     assert (prediction.text, prediction.probability, prediction.null_probability) == ("", 1.0, 1.0)
 
@@ -98,41 +97,88 @@ def test_v2_without_spans_is_certain_of_no_answer():
 )
 def test_logits_that_are_not_finite_are_left_out_and_counted(score, partition, null):
     collector = AnswerCollector([EXAMPLE])
-    collector.add(0, [ADA], [score], partition, null)
-    collector.add(0, [YEAR], [0.0], 0.0, 0.0)
+    window(collector, 0, [ADA], [score], partition, null)
+    window(collector, 0, [YEAR], [0.0], 0.0, 0.0)
     (prediction,) = collector.predictions()
     assert (prediction.text, len(prediction.n_best), collector.broken_windows) == ("1843", 1, 1)
 
 
-def test_a_span_outside_the_context_is_a_mistake_of_the_caller():
+@pytest.mark.parametrize("span", [(40, 60), (-1, 3), (4, 4), (5, 4)])
+def test_a_span_outside_the_context_is_a_mistake_of_the_caller(span):
     with pytest.raises(ValueError, match="outside its context"):
-        AnswerCollector([EXAMPLE]).add(0, [(40, 60)], [0.0], 0.0, 0.0)
+        window(AnswerCollector([EXAMPLE]), 0, [span], [0.0], 0.0, 0.0)
+
+
+def test_probabilities_need_their_partition():
+    collector = AnswerCollector([EXAMPLE])
+    row = np.array([[0]])
+    collector.add_batch([0], [[ADA]], WindowSpans(row, row, np.array([[1.0]]), np.array([0.0])))
+    assert collector.best().texts == ["Ada"]
+    with pytest.raises(ValueError, match="need the log partition"):
+        collector.predictions()
+
+
+CONTEXTS = ("abcdefghij" * 4, "klm", "nopqrstuvw" * 2)
+span = st.tuples(st.integers(0, 2), st.integers(1, 3), st.integers(-20, 20).map(lambda halves: halves / 2))
+windows = st.tuples(st.integers(0, 2), st.lists(span, max_size=8), st.integers(-9, 9), st.booleans())
+
+
+def reference(drawn, n_best, squad_v2, threshold):
+    """Texts with their score and share, best span, null odds and null share of each example: one loop, no arrays."""
+    told = []
+    for number, context in enumerate(CONTEXTS):
+        own = [one for one in drawn if one[0] == number and not one[3]]
+        highest, masses, rest = {}, {}, 0.0
+        for _, spans, _, _ in own:
+            for start, size, score in spans:
+                key = (start, min(start + size, len(context)))
+                highest[key] = max(score, highest.get(key, -math.inf))
+                masses[key] = masses.get(key, 0.0) + math.exp(score)
+                rest += math.exp(score)
+        null = min((null for _, _, null, _ in own), default=0)
+        total = rest + (math.exp(null) if squad_v2 else 0.0)
+        ranked = sorted(highest, key=lambda key: (-highest[key], key))[:n_best]
+        listed = [(context[slice(*key)], *key, highest[key], masses[key] / total) for key in ranked]
+        odds = null - listed[0][3] if listed else math.inf
+        withheld = squad_v2 and odds > threshold
+        told.append(
+            (listed, "" if withheld or not listed else listed[0][0], odds, math.exp(null) / total if squad_v2 else 0)
+        )
+    return told
 
 
 @given(
-    st.lists(st.lists(st.integers(-20, 20), min_size=1, max_size=8), min_size=1, max_size=30),
-    st.randoms(),
-    st.booleans(),
+    st.lists(windows, max_size=25), st.integers(1, 5), st.booleans(), st.sampled_from([-3.0, 0.0]), st.integers(1, 6)
 )
-def test_order_of_windows_and_spare_memory_change_no_answer(windows, order, squad_v2):
-    """Against an aggregation that keeps everything, the windows handed in shuffled."""
-    context = "abcdefghij" * 4
-    chooser = random.Random(7)
-    drawn = [[(chooser.randrange(38), score / 2) for score in scores] for scores in windows]
-    shuffled = list(drawn)
-    order.shuffle(shuffled)
-    collector = AnswerCollector([Example("q", "?", context)], n_best=2, squad_v2=squad_v2)
-    for window in shuffled:
-        spans, scores = [(start, start + 1) for start, _ in window], [score for _, score in window]
-        collector.add(0, spans, scores, log_sum(*scores), 1.0)
-        assert len(collector._spans[0]) <= 8
-    highest: dict[int, float] = {}
-    for start, score in (pair for window in drawn for pair in window):
-        highest[start] = max(score, highest.get(start, -math.inf))
-    best = sorted(highest, key=lambda start: (-highest[start], start))[:2]
-    (prediction,) = collector.predictions()
-    assert [(one.start, one.score) for one in prediction.n_best] == [(start, highest[start]) for start in best]
-    assert sum(one.probability for one in prediction.n_best) + prediction.null_probability <= 1 + 1e-9
+def test_any_windows_in_any_batches_against_a_loop(drawn, n_best, squad_v2, threshold, size):
+    """Several examples, windows of each in any order, broken ones (the last of the four) between them."""
+    collector = AnswerCollector(
+        [Example(str(number), "?", context) for number, context in enumerate(CONTEXTS)],
+        n_best=n_best, squad_v2=squad_v2, null_threshold=threshold,
+    )  # fmt: skip
+    for at in range(0, len(drawn), size):
+        batch = drawn[at : at + size]
+        characters = np.full((len(batch), 8, 2), -5)  # an empty slot may say anything
+        scores = np.full((len(batch), 8), -math.inf)
+        for row, (owner, spans, _, _) in enumerate(batch):
+            for slot, (start, length, score) in enumerate(sorted(spans, key=lambda one: (-one[2], *one))):
+                characters[row, slot] = start, min(start + length, len(CONTEXTS[owner]))
+                scores[row, slot] = score
+        partition = np.array(
+            [math.nan if broken else log_sum(*(one[2] for one in spans)) for _, spans, _, broken in batch]
+        )
+        nulls = np.array([float(null) for _, _, null, _ in batch])
+        none = np.zeros((len(batch), 8), dtype=np.int64)
+        collector.add_batch([one[0] for one in batch], characters, WindowSpans(none, none, scores, nulls, partition))
+    assert collector.broken_windows == sum(one[3] for one in drawn)
+    best = collector.best()
+    told = reference(drawn, n_best, squad_v2, threshold)
+    for number, (prediction, (listed, text, odds, share)) in enumerate(zip(collector.predictions(), told, strict=True)):
+        assert [one[:4] for one in prediction.n_best] == [one[:4] for one in listed]
+        assert [one.probability for one in prediction.n_best] == pytest.approx([one[4] for one in listed])
+        assert (prediction.text, prediction.null_odds) == (text, odds) == (best.texts[number], best.null_odds[number])
+        assert best.spans[number] == (listed[0][0] if listed else "")
+        assert prediction.null_probability == pytest.approx(share)
 
 
 def test_probabilities_of_all_spans_add_to_one_from_logits_on():
@@ -146,30 +192,13 @@ def test_probabilities_of_all_spans_add_to_one_from_logits_on():
     mask = torch.ones(2, length, dtype=torch.bool)
     mask[:, 0] = False
     mask[0, 6:] = mask[1, :4] = False  # two overlapping windows of one example
-    spans = window_candidates(starts, ends, mask, max_answer_length=3, k=40)
+    spans = window_candidates(starts, ends, mask, max_answer_length=3, k=40).numpy()
     collector = AnswerCollector([EXAMPLE], n_best=40, squad_v2=True)
-    collector.add_batch(np.array([0, 0]), np.array([offsets, offsets]), spans.numpy())
+    pairs = np.array(offsets)
+    collector.add_batch([0, 0], np.stack([pairs[spans.start, 0], pairs[spans.end, 1]], axis=-1), spans)
     (prediction,) = collector.predictions()
     assert sum(one.probability for one in prediction.n_best) + prediction.null_probability == pytest.approx(1, abs=1e-6)
     assert all(CONTEXT[one.start : one.end] == one.text for one in prediction.n_best)
     assert prediction.null_score == pytest.approx(min(starts[0, 0] + ends[0, 0], starts[1, 0] + ends[1, 0]).item())
     best = max(spans.score[:, 0].tolist())
     assert prediction.n_best[0].score == pytest.approx(best)
-
-
-def test_a_batch_equals_its_windows_one_by_one():
-    offsets = np.array([[(0, 0), (0, 3), (4, 12)], [(0, 0), (0, 3), (42, 46)]])
-    spans = WindowSpans(
-        start=np.array([[1, 2], [2, 0]]),
-        end=np.array([[2, 2], [2, 0]]),
-        score=np.array([[2.0, 1.0], [1.5, -np.inf]], dtype=np.float32),
-        log_partition=np.array([2.5, 1.5], dtype=np.float32),
-        null_score=np.array([0.0, -1.0], dtype=np.float32),
-    )
-    examples = [EXAMPLE, Example("other", "When?", CONTEXT)]
-    batched, single = AnswerCollector(examples), AnswerCollector(examples)
-    batched.add_batch([1, 0], offsets, spans)
-    single.add(1, [(0, 12), (4, 12)], [2.0, 1.0], 2.5, 0.0)
-    single.add(0, [(42, 46), (0, 0)], [1.5, -math.inf], 1.5, -1.0)
-    assert batched.predictions() == single.predictions()
-    assert [one.text for one in batched.predictions()] == ["1843", "Ada Lovelace"]

@@ -7,7 +7,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spantune.evaluation.decoding import window_candidates
+from spantune.evaluation.decoding import best_spans, window_candidates
 
 
 def brute_force(starts, ends, mask, longest):
@@ -48,6 +48,55 @@ def test_equals_brute_force(batch):
         partition = math.log(sum(math.exp(span[0]) for span in spans)) if spans else -math.inf
         assert found.log_partition[number].item() == pytest.approx(partition, abs=1e-4)
         assert found.null_score[number].item() == row[0][0] + row[1][0]
+
+
+@given(batches())
+def test_the_best_span_is_the_first_candidate(batch):
+    rows, longest, _ = batch
+    starts, ends, masks = (torch.tensor(column) for column in zip(*rows, strict=True))
+    wanted = window_candidates(starts, ends, masks, max_answer_length=longest, k=1)
+    found = best_spans(starts, ends, masks, max_answer_length=longest)
+    for one, other in zip(found[:4], wanted[:4], strict=True):
+        assert torch.equal(one, other)
+    assert found.log_partition is None
+    for number, row in enumerate(rows):
+        assert (found.score[number].item(), found.start[number].item(), found.end[number].item()) == next(
+            iter(brute_force(*row, longest)), (-math.inf, 0, 0)
+        )
+
+
+@given(st.integers(0, 2**31), st.sampled_from([1.0, 30.0, 200.0]), st.integers(1, 12), st.integers(1, 9))
+def test_the_log_partition_at_any_distance(seed, spread, longest, length):
+    """Against fp64: also where every valid span lies hundreds below the highest start and the highest end."""
+    generator = torch.Generator().manual_seed(seed)
+    starts, ends = torch.randn(2, 4, length, generator=generator) * spread
+    mask = torch.rand(4, length, generator=generator) < 0.7
+    found = window_candidates(starts, ends, mask, max_answer_length=longest, k=1).log_partition
+    for number in range(4):
+        spans = brute_force(starts[number].tolist(), ends[number].tolist(), mask[number].tolist(), longest)
+        wanted = torch.tensor([score for score, _, _ in spans], dtype=torch.float64).logsumexp(0).item()
+        assert found[number].item() == pytest.approx(wanted, abs=1e-5 * spread)
+
+
+@pytest.mark.parametrize("value", [math.nan, -math.nan, math.inf])
+@pytest.mark.parametrize("side", [0, 1])
+def test_what_is_not_finite_shows(value, side):
+    """x86 makes NaN with a sign; none may hide behind a finite span, however it sorts."""
+    logits = torch.randn(2, 1, 12, generator=torch.Generator().manual_seed(1))
+    logits[side, 0, 7] = value
+    mask = torch.ones(1, 12, dtype=torch.bool)
+    assert not best_spans(*logits, mask, max_answer_length=3).score.item() < math.inf
+    many = window_candidates(*logits, mask, max_answer_length=3, k=2)
+    assert not many.log_partition.item() < math.inf
+    mask[0, 7] = False
+    assert best_spans(*logits, mask, max_answer_length=3).score.item() < math.inf
+
+
+def test_zeros_of_both_signs_are_equal():
+    logits = torch.tensor([[-0.0, 0.0]])
+    mask = torch.ones(1, 2, dtype=torch.bool)
+    found = window_candidates(logits, torch.zeros(1, 2) * -1, mask, max_answer_length=1, k=2)
+    assert found.start.tolist() == [[0, 1]]
 
 
 @given(st.integers(0, 2**31), st.integers(1, 40), st.integers(1, 30))
@@ -136,3 +185,5 @@ def test_cuda_equals_cpu():
     there = window_candidates(starts.cuda(), ends.cuda(), mask.cuda(), max_answer_length=30, k=20)
     for one, other in zip(here, there, strict=True):
         torch.testing.assert_close(one, other.cpu())
+    best = best_spans(starts.cuda(), ends.cuda(), mask.cuda(), max_answer_length=30)
+    assert torch.equal(best.start.cpu(), here.start[:, :1]) and torch.equal(best.end.cpu(), here.end[:, :1])

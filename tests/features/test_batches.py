@@ -16,11 +16,13 @@ from spantune.features import make_windows, window_rules
 from spantune.features.batches import (
     NO_LABEL,
     LengthBatches,
+    character_spans,
     context_mask,
+    end_points,
     labels,
     model_inputs,
+    padded_length,
     sorted_batches,
-    token_offsets,
     training_batch,
 )
 
@@ -77,12 +79,17 @@ def test_batches_are_not_in_the_order_of_their_lengths() -> None:
     assert abs(np.corrcoef(longest, np.arange(len(longest)))[0, 1]) < 0.2
 
 
-@given(lengths=LENGTHS, batch_size=st.integers(1, 40))
+@given(lengths=LENGTHS, tokens=st.integers(1, 3000))
 @QUICK
-def test_evaluation_begins_with_the_longest(lengths: list[int], batch_size: int) -> None:
-    order = [row for batch in sorted_batches(lengths, batch_size) for row in batch]
+def test_evaluation_begins_with_the_longest_and_keeps_to_its_tokens(lengths: list[int], tokens: int) -> None:
+    batches = sorted_batches(lengths, tokens)
+    order = [row for batch in batches for row in batch]
     assert sorted(order) == list(range(len(lengths)))
     assert [lengths[row] for row in order] == sorted(lengths, reverse=True)
+    padded = [padded_length(lengths[batch[0]], tokens) for batch in batches]
+    assert all(len(batch) * length <= tokens or len(batch) == 1 for batch, length in zip(batches, padded, strict=True))
+    # One row more would have been too much.
+    assert all((len(batch) + 1) * length > tokens for batch, length in zip(batches[:-1], padded, strict=False))
 
 
 ROWS: dict[str, Any] = {
@@ -90,6 +97,7 @@ ROWS: dict[str, Any] = {
     "token_type_ids": [[0, 0, 0, 1, 1, 1], [0, 0, 0, 1, 1]],
     "context_first": [3, 3],
     "offsets": [[0, 4, 5, 9], [0, 3]],
+    "blank": [[4], []],
     "starts": [[3, 4], []],
     "ends": [[4, 4], []],
     "kind": [0, 1],
@@ -113,11 +121,16 @@ def test_the_first_answer_alone() -> None:
     }
 
 
-def test_masks_and_offsets_stand_on_the_context_alone() -> None:
+def test_masks_stand_on_the_context_alone() -> None:
     assert context_mask(ROWS, 6).int().tolist() == [[0, 0, 0, 1, 1, 0], [0, 0, 0, 1, 0, 0]]
-    offsets = token_offsets(ROWS, 6)
-    assert offsets[0, 3:5].tolist() == [[0, 4], [5, 9]] and offsets[1, 3].tolist() == [0, 3]
-    assert offsets.sum() == 4 + 5 + 9 + 3
+    assert end_points(ROWS, 6).int().tolist() == [[0, 0, 0, 1, 0, 0], [0, 0, 0, 1, 0, 0]]
+
+
+def test_token_spans_as_characters() -> None:
+    starts, ends = np.array([[3, 3, 4], [3, 0, 0]]), np.array([[4, 3, 4], [3, 0, 0]])
+    found = character_spans(ROWS, starts, ends)
+    assert found[0].tolist() == [[0, 9], [0, 4], [5, 9]] and found[1, 0].tolist() == [0, 3]
+    assert found.shape == (2, 3, 2), "empty slots say anything, but are there"
 
 
 def test_no_segment_ids_where_the_rows_have_none() -> None:

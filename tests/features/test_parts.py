@@ -12,7 +12,7 @@ import pytest
 from spantune.config import WindowConfig
 from spantune.data import Answer, Corpus, Example
 from spantune.features import StreamedWindows, WindowRules, Windows, make_windows, window_rules
-from spantune.features.windows import numbers
+from spantune.features.windows import Part, numbers
 
 SIZES = (1, 3, 7, 1000)
 
@@ -31,6 +31,11 @@ def rules(tiny_tokenizer: Any) -> WindowRules:
     return window_rules(WindowConfig(24, 4), tiny_tokenizer, longest=64, segment_ids=True)
 
 
+def rows_of(part: Part) -> list[dict[str, Any]]:
+    """The windows of a part as a dataset has them."""
+    return [{name: one[row].tolist() for name, one in part.columns.items()} for row in range(part.windows)]
+
+
 @pytest.mark.parametrize("size", SIZES)
 @pytest.mark.parametrize("kind", ["cached", "fresh", "streamed"])
 def test_parts_hold_every_window_once_and_part_no_example(
@@ -40,15 +45,15 @@ def test_parts_hold_every_window_once_and_part_no_example(
     whole = make_windows(corpus, tiny_tokenizer, rules, cache=kind == "cached")
     windows = StreamedWindows(corpus, tiny_tokenizer, rules) if kind == "streamed" else whole
     parts = list(windows.parts(size))
-    assert [row for part in parts for row in part.rows] == list(whole.dataset)
+    assert [row for part in parts for row in rows_of(part)] == list(whole.dataset)
     assert [one for part in parts for one in part.examples] == list(corpus.examples)
     for part in parts:
-        owners = numbers(part.rows, "example")
+        owners = part.columns["example"]
         assert set(owners) == set(range(part.first, part.first + len(part.examples)))
-    assert all(len(part.rows) >= size for part in parts[:-1])
+    assert all(part.windows >= size for part in parts[:-1])
     if kind != "streamed":  # a streamed part ends where the examples end that were tokenised together
         most = max(np.bincount(numbers(whole.dataset, "example")))
-        assert all(len(part.rows) < size + most for part in parts)
+        assert all(part.windows < size + most for part in parts)
 
 
 def test_examples_without_a_window_are_in_a_part_too(corpus: Corpus, rules: WindowRules, tiny_tokenizer: Any) -> None:
@@ -59,7 +64,7 @@ def test_examples_without_a_window_are_in_a_part_too(corpus: Corpus, rules: Wind
         parts = list(Windows(left, corpus, rules).parts(size))
         assert [one for part in parts for one in part.examples] == list(corpus.examples)
         assert [part.first for part in parts] == [int(part.examples[0].id) for part in parts]
-        assert sum(len(part.rows) for part in parts) == len(left)
+        assert sum(part.windows for part in parts) == len(left)
 
 
 def test_no_file_is_written_for_a_stream(
@@ -68,7 +73,7 @@ def test_no_file_is_written_for_a_stream(
     from datasets import config
 
     monkeypatch.setattr(config, "HF_DATASETS_CACHE", tmp_path)
-    assert sum(len(part.rows) for part in StreamedWindows(corpus, tiny_tokenizer, rules).parts(5)) > 23
+    assert sum(part.windows for part in StreamedWindows(corpus, tiny_tokenizer, rules).parts(5)) > 23
     assert list(tmp_path.iterdir()) == []
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import time
 import unicodedata
-from itertools import groupby
+from itertools import groupby, takewhile
 from pathlib import Path
 from typing import Any
 
@@ -121,10 +121,15 @@ def test_windows_cover_the_context_and_share_the_stride(
         ids += row["input_ids"][inside][doc_stride if number else 0 :]
         assert all(window["length"] == max_length for window in rows[:number])
     assert ids == alone["input_ids"]
-    # The characters are those of the tokens; a token may also take in the marks that were stripped off it.
+    # The characters are those of the tokens without white space around them; a token may also take in the marks that
+    # were stripped off it.
     for (start, end), (first, last) in zip(all_tokens(windows), alone["offset_mapping"], strict=True):
-        assert start == first and last <= end <= len(example.context)
-        assert all(unicodedata.category(mark) == "Mn" for mark in example.context[last:end])
+        marks = takewhile(lambda one: unicodedata.category(one) == "Mn", example.context[last:])
+        wide = [example.context[first : last + count] for count in range(sum(1 for _ in marks) + 1)]
+        assert first <= start <= end and example.context[start:end] in {one.strip() for one in wide}
+    for row in rows:
+        empty = [place for place, (start, end) in enumerate(pairs(row), row["context_first"]) if start == end]
+        assert row["blank"] == empty
 
 
 @KINDS

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from tiny import examples_of, squad, write
 
@@ -109,3 +111,29 @@ def test_an_unfinished_run_is_refused_before_anything_is_written(tmp_path: Path,
 def test_a_sets_name_as_a_folders_name(name: str, slug: str) -> None:
     assert _slug(name) == slug
     assert "/" not in slug and slug not in ("", ".", "..")
+
+
+def test_a_model_of_before_the_temperature_still_answers(finished_v2: RunFolder, tmp_path: Path) -> None:
+    shutil.copytree(finished_v2.path, tmp_path / "run")
+    manifest = tmp_path / "run" / "adapter" / "spantune.json"
+    content = json.loads(manifest.read_text())
+    del content["settings"]["null_temperature"]
+    manifest.write_text(json.dumps(content))
+    found = evaluate_run(str(tmp_path / "run"), settings(*RunRecord.read(finished_v2.path).config["eval_data"]))
+    kept = RunRecord.read(finished_v2.path).metrics["reported"]
+    assert found["null_temperature"] == 1 and found["f1"] == kept["f1"]
+    assert found["calibration_error_scaled"] == found["calibration_error"] == kept["calibration_error"]
+
+
+def test_meaning_where_it_is_asked_for(finished: RunFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    content = squad(6, seed=8)
+    for article in content["data"][:3]:  # the first word is accepted, which the model does not answer
+        (paragraph,) = article["paragraphs"]
+        for one in paragraph["qas"]:
+            one["answers"] = [{"text": paragraph["context"].split()[0], "answer_start": 0}]
+    source = write(tmp_path / "words.json", content)
+    monkeypatch.setattr("spantune.inference.evaluation.sentence_encoder", lambda **_: lambda texts: np.eye(len(texts)))
+    found = evaluate_run(str(finished.path), settings(source, semantic=True))
+    assert found["em_wrong"] == pytest.approx(found["total"] * (1 - found["em"] / 100)) and 6 <= found["em_wrong"] < 12
+    assert found["right_in_meaning"] == 0 and found["semantic"] == pytest.approx(found["em"])
+    assert "semantic" not in evaluate_run(str(finished.path), settings(source))

@@ -93,19 +93,27 @@ def test_n_best(predictor: Predictor) -> None:
     assert close(predictor.ask("when ?", context, n_best=1), predictor.ask("when ?", context, n_best=20))
 
 
-def test_only_the_best_candidates_stay_in_memory(predictor: Predictor, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_of_a_long_context_only_candidates_stay_in_memory(
+    predictor: Predictor, monkeypatch: pytest.MonkeyPatch
+) -> None:
     from spantune.inference import engine
 
-    held: list[int] = []
+    held: list[tuple[int, ...]] = []
     real = engine.AnswerCollector.add_batch
 
-    def add_batch(self: Any, *given: Any) -> None:
-        real(self, *given)
-        held.append(max(len(spans) for spans in self._spans))
+    def add_batch(self: Any, owners: Any, characters: Any, spans: Any) -> None:
+        real(self, owners, characters, spans)
+        held.append(spans.score.shape)
 
     monkeypatch.setattr(engine.AnswerCollector, "add_batch", add_batch)
-    predictor.ask("when ?", text(3000, seed=2), n_best=5)
-    assert len(held) > 2 and max(held) <= 20, "four times n_best, whatever the number of windows"
+    monkeypatch.setattr(engine, "_CPU_TOKENS", 200)
+    monkeypatch.setattr(engine, "_DECODED_AT_ONCE", 400)
+    context = text(3000, seed=2)
+    answer = predictor.ask("when ?", context, n_best=5)
+    assert len(held) > 2 and all(shape[1] == 5 for shape in held)
+    assert max(windows for windows, _ in held) * predictor.rules.max_length < 400 + 200 + predictor.rules.max_length
+    monkeypatch.undo()
+    assert close(answer, predictor.ask("when ?", context, n_best=5))
 
 
 @pytest.mark.parametrize(("question", "context", "words"), [

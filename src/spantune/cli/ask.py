@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,12 +18,9 @@ if TYPE_CHECKING:
 def run(config: AskConfig) -> None:
     """Prints each run's answer, its probability and, if asked for, its candidates."""
     context = read_context(config)
-    from spantune.inference import Predictor
+    from spantune.inference import Panel
 
-    answers = {
-        folder: Predictor.load(folder, config).ask(config.question, context, n_best=config.n_best)
-        for folder in config.runs
-    }
+    answers = Panel.load(config.runs, config).ask(config.question, context, n_best=config.n_best)
     if config.json:
         print_json({folder: as_json(answer, config.n_best) for folder, answer in answers.items()})
         return
@@ -61,7 +57,7 @@ def as_json(answer: Prediction, n_best: int) -> dict[str, object]:
         "end": answer.end,
         "probability": answer.probability,
         "null_probability": answer.null_probability,
-        "n_best": [asdict(candidate) for candidate in answer.n_best[:n_best]],
+        "n_best": [candidate._asdict() for candidate in answer.n_best[:n_best]],
     }
 
 

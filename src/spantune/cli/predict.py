@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from contextlib import nullcontext
 from pathlib import Path
 
 from spantune.cli.command import Command
@@ -14,22 +14,22 @@ def run(config: PredictConfig) -> None:
     from spantune.data import load_corpus
     from spantune.evaluation.files import write_null_odds, write_predictions
     from spantune.inference import Predictor
+    from spantune.inference.evaluation import n_best_file
     from spantune.records.files import explained
 
     corpus = load_corpus(config.data, split="validation", columns=config.columns, require_answers=False)
-    predictions = Predictor.load(config.run, config).predict(corpus.examples, n_best=config.n_best)
-    with explained(Path(config.output)):
-        write_predictions(config.output, {one.id: one.text for one in predictions})
-    print(f"{len(predictions)} answers: {config.output}")
-    if config.n_best_output is not None:
-        from spantune.records import write_json_atomic
-
-        n_best = {one.id: [asdict(candidate) for candidate in one.n_best] for one in predictions}
-        write_json_atomic(Path(config.n_best_output), n_best)
-        print(f"candidates: {config.n_best_output}")
+    predictor = Predictor.load(config.run, config)
+    n_best = None if config.n_best_output is None else Path(config.n_best_output)
+    with nullcontext() if n_best is None else n_best_file(n_best) as sink:
+        answers = predictor.answer(corpus, n_best=config.n_best, sink=sink)
+        with explained(Path(config.output)):
+            write_predictions(config.output, answers.texts)
+    print(f"{len(answers.texts)} answers: {config.output}")
+    if n_best is not None:
+        print(f"candidates: {n_best}")
     if config.null_odds_output is not None:
         with explained(Path(config.null_odds_output)):
-            write_null_odds(config.null_odds_output, {one.id: one.null_odds for one in predictions})
+            write_null_odds(config.null_odds_output, answers.null_odds)
         print(f"null odds: {config.null_odds_output}")
 
 

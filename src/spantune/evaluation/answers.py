@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -15,8 +15,7 @@ if TYPE_CHECKING:
     from spantune.evaluation.decoding import WindowSpans
 
 
-@dataclass(frozen=True, slots=True)
-class Candidate:
+class Candidate(NamedTuple):
     """A possible answer: `context[start:end] == text`, without white space around it.
 
     `score` is start + end logit (the highest, where several windows hold the span); `probability` its share among all
@@ -54,12 +53,23 @@ class Prediction:
         return self.null_score - self.n_best[0].score if self.n_best else math.inf
 
 
+class BestAnswers(NamedTuple):
+    """What scoring needs, an entry an example in each list."""
+
+    texts: list[str]
+    """The answers, "" for none."""
+    spans: list[str]
+    """The best spans, also where the answer is ""; "" without any span."""
+    null_odds: list[float]
+    """See `Prediction.null_odds`."""
+
+
 class AnswerCollector:
-    """Takes windows in any order and keeps what the best `n_best` answers of each example need.
+    """Takes the windows of some examples in any order, and puts the candidates of each example together.
 
     Equal character spans of several windows are one candidate: highest score, probabilities added. What a span scores
-    in a window where it is not among the candidates handed in is not in its probability. Memory does not grow with the
-    number of windows.
+    in a window where it is not among the candidates handed in is not in its probability. What is held grows by the
+    candidates of each window: a large corpus is handed in part by part.
 
     Args:
         examples: all examples; windows name theirs by position.
@@ -77,128 +87,134 @@ class AnswerCollector:
         self.squad_v2, self.null_threshold = squad_v2, null_threshold
         self.broken_windows = 0
         """Windows left out because their logits are not finite: the model has diverged."""
-        # (start, end) -> [highest score, log of the summed exponentials]
-        self._spans: list[dict[tuple[int, int], list[float]]] = [{} for _ in examples]
-        self._log_partition = [-math.inf] * len(examples)
-        self._null_score = [math.inf] * len(examples)
+        self._sizes = np.array([len(example.context) for example in examples])
+        self._spans: list[_Spans] = []
+        self._tops: list[_Spans] = []  # of each window the best one
+        self._log_partition: np.ndarray | None = np.full(len(examples), -math.inf)
+        self._null_score = np.full(len(examples), math.inf)
 
-    def add_batch(self, example_indices: ArrayLike, offsets: ArrayLike, spans: WindowSpans) -> None:
-        """All windows of a batch: `collector.add_batch(indices, offsets, window_candidates(...).numpy())`.
+    def add_batch(self, example_indices: ArrayLike, characters: ArrayLike, spans: WindowSpans) -> None:
+        """All windows of a batch.
 
         Args:
             example_indices: (B,) position of each window's example.
-            offsets: (B, L, 2) characters of each token: first, and behind the last. Only context tokens are read.
-            spans: token spans (B, K) with score, log partition (B,) and null score (B,).
+            characters: (B, K, 2) the spans in characters: first, and behind the last; no white space around them.
+                Those of empty slots are not looked at.
+            spans: their scores (B, K), best first and -inf for an empty slot, and of each window (B,) the null score
+                and (for `predictions`) the log partition.
         """
-        pairs, rows = np.asarray(offsets), np.arange(len(spans.start))[:, None]
-        characters = np.stack([pairs[rows, spans.start, 0], pairs[rows, spans.end, 1]], axis=-1)  # (B, K, 2)
-        windows = zip(
-            np.asarray(example_indices).tolist(),
-            characters,
-            spans.score,
-            spans.log_partition.tolist(),
-            spans.null_score.tolist(),
-            strict=True,
-        )
-        for window in windows:
-            self.add(*window)
+        owners, places = np.asarray(example_indices), np.asarray(characters)
+        scores, null_scores = spans.score.astype(np.float64), spans.null_score.astype(np.float64)
+        whole = np.isfinite(null_scores) & (scores < math.inf).all(axis=1)  # a NaN is below nothing
+        if spans.log_partition is not None:
+            whole &= spans.log_partition < math.inf
+        self.broken_windows += int(np.count_nonzero(~whole))
+        row, slot = np.nonzero((scores > -math.inf) & whole[:, None])
+        found = _Spans(owners[row], places[row, slot, 0], places[row, slot, 1], scores[row, slot])
+        self._refuse_outside(found)
+        self._spans.append(found)
+        self._tops.append(found.take(np.flatnonzero(slot == 0)))
+        np.minimum.at(self._null_score, owners[whole], null_scores[whole])
+        if spans.log_partition is None:
+            self._log_partition = None
+        elif self._log_partition is not None:
+            np.logaddexp.at(self._log_partition, owners[whole], spans.log_partition[whole].astype(np.float64))
 
-    def add(
-        self, example_index: int, spans: ArrayLike, scores: ArrayLike, log_partition: float, null_score: float
-    ) -> None:
-        """One window.
+    def best(self) -> BestAnswers:
+        """The answers alone, in the examples' order: the same as those of the predictions, in a part of the time."""
+        found = _Spans.joined(self._tops)
+        found = found.take(np.lexsort((found.end, found.start, -found.score, found.owner)))
+        found = found.take(np.flatnonzero(np.diff(found.owner, prepend=-1)))
+        odds = np.full(len(self.examples), math.inf)
+        odds[found.owner] = self._null_score[found.owner] - found.score
+        spans = [""] * len(self.examples)
+        for owner, start, end in zip(found.owner.tolist(), found.start.tolist(), found.end.tolist(), strict=True):
+            spans[owner] = self.examples[owner].context[start:end]
+        texts = list(spans)
+        for owner in np.flatnonzero(odds > self.null_threshold).tolist() if self.squad_v2 else ():
+            texts[owner] = ""
+        return BestAnswers(texts, spans, odds.tolist())
 
-        Args:
-            example_index: position of its example.
-            spans: (K, 2) characters of the candidates: first, and behind the last.
-            scores: (K,) their scores; -inf marks an empty slot.
-            log_partition: logsumexp of the scores of all valid spans of the window, -inf if there is none.
-            null_score: score of its classification token.
+    def predictions(self) -> Iterator[Prediction]:
+        """One prediction an example, in the examples' order, made as it is asked for.
+
+        Raises:
+            ValueError: a batch came without its log partitions.
         """
-        values = np.asarray(scores, dtype=np.float64).tolist()
-        if not math.isfinite(null_score) or not all(value < math.inf for value in (log_partition, *values)):  # NaN too
-            self.broken_windows += 1
-            return
-        context, found = self.examples[example_index].context, self._spans[example_index]
-        for (start, end), score in zip(np.asarray(spans).tolist(), values, strict=True):
-            if score == -math.inf:
-                continue
-            key = _stripped(context, start, end)
-            if key is None:
-                continue
-            known = found.get(key)
-            if known is None:
-                found[key] = [score, score]
-            else:
-                known[:] = max(known[0], score), _log_add(known[1], score)
-        if len(found) > 4 * self.n_best:  # spare room: a span that comes back keeps its probability
-            self._spans[example_index] = dict(self._ranked(example_index)[: 2 * self.n_best])
-        self._log_partition[example_index] = _log_add(self._log_partition[example_index], log_partition)
-        self._null_score[example_index] = min(self._null_score[example_index], null_score)
-
-    def predictions(self) -> list[Prediction]:
-        """One prediction an example, in the examples' order. More windows may be added afterwards."""
-        return [self._prediction(index) for index in range(len(self.examples))]
-
-    @property
-    def unseen(self) -> int:
-        """Examples of which no window was added; their answer is "" with score 0."""
-        return sum(score == math.inf for score in self._null_score)
-
-    @property
-    def without_candidate(self) -> int:
-        """Examples without any span to answer with: "" is their answer even where every question has one."""
-        return sum(not found for found in self._spans)
-
-    def _ranked(self, index: int) -> list[tuple[tuple[int, int], list[float]]]:
-        return sorted(self._spans[index].items(), key=lambda item: (-item[1][0], item[0]))
-
-    def _prediction(self, index: int) -> Prediction:
-        example = self.examples[index]
-        seen = self._null_score[index] != math.inf
-        null_score = self._null_score[index] if seen else 0.0
-        total = self._log_partition[index]
+        if self._log_partition is None:
+            raise ValueError("probabilities need the log partition of every window: see decoding.window_candidates")
+        null_scores = np.where(self._null_score < math.inf, self._null_score, 0.0)
+        total = self._log_partition
         if self.squad_v2:
-            total = _log_add(total, null_score)
-        null_probability = _probability(null_score, total) if self.squad_v2 else 0.0
-        n_best = tuple(
-            Candidate(example.context[start:end], start, end, score, _probability(mass, total))
-            for (start, end), (score, mass) in self._ranked(index)[: self.n_best]
-        )
-        no_answer = not n_best or (self.squad_v2 and null_score - n_best[0].score > self.null_threshold)
-        if no_answer:
-            return Prediction(example.id, "", 0, 0, null_score, null_probability, null_score, null_probability, n_best)
+            total = np.logaddexp(total, null_scores)
+        found, mass = _merged(_Spans.joined(self._spans))
+        kept = _first_of_each(found.owner, found.score, self.n_best)
+        found, probability = found.take(kept), _probability(mass[kept], total[found.owner[kept]])
+        return self._made(found, probability, null_scores, _probability(null_scores, total))
+
+    def _made(
+        self, found: _Spans, probability: np.ndarray, null_scores: np.ndarray, null_probability: np.ndarray
+    ) -> Iterator[Prediction]:
+        edges = np.searchsorted(found.owner, np.arange(len(self.examples) + 1)).tolist()
+        columns = [one.tolist() for one in (found.start, found.end, found.score, probability)]
+        nulls = zip(null_scores.tolist(), null_probability.tolist(), strict=True)
+        for example, first, behind, (null, share) in zip(self.examples, edges[:-1], edges[1:], nulls, strict=True):
+            rows = zip(*(column[first:behind] for column in columns), strict=True)
+            n_best = tuple(Candidate(example.context[row[0] : row[1]], *row) for row in rows)
+            yield self._prediction(example.id, n_best, null, share if self.squad_v2 else 0.0)
+
+    def _prediction(self, name: str, n_best: tuple[Candidate, ...], null: float, null_share: float) -> Prediction:
+        if not n_best or (self.squad_v2 and null - n_best[0].score > self.null_threshold):
+            return Prediction(name, "", 0, 0, null, null_share, null, null_share, n_best)
         best = n_best[0]
         return Prediction(
-            example.id,
-            best.text,
-            best.start,
-            best.end,
-            best.score,
-            best.probability,
-            null_score,
-            null_probability,
-            n_best,
-        )
+            name, best.text, best.start, best.end, best.score, best.probability, null, null_share, n_best
+        )  # fmt: skip
+
+    def _refuse_outside(self, found: _Spans) -> None:
+        sizes = self._sizes[found.owner]
+        wrong = np.flatnonzero((found.start < 0) | (found.start >= found.end) | (found.end > sizes))
+        if len(wrong):
+            start, end, size = (int(column[wrong[0]]) for column in (found.start, found.end, sizes))
+            raise ValueError(f"span {start}:{end} is empty or outside its context of {size} characters")
 
 
-def _stripped(context: str, start: int, end: int) -> tuple[int, int] | None:
-    """The span without white space around it (byte-level tokenizers put a leading space into a token), or None."""
-    if not 0 <= start <= end <= len(context):
-        raise ValueError(f"span {start}:{end} is outside its context of {len(context)} characters")
-    text = context[start:end]
-    bare = text.lstrip()
-    if not bare:
-        return None
-    return start + len(text) - len(bare), end - (len(bare) - len(bare.rstrip()))
+class _Spans(NamedTuple):
+    """Character spans (N,) with their example and score."""
+
+    owner: np.ndarray
+    start: np.ndarray
+    end: np.ndarray
+    score: np.ndarray
+
+    @classmethod
+    def joined(cls, parts: Sequence[_Spans]) -> _Spans:
+        none = np.zeros(0, dtype=np.int64)
+        return cls(*map(np.concatenate, zip(cls(none, none, none, np.zeros(0)), *parts, strict=True)))
+
+    def take(self, rows: np.ndarray) -> _Spans:
+        return _Spans(*(column[rows] for column in self))
 
 
-def _log_add(one: float, other: float) -> float:
-    """log(exp(one) + exp(other))."""
-    high, low = (one, other) if one >= other else (other, one)
-    return high if low == -math.inf else high + math.log1p(math.exp(low - high))
+def _merged(spans: _Spans) -> tuple[_Spans, np.ndarray]:
+    """Equal spans as one with the highest score, in order of owner and place; the log of their summed exponentials."""
+    spans = spans.take(np.lexsort((spans.end, spans.start, spans.owner)))
+    same = (np.diff(column, prepend=-1) == 0 for column in spans[:3])
+    first = np.flatnonzero(~np.logical_and.reduce(list(same)))
+    if len(first) == len(spans.owner):
+        return spans, spans.score
+    highest, mass = (combine.reduceat(spans.score, first) for combine in (np.maximum, np.logaddexp))
+    return spans.take(first)._replace(score=highest), mass
 
 
-def _probability(log_mass: float, log_total: float) -> float:
-    """At most 1: fp32 rounding of the partition may carry a near certainty just above it."""
-    return min(1.0, math.exp(min(0.0, log_mass - log_total))) if log_total > -math.inf else 0.0
+def _first_of_each(owner: np.ndarray, score: np.ndarray, count: int) -> np.ndarray:
+    """The `count` rows of each owner that score highest, best first; equal scores in order of their rows."""
+    order = np.lexsort((-score, owner))
+    first = np.searchsorted(owner[order], owner[order])
+    return order[np.arange(len(order)) - first < count]
+
+
+def _probability(log_mass: np.ndarray, log_total: np.ndarray) -> np.ndarray:
+    """At most 1: fp32 rounding of the partition may carry a near certainty just above it. 0 of nothing."""
+    some = log_total > -math.inf
+    return np.exp(np.minimum(0.0, np.subtract(log_mass, log_total, out=np.full(log_mass.shape, -math.inf), where=some)))

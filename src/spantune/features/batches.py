@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from numpy.typing import ArrayLike
 from torch import Tensor
 
+from spantune.features.columns import Columns, Lists, list_lengths
 from spantune.features.windows import NO_ANSWER
 
 if TYPE_CHECKING:
@@ -55,70 +56,98 @@ class LengthBatches:
             yield batches[position].tolist()
 
 
-def sorted_batches(lengths: ArrayLike, batch_size: int) -> list[list[int]]:
-    """Batches for evaluation: longest first, so that memory runs out at once or never."""
+def sorted_batches(lengths: ArrayLike, tokens: int) -> list[np.ndarray]:
+    """Rows of each batch for evaluation: longest first, so that memory runs out at once or never.
+
+    Args:
+        lengths: of the rows, in tokens.
+        tokens: most tokens of a batch, padding included; a row that is longer is a batch of its own.
+    """
     order = np.argsort(-np.asarray(lengths), kind="stable")
-    return [order[at : at + batch_size].tolist() for at in range(0, len(order), batch_size)]
+    longest = np.asarray(lengths)[order]
+    batches, at = [], 0
+    while at < len(order):
+        size = max(1, tokens // padded_length(longest[at], tokens))
+        batches.append(order[at : at + size])
+        at += size
+    return batches
 
 
-def model_inputs(
-    rows: Mapping[str, Sequence[Any]], pad_token_id: int, *, max_length: int | None = None
-) -> dict[str, Tensor]:
+def padded_length(length: int, limit: int) -> int:
+    """Tokens that a batch is padded to: a little more than its longest row has, one of few lengths up to `limit`.
+
+    Kernels are made for each new shape and kept: with every length of its own they fill the memory and cost more time
+    than the padding.
+    """
+    return max(int(length), min(-(-int(length) // _LENGTH_STEP) * _LENGTH_STEP, limit))
+
+
+def model_inputs(rows: Columns, pad_token_id: int, *, max_length: int | None = None) -> dict[str, Tensor]:
     """Ids, mask and (where there are any) segment ids of a batch of rows, (B, L) each, padded on the right.
 
     Args:
-        max_length: pad a little further, to one of few lengths up to this one. Kernels are made for each new shape and
-            kept: with every length of its own they fill the memory and cost more time than the padding.
+        max_length: pad as `padded_length` says, up to this length.
     """
-    ids = rows["input_ids"]
-    length = max(map(len, ids))
+    ids = Lists.of(rows["input_ids"])
+    lengths = ids.lengths
+    length = int(lengths.max())
     if max_length is not None:
-        length = max(length, min(-(-length // _LENGTH_STEP) * _LENGTH_STEP, max_length))
-    inputs = {"input_ids": _padded(ids, length, pad_token_id)}
-    inputs["attention_mask"] = _padded([[1] * len(one) for one in ids], length, 0)
+        length = padded_length(length, max_length)
+    inputs = {"input_ids": torch.from_numpy(ids.padded(length, pad_token_id))}
+    inputs["attention_mask"] = torch.from_numpy((np.arange(length) < lengths[:, None]).astype(np.int64))
     if "token_type_ids" in rows:
-        inputs["token_type_ids"] = _padded(rows["token_type_ids"], length, 0)
+        inputs["token_type_ids"] = torch.from_numpy(Lists.of(rows["token_type_ids"]).padded(length, 0))
     return inputs
 
 
-def context_mask(rows: Mapping[str, Sequence[Any]], length: int) -> Tensor:
+def context_mask(rows: Columns, length: int) -> Tensor:
     """(B, L) bool, True on context tokens."""
-    first = torch.tensor(rows["context_first"])[:, None]
-    count = torch.tensor([len(one) // 2 for one in rows["offsets"]])[:, None]
-    places = torch.arange(length)[None]
-    return (places >= first) & (places < first + count)
+    first = np.asarray(rows["context_first"], dtype=np.int32)[:, None]
+    count = np.asarray(list_lengths(rows["offsets"]) // 2, dtype=np.int32)[:, None]
+    places = np.arange(length, dtype=np.int32)
+    return torch.from_numpy((places >= first) & (places < first + count))
 
 
-def token_offsets(rows: Mapping[str, Sequence[Any]], length: int) -> np.ndarray:
-    """(B, L, 2) characters of every context token; 0 elsewhere."""
-    offsets = np.zeros((len(rows["offsets"]), length, 2), dtype=np.int64)
-    for row, (first, pairs) in enumerate(zip(rows["context_first"], rows["offsets"], strict=True)):
-        offsets[row, first : first + len(pairs) // 2] = np.asarray(pairs).reshape(-1, 2)
-    return offsets
+def end_points(rows: Columns, length: int) -> Tensor:
+    """(B, L) bool, True where an answer may start or end: context tokens of more than white space."""
+    mask, blank = context_mask(rows, length), Lists.of(rows["blank"])
+    for row in np.flatnonzero(blank.lengths):
+        mask[int(row), blank[int(row)].tolist()] = False
+    return mask
 
 
-def labels(rows: Mapping[str, Sequence[Any]], which: Labels) -> dict[str, Tensor]:
+def character_spans(rows: Columns, starts: np.ndarray, ends: np.ndarray) -> np.ndarray:
+    """Token spans (B, K) as characters (B, K, 2): first, and behind the last. What is no context token gives nonsense.
+
+    Args:
+        starts, ends: first and last token.
+    """
+    offsets, first = Lists.of(rows["offsets"]), np.asarray(rows["context_first"])
+    if not len(offsets.values):
+        return np.zeros((*starts.shape, 2), dtype=np.int64)
+    begin = (offsets.first - 2 * first)[:, None]
+    places = np.stack([begin + 2 * starts, begin + 2 * ends + 1], axis=-1)
+    return offsets.values.take(places, mode="clip")
+
+
+def labels(rows: Columns, which: Labels) -> dict[str, Tensor]:
     """Start and end labels (B, A), a column an answer, filled up with `NO_LABEL`; token 0 where there is none."""
-    limit = 1 if which == "first" else None
+    unanswerable = np.asarray(rows["kind"]) == NO_ANSWER
     made = {}
     for key in ("starts", "ends"):
-        tokens = [[0] if kind == NO_ANSWER else one[:limit] for one, kind in zip(rows[key], rows["kind"], strict=True)]
-        made[key] = _padded(tokens, max(map(len, tokens)), NO_LABEL)
+        tokens = Lists.of(rows[key])
+        most = max(1, int(tokens.lengths.max()))
+        padded = tokens.padded(most, NO_LABEL)
+        padded[unanswerable, 0] = 0
+        made[key] = torch.from_numpy(padded[:, :1] if which == "first" else padded)
     return made
 
 
 def training_batch(
-    rows: Mapping[str, Sequence[Any]], *, pad_token_id: int, which: Labels, max_length: int | None = None
+    rows: Columns, *, pad_token_id: int, which: Labels, max_length: int | None = None
 ) -> dict[str, Tensor]:
     """Inputs, labels and `allowed` (B, L): the tokens among which start and end are chosen (context and token 0)."""
     inputs = model_inputs(rows, pad_token_id, max_length=max_length)
     allowed = context_mask(rows, inputs["input_ids"].shape[1])
     allowed[:, 0] = True
     return {**inputs, **labels(rows, which), "allowed": allowed}
-
-
-def _padded(rows: Sequence[Sequence[int]], length: int, filler: int) -> Tensor:
-    out = np.full((len(rows), length), filler, dtype=np.int64)
-    for position, row in enumerate(rows):
-        out[position, : len(row)] = row
-    return torch.from_numpy(out)

@@ -13,10 +13,10 @@ from __future__ import annotations
 
 import hashlib
 import json
-import unicodedata
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -25,6 +25,8 @@ import numpy as np
 
 from spantune.data import Corpus, Example
 from spantune.errors import ConfigError
+from spantune.features.columns import Columns, as_columns, read_columns
+from spantune.features.offsets import take_in_marks, white_space, without_white_space
 
 if TYPE_CHECKING:
     from datasets import Dataset, Features
@@ -33,7 +35,7 @@ if TYPE_CHECKING:
     from spantune.config import WindowConfig
 
 ANSWER, NO_ANSWER, CUT = 0, 1, 2
-_LAYOUT = 3  # Counts changes of the columns below: an older cache is not read.
+_LAYOUT = 4  # Counts changes of the columns below: an older cache is not read.
 _SHORTEST_QUESTION = 8
 _AT_ONCE = 100  # examples tokenised together: more take more memory and no less time
 
@@ -102,12 +104,17 @@ def window_rules(
 class Part(NamedTuple):
     """Neighbouring examples of a corpus with all their windows.
 
-    `rows` has the columns of `Windows.dataset`; `first` is the position of the first example in the corpus.
+    `columns` are those of `Windows.dataset`; `first` is the position of the first example in the corpus.
     """
 
     first: int
     examples: Sequence[Example]
-    rows: Dataset
+    columns: Columns
+
+    @property
+    def windows(self) -> int:
+        """How many."""
+        return len(self.columns["length"])
 
 
 @dataclass(frozen=True)
@@ -116,8 +123,8 @@ class Windows:
 
     `dataset` columns, a row a window: example (position in the corpus), input_ids (L), token_type_ids (L, where
     wanted), context_first (first context token), offsets (of each context token its first character and the one behind
-    its last), starts and ends (tokens of each whole answer in it), kind (`ANSWER`, `NO_ANSWER`, `CUT`), question_cut,
-    length (L).
+    its last, without white space around it), blank (context tokens of white space alone), starts and ends (tokens of
+    each whole answer in it), kind (`ANSWER`, `NO_ANSWER`, `CUT`), question_cut, length (L).
     """
 
     dataset: Dataset
@@ -137,19 +144,32 @@ class Windows:
 
         A part in the cache is mapped into memory for itself, so that it leaves memory when it is done with.
         """
-        examples, owners = self.corpus.examples, numbers(self._mapped_anew(), "example")
+        examples, owners = self.corpus.examples, self._owners
         begin = first = 0
         while begin < len(owners):
             end = int(np.searchsorted(owners, owners[min(begin + size, len(owners)) - 1], side="right"))
             behind = int(owners[end]) if end < len(owners) else len(examples)
-            yield Part(first, examples[first:behind], self._mapped_anew().select(range(begin, end)))
+            yield Part(first, examples[first:behind], read_columns(self._reader()[begin:end]))
             begin, first = end, behind
 
-    def _mapped_anew(self) -> Dataset:
+    def _reader(self) -> Dataset:
+        """The windows as Arrow tables."""
         from datasets import Dataset
 
         files = self.dataset.cache_files
-        return Dataset.from_file(files[0]["filename"]) if len(files) == 1 else self.dataset
+        if len(files) != 1:
+            return self._in_memory
+        mapped = Dataset.from_file(files[0]["filename"])
+        mapped.set_format("arrow")
+        return mapped
+
+    @cached_property
+    def _owners(self) -> np.ndarray:
+        return numbers(self.dataset, "example")
+
+    @cached_property
+    def _in_memory(self) -> Dataset:
+        return self.dataset.with_format("arrow")
 
     def trainable(self) -> Dataset:
         """The windows with a label."""
@@ -188,28 +208,33 @@ class StreamedWindows:
 
     def parts(self, size: int) -> Iterator[Part]:
         """As `Windows.parts`."""
-        examples, kept, begin = self.corpus.examples, [], 0
+        examples, begin = self.corpus.examples, 0
+        kept: dict[str, list[Any]] = {}
         for end, rows in _pieces(examples, self.tokenizer, self.rules):
-            kept.append(rows)
-            if end == len(examples) or sum(map(len, kept)) >= size:
-                yield Part(begin, examples[begin:end], _joined(kept))
-                kept, begin = [], end
+            for name, column in rows.items():
+                kept.setdefault(name, []).extend(column)
+            if end == len(examples) or len(kept["length"]) >= size:
+                yield Part(begin, examples[begin:end], as_columns(kept))
+                kept, begin = {}, end
 
 
 def numbers(dataset: Dataset, column: str) -> np.ndarray:
     """A column of numbers (or truths) as an array, not as a list, which would take five times the memory."""
-    return dataset.with_format("numpy", columns=[column])[column][:]
+    table = dataset.with_format("arrow", columns=[column])[:]
+    return np.asarray(table[column].to_numpy())
 
 
 def make_windows(
     corpus: Corpus, tokenizer: PreTrainedTokenizerFast, rules: WindowRules, *, cache: bool = True
 ) -> Windows:
     """Tokenise a corpus once for each (data, tokenizer, lengths); afterwards it is read from `datasets`' cache."""
-    from datasets import Dataset
+    from datasets import Dataset, concatenate_datasets
     from datasets import config as datasets_config
 
     if not cache:
-        return Windows(_joined([rows for _, rows in _pieces(corpus.examples, tokenizer, rules)]), corpus, rules)
+        columns = _columns(rules)
+        parts = [Dataset.from_dict(rows, columns) for _, rows in _pieces(corpus.examples, tokenizer, rules)]
+        return Windows(parts[0] if len(parts) == 1 else concatenate_datasets(parts), corpus, rules)
     key = _fingerprint(corpus, tokenizer, rules)
     folder = Path(datasets_config.HF_DATASETS_CACHE) / "spantune"
     folder.mkdir(parents=True, exist_ok=True)
@@ -236,6 +261,7 @@ def _columns(rules: WindowRules) -> Features:
         "input_ids": List(Value("int32")),
         "context_first": Value("int32"),
         "offsets": List(Value("int32")),
+        "blank": List(Value("int32")),
         "starts": List(Value("int32")),
         "ends": List(Value("int32")),
         "kind": Value("int8"),
@@ -249,20 +275,11 @@ def _columns(rules: WindowRules) -> Features:
 
 def _pieces(
     examples: Sequence[Example], tokenizer: PreTrainedTokenizerFast, rules: WindowRules
-) -> Iterator[tuple[int, Dataset]]:
+) -> Iterator[tuple[int, dict[str, list[Any]]]]:
     """The windows of a few examples at a time, and how many examples they and those before them belong to."""
-    from datasets import Dataset
-
     for begin in range(0, len(examples), _AT_ONCE):
         end = min(begin + _AT_ONCE, len(examples))
-        columns = _tokenise(examples[begin:end], range(begin, end), tokenizer, rules)
-        yield end, Dataset.from_dict(columns, _columns(rules))
-
-
-def _joined(parts: list[Dataset]) -> Dataset:
-    from datasets import concatenate_datasets
-
-    return parts[0] if len(parts) == 1 else concatenate_datasets(parts)
+        yield end, _tokenise(examples[begin:end], range(begin, end), tokenizer, rules)
 
 
 def _fingerprint(corpus: Corpus, tokenizer: PreTrainedTokenizerFast, rules: WindowRules) -> str:
@@ -289,7 +306,7 @@ def _tokenise(
         return_token_type_ids=rules.segment_ids,
         return_attention_mask=False,
     )
-    columns: dict[str, list[Any]] = {key: [] for key in ("context_first", "offsets", "starts", "ends", "kind")}
+    columns: dict[str, list[Any]] = {key: [] for key in ("context_first", "offsets", "blank", "starts", "ends", "kind")}
     origin = encoded["overflow_to_sample_mapping"]
     firsts, contexts = [], []
     for window in range(len(origin)):
@@ -297,14 +314,18 @@ def _tokenise(
         firsts.append(sequence.index(1) if 1 in sequence else len(sequence))
         contexts.append(encoded["offset_mapping"][window][firsts[-1] : firsts[-1] + sequence.count(1)])
     edges: list[tuple[int, int]] = []
+    spaces: list[np.ndarray] = []
     for position, windows in groupby(range(len(origin)), origin.__getitem__):
         of_example = [contexts[window] for window in windows]
-        _take_in_marks(examples[position].context, of_example)
+        take_in_marks(examples[position].context, of_example)
+        spaces += [white_space(examples[position].context)] * len(of_example)
         edges += _edges(of_example, rules.doc_stride, len(examples[position].context))
-    for position, first, offsets, edge in zip(origin, firsts, contexts, edges, strict=True):
+    for position, first, offsets, edge, space in zip(origin, firsts, contexts, edges, spaces, strict=True):
         starts, ends, kind = _labels(examples[position], offsets, first, edge)
+        bare = without_white_space(examples[position].context, offsets, space)
         columns["context_first"].append(first)
-        columns["offsets"].append([character for pair in offsets for character in pair])
+        columns["offsets"].append(bare.ravel())
+        columns["blank"].append(first + np.flatnonzero(bare[:, 0] == bare[:, 1]))
         columns["starts"].append(starts)
         columns["ends"].append(ends)
         columns["kind"].append(kind)
@@ -322,24 +343,6 @@ def _edges(windows: Sequence[Sequence[tuple[int, int]]], stride: int, length: in
     before = [0, *(offsets[-1 - stride][1] for offsets in windows[:-1])]
     behind = [*(offsets[stride][0] for offsets in windows[1:]), length]
     return list(zip(before, behind, strict=True))
-
-
-def _take_in_marks(context: str, windows: Sequence[list[tuple[int, int]]]) -> None:
-    """Let tokens end behind the combining marks that a normaliser stripped off them, in place.
-
-    An uncased BERT reads `e` + U+0301 as `e` and gives the offsets of that alone, so that an answer would lose its last
-    accent or vowel sign.
-    """
-    if context.isascii():
-        return
-    read = {start for offsets in windows for start, _ in offsets}
-    for offsets in windows:
-        for place, (start, end) in enumerate(offsets):
-            behind = end
-            while behind < len(context) and behind not in read and unicodedata.category(context[behind]) == "Mn":
-                behind += 1
-            if behind > end > start:
-                offsets[place] = (start, behind)
 
 
 def _fitting_questions(

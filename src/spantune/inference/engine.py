@@ -3,25 +3,42 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from functools import partial
+from itertools import groupby
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from spantune.config import DecodeConfig, Labels
-from spantune.evaluation.answers import AnswerCollector, Prediction
-from spantune.evaluation.decoding import window_candidates
-from spantune.features.batches import context_mask, labels, model_inputs, sorted_batches, token_offsets
-from spantune.features.windows import CUT, StreamedWindows, Windows, numbers
+from spantune.evaluation.answers import AnswerCollector, BestAnswers, Prediction
+from spantune.evaluation.decoding import best_spans, window_candidates
+from spantune.features.batches import (
+    character_spans,
+    context_mask,
+    end_points,
+    labels,
+    model_inputs,
+    sorted_batches,
+)
+from spantune.features.columns import Columns, take
+from spantune.features.windows import CUT, Part, StreamedWindows, Windows
 from spantune.modeling import SpanModel
 from spantune.modeling.loss import span_loss
 from spantune.modeling.span_model import SpanLogits
 
-_AT_ONCE = 2048
+AT_ONCE = 2048
 """Windows that are sorted by length together, and whose candidates are in memory together."""
+_CPU_TOKENS = 2048
+"""Most tokens of a batch on a CPU: what a layer makes of more does not fit into its caches and costs more time."""
+_DECODED_AT_ONCE = 65_536
+"""Tokens whose logits are decoded together: one batch alone is too little work for the operations that it takes."""
+_SIDES = 8
+"""Most batches at once on a CPU; more would wait for Python's lock."""
 
 Sink = Callable[[Prediction], None]
 """Takes the predictions one by one, in the corpus' order."""
@@ -33,25 +50,32 @@ class Answers:
 
     Attributes:
         texts: the answers, "" for none.
-        spans: the best spans, which with `squad_v2` also stand where the answer is "".
+        withheld: the best spans of the examples that have one although their answer is "".
         null_odds: see `Prediction.null_odds`.
         loss: mean over labelled windows, where it was asked for.
         seconds: forward and decoding. windows: how many. broken_windows: those whose logits were not finite.
     """
 
     texts: dict[str, str] = field(default_factory=dict)
-    spans: dict[str, str] = field(default_factory=dict)
+    withheld: dict[str, str] = field(default_factory=dict)
     null_odds: dict[str, float] = field(default_factory=dict)
     loss: float | None = None
     seconds: float = 0.0
     windows: int = 0
     broken_windows: int = 0
 
-    def keep(self, prediction: Prediction) -> None:
-        """Add what scoring needs of a prediction."""
-        self.texts[prediction.id] = prediction.text
-        self.spans[prediction.id] = prediction.n_best[0].text if prediction.n_best else ""
-        self.null_odds[prediction.id] = prediction.null_odds
+    @property
+    def spans(self) -> dict[str, str]:
+        """The best span of each example, "" without any: the answers of a model that may withhold none."""
+        return self.texts | self.withheld
+
+    def keep(self, ids: Sequence[str], best: BestAnswers) -> None:
+        """Add the answers to some examples."""
+        self.texts.update(zip(ids, best.texts, strict=True))
+        self.null_odds.update(zip(ids, best.null_odds, strict=True))
+        for name, text, span in zip(ids, best.texts, best.spans, strict=True):
+            if span and not text:
+                self.withheld[name] = span
 
 
 @torch.inference_mode()
@@ -80,30 +104,29 @@ def answer_windows(
     was_training = model.training
     model.eval()
     answers, loss = Answers(), _Loss(loss_labels)
+    tokens = batch_tokens(model.device, windows.rules.max_length, decode.eval_batch_size)
     try:
-        for part in windows.parts(_AT_ONCE):
+        for part in windows.parts(AT_ONCE):
             began = time.perf_counter()
             collector = AnswerCollector(
                 part.examples, n_best=decode.n_best, squad_v2=squad_v2, null_threshold=null_threshold
             )
-            for batch in sorted_batches(numbers(part.rows, "length"), decode.eval_batch_size):
-                rows = part.rows[batch]
-                logits, mask = _logits(model, rows, pad_token_id, windows.rules.max_length, dtype)
-                spans = window_candidates(
-                    logits.start, logits.end, mask, max_answer_length=decode.max_answer_length, k=decode.n_best
-                )
-                owners = np.asarray(rows["example"]) - part.first
-                collector.add_batch(owners, token_offsets(rows, mask.shape[1]), spans.numpy())
-                loss.add(logits, mask, rows)
-                if on_batch is not None:
-                    on_batch(len(batch))
-            predictions = collector.predictions()
+            decoder = PartDecoder(part, collector, decode, candidates=sink is not None)
+            forward = partial(_logits, model, part.columns, pad_token_id, windows.rules.max_length, dtype)
+            batches = sorted_batches(part.columns["length"], tokens)
+            with _side_by_side(model.device, len(batches)) as each:
+                for batch, logits in zip(batches, each(forward, batches), strict=True):
+                    decoder.add(batch, logits)
+                    loss.add(logits, take(part.columns, batch))
+                    if on_batch is not None:
+                        on_batch(len(batch))
+            decoder.finish()
+            answers.keep([example.id for example in part.examples], collector.best())
             answers.seconds += time.perf_counter() - began
-            answers.windows += len(part.rows)
+            answers.windows += part.windows
             answers.broken_windows += collector.broken_windows
-            for prediction in predictions:
-                answers.keep(prediction)
-                if sink is not None:
+            if sink is not None:
+                for prediction in collector.predictions():
                     sink(prediction)
     finally:
         model.train(was_training)
@@ -111,35 +134,119 @@ def answer_windows(
     return answers
 
 
+def batch_tokens(device: torch.device, max_length: int, windows: int) -> int:
+    """Most tokens of a batch, padding included: those of so many windows of full length, on a CPU fewer."""
+    most = windows * max_length
+    return min(most, _CPU_TOKENS) if device.type == "cpu" else most
+
+
+class PartDecoder:
+    """Hands the spans of a part's windows to a collector, several batches decoded together.
+
+    Args:
+        decode: the longest answer, and how many candidates.
+        candidates: whether predictions are wanted; otherwise only the best span of each window is looked for.
+    """
+
+    def __init__(self, part: Part, collector: AnswerCollector, decode: DecodeConfig, *, candidates: bool) -> None:
+        self.part, self.collector = part, collector
+        self.decode, self.candidates = decode, candidates
+        self._batches: list[np.ndarray] = []
+        self._logits: list[SpanLogits] = []
+        self._tokens = 0
+
+    def add(self, batch: np.ndarray, logits: SpanLogits) -> None:
+        """The logits of some rows, (B, L) each."""
+        self._batches.append(batch)
+        self._logits.append(logits)
+        self._tokens += logits.start.numel()
+        if self._tokens >= _DECODED_AT_ONCE:
+            self.finish()
+
+    def finish(self) -> None:
+        """Decode what is waiting."""
+        if not self._batches:
+            return
+        rows, waiting = take(self.part.columns, np.concatenate(self._batches)), self._logits
+        starts, ends = (_stacked([getattr(one, side) for one in waiting]) for side in SpanLogits._fields)
+        self._batches, self._logits, self._tokens = [], [], 0
+        if starts.device.type != "cuda":  # other devices lack some of the operations
+            starts, ends = starts.cpu(), ends.cpu()
+        mask, longest = end_points(rows, starts.shape[1]).to(starts.device), self.decode.max_answer_length
+        if self.candidates:
+            found = window_candidates(starts, ends, mask, max_answer_length=longest, k=self.decode.n_best)
+        else:
+            found = best_spans(starts, ends, mask, max_answer_length=longest)
+        spans = found.numpy()
+        self.collector.add_batch(
+            rows["example"] - self.part.first, character_spans(rows, spans.start, spans.end), spans
+        )
+
+
+def _stacked(batches: Sequence[Tensor]) -> Tensor:
+    """Batches (B, L) of several lengths as one, zeros behind the shorter ones."""
+    together = [torch.cat([*some]) for _, some in groupby(batches, lambda one: one.shape[1])]  # most are of one length
+    sizes, lengths = zip(*(one.shape for one in together), strict=True)
+    whole = together[0].new_zeros((sum(sizes), max(lengths)))
+    for rows, one in zip(whole.split(sizes), together, strict=True):
+        rows[:, : one.shape[1]] = one
+    return whole
+
+
+@torch.inference_mode()
 def _logits(
-    model: SpanModel, rows: Mapping[str, Sequence[Any]], pad_token_id: int, max_length: int, dtype: torch.dtype
-) -> tuple[SpanLogits, Tensor]:
-    """Of a batch of rows, with the mask of their context tokens, (B, L)."""
+    model: SpanModel, columns: Columns, pad_token_id: int, max_length: int, dtype: torch.dtype, batch: np.ndarray
+) -> SpanLogits:
+    """Of a batch of rows, (B, L) each."""
     device = model.device
-    made = model_inputs(rows, pad_token_id, max_length=max_length)
-    inputs = {key: tensor.to(device, non_blocking=True) for key, tensor in made.items()}
-    mask = context_mask(rows, inputs["input_ids"].shape[1]).to(device)
+    inputs = {
+        key: tensor.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else tensor.to(device)
+        for key, tensor in model_inputs(take(columns, batch), pad_token_id, max_length=max_length).items()
+    }
     with torch.autocast(device.type, dtype, enabled=dtype != torch.float32):
-        return model(**inputs), mask
+        return model(**inputs)
+
+
+@contextmanager
+def _side_by_side(device: torch.device, batches: int) -> Iterator[Callable[..., Iterator[SpanLogits]]]:
+    """A `map` over batches that on a CPU works on several at once, each on its share of the cores.
+
+    An operation of one batch waits for the slowest core in every layer; batches wait for each other at the end alone.
+    """
+    threads = torch.get_num_threads()
+    sides = min(threads, batches, _SIDES)
+    if device.type != "cpu" or sides < 2:
+        yield map
+        return
+    share = (threads // sides,)
+    pool = ThreadPoolExecutor(sides, "spantune-batch", initializer=torch.set_num_threads, initargs=share)
+    torch.set_num_threads(*share)  # some kernels ask for the number of the process, not for their thread's
+    try:
+        yield pool.map
+    finally:
+        pool.shutdown(cancel_futures=True)
+        torch.set_num_threads(threads)
 
 
 class _Loss:
     """The mean of the span loss over all windows that have a label; None where no labels are wanted."""
 
     def __init__(self, which: Labels | None) -> None:
-        self.which, self.total, self.labelled = which, 0.0, 0
+        self.which, self.labelled = which, 0
+        self._total: Tensor | float = 0.0  # on the device: nothing waits for it before the end
 
     @property
     def mean(self) -> float | None:
-        return self.total / self.labelled if self.labelled else None
+        return float(self._total) / self.labelled if self.labelled else None
 
-    def add(self, logits: SpanLogits, mask: Tensor, rows: Mapping[str, Sequence[Any]]) -> None:
+    def add(self, logits: SpanLogits, rows: Columns) -> None:
         if self.which is None:
             return
-        wanted = {key: tensor.to(mask.device) for key, tensor in labels(rows, self.which).items()}
-        allowed = mask.clone()
+        device = logits.start.device
+        allowed = context_mask(rows, logits.start.shape[1]).to(device)
         allowed[:, 0] = True
+        wanted = {key: tensor.to(device) for key, tensor in labels(rows, self.which).items()}
+        labelled = rows["kind"] != CUT
         values = span_loss(logits, wanted["starts"], wanted["ends"], allowed)
-        counted = torch.tensor([kind != CUT for kind in rows["kind"]], device=mask.device)
-        self.total += float(values[counted].sum())
-        self.labelled += int(counted.sum())
+        self._total = self._total + values.masked_fill(torch.from_numpy(~labelled).to(device), 0.0).sum()
+        self.labelled += int(labelled.sum())

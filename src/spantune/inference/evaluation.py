@@ -7,30 +7,44 @@ import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-from spantune.config import EvaluateConfig
+from spantune.analysis.answerability import NullFit, null_scores
+from spantune.analysis.semantic import Embed, semantic_scores, sentence_encoder
+from spantune.config import DecodeConfig, EvaluateConfig
 from spantune.data import Corpus, load_evaluation
 from spantune.data.splits import refuse_unanswerable
 from spantune.evaluation.answers import Candidate, Prediction
 from spantune.evaluation.files import write_null_odds
-from spantune.evaluation.metrics import headline, score
+from spantune.evaluation.metrics import Rules, headline, score
 from spantune.inference.engine import Answers, Sink
 from spantune.inference.predictor import Predictor
-from spantune.records import RunFolder
+from spantune.records import SETS, RunFolder
 from spantune.records.files import atomic_json_object, explained, write_json_atomic
 
 _CANDIDATE = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",\n      ", ": "))
 
 
-def scores(corpus: Corpus, answers: Answers, *, squad_v2: bool) -> dict[str, float]:
-    """EM and F1 (0 to 100) under `em` and `f1`, and all that the official scorer returns."""
-    scored = score(corpus.examples, answers.texts, rules="v2.0" if squad_v2 else "v1.1")
+def scores(
+    corpus: Corpus, answers: Answers, *, squad_v2: bool, null: NullFit | None = None, embed: Embed | None = None
+) -> dict[str, float]:
+    """EM and F1 (0 to 100) under `em` and `f1`, and all that the official scorer returns.
+
+    Args:
+        null: of a v2.0 model: also score how well it knows what it cannot answer (`analysis.answerability`).
+        embed: an encoder of texts: also score by meaning (`analysis.semantic`).
+    """
+    rules: Rules = "v2.0" if squad_v2 else "v1.1"
+    scored = score(corpus.examples, answers.texts, rules=rules)
     if squad_v2:
         with_odds = score(
             corpus.examples, answers.spans, null_odds=answers.null_odds, null_threshold=float("inf")
         )  # fmt: skip
         scored |= {key: value for key, value in with_odds.items() if key.startswith(("best_", "pr_"))}
+    if null is not None:
+        scored |= null_scores(corpus.examples, answers.spans, answers.null_odds, null)
+    if embed is not None:
+        scored |= semantic_scores(corpus.examples, answers.texts, rules, embed)
     return {**headline(scored), **scored}
 
 
@@ -73,36 +87,70 @@ def evaluate_run(run: str, config: EvaluateConfig) -> dict[str, Any]:
     """
     predictor = Predictor.load(run, config)
     corpus = load_evaluation(config.data, columns=config.columns, seed=config.seed, limit=config.max_eval_examples)
-    squad_v2 = bool(predictor.settings["squad_v2"])
-    if not squad_v2:
+    if not predictor.squad_v2:
         refuse_unanswerable(corpus, fix="score a run that was trained with --squad-v2")
-    folder = _folder(RunFolder(Path(run)).evaluations, corpus, config.data)
+    folder = evaluation_folder(RunFolder(Path(run)).evaluations, corpus, config.data)
+    embed = sentence_encoder(device=config.device) if config.semantic else None
+    scored = score_set(predictor, corpus, folder, config.data, embed)
+    return {**scored.scores, **scored.about}
+
+
+class ScoredSet(NamedTuple):
+    """A set that was answered and scored.
+
+    Attributes:
+        about: `data` (the sources), `fingerprint`, `seconds`, `windows`, `broken_windows`.
+    """
+
+    scores: dict[str, float]
+    about: dict[str, Any]
+    answers: Answers
+
+
+def score_set(
+    predictor: Predictor,
+    corpus: Corpus,
+    folder: Path,
+    sources: Sequence[str],
+    embed: Embed | None = None,
+    n_best: int = DecodeConfig.n_best,
+) -> ScoredSet:
+    """Answer a set and score the answers: both go into `folder`, which is made.
+
+    Args:
+        sources: where the set is from. embed: see `scores`. n_best: candidates kept for a question.
+    """
     with explained(folder):
         folder.mkdir(parents=True, exist_ok=True)
     with n_best_file(folder / "n_best.json") as sink:
-        answers = predictor.answer(corpus, cache=True, sink=sink)
-        scored = scores(corpus, answers, squad_v2=squad_v2)
-        result = {
-            **scored,
-            "data": list(config.data),
+        answers = predictor.answer(corpus, n_best=n_best, cache=True, sink=sink)
+        scored = scores(corpus, answers, squad_v2=predictor.squad_v2, null=predictor.null, embed=embed)
+        about = {
+            "data": list(sources),
             "fingerprint": corpus.fingerprint,
             "seconds": answers.seconds,
             "windows": answers.windows,
             "broken_windows": answers.broken_windows,
         }
-        write_json_atomic(folder / "metrics.json", result)
-        write_answers(folder, answers, squad_v2=squad_v2)
-    return result
+        write_json_atomic(folder / "metrics.json", {**scored, **about})
+        write_answers(folder, answers, squad_v2=predictor.squad_v2)
+    return ScoredSet(scored, about, answers)
 
 
-def _folder(parent: Path, corpus: Corpus, sources: Sequence[str]) -> Path:
-    """Named after the set; where other sources of this name were scored before, with the data's fingerprint behind."""
+def evaluation_folder(parent: Path, corpus: Corpus, sources: Sequence[str]) -> Path:
+    """Named after the set; where other sources of this name were scored before, with the data's fingerprint behind.
+
+    The same where the name is that of one of a run's own sets, since further sets stand beside them in its record.
+    """
     folder = parent / _slug(corpus.name)
+    with_digest = folder.with_name(f"{folder.name}-{corpus.fingerprint[:8]}")
+    if folder.name in SETS:
+        return with_digest
     try:
         before = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))["data"]
     except (OSError, ValueError, LookupError, TypeError):
         return folder
-    return folder if before == list(sources) else folder.with_name(f"{folder.name}-{corpus.fingerprint[:8]}")
+    return folder if before == list(sources) else with_digest
 
 
 def _slug(name: str) -> str:

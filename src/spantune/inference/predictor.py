@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from spantune.analysis.answerability import NullFit
 from spantune.config import DecodeConfig, PredictorConfig, WindowConfig
 from spantune.data import Corpus, Example
 from spantune.errors import DataError, RunError
@@ -45,12 +46,21 @@ def model_folder(run: str | Path) -> Path:
     )
 
 
+def question_on(question: str, context: str) -> Example:
+    """What is asked, as an example; DataError where either is empty."""
+    for name, text in (("question", question), ("context", context)):
+        if not text.strip():
+            raise DataError(f"the {name} is empty", where=name, expected="some text")
+    return Example(id="question", question=question, context=context)
+
+
 class Predictor:
-    """Answers questions with one trained model.
+    """Answers questions with one trained model. Not for several threads at once (its tokenizer is not): see `Panel`.
 
     Args:
         model: in evaluation mode on its device. tokenizer: of its encoder.
-        settings: saved with the model: max_length, doc_stride, max_answer_length, squad_v2, null_threshold.
+        settings: saved with the model: max_length, doc_stride, max_answer_length, squad_v2, null_threshold, and
+            null_temperature.
     """
 
     def __init__(
@@ -92,14 +102,25 @@ class Predictor:
                 expected=f"settings: {', '.join(_SETTINGS)}",
                 found=f"none, or no value of its kind, for {', '.join(lacking)}",
             )
+        if config is not None and config.merge and saved.model.method.mergeable:
+            saved.model.merge()
         return cls(saved.model, saved.tokenizer, saved.settings, config)
+
+    @property
+    def squad_v2(self) -> bool:
+        """Whether it may answer nothing."""
+        return bool(self.settings["squad_v2"])
+
+    @property
+    def null(self) -> NullFit | None:
+        """What it learned about "no answer"; None where it always answers. Older models have no temperature."""
+        if not self.squad_v2:
+            return None
+        return NullFit(float(self.settings["null_threshold"]), float(self.settings.get("null_temperature", 1.0)))
 
     def ask(self, question: str, context: str, *, n_best: int = 20) -> Prediction:
         """Answer one question on one context, however long; DataError where either is empty."""
-        for name, text in (("question", question), ("context", context)):
-            if not text.strip():
-                raise DataError(f"the {name} is empty", where=name, expected="some text")
-        return self.predict([Example(id="question", question=question, context=context)], n_best=n_best)[0]
+        return self.predict([question_on(question, context)], n_best=n_best)[0]
 
     def predict(self, examples: Sequence[Example], *, n_best: int = 20) -> list[Prediction]:
         """Answer many questions in batches of similar length; one prediction an example, in order."""

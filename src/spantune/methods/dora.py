@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     grid=(1e-3, 2e-3, 4e-3),
     options=LoraOptions,
     mergeable=True,
+    reads_weights=True,
 )
 def dora(options: LoraOptions, encoder: EncoderShape) -> LoraConfig:
     """LoRA on the directions of each weight, and learned lengths."""

@@ -72,6 +72,7 @@ class Method:
         mergeable: the adapter can be folded into the encoder's weights without changing a logit.
         budgeted: ranks are given out among the layers while training (`modeling.rank_budget`).
         whole_encoder: every parameter may change, so the whole model is saved, not an adapter.
+        reads_weights: its layers compute with the encoder's weights themselves, not only with what comes out of them.
     """
 
     name: str
@@ -86,6 +87,7 @@ class Method:
     mergeable: bool = False
     whole_encoder: bool = False
     budgeted: bool = False
+    reads_weights: bool = False
 
     def resolve(self, given: Mapping[str, Any]) -> Any:
         """The options with the given values in place of defaults; MethodError for unknown names and bad values."""

@@ -1,0 +1,173 @@
+"""Several trained models asked together: one encoder in memory, each context cut once, models side by side."""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor, wait
+from dataclasses import dataclass, field
+from functools import cached_property, partial
+from pathlib import Path
+from typing import NamedTuple, TypeVar
+
+import torch
+
+from spantune.config import PredictorConfig
+from spantune.data import Corpus, Example
+from spantune.errors import ConfigError
+from spantune.evaluation.answers import Prediction
+from spantune.features import StreamedWindows, WindowRules
+from spantune.features.windows import Part
+from spantune.inference.predictor import Predictor, question_on
+from spantune.modeling.casting import cast_linear_weights
+from spantune.modeling.sharing import share_encoder
+
+Done = TypeVar("Done")
+
+
+class Panel:
+    """Predictors by name, which answer the same questions, each as it does alone.
+
+    Models of one encoder use one copy of the weights that none of them changed, so that a further adapter costs what it
+    changed. (A merged one changed every weight that it adapts.)
+
+    Any number of threads may ask. They wait for each other, since one request keeps every core busy: where many ask at
+    once, `predict` their questions together.
+
+    The predictors belong to the panel from then on: it stores their weights for answering alone, so that they can no
+    longer learn, be merged or be saved.
+    """
+
+    def __init__(self, predictors: Mapping[str, Predictor]) -> None:
+        """ConfigError where there is none."""
+        if not predictors:
+            raise ConfigError("there is no model to ask", expected="at least one run", found="none")
+        self.predictors = dict(predictors)
+        for one in self.predictors.values():
+            _store_for_answering(one)
+        share_encoder([one.model for one in self.predictors.values()])
+        self._cuts = {name: _cut(one) for name, one in self.predictors.items()}
+        self._seconds = dict.fromkeys(self.predictors, 0.0)
+        self._asking = threading.Lock()
+
+    @classmethod
+    def load(cls, runs: Iterable[str | Path], config: PredictorConfig | None = None) -> Panel:
+        """The models of finished runs, named by the folders as they were given; each once.
+
+        Raises:
+            RunError, EncoderError: as `Predictor.load`. ConfigError: no run was given.
+        """
+        loaded: dict[str, Predictor] = {}
+        for run in dict.fromkeys(map(str, runs)):
+            loaded[run] = Predictor.load(run, config)
+            _store_for_answering(loaded[run])
+            # At once, so that there are never more than two copies of an encoder.
+            share_encoder([one.model for one in loaded.values()])
+        return cls(loaded)
+
+    def ask(self, question: str, context: str, *, n_best: int = 20) -> dict[str, Prediction]:
+        """Every model's answer to one question on one context, however long; DataError where either is empty."""
+        answers = self.predict([question_on(question, context)], n_best=n_best)
+        return {name: of_one[0] for name, of_one in answers.items()}
+
+    def predict(self, examples: Sequence[Example], *, n_best: int = 20) -> dict[str, list[Prediction]]:
+        """Every model's answers to many questions, in batches of similar length, in the examples' order.
+
+        All their windows are in memory at once.
+        """
+        corpus = Corpus.of(examples, "questions")
+        if not corpus.examples:
+            return {name: [] for name in self.predictors}
+        with self._asking:
+            windows = {
+                self._cuts[name]: _KeptWindows(corpus, one.tokenizer, one.rules)
+                for name, one in self.predictors.items()
+            }
+            # The slowest first: where threads run out of models, the last ones left are then quick.
+            order = sorted(self.predictors, key=self._seconds.__getitem__, reverse=True)
+            tasks = [partial(_answered, self.predictors[name], windows[self._cuts[name]], n_best) for name in order]
+            done = self._side_by_side.run(tasks) if self._side_by_side else [task() for task in tasks]
+            answered = dict(zip(order, done, strict=True))
+            self._seconds = {name: one.seconds / one.windows for name, one in answered.items()}
+        return {name: answered[name].predictions for name in self.predictors}
+
+    @cached_property
+    def _side_by_side(self) -> _SideBySide | None:
+        """Begun with the first question, so that a server may fork before it; None on a GPU, which is one device."""
+        sides = min(len(self.predictors), torch.get_num_threads())
+        on_cpu = all(one.model.device.type == "cpu" for one in self.predictors.values())
+        return _SideBySide(sides) if sides > 1 and on_cpu else None
+
+
+class _Answered(NamedTuple):
+    """One model's share of a request."""
+
+    predictions: list[Prediction]
+    seconds: float
+    windows: int
+
+
+def _answered(predictor: Predictor, windows: _KeptWindows, n_best: int) -> _Answered:
+    kept: list[Prediction] = []
+    answers = predictor.answer_windows(windows, n_best=n_best, sink=kept.append)
+    return _Answered(kept, answers.seconds, answers.windows)
+
+
+def _store_for_answering(predictor: Predictor) -> None:
+    if predictor.dtype != torch.float32:
+        cast_linear_weights(predictor.model, predictor.dtype)
+
+
+class _Cut(NamedTuple):
+    """What decides how a context is cut: models that agree in it share windows."""
+
+    tokenizer: str
+    rules: WindowRules
+
+
+def _cut(predictor: Predictor) -> _Cut:
+    tokenizer, backend = predictor.tokenizer, predictor.tokenizer.backend_tokenizer
+    backend.no_truncation()  # what was asked for last leaves its traces in the backend
+    backend.no_padding()
+    decisive = "\0".join([backend.to_str(), tokenizer.truncation_side, str(tokenizer.split_special_tokens)])
+    return _Cut(hashlib.sha256(decisive.encode()).hexdigest(), predictor.rules)
+
+
+@dataclass(frozen=True)
+class _KeptWindows(StreamedWindows):
+    """Windows that several models read, in several threads: made once."""
+
+    made: dict[int, list[Part]] = field(default_factory=dict)
+    making: threading.Lock = field(default_factory=threading.Lock)
+
+    def parts(self, size: int) -> Iterator[Part]:
+        with self.making:
+            if size not in self.made:
+                self.made[size] = list(super().parts(size))
+        return iter(self.made[size])
+
+
+class _SideBySide:
+    """Threads that work off tasks at the same time, each on its share of torch's threads.
+
+    An operation on one question is over before two cores have shared it out well, and waits for the slower one.
+    """
+
+    def __init__(self, sides: int) -> None:
+        self.threads = torch.get_num_threads()
+        self.share = max(1, self.threads // sides)
+        self.pool = ThreadPoolExecutor(
+            sides, "spantune-panel", initializer=torch.set_num_threads, initargs=(self.share,)
+        )
+
+    def run(self, tasks: Sequence[Callable[[], Done]]) -> list[Done]:
+        """What each gives, in their order; raises what the first one to fail raises, when all have ended."""
+        # Some kernels ask for the number of the whole process, not for their thread's.
+        torch.set_num_threads(self.share)
+        try:
+            futures = [self.pool.submit(task) for task in tasks]
+            wait(futures)
+        finally:
+            torch.set_num_threads(self.threads)
+        return [future.result() for future in futures]
