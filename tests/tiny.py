@@ -28,6 +28,7 @@ SETTINGS: dict[str, Any] = {
     "learning_rate": 3e-3,
     "selection_fraction": 0.25,
     "mlflow": False,
+    "cost_seconds": 0.0,
 }
 
 

@@ -8,11 +8,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from spantune.analysis.answerability import (
+    NullFit,
     auc,
     best_threshold,
     calibration,
+    fit_null,
     fit_temperature,
     null_probability,
+    null_scores,
     odds_of,
     reliability,
     risk_coverage,
@@ -182,3 +185,29 @@ def test_reliability_by_hand():
     # Gaps 0.375, 0.4 and 0.45, by size 2, 1 and 2.
     assert made.error == pytest.approx((2 * 0.375 + 0.4 + 2 * 0.45) / 5)
     assert reliability([0.0, 1.0], [False, True]).error == 0.0 and len(reliability([0.5], [True]).bins) == 15
+
+
+# As a run keeps it
+
+
+def test_what_is_fitted_on_the_selection_split():
+    fit = fit_null(EXAMPLES, SPANS, ODDS)
+    assert fit.threshold == best_threshold(threshold_curve(EXAMPLES, SPANS, ODDS)).value
+    assert fit.temperature == fit_temperature(odds_of(EXAMPLES, ODDS), unanswerable(EXAMPLES)) != 1
+    assert fit_null(WITH, SPANS, ODDS).temperature == 1, "of one kind of question no confidence can be learned"
+
+
+def test_the_scores_are_of_the_answers_at_the_fitted_threshold():
+    found = null_scores(EXAMPLES, SPANS, ODDS, NullFit(0.75, 2.0))
+    # F1: a0 1, a1 2/3, a2 0, a3 withdrawn 0; n0 answered 0, n1 and n2 withdrawn 1. Distances from 0.75:
+    # a0 3.75, n0 2.75, n2 2.25, a1 1.75, a3 1.25, then a2 and n1 0.25 each.
+    losses = [0, 1, 0, 1 / 3, 1, 0.5, 0.5]
+    assert found["risk_coverage_area"] == pytest.approx(np.mean([np.mean(losses[: k + 1]) for k in range(7)]))
+    ranked = [0, 0, 0, 1 / 3, 1, 1, 1]
+    assert found["risk_coverage_best"] == pytest.approx(np.mean([np.mean(ranked[: k + 1]) for k in range(7)]))
+    assert found["null_auc"] == pytest.approx(8 / 12)
+    assert (found["null_threshold"], found["null_temperature"]) == (0.75, 2.0)
+    measured = calibration(odds_of(EXAMPLES, ODDS), unanswerable(EXAMPLES), 2.0)
+    assert found["calibration_error"] == measured.before.error != measured.after.error
+    assert found["calibration_error_scaled"] == measured.after.error
+    assert "null_auc" not in null_scores(WITH, SPANS, ODDS, NullFit(0.75))

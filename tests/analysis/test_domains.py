@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from made_scores import scores_of
 
-from spantune.analysis.domains import drops
+from spantune.analysis.domains import drop_scores, drops
 from spantune.errors import DataError
 
 GENERATOR = np.random.default_rng(0)
@@ -33,3 +33,11 @@ def test_other_methods_are_refused():
     with pytest.raises(DataError, match="same methods") as caught:
         drops(scores_of(HERE), scores_of({"a": THERE["a"]}))
     assert (caught.value.expected, caught.value.found) == ("a, b", "a")
+
+
+def test_the_drop_as_a_run_keeps_it():
+    one, other = (scores_of({"a": scores["a"]}) for scores in (HERE, THERE))
+    kept = drop_scores(one, other)
+    assert list(kept) == [f"{metric}_drop{end}" for metric in ("em", "f1") for end in ("", "_low", "_high")]
+    first = drops(one, other)[0]
+    assert (kept["em_drop"], kept["em_drop_low"], kept["em_drop_high"]) == (first.points, *first.interval)

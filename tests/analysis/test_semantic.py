@@ -6,7 +6,7 @@ import torch
 from transformers import AutoModel, AutoTokenizer
 
 from spantune.analysis.scores import score_runs
-from spantune.analysis.semantic import _batches, meanings, sentence_encoder
+from spantune.analysis.semantic import _batches, meanings, semantic_scores, sentence_encoder
 from spantune.data import Answer, Example
 from spantune.errors import EncoderError
 
@@ -45,6 +45,12 @@ def meaning(*runs):
     embed = Embedder()
     (made,) = meanings(score_runs((ASKED, WHEN, NONE), {"a": list(runs)}), embed)
     return made, embed.asked
+
+
+def test_what_a_run_keeps():
+    given = of(which="river Tyne", when="1842", none="river")
+    found = semantic_scores((ASKED, WHEN, NONE), given, "v2.0", Embedder())
+    assert found == {"semantic": pytest.approx(100 * (0.96 + 1 + 0) / 3), "em_wrong": 3, "right_in_meaning": 1}
 
 
 def test_right_answers_are_not_embedded():

@@ -14,6 +14,7 @@ from spantune.cli.main import main
 from spantune.data import load_splits
 from spantune.errors import ConfigError, RunError
 from spantune.evaluation.metrics import score
+from spantune.inference import Predictor
 from spantune.methods import get
 from spantune.records import RunFolder, RunRecord
 from spantune.training import train
@@ -151,12 +152,37 @@ def test_unanswerable_questions(finished_v2: RunFolder) -> None:
     odds = json.loads(finished_v2.null_odds.read_text())
     settings = json.loads((finished_v2.adapter / "spantune.json").read_text())["settings"]
     assert settings["squad_v2"] is True
-    assert settings["null_threshold"] == record.metrics["selection"]["best_f1_thresh"]
+    fitted = {(settings["null_threshold"], settings["null_temperature"])}
+    assert {(one["null_threshold"], one["null_temperature"]) for one in record.metrics.values()} == fitted
     assert all((predictions[id] == "") == (odds[id] > settings["null_threshold"]) for id in predictions)
     assert "" in predictions.values() and any(predictions.values())
     scored = score(examples, predictions, rules="v2.0")
     assert record.metrics["reported"]["f1"] == scored["f1"] > 60
     assert record.metrics["reported"]["NoAns_f1"] == scored["NoAns_f1"]
+    assert record.metrics["reported"]["null_auc"] > 0.6 and 0 <= record.metrics["reported"]["calibration_error"] <= 1
+
+
+def test_a_model_for_which_it_is_best_to_answer_nothing_answers_nothing(
+    config: Any, tmp_path: Path, no_plots: None
+) -> None:
+    """The official sweep calls that threshold 0, which answers whatever has odds below it."""
+    files = {}
+    for name, seed in (("data", 0), ("eval_data", 1)):
+        content = squad(24, seed=seed, impossible=True)
+        for article in content["data"]:
+            for paragraph in article["paragraphs"]:
+                for one in paragraph["qas"]:
+                    one["question"] = "where ?"  # whether it has an answer cannot be told
+                    if one["answers"]:  # and what it is neither
+                        one["answers"] = [{"text": paragraph["context"].split()[0], "answer_start": 0}]
+        files[name] = (write(tmp_path / f"{name}.json", content),)
+    record = train(config(squad_v2=True, epochs=0.1, learning_rate=1e-5, **files))
+    predictor = Predictor.load(tmp_path / "run")
+    odds = json.loads((tmp_path / "run" / "null_odds.json").read_text())
+    assert record.metrics["selection"]["best_f1_thresh"] == 0.0 and min(odds.values()) < 0.0, "the case in question"
+    assert set(json.loads((tmp_path / "run" / "predictions.json").read_text()).values()) == {""}
+    example = examples_of(files["eval_data"][0])[0]
+    assert predictor.ask(example.question, example.context).text == ""
 
 
 def test_a_finished_run_is_not_trained_again(finished: RunFolder, settings: dict[str, Any], config: Any) -> None:

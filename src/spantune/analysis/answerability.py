@@ -226,3 +226,52 @@ def calibration(null_odds: ArrayLike, positive: ArrayLike, temperature: float, b
     """Reliability on a set, with a temperature that was fitted on another (`fit_temperature`)."""
     before, after = (reliability(null_probability(null_odds, one), positive, bins) for one in (1.0, temperature))
     return Calibration(temperature, before, after)
+
+
+@dataclass(frozen=True)
+class NullFit:
+    """What a model is told about "no answer" after training, learned on the selection split.
+
+    Attributes:
+        threshold: see `best_threshold`.
+        temperature: see `fit_temperature`; 1, which changes nothing, where it cannot be fitted.
+    """
+
+    threshold: float
+    temperature: float = 1.0
+
+
+def fit_null(examples: Sequence[Example], spans: Predictions, null_odds: Mapping[str, float]) -> NullFit:
+    """Threshold and temperature from a model's spans and null odds on the selection split."""
+    odds, which = odds_of(examples, null_odds), unanswerable(examples)
+    threshold = best_threshold(threshold_curve(examples, spans, null_odds)).value
+    temperature = 1.0 if which.all() or not which.any() else fit_temperature(odds, which)
+    return NullFit(threshold, temperature)
+
+
+def null_scores(
+    examples: Sequence[Example], spans: Predictions, null_odds: Mapping[str, float], fit: NullFit
+) -> dict[str, float]:
+    """How well a model knows what it cannot answer, as a run's record keeps it: all from 0 to 1 but what was fitted.
+
+    Returns:
+        `null_threshold` and `null_temperature` as fitted; `null_auc`, where there are questions of both kinds;
+        `risk_coverage_area` of 1 - F1, and `risk_coverage_best`, which a perfect order of the same answers would have;
+        `calibration_error` and, behind the temperature, `calibration_error_scaled`.
+    """
+    odds, which = odds_of(examples, null_odds), unanswerable(examples)
+    answers = {
+        one.id: "" if above else spans[one.id] for one, above in zip(examples, odds > fit.threshold, strict=True)
+    }
+    scored = question_scores(examples, answers, rules="v2.0")
+    curve = risk_coverage(np.abs(odds - fit.threshold), [1 - scored[one.id][1] for one in examples])
+    measured, ranked = calibration(odds, which, fit.temperature), auc(odds, which)
+    return {
+        "null_threshold": fit.threshold,
+        "null_temperature": fit.temperature,
+        **({} if ranked is None else {"null_auc": ranked}),
+        "risk_coverage_area": curve.area,
+        "risk_coverage_best": curve.best,
+        "calibration_error": measured.before.error,
+        "calibration_error_scaled": measured.after.error,
+    }

@@ -52,3 +52,13 @@ def drops(
     return tuple(
         Drop(*column, float(means[0][at]), float(means[1][at]), bounds[at]) for at, column in enumerate(columns)
     )
+
+
+def drop_scores(first: Scores, second: Scores) -> dict[str, float]:
+    """What the record of a run keeps of its one method's drop: `f1_drop`, and its interval `f1_drop_low`, `..._high`;
+    likewise for EM."""
+    kept: dict[str, float] = {}
+    for one in drops(first, second):
+        name = f"{one.metric}_drop"
+        kept |= {name: one.points, f"{name}_low": one.interval.low, f"{name}_high": one.interval.high}
+    return kept

@@ -113,12 +113,18 @@ class KindCounts:
 
 
 def kind_counts(
-    scores: Scores, spans: Mapping[str, Sequence[Mapping[str, Span]]] | None = None
+    scores: Scores,
+    spans: Mapping[str, Sequence[Mapping[str, Span]]] | None = None,
+    kinds: Sequence[np.ndarray] | None = None,
 ) -> tuple[KindCounts, ...]:
-    """The counts of every method; every kind is there, also with 0."""
+    """The counts of every method; every kind is there, also with 0.
+
+    Args:
+        kinds: what `error_kinds` returns, where it is known already.
+    """
     return tuple(
-        KindCounts(method, _means(kinds), _faults(scores, number, kinds, (spans or {}).get(method)))
-        for number, (method, kinds) in enumerate(zip(scores.methods, error_kinds(scores, spans), strict=True))
+        KindCounts(method, _means(found), _faults(scores, number, found, (spans or {}).get(method)))
+        for number, (method, found) in enumerate(zip(scores.methods, kinds or error_kinds(scores, spans), strict=True))
     )
 
 

@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from spantune.analysis.scores import Scores
+from spantune.analysis.scores import Answers, Scores, score_runs
 from spantune.analysis.words import numbers
 from spantune.data.example import Example
+from spantune.evaluation.metrics import Rules
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -87,6 +88,19 @@ def meanings(scores: Scores, embed: Embed | None = None, threshold: float = THRE
         rescued[method][run, question] = any(numbers(gold) == numbers(said) for gold in near)
     wrong = [float((em < 1).sum() / len(em)) for em in scores.em_runs]
     return [Meaning(*row) for row in zip(scores.methods, cosines, rescued, wrong, strict=True)]
+
+
+def semantic_scores(
+    examples: Sequence[Example], answers: Answers, rules: Rules | None = None, embed: Embed | None = None
+) -> dict[str, float]:
+    """What the record of a run keeps: `semantic` (mean cosine, 0 to 100), and how many answers are wrong by EM
+    (`em_wrong`) and of these right in meaning (`right_in_meaning`).
+
+    Raises:
+        DataError: other questions were answered. EncoderError: the encoder cannot be loaded.
+    """
+    (found,) = meanings(score_runs(examples, {"run": [answers]}, rules), embed)
+    return {"semantic": found.similarity, "em_wrong": found.wrong, "right_in_meaning": found.right_in_meaning}
 
 
 def _compared(scores: Scores) -> Iterator[tuple[tuple[int, int, int], str, list[str]]]:

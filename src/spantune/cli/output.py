@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections.abc import Sequence
 from typing import Any
@@ -23,6 +24,14 @@ def print_table(head: Sequence[str], rows: Sequence[Sequence[str]], *, right: Se
             for name, text, width in zip(head, line, widths, strict=True)
         )
         print("  ".join(cells).rstrip())
+
+
+def quoted(words: Sequence[str]) -> str:
+    """A command line as one types it into this system's shell."""
+    import shlex
+    import subprocess
+
+    return subprocess.list2cmdline(words) if os.name == "nt" else shlex.join(words)
 
 
 def speaks_unicode() -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from spantune.cli.command import Command
@@ -15,7 +16,9 @@ def run(config: TrainConfig) -> None:
     """Trains and says where the run is and how well it answers."""
     from spantune.training import train
 
-    print(summary(train(config)))
+    record = train(config)
+    if record.status == "finished":  # of several processes, the first one finishes the run
+        print(summary(record))
 
 
 def summary(record: RunRecord) -> str:
@@ -28,6 +31,12 @@ def summary(record: RunRecord) -> str:
     if record.timings.train_seconds is not None and record.timings.examples_per_second is not None:
         speed = f"{record.timings.examples_per_second:.1f} examples/s"
         lines.append(f"training: {record.timings.train_seconds:.0f} s, {speed}")
+    for form, answers in record.answering.items():
+        times = f"{answers.latency_p50_ms:,.1f} ms a question (95% within {answers.latency_p95_ms:,.1f} ms)"
+        lines.append(f"answering, {form}: {times}, {answers.questions_per_second:,.1f} questions/s in batches")
+    for name in record.further:
+        scored = record.metrics[name]
+        lines.append(f"{name}: EM {scored['em']:.2f}, F1 {scored['f1']:.2f}{_drop(scored)}")
     return "\n".join([*lines, *record.notes, f"run folder: {record.config.get('output', '')}"])
 
 
@@ -37,6 +46,14 @@ def _scores(record: RunRecord) -> str:
         return "not scored"
     questions = f", {record.data[scored_on].examples} questions" if scored_on in record.data else ""
     return f"EM {em:.2f}, F1 {f1:.2f} ({scored_on} set{questions})"
+
+
+def _drop(scored: Mapping[str, float | None]) -> str:
+    """What is lost against the reported set."""
+    points, low, high = (scored.get(f"f1_drop{end}") for end in ("", "_low", "_high"))
+    if points is None or low is None or high is None:
+        return ""
+    return f", {points:.1f} points of F1 below the reported set (95% {low:.1f} to {high:.1f})"
 
 
 COMMAND = Command(

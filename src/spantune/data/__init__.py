@@ -4,7 +4,7 @@ from spantune.data.corpus import Corpus, examine, fingerprint, load_corpus
 from spantune.data.defects import Defect
 from spantune.data.doctor import Lengths, Report, diagnose, sample_statistics, statistics
 from spantune.data.example import Answer, Example
-from spantune.data.splits import Splits, load_evaluation, load_splits
+from spantune.data.splits import Splits, load_evaluation, load_reported, load_splits
 
 __all__ = [
     "Answer",
@@ -19,6 +19,7 @@ __all__ = [
     "fingerprint",
     "load_corpus",
     "load_evaluation",
+    "load_reported",
     "load_splits",
     "sample_statistics",
     "statistics",

@@ -16,6 +16,8 @@ from spantune.data.source import parse_source
 from spantune.data.stored import NoSplit
 from spantune.errors import DataError
 
+_REPORTED_SEED = 0  # runs with different seeds must be scored on the same questions
+
 
 @dataclass(frozen=True)
 class Splits:
@@ -24,7 +26,8 @@ class Splits:
     Args:
         train: what the model learns, in seeded order.
         selection: contexts carved from the training sources to choose the best checkpoint; may be empty.
-        reported: touched once, at the end; None where no source has a validation split and none was given.
+        reported: touched once, at the end, the same for every seed; None where no source has a validation split and
+            none was given, or where it is not to be scored.
         repairs: with `repair`, how many defects of each kind were mended or cost an example; empty otherwise.
         shared_contexts: contexts of `reported` that stand in `train` or `selection` too.
         counts: examples at every step, so that none is lost uncounted:
@@ -47,7 +50,7 @@ def load_splits(config: DataConfig, seed: int) -> Splits:
             or there is one context only and nothing can be carved from it.
     """
     sources = [load_corpus(one, columns=config.columns, seed=seed, repair=config.repair) for one in config.data]
-    held_out = _reported_sources(config, seed)
+    held_out = _reported_sources(config)
     for corpus in (*sources, *held_out):
         if not config.squad_v2:
             refuse_unanswerable(corpus)
@@ -63,7 +66,7 @@ def load_splits(config: DataConfig, seed: int) -> Splits:
             found=f"{len(kept)} examples on one context",
             fix="--selection-fraction 0, or more data",
         )
-    reported = _gathered(held_out, config.max_eval_examples, seed) if held_out else None
+    reported = _gathered(held_out, config.max_eval_examples, _REPORTED_SEED) if held_out else None
     shared = shared_contexts(kept, reported.examples) if reported else 0
     if shared:
         warnings.warn(
@@ -128,6 +131,16 @@ def load_evaluation(
     return _gathered(held_out, limit, seed)
 
 
+def load_reported(config: DataConfig) -> Corpus | None:
+    """The reported set of a run alone, as `load_splits` makes it; None where there is none.
+
+    Raises:
+        DataError: a source cannot be read or is broken.
+    """
+    held_out = _reported_sources(config)
+    return _gathered(held_out, config.max_eval_examples, _REPORTED_SEED) if held_out else None
+
+
 def _gathered(held_out: Sequence[Corpus], limit: int | None, seed: int) -> Corpus:
     gathered = distinct(one for corpus in held_out for one in corpus.examples)
     kept = limited(gathered, limit, seed)
@@ -136,9 +149,11 @@ def _gathered(held_out: Sequence[Corpus], limit: int | None, seed: int) -> Corpu
     return Corpus.of(kept, _name([one.name for one in held_out]), defects, counts)
 
 
-def _reported_sources(config: DataConfig, seed: int) -> list[Corpus]:
+def _reported_sources(config: DataConfig) -> list[Corpus]:
     """The sources named by `eval_data`, else the validation splits that the training sources bring along."""
-    load = partial(load_corpus, split="validation", columns=config.columns, seed=seed, repair=config.repair)
+    if not config.score_reported:
+        return []
+    load = partial(load_corpus, split="validation", columns=config.columns, seed=_REPORTED_SEED, repair=config.repair)
     if config.eval_data:
         return [load(one) for one in config.eval_data]
     found: list[Corpus] = []

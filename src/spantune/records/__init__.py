@@ -11,9 +11,11 @@ from spantune.records.environment import (
 from spantune.records.files import write_json_atomic, write_text_atomic
 from spantune.records.folder import RunFolder
 from spantune.records.history import History
-from spantune.records.record import Best, DataRecord, Parameters, RunRecord, Timings, utc_now
+from spantune.records.record import SETS, Answering, Best, DataRecord, Parameters, RunRecord, Timings, utc_now
 
 __all__ = [
+    "SETS",
+    "Answering",
     "Best",
     "DataRecord",
     "History",

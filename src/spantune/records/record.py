@@ -17,6 +17,8 @@ from spantune.records.files import finite, write_json_atomic
 RECORD = "record.json"
 FORMAT = 1
 Status = Literal["running", "finished", "failed", "interrupted"]
+SETS = ("train", "selection", "reported")
+"""A run's own sets; every other name is a further set's."""
 
 
 @dataclass(frozen=True)
@@ -79,6 +81,25 @@ class Best:
 
 
 @dataclass(frozen=True)
+class Answering:
+    """How fast the trained model answers, from text to text, on the machine that trained it.
+
+    Questions are answered several times, and what counts is the median: other work on the machine slows down some.
+    """
+
+    latency_p50_ms: float
+    """Milliseconds for a question by itself: median over the questions."""
+    latency_p95_ms: float
+    """The same: 95th percentile over the questions."""
+    questions_per_second: float
+    """Questions answered in a second, in batches."""
+    questions: int
+    """Questions that were answered by themselves."""
+    rounds: int
+    """How often, at most."""
+
+
+@dataclass(frozen=True)
 class RunRecord:
     """One training run. `dataclasses.replace` makes the next state, `write` puts it into the run folder."""
 
@@ -101,7 +122,7 @@ class RunRecord:
     options: Mapping[str, Any] = field(default_factory=dict)
     """The method's options, defaults included."""
     data: Mapping[str, DataRecord] = field(default_factory=dict)
-    """The sets: `train`, `selection`, `reported`."""
+    """The sets: `train`, `selection`, `reported`, further ones by name."""
     versions: Mapping[str, str] = field(default_factory=dict)
     """Python and packages."""
     device: str | None = None
@@ -112,6 +133,8 @@ class RunRecord:
     """See `environment.hardware`."""
     git: Mapping[str, Any] | None = None
     """`commit` and `dirty` of the spantune checkout; None where it runs from an installed package."""
+    code: str | None = None
+    """Digest of the sources of spantune that can touch the run's numbers."""
     parameters: Parameters | None = None
     adapter_bytes: int | None = None
     """Weights of the saved model on disk."""
@@ -121,7 +144,9 @@ class RunRecord:
     peak_gpu_memory_bytes: int | None = None
     """Most GPU memory that tensors held at once; None without a GPU."""
     metrics: Mapping[str, Mapping[str, float | None]] = field(default_factory=dict)
-    """By set (`selection`, `reported`): `em` and `f1`, 0 to 100, and what else the scorer returns."""
+    """By set (`selection`, `reported`, further ones by name): `em` and `f1`, 0 to 100, and what else was scored."""
+    answering: Mapping[str, Answering] = field(default_factory=dict)
+    """By form of the model: `unmerged`, and `merged` where the encoder's weights can take the adapter in."""
     best: Best | None = None
     """Where the kept weights come from; None before the first evaluation."""
     steps: int = 0
@@ -143,6 +168,16 @@ class RunRecord:
     def metric(self, name: str) -> float | None:
         """A metric (`em`, `f1`) on the set `scored_on`; None where there is none."""
         return self.metrics[self.scored_on].get(name) if self.scored_on else None
+
+    @property
+    def serving(self) -> Answering | None:
+        """The speed in the form in which one would use the model: merged where it can be; None where not measured."""
+        return self.answering.get("merged") or self.answering.get("unmerged")
+
+    @property
+    def further(self) -> tuple[str, ...]:
+        """Names of the further sets that were scored (`--also-evaluate`)."""
+        return tuple(name for name in self.metrics if name not in SETS)
 
     def to_json(self) -> dict[str, Any]:
         """The content of record.json; NaN and infinities are null."""

@@ -12,6 +12,7 @@ from typing import Any
 from transformers import ProgressCallback, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
 from spantune.config import RunConfig
+from spantune.training import processes
 
 _NAMES = {"eval_em": "selection_em", "eval_f1": "selection_f1", "eval_loss": "selection_loss"}
 _KEPT = ("loss", "learning_rate", "grad_norm", "ranks")
@@ -110,6 +111,7 @@ class GracefulStop(TrainerCallback):
     def on_step_end(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any
     ) -> TrainerControl:
+        self.asked = processes.any_of(self.asked, args.device)  # all stop behind the same step
         if self.asked:
             # An evaluation that is due is still made: the resumed run would not come back to this step.
             control.should_save = control.should_training_stop = True

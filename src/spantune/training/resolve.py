@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, replace
 from pathlib import Path
 
-from spantune.config import BOOKKEEPING, TrainConfig
+from spantune.config import AFTERWARDS, BOOKKEEPING, TrainConfig
 from spantune.errors import ConfigError, RunError
 from spantune.methods import get
 from spantune.records import RunRecord
@@ -31,13 +31,27 @@ def resolve(config: TrainConfig) -> TrainConfig:
     )
 
 
-def changed(config: TrainConfig, before: RunRecord) -> list[str]:
-    """Settings of a resolved configuration that differ from a recorded run's and change its numbers, readable."""
-    return [
-        f"{key.replace('_', '-')}: {before.config.get(key)!r} then, {value!r} now"
+def changed(config: TrainConfig, before: RunRecord) -> dict[str, str]:
+    """By key the settings of a resolved configuration that differ from a recorded run's and change its numbers, each
+    with both values."""
+    then = {**TrainConfig().as_dict(), **before.config}  # a setting that came later was at its default
+    return {
+        key: f"{key.replace('_', '-')}: {then[key]!r} then, {value!r} now"
         for key, value in config.as_dict().items()
-        if key not in BOOKKEEPING and before.config.get(key) != value
-    ]
+        if key not in BOOKKEEPING | AFTERWARDS and then[key] != value
+    }
+
+
+def unmeasured(config: TrainConfig, record: RunRecord) -> tuple[str, ...]:
+    """What a configuration wants to be measured of a trained model and the record of its run lacks, in words."""
+    scored = {record.data[name].sources: name for name in record.further if name in record.data}
+    lacking = [f"the set {source}" for source in config.also_evaluate if (source,) not in scored]
+    if config.semantic:
+        judged = ("reported", *(scored[(source,)] for source in config.also_evaluate if (source,) in scored))
+        lacking += [f"meaning ({name})" for name in judged if "semantic" not in record.metrics.get(name, ("semantic",))]
+    if config.cost_seconds != 0 and not record.answering:
+        lacking.append("answering speed")
+    return tuple(lacking)
 
 
 def other_data(before: RunRecord, fingerprint: str | None) -> bool:
@@ -62,7 +76,7 @@ def refuse_changes(config: TrainConfig, before: RunRecord) -> None:
     """ConfigError where a run would be resumed with a configuration that gives other numbers."""
     if differences := changed(config, before):
         raise ConfigError(
-            "the run was started with another configuration:\n  " + "\n  ".join(differences),
+            "the run was started with another configuration:\n  " + "\n  ".join(differences.values()),
             where=config.output,
             fix="resume with the same settings, or start over with --overwrite",
         )

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from spantune.config import PredictorConfig, TrainConfig
+from spantune.analysis.answerability import NullFit, fit_null
+from spantune.config import TrainConfig
 from spantune.data import Splits, load_splits
 from spantune.errors import ConfigError, RunError
 from spantune.features import Windows, make_windows, window_rules
@@ -30,6 +31,8 @@ from spantune.records import (
 )
 from spantune.records.files import TEMPORARY
 from spantune.reports.plots import run_plots
+from spantune.training import processes
+from spantune.training.afterwards import completed, further_sets, measured, predicting
 from spantune.training.callbacks import Cadence, GracefulStop, Journal
 from spantune.training.checkpoints import last_checkpoint, remove_checkpoints, whole_or_gone
 from spantune.training.resolve import refuse_changes, refuse_other_data, resolve
@@ -66,18 +69,21 @@ def train(config: TrainConfig) -> RunRecord:
         KeyboardInterrupt: it was interrupted; a checkpoint is written and the record says so.
     """
     config = resolve(config)
+    processes.join(config.device)
     folder = RunFolder(Path(config.output))
-    previous = folder.prepare(overwrite=config.overwrite, resume=config.resume)
+    previous = processes.agreed(lambda: folder.prepare(overwrite=config.overwrite, resume=config.resume))
     if previous is not None:
         refuse_changes(config, previous)
         if previous.status == "finished":
-            return previous
+            finished = previous
+            return processes.agreed(lambda: completed(config, folder, finished))
 
     with run_sheet(config, folder, previous) as sheet:
         reset_peak_memory()
         device = choose_device(config.device)
         dtype = choose_dtype(config.precision, device)
         sheet.update(device=device.type, precision=str(dtype).removeprefix("torch."))
+        further = further_sets(config)
         tokenizer = load_tokenizer(config.model)
         model = build(
             config.model,
@@ -89,7 +95,8 @@ def train(config: TrainConfig) -> RunRecord:
         )
         if config.gradient_checkpointing:
             model.recompute_activations()
-        material = prepare(config, tokenizer, model)
+        with processes.first_process_first():
+            material = prepare(config, tokenizer, model)
         if previous is not None:
             refuse_other_data(previous, material.splits.train.fingerprint)
         sheet.update(data=_data_records(config, material), parameters=_count(model), notes=_notes(material))
@@ -98,20 +105,22 @@ def train(config: TrainConfig) -> RunRecord:
         trainer = _trainer(config, folder, material, tokenizer, model, sheet, dtype)
         with GracefulStop() as stop:
             trainer.add_callback(stop)
-            trainer.train(resume_from_checkpoint=last_checkpoint(folder, sheet.history) if previous else None)
+            checkpoint = processes.agreed(lambda: last_checkpoint(folder, sheet.history) if previous else None)
+            trainer.train(resume_from_checkpoint=checkpoint)
         trainer.count_seconds("train_seconds")
         if stop.asked:
             raise KeyboardInterrupt
         trainer.restore_best()
+        if processes.rank() > 0:
+            return sheet.record  # the first process scores, saves and writes
         _refuse_diverged(model, config)
         if about_ranks := trainer.drop_pruned_ranks():
             sheet.update(notes=(*sheet.record.notes, about_ranks))
 
-        predictor = Predictor(model, tokenizer, _settings(config), _predicting(config))
+        predictor = Predictor(model, tokenizer, _settings(config), predicting(config))
         metrics = {}
         if material.selection is not None:
-            metrics["selection"] = _score(predictor, material.selection, config)
-            predictor.settings = _settings(config, null_threshold=metrics["selection"].get("best_f1_thresh", 0.0))
+            metrics["selection"] = _score(predictor, material.selection, config, tune=True)
         adapter_bytes = _save(model, folder, predictor.settings, tokenizer)
         if material.reported is not None:
             metrics["reported"] = _score(predictor, material.reported, config, folder.path)
@@ -124,6 +133,7 @@ def train(config: TrainConfig) -> RunRecord:
             adapter_bytes=adapter_bytes,
             timings=_timings(trainer, material),
         )
+        sheet.update(**measured(predictor, config, folder, sheet.record, material.splits, further))
         run_plots(folder)
         sheet.close("finished")
         if not config.keep_checkpoints:
@@ -190,15 +200,23 @@ def _trainer(
     )
 
 
-def _score(predictor: Predictor, windows: Windows, config: TrainConfig, folder: Path | None = None) -> dict[str, Any]:
-    """Scores of the model on a set; with a folder, its answers go there."""
+def _score(
+    predictor: Predictor, windows: Windows, config: TrainConfig, folder: Path | None = None, *, tune: bool = False
+) -> dict[str, float]:
+    """Scores of the model on a set; with a folder, its answers go there.
+
+    Args:
+        tune: choose by this set, the selection split, when the model answers nothing (v2.0).
+    """
     with n_best_file(folder / "n_best.json") if folder else nullcontext() as sink:
         answers = predictor.answer_windows(windows, n_best=config.n_best, sink=sink)
         if folder is not None:
             write_answers(folder, answers, squad_v2=config.squad_v2)
     if answers.broken_windows:
         raise _diverged(f"{answers.broken_windows} of {answers.windows} windows without finite scores", config)
-    return scores(windows.corpus, answers, squad_v2=config.squad_v2)
+    if tune and config.squad_v2:
+        predictor.settings = _settings(config, fit_null(windows.corpus.examples, answers.spans, answers.null_odds))
+    return scores(windows.corpus, answers, squad_v2=config.squad_v2, null=predictor.null)
 
 
 def _refuse_diverged(model: SpanModel, config: TrainConfig) -> None:
@@ -216,23 +234,16 @@ def _diverged(found: str, config: TrainConfig) -> RunError:
     )
 
 
-def _predicting(config: TrainConfig) -> PredictorConfig:
-    return PredictorConfig(
-        device=config.device,
-        precision=config.precision,
-        eval_batch_size=config.eval_batch_size,
-        max_answer_length=config.max_answer_length,
-    )
-
-
-def _settings(config: TrainConfig, null_threshold: float = 0.0) -> dict[str, Any]:
+def _settings(config: TrainConfig, null: NullFit | None = None) -> dict[str, Any]:
     """What a Predictor must know beside the weights."""
+    null = null or NullFit(threshold=0.0)
     return {
         "max_length": config.max_length,
         "doc_stride": config.doc_stride,
         "max_answer_length": config.max_answer_length,
         "squad_v2": config.squad_v2,
-        "null_threshold": null_threshold if math.isfinite(null_threshold) else 0.0,
+        "null_threshold": null.threshold if math.isfinite(null.threshold) else 0.0,
+        "null_temperature": null.temperature,
     }
 
 
@@ -277,6 +288,8 @@ def _notes(material: Material) -> tuple[str, ...]:
             notes.append(f"{cut} questions of the {name} set were cut to {windows.rules.max_question} tokens")
     if material.selection is None:
         notes.append("no selection split: the last weights were kept, not the best")
+    if processes.count() > 1:
+        notes.append(f"trained in {processes.count()} processes")
     return tuple(notes)
 
 

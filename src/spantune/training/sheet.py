@@ -28,6 +28,8 @@ from spantune.records import (
     versions,
     write_text_atomic,
 )
+from spantune.training import processes
+from spantune.training.code_version import code_version
 from spantune.training.mlflow_client import without_password
 
 if TYPE_CHECKING:
@@ -39,11 +41,14 @@ class RunSheet:
 
     Args:
         config: resolved. folder: prepared. previous: the record of the run that is resumed.
+        writes: whether this process is the one that writes; the others keep the record to themselves.
     """
 
-    def __init__(self, config: TrainConfig, folder: RunFolder, previous: RunRecord | None) -> None:
+    def __init__(
+        self, config: TrainConfig, folder: RunFolder, previous: RunRecord | None, *, writes: bool = True
+    ) -> None:
         method = get(config.method)
-        self.config, self.folder = config, folder
+        self.config, self.folder, self.writes = config, folder, writes
         self.history = History(folder.history)
         self.tracking: Tracking | None = None
         self._began = time.perf_counter()
@@ -60,6 +65,7 @@ class RunSheet:
             versions=versions(),
             hardware=hardware(),
             git=git_state(),
+            code=code_version(config.method),
             started_at=previous.started_at if previous else utc_now(),
             resumed=previous.resumed + 1 if previous else 0,
         )
@@ -67,17 +73,20 @@ class RunSheet:
     def open(self) -> None:
         """Write the record for the first time, and the configuration."""
         self.update()
+        if not self.writes:
+            return
         content = yaml.safe_dump(_as_yaml(self.config), sort_keys=False, allow_unicode=True)
         write_text_atomic(self.folder.config, content)
 
     def update(self, **changes: Any) -> None:
         """Change fields of the record and write it."""
         self.record = replace(self.record, **changes)
-        self.record.write(self.folder.path)
+        if self.writes:
+            self.record.write(self.folder.path)
 
     def start_tracking(self) -> None:
         """Mirror the run into MLflow, where the configuration wants it."""
-        if self.config.mlflow:
+        if self.config.mlflow and self.writes:
             from spantune.training.tracking import Tracking
 
             self.tracking = Tracking.start(self.config, self.folder, _parameters(self.record))
@@ -107,7 +116,7 @@ class RunSheet:
 @contextmanager
 def run_sheet(config: TrainConfig, folder: RunFolder, previous: RunRecord | None) -> Iterator[RunSheet]:
     """A sheet that is closed as interrupted or failed, with the reason, when the block ends in an exception."""
-    sheet = RunSheet(config, folder, previous)
+    sheet = RunSheet(config, folder, previous, writes=processes.rank() == 0)
     try:
         sheet.open()
         yield sheet

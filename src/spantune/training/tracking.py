@@ -14,6 +14,7 @@ import tempfile
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
+from dataclasses import asdict
 from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -89,7 +90,7 @@ class Tracking:
             self._log_totals(record)
             with quiet(seconds=60):  # large files take a server its time
                 self._log_files(record)
-                if record.status == "finished":
+                if record.status == "finished" and record.config.get("score_reported", True):
                     self._log_model(record)
             complete = True
         with self._guarded(seconds=5):
@@ -198,8 +199,10 @@ class Tracking:
             "peak_gpu_memory_bytes": record.peak_gpu_memory_bytes,
         }
         for name, metrics in record.metrics.items():
-            prefix = "best_selection" if name == "selection" else name
+            prefix = "best_selection" if name == "selection" else name.replace("+", "_")  # which MLflow refuses
             totals |= {f"{prefix}_{key}": value for key, value in metrics.items()}
+        for form, speed in record.answering.items():
+            totals |= {f"{form}_{key}": value for key, value in asdict(speed).items()}
         known = {key: value for key, value in totals.items() if value is not None and math.isfinite(value)}
         self._logged -= {(key, record.steps) for key in known}  # a second part of the run corrects the first
         self._collect(known, record.steps)
@@ -279,6 +282,8 @@ class Tracking:
 def _tags(config: TrainConfig) -> dict[str, str]:
     tags = {"method": config.method, "model": config.model, "seed": str(config.seed)}
     tags |= {"mlflow.source.type": "LOCAL", "mlflow.source.name": Path(sys.argv[0]).name or "spantune"}
+    if config.parent_run:
+        tags["mlflow.parentRunId"] = config.parent_run
     with suppress(Exception):  # a container's user may have no name
         tags["mlflow.user"] = getpass.getuser()
     return tags

@@ -11,19 +11,21 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import torch
+from accelerate.data_loader import prepare_data_loader
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 from transformers import PrinterCallback, ProgressCallback, Trainer, TrainerCallback, TrainerState, TrainingArguments
 
 from spantune.evaluation.metrics import headline, score
-from spantune.features.batches import LengthBatches, training_batch
+from spantune.features.batches import NO_LABEL, LengthBatches, training_batch
 from spantune.features.windows import Windows, numbers
 from spantune.inference.engine import answer_windows
 from spantune.modeling.loss import span_loss
 from spantune.modeling.rank_budget import RankBudget, drop_pruned
 from spantune.modeling.span_model import SpanLogits, SpanModel
 from spantune.modeling.storage import load_trainable_state, trainable_state
+from spantune.training import processes
 from spantune.training.callbacks import Bar
 from spantune.training.checkpoints import whole_or_gone
 from spantune.training.micro_batches import SideBySide, side_by_side, sides, split
@@ -117,7 +119,8 @@ class SpanTrainer(Trainer):
         callbacks: list[TrainerCallback],
     ) -> None:
         trainable = train.trainable()
-        super().__init__(model=model, args=arguments, train_dataset=trainable, callbacks=callbacks)
+        rows = trainable if processes.count() == 1 else processes.CountedRows(trainable)
+        super().__init__(model=model, args=arguments, train_dataset=rows, callbacks=callbacks)
         self.remove_callback(PrinterCallback)
         self.remove_callback(ProgressCallback)
         self.add_callback(Bar)
@@ -137,22 +140,27 @@ class SpanTrainer(Trainer):
     def get_train_dataloader(self) -> DataLoader[Any]:
         """Batches of similar length, in an order that depends on seed and epoch alone, each in its parts."""
         on_gpu = self.args.device.type == "cuda"
+        batches: Any = LengthBatches(self.lengths, self.config.batch_size, seed=self.config.seed)
+        alone = self.args.world_size == 1
         loader: DataLoader[Any] = DataLoader(
             self.train_dataset,  # type: ignore[arg-type]
-            batch_sampler=LengthBatches(self.lengths, self.config.batch_size, seed=self.config.seed),  # type: ignore[arg-type]
+            batch_sampler=batches if alone else processes.Share(batches, processes.rank(), processes.count()),
             collate_fn=functools.partial(
                 _parts,
                 pad_token_id=self.tokenizer.pad_token_id,
                 which=self.config.labels,
                 max_length=self.max_length,
                 max_tokens=self.config.max_batch_tokens,
-                at_least=sides(self.model, self.args.device) if self.args.world_size == 1 else 1,
+                at_least=sides(self.model, self.args.device) if alone else 1,
             ),
             num_workers=_READERS if on_gpu else 0,
             persistent_workers=on_gpu,
             pin_memory=on_gpu,
         )
-        return self.accelerator.prepare(loader)
+        # Each process has its share already, so none is cut off here.
+        return prepare_data_loader(
+            loader, self.args.device, num_processes=1, process_index=0, put_on_device=True, non_blocking=on_gpu
+        )
 
     def compute_loss(
         self,
@@ -210,7 +218,7 @@ class SpanTrainer(Trainer):
     def _get_num_items_in_batch(self, batch_samples: list[dict[str, Any]], device: torch.device) -> Tensor | int | None:
         if not batch_samples:
             return None
-        windows = sum(len(part["input_ids"]) for batch in batch_samples for part in batch["parts"])
+        windows = sum(batch["windows"] for batch in batch_samples)
         if self.args.world_size == 1:
             return windows
         return self.accelerator.gather(torch.tensor(windows, device=device)).sum()
@@ -220,6 +228,16 @@ class SpanTrainer(Trainer):
         if self.selection is None:
             return {}
         self.count_seconds("train_seconds")
+        scored = self._selection_scores()  # by every process, since none waits for long
+        metrics = processes.agreed(lambda: scored)
+        self.log(dict(metrics))
+        self._keep_if_best(metrics["eval_f1"])
+        self.count_seconds("eval_seconds")
+        self.control = self.callback_handler.on_evaluate(self.args, self.state, self.control, metrics)
+        return metrics
+
+    def _selection_scores(self) -> dict[str, float]:
+        assert self.selection is not None
         answers = answer_windows(
             self.accelerator.unwrap_model(self.model),
             self.selection,
@@ -230,12 +248,7 @@ class SpanTrainer(Trainer):
             loss_labels=self.config.labels,
         )
         scored = headline(score(self.selection.corpus.examples, answers.texts))
-        metrics = {"eval_em": scored["em"], "eval_f1": scored["f1"], "eval_loss": answers.loss or 0.0}
-        self.log(dict(metrics))
-        self._keep_if_best(scored["f1"])
-        self.count_seconds("eval_seconds")
-        self.control = self.callback_handler.on_evaluate(self.args, self.state, self.control, metrics)
-        return metrics
+        return {"eval_em": scored["em"], "eval_f1": scored["f1"], "eval_loss": answers.loss or 0.0}
 
     def _keep_if_best(self, f1: float) -> None:
         if self.progress.best_f1 is not None and f1 <= self.progress.best_f1:
@@ -327,10 +340,20 @@ class _RanksGivenOut(TrainerCallback):
 
 def _parts(
     rows: list[dict[str, Any]], *, pad_token_id: int, which: Labels, max_length: int, max_tokens: int, at_least: int
-) -> dict[str, list[dict[str, Tensor]]]:
-    """A batch of rows as the parts that go through the model one by one, or side by side."""
+) -> dict[str, Any]:
+    """A batch of rows as the `parts` that go through the model, and how many `windows` count."""
+    stands_in = [row.pop("stands_in", False) for row in rows]
     cut = split([row["length"] for row in rows], max_tokens=max_tokens, at_least=at_least)
-    parts = [{key: [row[key] for row in rows[part]] for key in rows[0]} for part in cut]
-    return {
-        "parts": [training_batch(one, pad_token_id=pad_token_id, which=which, max_length=max_length) for one in parts]
-    }
+    parts = [
+        training_batch(
+            {key: [row[key] for row in rows[part]] for key in rows[0]},
+            pad_token_id=pad_token_id,
+            which=which,
+            max_length=max_length,
+        )
+        for part in cut
+    ]
+    if any(stands_in):
+        for key in ("starts", "ends"):
+            parts[0][key].fill_(NO_LABEL)
+    return {"parts": parts, "windows": stands_in.count(False)}
