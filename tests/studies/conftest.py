@@ -1,6 +1,7 @@
 import sys
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).parents[1]))
+sys.path[:0] = [str(Path(__file__).parents[1]), str(Path(__file__).parent)]
 
-from tiny import bert, config, dev_file, finished, finished_v2, one_thread, settings, train_file  # noqa: F401
+from stand_ins import no_plots, study  # noqa: E402, F401
+from tiny import bert, config, dev_file, finished, finished_v2, one_thread, settings, train_file  # noqa: E402, F401

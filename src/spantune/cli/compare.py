@@ -1,16 +1,29 @@
-"""`spantune compare`: several methods and seeds, one table."""
+"""`spantune compare`: methods, encoders and seeds, one table."""
 
 from __future__ import annotations
 
 from spantune.cli.command import Command
 from spantune.config import CompareConfig
+from spantune.errors import SpantuneError
 
 
 def run(config: CompareConfig) -> None:
-    """Runs what is missing of the study and prints its table (`StudyRecord.summary`)."""
+    """Runs what is missing of the study and prints its table (`StudyRecord.summary`); fails where a run did."""
     from spantune.studies import compare
+    from spantune.studies.report import report
 
-    print(compare(config).summary())
+    if config.plan:
+        compare(config, print)
+        return
+    study = compare(config)
+    made = report(study.folder)
+    if config.mlflow:
+        from spantune.studies.tracking import StudyTracking
+
+        StudyTracking(config).attach([one for one in made.written if one.parent == study.folder])
+    print(f"{made.finding}\n\n{study.summary()}\nreport: {made.written[0]}")
+    if failures := study.failures():
+        raise SpantuneError(failures)
 
 
 COMMAND = Command(
@@ -26,5 +39,9 @@ spantune compare
 spantune compare --methods full lora ia3 --seeds 0 1 2 --lora.rank 8 --output studies/ranks
 # on SQuAD with BERT
 spantune compare --data squad --model bert-base-uncased --max-train-examples 10000
+# each method with the learning rate that suits it, within an hour; first only the plan
+spantune compare --methods full lora ia3 --seeds 0 1 --sweep learning-rate --budget-minutes 60 --plan
+# the whole protocol as a file, on two encoders
+spantune compare --config configs/study.yaml --models bert-base-uncased distilbert-base-uncased
 """,
 )

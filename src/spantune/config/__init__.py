@@ -6,16 +6,20 @@ The text under a field is its help. A command's configuration inherits the group
 
 from spantune.config.commands import (
     AskConfig,
-    CompareConfig,
     DoctorConfig,
     EvaluateConfig,
     MethodsConfig,
     PredictConfig,
     PredictorConfig,
+    RecommendConfig,
+    ReportConfig,
     ScoreConfig,
 )
+from spantune.config.study import CompareConfig, SweepConfig
 from spantune.config.training import (
+    AFTERWARDS,
     BOOKKEEPING,
+    AfterwardsConfig,
     Checked,
     DataConfig,
     DecodeConfig,
@@ -32,7 +36,9 @@ from spantune.config.training import (
 )
 
 __all__ = [
+    "AFTERWARDS",
     "BOOKKEEPING",
+    "AfterwardsConfig",
     "AskConfig",
     "Checked",
     "CompareConfig",
@@ -48,8 +54,11 @@ __all__ = [
     "Precision",
     "PredictConfig",
     "PredictorConfig",
+    "RecommendConfig",
+    "ReportConfig",
     "RunConfig",
     "ScoreConfig",
+    "SweepConfig",
     "TrackingConfig",
     "TrainConfig",
     "WindowConfig",

@@ -1,12 +1,11 @@
-"""Settings of the commands other than `train`."""
+"""Settings of the commands other than `train` and `compare`."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from spantune.config.training import Checked, Device, Precision, RunConfig, WindowConfig, check
+from spantune.config.training import Checked, Device, Precision, WindowConfig, check
 
 
 def positional(default: Any, metavar: str) -> Any:
@@ -17,31 +16,6 @@ def positional(default: Any, metavar: str) -> Any:
 def given(value: object, key: str, what: str) -> str | None:
     """A line for `ConfigError` where a setting without a sensible default was left out."""
     return None if value else f"{key.replace('_', '-')}: expected {what}, found nothing"
-
-
-@dataclass(frozen=True)
-class CompareConfig(RunConfig):
-    """Several methods, each with several seeds, on the same data: one table. What is done already is not run again."""
-
-    methods: tuple[str, ...] = ()
-    """The methods to compare; default: all that `spantune methods` lists."""
-    seeds: tuple[int, ...] = (0,)
-    """Each method is trained once with every seed; the table shows mean and spread."""
-    output: str = "studies/compare"
-    """Study folder: a run folder for each method and seed, the table and the plots."""
-    seed: int = field(default=0, metadata={"hidden": True})
-    """Set for each run from `seeds`."""
-    options: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
-    """The options of each compared method by its name (flags: `--lora.rank 16`)."""
-
-    def problems(self) -> list[str | None]:
-        return [
-            given(self.seeds, "seeds", "at least one seed"),
-            *(
-                check(len(set(values)) == len(values), key, "each value once", values)
-                for key, values in (("seeds", self.seeds), ("methods", self.methods))
-            ),
-        ]
 
 
 @dataclass(frozen=True)
@@ -56,6 +30,9 @@ class PredictorConfig(Checked):
     """Windows of a batch."""
     max_answer_length: int | None = None
     """Longest answer in tokens; default: as the run was trained."""
+    merge: bool = False
+    """Fold adapters into the encoder's weights where their method can be: they answer as fast as the plain encoder, the
+    same but for rounding, and each then needs memory for weights of its own."""
 
     def problems(self) -> list[str | None]:
         longest = self.max_answer_length
@@ -63,6 +40,17 @@ class PredictorConfig(Checked):
             check(self.eval_batch_size >= 1, "eval_batch_size", "1 or more", self.eval_batch_size),
             check(longest is None or longest >= 1, "max_answer_length", "1 or more", longest),
         ]
+
+
+@dataclass(frozen=True)
+class ReportConfig(Checked):
+    """Write the report of a study."""
+
+    study: str = positional("", "STUDY")
+    """Study folder."""
+
+    def problems(self) -> list[str | None]:
+        return [given(self.study, "STUDY", "a study folder")]
 
 
 @dataclass(frozen=True)
@@ -79,6 +67,8 @@ class EvaluateConfig(PredictorConfig):
     """Score at most so many examples (seeded)."""
     seed: int = 0
     """Seeds the choice of those examples."""
+    semantic: bool = False
+    """Also compare answers by meaning: how many EM calls wrong and a sentence encoder right."""
     json: bool = False
     """Print JSON."""
 
@@ -170,6 +160,38 @@ class ScoreConfig(Checked):
         return [
             given(self.data, "data", "a file of references"),
             given(self.predictions, "predictions", "a file of predictions"),
+        ]
+
+
+@dataclass(frozen=True)
+class RecommendConfig(Checked):
+    """Choose a method from a study. A limit that is left out is none."""
+
+    study: str = positional("", "STUDY")
+    """Study folder."""
+    max_adapter_mb: float | None = None
+    """Largest adapter, in 10^6 bytes on disk."""
+    max_latency_ms: float | None = None
+    """Longest time for a question by itself, in milliseconds: median, merged where the method can be."""
+    max_train_minutes: float | None = None
+    """Longest training, in minutes of optimiser steps."""
+    max_trainable: int | None = None
+    """Most parameters that learn, span head included."""
+    min_f1: float | None = None
+    """Lowest F1, mean over the runs, 0 to 100."""
+    json: bool = False
+    """Print JSON."""
+
+    def problems(self) -> list[str | None]:
+        limits = ("max_adapter_mb", "max_latency_ms", "max_train_minutes", "max_trainable", "min_f1")
+        return [
+            given(self.study, "STUDY", "a study folder, before the flags"),
+            *(
+                check(value is None or value > 0, key, "above 0", value)
+                for key in limits
+                for value in [getattr(self, key)]
+            ),
+            check(self.min_f1 is None or self.min_f1 <= 100, "min_f1", "at most 100", self.min_f1),
         ]
 
 

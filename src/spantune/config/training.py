@@ -60,7 +60,9 @@ class DataConfig(Checked):
     max_train_examples: int | None = None
     """Keep at most so many training examples (seeded), the selection split included."""
     max_eval_examples: int | None = None
-    """Report on at most so many examples (seeded)."""
+    """Report on at most so many examples, a random choice that is the same whatever the seed."""
+    score_reported: bool = True
+    """Score the reported set at the end. A run that only helps to choose a setting never reads it."""
     repair: bool = False
     """Mend or drop what `spantune doctor` finds in the training data, and count it, instead of refusing."""
 
@@ -193,10 +195,35 @@ class TrackingConfig(Checked):
     """MLflow server or store; default: a SQLite file beside the runs."""
     experiment: str = "spantune"
     """MLflow experiment."""
+    parent_run: str | None = None
+    """MLflow run under which this one is listed; a study sets it for its runs."""
 
 
 @dataclass(frozen=True)
-class RunConfig(DataConfig, WindowConfig, DecodeConfig, EncoderConfig, OptimiserConfig, TrackingConfig):
+class AfterwardsConfig(Checked):
+    """What is measured of the trained model beside EM and F1. It changes no weight, so a finished run is not trained
+    again for it."""
+
+    also_evaluate: tuple[str, ...] = ()
+    """Further sets, each scored once at the end: sources as of `--eval-data` (at most `max_eval_examples` of each)."""
+    semantic: bool = False
+    """Also compare answers by meaning: how many EM calls wrong and a sentence encoder right."""
+    cost_seconds: float | None = None
+    """How long to measure how fast the trained model answers, unmerged and merged; 0: not at all. Default: a fiftieth
+    of the training, from 1 to 20 seconds."""
+
+    def problems(self) -> list[str | None]:
+        further, seconds = self.also_evaluate, self.cost_seconds
+        return [
+            check(len(set(further)) == len(further), "also_evaluate", "each set once", further),
+            check(seconds is None or seconds >= 0, "cost_seconds", "0 or more", seconds),
+        ]
+
+
+@dataclass(frozen=True)
+class RunConfig(
+    DataConfig, WindowConfig, DecodeConfig, EncoderConfig, OptimiserConfig, TrackingConfig, AfterwardsConfig
+):
     """All that a training run needs, except its method: shared by `train` and `compare`."""
 
     evals_per_epoch: int = 1
@@ -220,9 +247,18 @@ class RunConfig(DataConfig, WindowConfig, DecodeConfig, EncoderConfig, Optimiser
 
 
 BOOKKEEPING = frozenset(
-    ("output", "resume", "overwrite", "mlflow", "tracking_uri", "experiment", "checkpoint_seconds", "keep_checkpoints")
+    (
+        *("output", "resume", "overwrite", "checkpoint_seconds", "keep_checkpoints"),
+        *("mlflow", "tracking_uri", "experiment", "parent_run"),
+        *("max_batch_tokens", "eval_batch_size"),
+    )
 )
-"""Settings that say where and how a run is written down: none touches a number, so others make the same run."""
+"""Settings that say where a run is written down, and in what portions it is worked off: others make the same run.
+
+None touches a number but for rounding. (With dropout, other portions draw other random numbers, of the same kind.)
+"""
+AFTERWARDS = frozenset(one.name for one in fields(AfterwardsConfig))
+"""Settings of what is measured of a trained model: others ask for more of the same run."""
 
 
 @dataclass(frozen=True)

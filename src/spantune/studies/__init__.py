@@ -1,5 +1,6 @@
 """Several runs on the same data, compared."""
 
-from spantune.studies.compare import StudyRecord, compare
+from spantune.studies.compare import compare
+from spantune.studies.record import FinalRun, Point, StudyRecord, Sweep
 
-__all__ = ["StudyRecord", "compare"]
+__all__ = ["FinalRun", "Point", "StudyRecord", "Sweep", "compare"]

@@ -1,98 +1,177 @@
-"""`compare`: several methods and seeds on the same data, each run in a process of its own, one table."""
+"""`compare`: methods, encoders and seeds on the same data, each run in a process of its own, one table."""
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from spantune.config import CompareConfig
-from spantune.errors import RunError, UserError
-from spantune.methods import get
-from spantune.records import RunFolder, RunRecord, write_text_atomic
+from spantune.errors import ConfigError, RunError
+from spantune.records import RunFolder, write_text_atomic
 from spantune.records.files import explained
 from spantune.reports.plots import comparison_plots
-from spantune.reports.table import Table, comparison
-from spantune.studies.apart import run_apart
-from spantune.studies.cells import Cell, cells
-from spantune.training.resolve import resolve
+from spantune.studies.budget import Clock, Fitted, Rate, fit
+from spantune.studies.cells import Facts, facts_as_they_are, shared_differences
+from spantune.studies.estimate import seconds_left, timed
+from spantune.studies.executors import Executor, LocalExecutor
+from spantune.studies.lock import LOCKS, alone_in
+from spantune.studies.outline import notes_before, notes_behind, outline
+from spantune.studies.plan import Arm, arms, final_run, own_keys
+from spantune.studies.record import StudyRecord
+from spantune.studies.schedule import Say, Schedule
+from spantune.studies.searches import searches
+from spantune.studies.sheet import StudySheet, earlier_record
+from spantune.studies.tracking import StudyTracking
 
 
-@dataclass(frozen=True)
-class StudyRecord:
-    """The records of a study's runs, in the order of methods and seeds."""
-
-    folder: Path
-    records: tuple[RunRecord, ...]
-
-    @property
-    def table(self) -> Table:
-        return comparison(self.records)
-
-    def summary(self) -> str:
-        """The table for a terminal, and where everything is."""
-        return f"{self.table.to_text()}\nstudy folder: {self.folder} (table.md, table.csv, plots/, a folder a run)"
-
-
-def compare(config: CompareConfig, say: Callable[[str], None] | None = None) -> StudyRecord:
-    """Train what is missing of the study, write table and plots, return the records.
+def compare(config: CompareConfig, say: Say | None = None, executor: Executor | None = None) -> StudyRecord:
+    """Train what is missing of the study, write its record, table and plots.
 
     A run that fails costs its own cell only: its record holds the reason, the others go on.
 
     Args:
-        say: told what happens to each run; default: standard error.
+        say: told the plan and what happens to each run; default: standard error.
+        executor: where the runs are carried out; default: on this machine.
+
+    Returns:
+        The study's record; with `config.plan` as it would begin, and nothing is written.
 
     Raises:
-        UserError: before anything runs, where a method or an option does not allow it; after the first run, where it
-            failed for the data or the encoder, which all runs share.
+        UserError: before anything runs, where a method, an option, the sweep or the folder does not allow it; after the
+            first run, where it failed for the data or the encoder, which all runs share.
         KeyboardInterrupt: stopped; the same call goes on where it was.
         RunError: at the end, where no run finished.
     """
     say = say or (lambda text: print(text, file=sys.stderr, flush=True))
-    planned = cells(config)
-    folder = Path(config.output)
+    clock = Clock(config.budget_minutes)
+    folder, compared, facts = Path(config.output), arms(config), facts_as_they_are()
+    _refuse_other_study(config, compared)
     with explained(folder):
         folder.mkdir(parents=True, exist_ok=True)
-    for number, cell in enumerate(planned, start=1):
-        say(f"[{number}/{len(planned)}] {cell.name}: {cell.plan} ({cell.why})")
-        if cell.plan != "done":
-            _run(cell, say)
-            _write(folder, planned)
-    study = _write(folder, planned)
-    if not any(record.status == "finished" for record in study.records):
-        reasons = {record.reason or record.status for record in study.records} or {"no run left a record"}
-        raise RunError("no run of the study finished", where=str(folder), found="; ".join(sorted(reasons)))
-    return study
+    with alone_in(folder):
+        executor = executor or _executor(config)
+        try:
+            return _carried_out(config, compared, executor, facts, clock, say)
+        finally:
+            executor.close()
 
 
-def _run(cell: Cell, say: Callable[[str], None]) -> None:
-    outcome = run_apart(replace(cell.config, resume=cell.plan == "resume", overwrite=cell.plan == "run"), cell.name)
-    if outcome.reason is not None:
-        _mark_failed(cell, outcome.reason)
-        if outcome.all_fail:
-            raise UserError(outcome.reason)
-        say(f"  failed: {outcome.reason}")
+def _executor(config: CompareConfig) -> Executor:
+    """Where the configuration wants the runs to be carried out."""
+    if config.executor == "ray":
+        from spantune.studies.ray_executor import RayExecutor
+
+        return RayExecutor(Path(config.output), config.ray_address, cpus=config.ray_cpus, gpus=config.ray_gpus)
+    return LocalExecutor(config.workers, Path(config.output) / LOCKS)
 
 
-def _mark_failed(cell: Cell, reason: str) -> None:
-    """A process that died without a word still leaves a truthful record."""
+def _carried_out(
+    config: CompareConfig, compared: Sequence[Arm], executor: Executor, facts: Facts, clock: Clock, say: Say
+) -> StudyRecord:
+    folder = Path(config.output)
+    earlier = earlier_record(folder)
+    rates: dict[str, Rate] = {}
+    if config.plan or config.budget_minutes:
+        rates = timed(config, compared, executor, say)
+    fitted = _fitted(config, compared, rates, facts, clock, executor.workers, earlier)
+    notes = notes_before(config, compared, facts)
+    for line in outline(config, compared, fitted, rates, facts, executor.workers):
+        say(line)
+    for note in notes:
+        say(f"note: {note}")
+    sheet = StudySheet(config, fitted.config, compared, fitted.arms, earlier, left_out=fitted.left_out, notes=notes)
+    if config.plan:
+        return sheet.record
+    sheet.update()
+    tracking = StudyTracking(config)
+    tracking.start(config)
+    kept = replace(fitted.config, parent_run=tracking.run_id or config.parent_run)
     try:
-        record = RunRecord.read(cell.folder)
-    except RunError:
-        method, config = get(cell.config.method), resolve(cell.config)
-        record = RunRecord("failed", method.name, method.label, config.model, config.seed, config=config.as_dict())
-        with explained(cell.folder):
-            cell.folder.mkdir(parents=True, exist_ok=True)
-    replace(record, status="failed", reason=reason).write(cell.folder)
+        schedule = Schedule(
+            kept,
+            fitted.arms,
+            executor,
+            sheet,
+            searches=searches(kept, fitted.arms, facts),
+            rates=rates,
+            facts=facts,
+            clock=clock,
+            say=say,
+            changed=lambda: _write(sheet.record),
+        )
+        schedule.run()
+        _write(sheet.record)
+        sheet.note(*notes_behind(sheet.record))
+        _refuse_nothing(sheet.record)
+    except KeyboardInterrupt:
+        sheet.close("interrupted", "stopped by the user or the system; the same command goes on")
+        raise
+    except BaseException as error:
+        sheet.close("failed", str(error) or type(error).__name__)
+        raise
+    else:
+        sheet.close("finished")
+    finally:
+        tracking.finish(sheet.record)
+    return sheet.record
 
 
-def _write(folder: Path, planned: Sequence[Cell]) -> StudyRecord:
+def _refuse_other_study(config: CompareConfig, compared: Sequence[Arm]) -> None:
+    """ConfigError where runs of a study with other settings stand in the folder; RunError where other things do."""
+    own, found = own_keys(compared), dict[str, str]()
+    for arm in compared:
+        for seed in config.seeds:
+            run = final_run(config, arm, seed, {})
+            RunFolder(Path(run.output)).refuse_others()
+            found |= {difference: run.output for difference in shared_differences(run, own)}
+    if found and not config.overwrite:
+        raise ConfigError(
+            "the study folder holds a study with other settings:\n  " + "\n  ".join(found),
+            where=next(iter(found.values())),
+            fix="the same settings, or another --output; --overwrite runs again what was trained with others",
+        )
+
+
+def _fitted(
+    config: CompareConfig,
+    compared: Sequence[Arm],
+    rates: dict[str, Rate],
+    facts: Facts,
+    clock: Clock,
+    workers: int,
+    earlier: StudyRecord | None,
+) -> Fitted:
+    """What the budget holds; a sweep that was begun with fewer examples stays with them."""
+    begun = None
+    if earlier and any(sweep.points for sweep in earlier.sweeps) and earlier.sweep_examples:
+        begun = earlier.sweep_examples if earlier.protocol.get("sweep_examples") == config.sweep_examples else None
+    return fit(
+        config,
+        compared,
+        lambda one, kept: seconds_left(one, kept, rates, facts) / workers,
+        clock.left,
+        begun,
+    )
+
+
+def _write(study: StudyRecord) -> None:
     """Table and plots of what there is so far."""
-    there = [cell.folder for cell in planned if (cell.folder / "record.json").is_file()]
-    study = StudyRecord(folder, tuple(RunRecord.read(one) for one in there))
+    folders = study.folders
     table = study.table
-    write_text_atomic(folder / "table.md", table.to_markdown())
-    write_text_atomic(folder / "table.csv", table.to_csv())
-    comparison_plots([RunFolder(one) for one in there], folder / "plots")
-    return study
+    write_text_atomic(study.folder / "table.md", table.to_markdown())
+    write_text_atomic(study.folder / "table.csv", table.to_csv())
+    comparison_plots(list(folders), study.folder / "plots")
+
+
+def _refuse_nothing(study: StudyRecord) -> None:
+    """RunError where no final run finished."""
+    if any(record.status == "finished" for record in study.records):
+        return
+    reasons = {one.reason or one.status for one in study.runs if one.status != "planned"}
+    raise RunError(
+        "no run of the study finished",
+        where=str(study.folder),
+        found="; ".join(sorted(reasons)) or "no run left a record",
+    )

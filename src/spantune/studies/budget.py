@@ -1,0 +1,130 @@
+"""What runs will take, by what others have taken, and what is left out where the time does not suffice."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+from spantune.config import CompareConfig, TrainConfig
+from spantune.records import RunRecord
+from spantune.studies.cells import DataFacts
+from spantune.studies.plan import Arm
+
+MARGIN = 1.1
+"""An estimate is taken for so much longer than it says: other work on the machine slows a run down."""
+_FEWEST_EXAMPLES = 100
+
+
+@dataclass(frozen=True)
+class Rate:
+    """What an arm's runs cost, in seconds.
+
+    Attributes:
+        start: of a run beside training and scoring. learn: of an example in an epoch. score: of a question.
+    """
+
+    start: float
+    learn: float
+    score: float
+
+    @classmethod
+    def of(cls, record: RunRecord) -> Rate | None:
+        """As measured by a finished run; None where it measured nothing."""
+        spent = record.timings
+        per_second = spent.examples_per_second
+        if not per_second or spent.train_seconds is None or spent.eval_seconds is None or spent.wall_seconds is None:
+            return None
+        questions = {name: used.examples for name, used in record.data.items()}
+        config = record.config
+        scored = _scored(
+            questions.get("selection", 0), questions.get("reported", 0), config["epochs"], config["evals_per_epoch"]
+        )
+        return cls(
+            start=max(0.0, spent.wall_seconds - spent.train_seconds - spent.eval_seconds),
+            learn=1 / per_second,
+            score=spent.eval_seconds / max(1, scored),
+        )
+
+    def seconds(self, config: TrainConfig, facts: DataFacts) -> float:
+        """What a run with this configuration and these data will take."""
+        scored = _scored(facts.selection, facts.reported, config.epochs, config.evals_per_epoch)
+        return self.start + self.learn * facts.train * config.epochs + self.score * scored
+
+
+def _scored(selection: int, reported: int, epochs: float, evals_per_epoch: int) -> int:
+    """Questions that a run answers: the selection split at every evaluation and once more at the end."""
+    return selection * (max(1, math.ceil(epochs * evals_per_epoch)) + 1) + reported
+
+
+class Clock:
+    """The time that a study may take.
+
+    Args:
+        minutes: None for as long as it takes. now: seconds, of a clock that never goes back.
+    """
+
+    def __init__(self, minutes: float | None, now: Callable[[], float] = time.monotonic) -> None:
+        self._now, self._began = now, now()
+        self.limit = None if minutes is None else 60 * minutes
+
+    @property
+    def left(self) -> float:
+        """Seconds; infinite without a budget."""
+        return math.inf if self.limit is None else self.limit - (self._now() - self._began)
+
+    def holds(self, seconds: float | None) -> bool:
+        """Whether what takes so long (None: unknown) would end in time."""
+        return self.left > (seconds or 0.0) * MARGIN
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """What a budget can hold. left_out: what it cannot, in words."""
+
+    config: CompareConfig
+    arms: tuple[Arm, ...]
+    left_out: tuple[str, ...]
+
+
+def fit(
+    config: CompareConfig,
+    arms: Sequence[Arm],
+    seconds: Callable[[CompareConfig, Sequence[Arm]], float],
+    left: float,
+    begun: int | None = None,
+) -> Fitted:
+    """Leave out what the time cannot hold: first the last seeds, then examples of the sweep, then the last methods.
+
+    One seed and one method stay, and a sweep keeps at least 100 examples: what then does not fit is not begun.
+
+    Args:
+        seconds: what a study still takes. left: what there is.
+        begun: examples of the sweep's runs in an earlier call, which had to do with fewer than asked for; this one does
+            not change them.
+    """
+    kept, out = tuple(arms), []
+    if begun is not None:
+        config = replace(config, sweep_examples=begun)
+    while len(config.seeds) > 1 and seconds(config, kept) * MARGIN > left:
+        out.append(f"seed {config.seeds[-1]}")
+        config = replace(config, seeds=config.seeds[:-1])
+    asked = config.sweep_examples
+    if begun is None and any(arm.parameters for arm in kept):
+        while config.sweep_examples // 2 >= _FEWEST_EXAMPLES and seconds(config, kept) * MARGIN > left:
+            config = replace(config, sweep_examples=config.sweep_examples // 2)
+        if config.sweep_examples < asked:
+            out.append(f"{asked - config.sweep_examples:,} of the {asked:,} examples of each run of the sweep")
+    while len(kept) > 1 and seconds(config, kept) * MARGIN > left:
+        out.append(kept[-1].title)
+        kept = kept[:-1]
+    return Fitted(config, kept, tuple(out))
+
+
+def duration(seconds: float) -> str:
+    """`40 s`, `12 min`, `3 h 5 min`."""
+    if seconds < 90:
+        return f"{max(0, round(seconds))} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60} min"

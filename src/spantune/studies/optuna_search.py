@@ -1,0 +1,204 @@
+"""Optuna as the search of a sweep: for ranges and many parameters, and for several workers that share their trials.
+
+A trial is a row in Optuna's storage, so a worker that was killed goes on with its own, and another `spantune compare`
+with the same storage and settings adds to the same trials.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import warnings
+import zlib
+from collections.abc import Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from spantune.errors import ConfigError
+from spantune.studies.parameters import Parameter, Range, Values, described
+from spantune.studies.search import Chosen, Trial
+from spantune.training.mlflow_client import without_password
+
+if TYPE_CHECKING:
+    from optuna import Study
+    from optuna.trial import FrozenTrial
+
+_WORKER = "worker"
+_STALE_SECONDS = 600.0  # a trial of another worker that takes longer than this, and three times the longest, is lost
+
+
+class OptunaSearch:
+    """Tree-structured Parzen estimators (Bergstra et al. 2011), the method's default first.
+
+    Args:
+        parameters: values become categories, ranges stay ranges. default: what a run has that is not told otherwise.
+        trials: of all workers together. storage: Optuna's URL. name: of the study in it; see `study_name`.
+        worker: this one's name, the same whenever it is started again: its study folder. shared: whether there may be
+            other workers, who must not begin with the same random values.
+
+    Raises:
+        ConfigError: Optuna is not installed, or the storage cannot be used.
+    """
+
+    def __init__(
+        self,
+        parameters: Sequence[Parameter],
+        default: Values,
+        *,
+        trials: int,
+        storage: str,
+        name: str,
+        worker: str,
+        shared: bool,
+        seed: int,
+    ) -> None:
+        self.parameters, self.trials, self.worker = parameters, trials, worker
+        self._study = _opened(storage, name)
+        there = self._study.get_trials(deepcopy=False)
+        self._study.sampler = _sampler(zlib.crc32(f"{seed} {len(there)} {worker if shared else ''}".encode()), trials)
+        if not there:
+            first = {one.key: default[one.key] for one in parameters if _holds(one, default[one.key])}
+            self._study.enqueue_trial(first, skip_if_exists=True)
+        self._spaces = {one.key: _distribution(one) for one in parameters}
+        self._again = [one for one in there if one.user_attrs.get(_WORKER) == worker]
+        self._open: dict[str, int] = {}
+        self._ended = ""
+
+    def ask(self, room: int) -> list[Trial]:
+        found, self._again = [self._trial(one) for one in self._again], []
+        while len(found) < room and not self._ended and len(self._counted()) < self.trials:
+            asked = self._study.ask(self._spaces)
+            asked.set_user_attr(_WORKER, self.worker)
+            found.append(Trial(_label(asked.number), dict(asked.params)))
+        self._open |= {one.label: _number(one.label) for one in found}
+        return found
+
+    def tell(self, trial: Trial, f1: float | None) -> None:
+        self._close(trial, f1)
+
+    def drop(self, trial: Trial, why: str) -> None:
+        self._close(trial, None)
+        self._ended = why
+
+    @property
+    def done(self) -> bool:
+        if self._open or self._again:
+            return False
+        return bool(self._ended) or (len(self._counted()) >= self.trials and not self._others_run())
+
+    def chosen(self) -> Chosen:
+        complete = [one for one in self._counted() if one.state.name == "COMPLETE"]
+        if not complete:
+            return Chosen(None, "no trial of the sweep finished")
+        best = max(complete, key=lambda one: (one.value or 0.0, -one.number))
+        elsewhere = [one for one in complete if one.user_attrs.get(_WORKER) != self.worker]
+        return Chosen(
+            dict(best.params),
+            f"F1 {best.value:.1f} on the selection split, the best of {len(complete)} trials",
+            self._near_an_end(best.params),
+            tuple((self._trial(one), float(one.value or 0.0)) for one in elsewhere),
+        )
+
+    def _close(self, trial: Trial, f1: float | None) -> None:
+        from optuna.trial import TrialState
+
+        number = self._open.pop(trial.label)
+        if f1 is None:
+            self._study.tell(number, state=TrialState.FAIL, skip_if_finished=True)
+        else:
+            self._study.tell(number, f1, skip_if_finished=True)
+
+    def _counted(self) -> list[FrozenTrial]:
+        """Trials that have been begun, whoever did."""
+        return [one for one in self._study.get_trials(deepcopy=False) if one.state.name != "WAITING"]
+
+    def _others_run(self) -> bool:
+        longest = max((one.duration.total_seconds() for one in self._counted() if one.duration), default=0.0)
+        patience = max(_STALE_SECONDS, 3 * longest)
+        return any(
+            one.state.name == "RUNNING"
+            and one.user_attrs.get(_WORKER) != self.worker
+            and (one.datetime_start is None or (datetime.now() - one.datetime_start).total_seconds() < patience)
+            for one in self._counted()
+        )
+
+    def _trial(self, found: FrozenTrial) -> Trial:
+        return Trial(_label(found.number), dict(found.params))
+
+    def _near_an_end(self, best: Values) -> str | None:
+        """In words, where the best value lies in the outer twentieth of its range."""
+        from math import log
+
+        ends = []
+        for one in self.parameters:
+            if isinstance(one.values, Range):
+                scale = log if one.values.log else float
+                low, high, value = (scale(end) for end in (one.values.low, one.values.high, best[one.key]))
+                if not 0.05 < (value - low) / (high - low) < 0.95:
+                    ends.append(f"{described({one.key: best[one.key]})} lies at an end of {one.values}")
+        return "; ".join(ends) or None
+
+
+def study_name(arm: str, *content: Any) -> str:
+    """A name that only studies with the same settings, data and code share."""
+    text = json.dumps(content, sort_keys=True, default=str)
+    return f"spantune {arm} {hashlib.sha256(text.encode()).hexdigest()[:12]}"
+
+
+def local_storage(folder: Path) -> str:
+    """The SQLite file of a study folder."""
+    return f"sqlite:///{(folder.resolve() / 'optuna.db').as_posix()}"
+
+
+def _label(number: int) -> str:
+    return f"trial-{number}"
+
+
+def _number(label: str) -> int:
+    return int(label.removeprefix("trial-"))
+
+
+def _opened(storage: str, name: str) -> Study:
+    try:
+        import optuna
+    except ImportError as error:
+        raise ConfigError(
+            "--search optuna needs Optuna", found=str(error), fix="pip install spantune[optuna], or --search grid"
+        ) from error
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    try:
+        return optuna.create_study(storage=storage, study_name=name, direction="maximize", load_if_exists=True)
+    except Exception as error:  # each kind of database has its own
+        raise ConfigError(
+            "the storage of Optuna's trials cannot be used",
+            where=without_password(storage),
+            expected="a URL such as sqlite:///trials.db or postgresql://host/name",
+            found=next(iter(str(error).splitlines()), type(error).__name__).replace(storage, without_password(storage)),
+            fix="another --storage, or none: then the trials lie in the study folder",
+        ) from error
+
+
+def _sampler(seed: int, trials: int) -> Any:
+    """A third of the trials is random, so that there is something to learn from."""
+    import optuna
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # `constant_liar` was experimental once
+        return optuna.samplers.TPESampler(seed=seed, n_startup_trials=max(3, trials // 3), constant_liar=True)
+
+
+def _holds(parameter: Parameter, value: Any) -> bool:
+    values = parameter.values
+    return values.low <= value <= values.high if isinstance(values, Range) else value in values
+
+
+def _distribution(parameter: Parameter) -> Any:
+    from optuna import distributions
+
+    values = parameter.values
+    if not isinstance(values, Range):
+        return distributions.CategoricalDistribution(values)
+    if parameter.kind is int:
+        return distributions.IntDistribution(int(values.low), int(values.high), log=values.log)
+    return distributions.FloatDistribution(values.low, values.high, log=values.log)

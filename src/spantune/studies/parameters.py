@@ -1,0 +1,272 @@
+"""What a sweep may choose: settings of the training and options of a method, with the values to try."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+import typing
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from spantune.config import CompareConfig, EncoderConfig, OptimiserConfig, TrainConfig, WindowConfig
+from spantune.errors import ConfigError, UserError, did_you_mean
+from spantune.methods import Method, get, methods
+from spantune.training.resolve import resolve
+
+Values = Mapping[str, Any]
+"""Values by a parameter's key: `learning_rate`, `lora.rank`."""
+
+# What makes a run longer or larger is its budget, which is the same for all; the encoders are compared, not chosen.
+_NOT_SWEPT = {"seed", "epochs", "model", "device", "max_batch_tokens", "gradient_checkpointing"}
+_SETTINGS = {
+    one.name: group
+    for group in (OptimiserConfig, WindowConfig, EncoderConfig)
+    for one in dataclasses.fields(group)
+    if one.name not in _NOT_SWEPT
+}
+_RANGE = re.compile(r"(?P<low>[^:]+?)\.\.(?P<high>[^:]+?)(?P<log>:log)?")
+_LEARNING_RATE = "learning_rate"
+
+
+@dataclass(frozen=True)
+class Range:
+    """All values between two, for a search that does not try each."""
+
+    low: float
+    high: float
+    log: bool = False
+
+    def __str__(self) -> str:
+        return f"{self.low:g}..{self.high:g}{':log' * self.log}"
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """One thing that a sweep chooses for a method.
+
+    Attributes:
+        key: in the study's records. name: of the setting or option. option: whether it is the method's own.
+        kind: its type, as annotated. values: to try, in order; or a range.
+    """
+
+    key: str
+    name: str
+    option: bool
+    kind: Any
+    values: tuple[Any, ...] | Range
+
+    def __str__(self) -> str:
+        tried = self.values if isinstance(self.values, Range) else ", ".join(map(shown, self.values))
+        return f"{self.key.replace('_', '-')} {tried}"
+
+    def default(self, config: TrainConfig) -> Any:
+        """The value of a run that is not told another one."""
+        resolved = resolve(config)
+        return resolved.options[self.name] if self.option else getattr(resolved, self.name)
+
+    def applied(self, config: TrainConfig, value: Any) -> TrainConfig:
+        """A run with this value.
+
+        Raises:
+            UserError: the value is not valid.
+        """
+        if self.option:
+            return replace(config, options={**config.options, self.name: value})
+        return replace(config, **{self.name: value})
+
+    def problem(self, config: TrainConfig, value: Any) -> str | None:
+        """Why the value cannot be tried; None where it can."""
+        try:
+            resolve(self.applied(config, value))
+        except UserError as error:
+            return str(error).splitlines()[-1 if isinstance(error, ConfigError) else 0].strip()
+        return None
+
+
+def applied(config: TrainConfig, parameters: Sequence[Parameter], values: Values) -> TrainConfig:
+    """A run with these values; a parameter without one keeps what it has."""
+    for one in parameters:
+        if one.key in values:
+            config = one.applied(config, values[one.key])
+    return config
+
+
+def shown(value: Any) -> str:
+    """A value as people write it."""
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def described(values: Values) -> str:
+    """`learning-rate 0.002, lora.rank 8`."""
+    return ", ".join(f"{key.replace('_', '-')} {shown(value)}" for key, value in values.items())
+
+
+def swept(config: CompareConfig, base: Mapping[str, TrainConfig]) -> dict[str, tuple[Parameter, ...]]:
+    """The parameters of each method's sweep; () for a method that has none.
+
+    Args:
+        base: a run of each compared method, to check values against.
+
+    Raises:
+        ConfigError: unknown names, values of the wrong type or out of range, a grid of one value, no values at all:
+            together.
+    """
+    mistakes: list[str] = []
+    grids = _grids(config, mistakes)
+    mistakes += _unknown_methods((*config.sweep, *grids), base)
+    found = {name: tuple(_parameters(config, get(name), base[name], grids, mistakes)) for name in base}
+    used = {key for name, ones in found.items() for one in ones for key in _keys(get(name), one)}
+    if not mistakes:
+        mistakes += [f"grid: {key}: not swept; name it in sweep as well" for key in grids if key not in used]
+    if mistakes:
+        raise ConfigError("the sweep is not valid:\n  " + "\n  ".join(dict.fromkeys(mistakes)))
+    return found
+
+
+def _grids(config: CompareConfig, mistakes: list[str]) -> dict[str, str]:
+    """The texts behind `NAME=` by name."""
+    found: dict[str, str] = {}
+    for entry in config.grid:
+        name, equals, text = entry.partition("=")
+        name = _spelled(name)
+        if not equals or not name or not text.strip():
+            mistakes.append(f"grid: expected NAME=VALUE,VALUE, found {entry!r}")
+        elif name in found:
+            mistakes.append(f"grid: {name}: stands twice")
+        else:
+            found[name] = text
+    return found
+
+
+def _spelled(name: str) -> str:
+    """`prefix-tuning.length` keeps its method's dash; a setting or option has underscores."""
+    owner, dot, own = name.strip().rpartition(".")
+    return f"{owner}{dot}{own.replace('-', '_')}"
+
+
+def _unknown_methods(names: Sequence[str], base: Mapping[str, TrainConfig]) -> list[str]:
+    owners = dict.fromkeys(owner for name in names for owner, dot, _ in [name.rpartition(".")] if dot)
+    return [
+        f"{owner}: not among the compared methods"
+        if owner in methods()
+        else f"{owner}: no such method, {did_you_mean(owner, base)}"
+        for owner in owners
+        if owner not in base
+    ]
+
+
+def _parameters(
+    config: CompareConfig, method: Method, base: TrainConfig, grids: Mapping[str, str], mistakes: list[str]
+) -> list[Parameter]:
+    """The swept parameters that this method has, each with its values."""
+    found: dict[str, Parameter] = {}
+    for entry in config.sweep:
+        owner, dot, name = _spelled(entry).rpartition(".")
+        if dot and owner != method.name:
+            continue
+        parameter = _parameter(method, name, bool(dot))
+        if isinstance(parameter, str):
+            mistakes.append(f"sweep: {entry}: {parameter}")
+            continue
+        problem, values = _values(config, method, parameter, base, grids)
+        if problem:
+            mistakes.append(f"sweep: {entry}: {problem}")
+        elif parameter.key in found:
+            mistakes.append(f"sweep: {entry}: named twice for {method.name}")
+        else:
+            found[parameter.key] = replace(parameter, values=values)
+    return list(found.values())
+
+
+def _parameter(method: Method, name: str, of_method: bool) -> Parameter | str:
+    """What is meant, still without values, or what is wrong with its name."""
+    options = typing.get_type_hints(method.options)
+    if of_method and name in options:
+        return Parameter(f"{method.name}.{name}", name, True, options[name], ())
+    if name in _SETTINGS:
+        return Parameter(name, name, False, typing.get_type_hints(_SETTINGS[name])[name], ())
+    known = [*_SETTINGS, *(options if of_method else ())]
+    meant = did_you_mean(name, [one.replace("_", "-") for one in known])
+    return f"cannot be swept; {meant}" if of_method else f"cannot be swept; {meant} (an option: METHOD.NAME)"
+
+
+def _keys(method: Method, parameter: Parameter) -> tuple[str, ...]:
+    """The names under which a grid may stand, the method's own first; an option has its name for itself."""
+    own = f"{method.name}.{parameter.name}"
+    if parameter.option:
+        return (own,)
+    return (parameter.name,) if parameter.name in typing.get_type_hints(method.options) else (own, parameter.name)
+
+
+def _values(
+    config: CompareConfig, method: Method, parameter: Parameter, base: TrainConfig, grids: Mapping[str, str]
+) -> tuple[str | None, tuple[Any, ...] | Range]:
+    """What is wrong, and the values to try."""
+    text = next((grids[key] for key in _keys(method, parameter) if key in grids), None)
+    is_rate = parameter.key == _LEARNING_RATE
+    if is_rate and config.learning_rate is not None:
+        return "given as a setting, too; leave one of the two out", ()
+    if text is None:
+        if not is_rate:
+            return f"has no grid of its own; add --grid {parameter.key.replace('_', '-')}=VALUE,VALUE", ()
+        return None, _around(method.grid) if config.search == "optuna" else method.grid
+    values, problem = _read(text.strip(), parameter)
+    if problem is None and isinstance(values, Range) and config.search != "optuna":
+        problem = f"expected values with commas between them, found the range {text} (a range is for --search optuna)"
+    if problem is None:
+        ends = (values.low, values.high) if isinstance(values, Range) else values
+        wrong = (parameter.problem(base, value) for value in ends)
+        problem = next((one for one in wrong if one), None)
+    return problem, values
+
+
+def _around(grid: Sequence[float]) -> Range:
+    """A method's grid of learning rates and a factor of three on either side."""
+    return Range(min(grid) / 3, max(grid) * 3, log=True)
+
+
+def _read(text: str, parameter: Parameter) -> tuple[tuple[Any, ...] | Range, str | None]:
+    """The values that a text names, and what is wrong with it."""
+    if found := _RANGE.fullmatch(text):
+        return _read_range(found, parameter)
+    values, words = [], [one.strip() for one in text.split(",")]
+    for word in words:
+        value, problem = _typed(word, parameter.kind)
+        if problem:
+            return (), problem
+        values.append(value)
+    if len(values) == 1:
+        return (), f"a grid of one value ({text}) chooses nothing; name two or more, or set it without a sweep"
+    if len(set(values)) < len(values):
+        return (), f"expected each value once, found {text}"
+    return tuple(values), None
+
+
+def _read_range(found: re.Match[str], parameter: Parameter) -> tuple[tuple[Any, ...] | Range, str | None]:
+    ends = [_typed(found[name], parameter.kind) for name in ("low", "high")]
+    problem = next((one for _, one in ends if one), None)
+    if problem:
+        return (), problem
+    (low, _), (high, _) = ends
+    if not all(isinstance(end, (int, float)) and not isinstance(end, bool) for end in (low, high)):
+        return (), f"expected values with commas between them, found the range {found[0]} of what is no number"
+    log = found["log"] is not None
+    if low >= high or (log and low <= 0):
+        return (), f"expected LOW..HIGH with LOW below HIGH{' and above 0' * log}, found {found[0]}"
+    return Range(low, high, log), None
+
+
+def _typed(word: str, kind: Any) -> tuple[Any, str | None]:
+    from pydantic import ConfigDict, TypeAdapter, ValidationError
+
+    try:
+        return TypeAdapter(kind, config=ConfigDict(allow_inf_nan=False)).validate_python(word.strip()), None
+    except ValidationError:
+        return None, f"expected {_expected(kind)}, found {word.strip()!r}"
+
+
+def _expected(kind: Any) -> str:
+    if typing.get_origin(kind) is typing.Literal:
+        return f"one of {', '.join(map(str, typing.get_args(kind)))}"
+    return {int: "a whole number", bool: "true or false", str: "text"}.get(kind, "a number")

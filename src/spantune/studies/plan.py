@@ -1,0 +1,120 @@
+"""What a study consists of: its arms, the runs of their sweeps and their final runs, each as `train` takes it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+from typing import Any
+
+from spantune.config import CompareConfig, RunConfig, TrainConfig
+from spantune.methods import get, methods
+from spantune.studies.parameters import Parameter, Values, applied, described, swept
+from spantune.training import mlflow_client
+
+SWEEP = "sweep"
+"""Folder of the sweep's runs in the study folder."""
+_PROBE_STEPS = 6
+
+
+@dataclass(frozen=True)
+class Arm:
+    """A method on an encoder: what is compared.
+
+    Attributes:
+        folder: how the names of its run folders begin. parameters: what its sweep chooses; () without one.
+    """
+
+    method: str
+    model: str
+    title: str
+    folder: str
+    parameters: tuple[Parameter, ...] = ()
+
+
+def arms(config: CompareConfig) -> tuple[Arm, ...]:
+    """Methods by encoders, in the order in which they were given.
+
+    Raises:
+        UserError: a method, an option or the sweep is not valid.
+    """
+    names = _short_names(config.encoders)
+    several = len(names) > 1
+    compared = tuple(config.methods or methods())
+    base = {method: _run(config, method, config.encoders[0], config.seeds[0]) for method in compared}
+    parameters = swept(config, base)
+    return tuple(
+        Arm(
+            method,
+            model,
+            f"{method} on {name}" if several else method,
+            f"{name}-{method}" if several else method,
+            parameters[method],
+        )
+        for model, name in zip(config.encoders, names, strict=True)
+        for method in compared
+    )
+
+
+def final_run(config: CompareConfig, arm: Arm, seed: int, chosen: Values) -> TrainConfig:
+    """A run on all the data, scored on the reported set at its end."""
+    run = _run(config, arm.method, arm.model, seed)
+    return replace(applied(run, arm.parameters, chosen), output=str(Path(config.output) / final_name(arm, seed)))
+
+
+def final_name(arm: Arm, seed: int) -> str:
+    return f"{arm.folder}-{seed}"
+
+
+def sweep_run(config: CompareConfig, arm: Arm, label: str, values: Values) -> TrainConfig:
+    """A run on the subset that ends with its score on the selection split: it never reads the reported set."""
+    run = _small(_run(config, arm.method, arm.model, config.seeds[0]), config.sweep_examples)
+    run = replace(run, epochs=config.sweep_epochs, output=str(Path(config.output) / sweep_name(arm, label)))
+    if run.tracking_uri is None:  # the study's store, not one of the sweep's own
+        run = replace(run, tracking_uri=mlflow_client.local_store(Path(config.output) / "any"))
+    return applied(run, arm.parameters, values)
+
+
+def sweep_name(arm: Arm, label: str) -> str:
+    return f"{SWEEP}/{arm.folder}-{label}"
+
+
+def sweep_title(arm: Arm, values: Values) -> str:
+    return f"sweep of {arm.title}, {described(values)}"
+
+
+def probe_run(config: CompareConfig, arm: Arm, folder: Path) -> TrainConfig:
+    """A few steps of a final run, to be timed."""
+    run = _run(config, arm.method, arm.model, config.seeds[0])
+    learned = _PROBE_STEPS * config.batch_size * config.gradient_accumulation
+    run = _small(run, max(2, round(learned / (1 - config.selection_fraction))))
+    return replace(run, epochs=1.0, evals_per_epoch=1, mlflow=False, output=str(folder / arm.folder))
+
+
+def own_keys(arms: Sequence[Arm]) -> frozenset[str]:
+    """Settings that differ from method to method, so that other values of them do not make another study."""
+    chosen = {one.name for arm in arms for one in arm.parameters if not one.option}
+    return frozenset({"options", "learning_rate", *chosen})
+
+
+def _run(config: CompareConfig, method: str, model: str, seed: int) -> TrainConfig:
+    shared: dict[str, Any] = {one.name: getattr(config, one.name) for one in fields(RunConfig)}
+    own = {"method": method, "model": model, "seed": seed, "options": config.options.get(method, {})}
+    get(method)  # a mistyped name is told here
+    return TrainConfig(**{**shared, **own})
+
+
+def _small(run: TrainConfig, examples: int) -> TrainConfig:
+    """On at most so many examples, and with nothing read or measured that does not help to choose."""
+    limit = min(examples, run.max_train_examples or examples)
+    nothing: dict[str, Any] = {"score_reported": False, "also_evaluate": (), "semantic": False, "cost_seconds": 0.0}
+    return replace(run, max_train_examples=limit, **nothing)
+
+
+def _short_names(models: Sequence[str]) -> list[str]:
+    """The last part of each encoder's name; with a number where two are the same."""
+    names: list[str] = []
+    for model in models:
+        name = Path(model).name or model
+        names.append(name if name not in names else f"{name}-{1 + sum(one.startswith(name) for one in names)}")
+    return names

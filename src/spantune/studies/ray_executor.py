@@ -1,0 +1,173 @@
+"""The runs of a study as tasks on a Ray cluster of any size; `pip install spantune[ray]`.
+
+A task carries a run out in a process of its own, as on one machine, so that a crash costs the run and not the worker.
+Where the worker sees the study folder (one machine, or a shared disk), the run writes there, checkpoints included.
+Where it doesn't, it writes to the worker's own disk and its folder comes back in one piece; what is interrupted comes
+back too, with its checkpoint. Data and encoder must be found on the workers under the names in the configuration.
+"""
+
+from __future__ import annotations
+
+import io
+import math
+import socket
+import tarfile
+import tempfile
+import uuid
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from spantune.errors import ConfigError, RunError
+from spantune.records.files import TEMPORARY
+from spantune.studies.apart import Outcome, start
+from spantune.studies.executors import Job
+
+_PATIENCE_SECONDS = 5
+_NO_WORKERS = "no machine of the cluster has as much as a run asks for"
+
+
+class RayExecutor:
+    """Each run as a task with declared CPUs and GPUs.
+
+    Args:
+        folder: of the study. address: of the cluster (`auto`: the one that was started on this machine; `host:6379`;
+            `ray://host:10001`). cpus, gpus: of a run; the cluster runs as many at a time as it has.
+
+    Raises:
+        ConfigError: ray is not installed, or no machine of the cluster is large enough.
+        RunError: there is no cluster at the address.
+    """
+
+    def __init__(self, folder: Path, address: str, *, cpus: float, gpus: float) -> None:
+        self._ray = _imported()
+        self._under_way: dict[Any, Job] = {}
+        self._token = folder / f"{TEMPORARY}ray-{uuid.uuid4().hex}"  # whoever sees it sees the study folder
+        self._connect(address)
+        self._workers = self._at_a_time(cpus, gpus)
+        self._task = self._ray.remote(num_cpus=cpus, num_gpus=gpus, max_retries=0)(_carry_out)
+        self._token.touch()
+
+    def _connect(self, address: str) -> None:
+        try:
+            _knock(address)
+            self._ray.init(address=address, log_to_driver=False, logging_level="ERROR", ignore_reinit_error=True)
+        except (OSError, RuntimeError, ValueError) as error:
+            lines = str(error).strip().splitlines()
+            raise RunError(
+                "Ray cannot be reached",
+                where=f"--ray-address {address}",
+                expected="a running cluster",
+                found=lines[0] if lines else type(error).__name__,
+                fix="start one (`ray start --head` on this machine), or leave --executor ray out",
+            ) from error
+
+    def _at_a_time(self, cpus: float, gpus: float) -> int:
+        fitting = 0
+        for node in self._ray.nodes():
+            if node["Alive"]:
+                has = node["Resources"]
+                fits = [has.get(kind, 0) / asked for kind, asked in (("CPU", cpus), ("GPU", gpus)) if asked]
+                fitting += math.floor(min(fits, default=1))
+        if not fitting:
+            there = ", ".join(f"{self._ray.cluster_resources().get(kind, 0):g} {kind}s" for kind in ("CPU", "GPU"))
+            raise ConfigError(
+                _NO_WORKERS,
+                where="--ray-cpus, --ray-gpus",
+                expected=f"at most what one machine has (all together: {there})",
+                found=f"{cpus:g} CPUs and {gpus:g} GPUs",
+            )
+        return fitting
+
+    @property
+    def workers(self) -> int:
+        return self._workers
+
+    def submit(self, job: Job) -> None:
+        here = Path(job.config.output)
+        config = replace(job.config, output=str(here.absolute()))
+        packed = _packed(here) if job.config.resume else None
+        self._under_way[self._task.remote(replace(job, config=config), str(self._token.absolute()), packed)] = job
+
+    def wait(self, seconds: float | None = None) -> tuple[Job, Outcome] | None:
+        if not self._under_way:
+            raise RuntimeError("nothing is under way")
+        ended, _ = self._ray.wait(list(self._under_way), num_returns=1, timeout=seconds)
+        return self._received(ended[0]) if ended else None
+
+    def close(self) -> None:
+        for task in self._under_way:
+            self._ray.cancel(task, force=False)
+        while self._under_way:
+            self._received(next(iter(self._under_way)))
+        self._token.unlink(missing_ok=True)
+        self._ray.shutdown()
+
+    def _received(self, task: Any) -> tuple[Job, Outcome]:
+        job = self._under_way.pop(task)
+        errors = self._ray.exceptions
+        try:
+            outcome, packed = self._ray.get(task)
+        except errors.TaskCancelledError:
+            return job, Outcome(interrupted=True)
+        except errors.RayTaskError as error:
+            return job, Outcome(reason=str(error.cause))
+        except errors.RayError as error:  # the worker or its machine died
+            return job, Outcome(reason=f"its worker died: {str(error).splitlines()[0]}", crashed=True)
+        if packed is not None:
+            _unpack(packed, Path(job.config.output))
+        return job, outcome
+
+
+def _imported() -> Any:
+    try:
+        import ray
+    except ImportError as error:
+        raise ConfigError(
+            "Ray is not installed", where="--executor ray", fix='pip install "spantune[ray]", on all of its machines'
+        ) from error
+    return ray
+
+
+def _knock(address: str) -> None:
+    """Raise OSError where nothing listens: Ray itself would ask for minutes."""
+    host, _, port = address.removeprefix("ray://").rpartition(":")
+    if host and port.isdecimal():
+        socket.create_connection((host, int(port)), timeout=_PATIENCE_SECONDS).close()
+
+
+def _carry_out(job: Job, token: str, packed: bytes | None) -> tuple[Outcome, bytes | None]:
+    """What a worker does: the outcome, and the run's folder where the study folder is not to be seen from there."""
+    if Path(token).exists():
+        return _run(job), None
+    with tempfile.TemporaryDirectory(prefix=TEMPORARY) as scratch:
+        folder = Path(scratch) / "run"
+        if packed is not None:
+            _unpack(packed, folder)
+        outcome = _run(replace(job, config=replace(job.config, output=str(folder))))
+        return outcome, _packed(folder)
+
+
+def _run(job: Job) -> Outcome:
+    started = start(job.config, job.name)
+    try:
+        return started.outcome()
+    except KeyboardInterrupt:  # cancelled
+        started.stop()
+        return started.outcome()
+
+
+def _packed(folder: Path) -> bytes | None:
+    """A run's folder as one piece."""
+    if not folder.is_dir():
+        return None
+    stream = io.BytesIO()
+    with tarfile.open(fileobj=stream, mode="w") as archive:
+        archive.add(folder, arcname=".")
+    return stream.getvalue()
+
+
+def _unpack(packed: bytes, folder: Path) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    with tarfile.open(fileobj=io.BytesIO(packed)) as archive:
+        archive.extractall(folder, filter="data")

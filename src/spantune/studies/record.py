@@ -1,0 +1,226 @@
+"""`study.json`: what a study set out to do, what it chose and why, and how each of its runs ended.
+
+The numbers of a run stand in its own record, in its folder. `StudyRecord.read` is all that a report needs: the
+protocol, the sweeps with every point, the final runs, and what failed or was left out.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from spantune.errors import RunError
+from spantune.records import RunFolder, RunRecord, write_json_atomic
+from spantune.reports.table import Table, comparison
+from spantune.studies.cells import record_in
+
+STUDY = "study.json"
+FORMAT = 1
+Status = Literal["running", "finished", "interrupted", "failed"]
+RunStatus = Literal["planned", "running", "finished", "failed", "skipped", "elsewhere"]
+
+
+@dataclass(frozen=True)
+class Point:
+    """One run of a sweep.
+
+    Attributes:
+        values: by parameter (`learning_rate`, `lora.rank`). folder: in the study folder.
+        status: `skipped` where the time did not suffice; `elsewhere` where another worker of Optuna's ran it.
+        em, f1: on the selection split, 0 to 100; None where it did not finish. questions: of that split.
+        extension: 0 on the grid, n behind the n-th step beyond its edge.
+        reason: why it failed or was skipped. attempts: what went wrong before it was tried again in smaller portions.
+    """
+
+    values: Mapping[str, Any]
+    folder: str
+    status: RunStatus = "planned"
+    em: float | None = None
+    f1: float | None = None
+    questions: int | None = None
+    extension: int = 0
+    reason: str | None = None
+    attempts: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """Phase one of a method on an encoder.
+
+    Attributes:
+        grid: by parameter the values as a text: `0.001, 0.002, 0.004`, or a range of Optuna's.
+        examples, epochs: the budget of each point; examples count the selection split.
+        chosen: values that the final runs take; None while it runs, and where no point finished.
+        why: how they were chosen. edge: where the best value is still the first or last that was tried, and why.
+    """
+
+    method: str
+    model: str
+    search: str
+    grid: Mapping[str, str]
+    examples: int
+    epochs: float
+    seed: int
+    points: tuple[Point, ...] = ()
+    chosen: Mapping[str, Any] | None = None
+    why: str = ""
+    edge: str | None = None
+
+
+@dataclass(frozen=True)
+class FinalRun:
+    """A run of phase two: all the data, scored on the reported set.
+
+    Attributes:
+        folder: in the study folder. values: those that the sweep chose; {} without one.
+        plan: what the last call did about it: `run`, `resume` or `done`. why: the reason for that.
+        seconds: that it was expected to take; None where nothing was timed.
+        reason: why it failed or was skipped. attempts: what went wrong before it was tried again in smaller portions.
+    """
+
+    method: str
+    model: str
+    seed: int
+    folder: str
+    status: RunStatus = "planned"
+    values: Mapping[str, Any] = field(default_factory=dict)
+    plan: str = ""
+    why: str = ""
+    seconds: float | None = None
+    reason: str | None = None
+    attempts: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class StudyRecord:
+    """One study.
+
+    Attributes:
+        folder: where it lies. protocol: every setting by its key, as `spantune compare --config` takes them.
+        command: that started it last. sweep_examples: of each point, where the budget allowed fewer than asked for.
+        left_out: what the budget could not hold, said before the beginning.
+        notes: what a reader of the numbers must know.
+    """
+
+    folder: Path
+    status: Status = "running"
+    protocol: Mapping[str, Any] = field(default_factory=dict)
+    command: tuple[str, ...] = ()
+    sweeps: tuple[Sweep, ...] = ()
+    runs: tuple[FinalRun, ...] = ()
+    left_out: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+    sweep_examples: int | None = None
+    reason: str | None = None
+    started_at: str | None = None
+    finished_at: str | None = None
+
+    @property
+    def records(self) -> tuple[RunRecord, ...]:
+        """The records of the final runs that have one, by encoder, method and seed."""
+        found = (record_in(self.folder / one.folder) for one in self.runs)
+        return tuple(one for one in found if one is not None)
+
+    @property
+    def folders(self) -> tuple[RunFolder, ...]:
+        """The folders of these runs, in the same order."""
+        paths = (self.folder / one.folder for one in self.runs)
+        return tuple(RunFolder(path) for path in paths if record_in(path) is not None)
+
+    @property
+    def failed(self) -> tuple[FinalRun | Point, ...]:
+        """Runs that failed, with their reasons: the points of the sweeps, then the final runs."""
+        return tuple(one for one in self._all if one.status == "failed")
+
+    @property
+    def skipped(self) -> tuple[FinalRun | Point, ...]:
+        """Runs that were planned and not begun, with their reasons."""
+        return tuple(one for one in self._all if one.status == "skipped")
+
+    @property
+    def _all(self) -> tuple[FinalRun | Point, ...]:
+        points: list[FinalRun | Point] = [point for sweep in self.sweeps for point in sweep.points]
+        return (*points, *self.runs)
+
+    @property
+    def table(self) -> Table:
+        return comparison(self.records)
+
+    def summary(self) -> str:
+        """The table for a terminal, what is to be known about it, and where everything is."""
+        parts = [self.table.to_text()]
+        notes = [*(_chosen(one) for one in self.sweeps), *(f"left out: {one}" for one in self.left_out), *self.notes]
+        notes += [f"not run: {one.folder}: {one.reason}" for one in self.skipped]
+        if notes:
+            parts.append("\n".join(notes) + "\n")
+        where = f"study folder: {self.folder} ({STUDY}, table.md, table.csv, plots/, a folder a run)"
+        return "\n".join([*parts, where])
+
+    def failures(self) -> str | None:
+        """What failed and what to do about it; None where everything that was begun has finished."""
+        if not self.failed:
+            return None
+        lines = [f"  {one.folder}: {(one.reason or 'no reason given').splitlines()[0]}" for one in self.failed]
+        return "\n".join([f"{len(lines)} of the study's runs failed; the same command tries them again:", *lines])
+
+    def write(self) -> None:
+        """Write study.json, whole or not at all; RunError where that fails."""
+        content = {key: value for key, value in asdict(self).items() if key != "folder"}
+        write_json_atomic(self.folder / STUDY, {"format": FORMAT, **content})
+
+    @classmethod
+    def read(cls, folder: Path | str) -> StudyRecord:
+        """The record of a study folder.
+
+        Raises:
+            RunError: there is none, it is broken, or another version of spantune wrote it.
+        """
+        path = Path(folder) / STUDY
+        try:
+            content = json.loads(path.read_text(encoding="utf-8"))
+        except OSError as error:
+            raise RunError(
+                "there is no study here",
+                where=str(folder),
+                expected=f"a folder with {STUDY}",
+                found=error.strerror,
+                fix="name the study folder that `spantune compare` wrote (its --output)",
+            ) from error
+        except ValueError as error:
+            raise _broken(path, str(error)) from error
+        if not isinstance(content, dict) or content.get("format") != FORMAT:
+            raise _broken(path, f"format {content.get('format')!r}" if isinstance(content, dict) else "no JSON object")
+        return _decoded({**content, "folder": str(folder)}, path)
+
+
+def _decoded(content: Mapping[str, Any], path: Path) -> StudyRecord:
+    from pydantic import TypeAdapter, ValidationError
+
+    try:
+        return TypeAdapter(StudyRecord).validate_python(content)
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise _broken(path, f"{'.'.join(map(str, first['loc']))}: {first['msg']}") from error
+
+
+def _broken(path: Path, found: str) -> RunError:
+    return RunError(
+        "the study's record cannot be read",
+        where=str(path),
+        expected=f"a record of format {FORMAT}",
+        found=found,
+        fix="the same `spantune compare` writes it anew, from the records of the runs",
+    )
+
+
+def _chosen(sweep: Sweep) -> str:
+    from spantune.studies.parameters import described
+
+    name = f"{sweep.method} on {sweep.model}"
+    if sweep.chosen is None:
+        return f"{name}: nothing was chosen ({sweep.why or 'the sweep did not end'})"
+    edge = f"; {sweep.edge}" if sweep.edge else ""
+    return f"{name}: {described(sweep.chosen)} ({sweep.why}{edge})"

@@ -1,0 +1,124 @@
+"""A study in MLflow: one parent run, under which its runs are listed. The study folder is whole without it."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from spantune.analysis.statistics import estimate
+from spantune.config import CompareConfig
+from spantune.records import write_json_atomic
+from spantune.studies.record import STUDY, StudyRecord
+from spantune.studies.sheet import protocol_of
+from spantune.training import mlflow_client
+from spantune.training.mlflow_client import quiet, without_password
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+_log = logging.getLogger(__name__)
+_STATUS = {"finished": "FINISHED", "failed": "FAILED", "interrupted": "KILLED", "running": "RUNNING"}
+_LONGEST = 250  # characters of a parameter, as the oldest servers take them
+
+
+class StudyTracking:
+    """The parent run of a study. Whatever goes wrong here costs one warning and never the study.
+
+    Attributes:
+        run_id: of the MLflow run, or None where there is none.
+    """
+
+    def __init__(self, config: CompareConfig) -> None:
+        self.folder = Path(config.output)
+        self.uri = config.tracking_uri or mlflow_client.local_store(self.folder / "any")
+        self.run_id: str | None = None
+        self._client: MlflowClient | None = None
+        self._warned = False
+
+    def start(self, config: CompareConfig) -> None:
+        """Begin the run, or go on with that of an earlier call, where the configuration wants it."""
+        if config.mlflow:
+            with self._guarded():
+                self._open(config)
+
+    def attach(self, files: Sequence[Path]) -> None:
+        """Keep further files with a study that has ended, such as its report."""
+        with self._guarded():
+            from mlflow import MlflowClient
+
+            client = MlflowClient(tracking_uri=self.uri, registry_uri=self.uri)
+            run_id = self._earlier(client)
+            for path in files if run_id is not None else ():
+                client.log_artifact(run_id, str(path))
+
+    def finish(self, study: StudyRecord) -> None:
+        """The study's state, good or bad, with its record, table and plots."""
+        if self._client is None or self.run_id is None:
+            return
+        with self._guarded():
+            for name, value in _metrics(study).items():
+                self._client.log_metric(self.run_id, name, value)
+            for path in (study.folder / name for name in (STUDY, "table.md", "table.csv")):
+                if path.is_file():
+                    self._client.log_artifact(self.run_id, str(path))
+            if (study.folder / "plots").is_dir():
+                self._client.log_artifacts(self.run_id, str(study.folder / "plots"), "plots")
+        with self._guarded():
+            self._client.set_terminated(self.run_id, _STATUS[study.status])
+
+    def _open(self, config: CompareConfig) -> None:
+        from mlflow import MlflowClient
+
+        client = MlflowClient(tracking_uri=self.uri, registry_uri=self.uri)
+        with mlflow_client.tables_made_quickly(self.uri):
+            experiment = mlflow_client.experiment_id(client, self.uri, config.experiment)
+        run_id = self._earlier(client)
+        if run_id is None:
+            tags = {"mlflow.source.type": "LOCAL", "spantune": "study"}
+            tags |= {"mlflow.parentRunId": config.parent_run} if config.parent_run else {}
+            run_id = client.create_run(experiment, run_name=self.folder.name, tags=tags).info.run_id
+            for key, value in protocol_of(config).items():
+                client.log_param(run_id, key, json.dumps(value, default=str)[:_LONGEST])
+            where = {"tracking_uri": without_password(self.uri), "run_id": run_id}
+            write_json_atomic(self.folder / "mlflow.json", where)
+        else:
+            client.update_run(run_id, status="RUNNING")
+        self._client, self.run_id = client, run_id
+
+    def _earlier(self, client: MlflowClient) -> str | None:
+        """The run of an earlier call, where it is still there."""
+        try:
+            where = json.loads((self.folder / "mlflow.json").read_text(encoding="utf-8"))
+            same = where["tracking_uri"] == without_password(self.uri)
+            run = client.get_run(where["run_id"]) if same else None
+        except Exception:  # no such file, no such run, another layout: a new one is made
+            return None
+        return run.info.run_id if run is not None and run.info.lifecycle_stage == "active" else None
+
+    @contextmanager
+    def _guarded(self) -> Iterator[None]:
+        try:
+            with quiet():
+                yield
+        except Exception as error:  # a mirror must not stop what it shows, whatever the reason
+            if not self._warned:
+                self._warned = True
+                said = (str(error).strip().splitlines() or [type(error).__name__])[0]
+                address = without_password(self.uri)
+                what = said.replace(self.uri, address)[:300]
+                _log.warning("MLflow at %s does not follow the study: %s. The study goes on.", address, what)
+
+
+def _metrics(study: StudyRecord) -> Mapping[str, float]:
+    """F1 of every method on every encoder, averaged over its seeds."""
+    found: dict[str, list[Any]] = {}
+    models = {record.model for record in study.records}
+    for record in study.records:
+        name = record.method if len(models) == 1 else f"{record.method} on {Path(record.model).name}"
+        found.setdefault(f"f1 {name}", []).append(record.metric("f1"))
+    means = {name: estimate(values) for name, values in found.items()}
+    return {name: one.mean for name, one in means.items() if one is not None}

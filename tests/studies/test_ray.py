@@ -1,0 +1,109 @@
+"""Runs on a Ray cluster: what comes back, and what is said where there is none."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from spantune.config import TrainConfig
+from spantune.errors import ConfigError, RunError
+from spantune.records import RunRecord
+from spantune.studies import ray_executor
+from spantune.studies.executors import Job
+from spantune.studies.ray_executor import RayExecutor
+
+
+def test_without_ray_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setitem(sys.modules, "ray", None)
+    with pytest.raises(ConfigError, match=r"spantune\[ray\]"):
+        RayExecutor(tmp_path, "auto", cpus=1, gpus=0)
+
+
+def test_an_address_where_nothing_listens_is_refused_at_once(tmp_path: Path) -> None:
+    pytest.importorskip("ray")
+    began = time.monotonic()
+    with pytest.raises(RunError, match="Ray cannot be reached"):
+        RayExecutor(tmp_path, f"127.0.0.1:{_free_port()}", cpus=1, gpus=0)
+    assert time.monotonic() - began < 30
+
+
+def test_a_folder_travels_in_one_piece(tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    (run / "checkpoints" / "checkpoint-3").mkdir(parents=True)
+    (run / "checkpoints" / "checkpoint-3" / "a.bin").write_bytes(b"\0\1")
+    (run / "record.json").write_text("{}")
+    packed = ray_executor._packed(run)
+    assert packed is not None and ray_executor._packed(tmp_path / "none") is None
+    ray_executor._unpack(packed, tmp_path / "there")
+    found = {str(path.relative_to(tmp_path / "there")): path for path in (tmp_path / "there").rglob("*")}
+    assert found["checkpoints/checkpoint-3/a.bin"].read_bytes() == b"\0\1" and found["record.json"].read_text() == "{}"
+
+
+def _free_port() -> int:
+    with socket.socket() as one:
+        one.bind(("127.0.0.1", 0))
+        return int(one.getsockname()[1])
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[str]:
+    """A head without CPUs and two workers with one each, on this machine."""
+    pytest.importorskip("ray")
+    command, port = [str(Path(sys.executable).parent / "ray")], _free_port()
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    quiet: dict[str, Any] = {"check": True, "stdout": subprocess.DEVNULL, "env": environment}
+    head = ["--head", "--port", str(port), "--num-cpus", "0", "--include-dashboard=false", "--disable-usage-stats"]
+    subprocess.run([*command, "start", *head], **quiet)
+    try:
+        for _ in range(2):
+            subprocess.run([*command, "start", "--address", f"127.0.0.1:{port}", "--num-cpus", "1"], **quiet)
+        yield f"127.0.0.1:{port}"
+    finally:
+        subprocess.run([*command, "stop", "--force"], **quiet)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_two_workers_bring_the_records_back(
+    cluster: str, settings: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also from a worker that does not see the study folder, a run that fails, and one that is stopped."""
+    executor = RayExecutor(tmp_path, cluster, cpus=1, gpus=0)
+    assert executor.workers == 2
+
+    def job(name: str, **changes: Any) -> Job:
+        return Job(name, TrainConfig(**{**settings, "output": str(tmp_path / name), **changes}))
+
+    def next_one() -> tuple[str, Any]:
+        ended = executor.wait()
+        assert ended is not None
+        return ended[0].name, ended[1]
+
+    executor.submit(job("seen"))
+    executor.submit(job("broken", data=(str(tmp_path / "none.json"),)))
+    outcomes = dict(next_one() for _ in range(2))
+    assert outcomes["seen"].reason is None and "none.json" in outcomes["broken"].reason
+    assert RunRecord.read(tmp_path / "seen").status == "finished"
+    executor._token = tmp_path / "nobody sees this"
+    executor.submit(job("unseen"))
+    assert next_one()[1].reason is None
+    assert RunRecord.read(tmp_path / "unseen").metrics == RunRecord.read(tmp_path / "seen").metrics
+    executor.submit(job("long", epochs=2000))
+    time.sleep(30)
+    executor.close()
+    stopped = RunRecord.read(tmp_path / "long")
+    assert stopped.status == "interrupted" and list((tmp_path / "long" / "checkpoints").iterdir())
+
+
+@pytest.mark.slow
+def test_more_than_a_machine_has_is_refused(cluster: str, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="as much as a run asks for"):
+        RayExecutor(tmp_path, cluster, cpus=64, gpus=0)

@@ -1,0 +1,74 @@
+"""study.json: what cannot be read says so."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from stand_ins import Pretend
+
+from spantune.errors import RunError
+from spantune.studies import FinalRun, Point, StudyRecord, Sweep, compare
+from spantune.studies.record import STUDY
+from spantune.studies.sheet import protocol_of
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (None, "there is no study here"),
+        ("{", "the study's record cannot be read"),
+        ("[]", "no JSON object"),
+        ({"format": 99}, "format 99"),
+        ({"format": 1, "runs": [{"method": "lora"}]}, "runs.0"),
+        ({"format": 1, "status": "asleep"}, "status"),
+    ],
+)
+def test_what_is_no_record(content: Any, words: str, tmp_path: Path) -> None:
+    if content is not None:
+        (tmp_path / STUDY).write_text(content if isinstance(content, str) else json.dumps(content))
+    with pytest.raises(RunError) as raised:
+        StudyRecord.read(tmp_path)
+    assert words in str(raised.value) and "spantune compare" in str(raised.value)
+
+
+def test_a_record_is_the_same_when_it_is_read_again(tmp_path: Path) -> None:
+    point = Point({"lora.rank": 8, "schedule": "linear"}, "sweep/lora-rank-8", "finished", 1.0, 2.0, 30, 1)
+    sweep = Sweep("lora", "m", "grid", {"lora.rank": "4, 8"}, 100, 1.0, 0, (point,), {"lora.rank": 8}, "best", "edge")
+    runs = (
+        FinalRun("lora", "m", 0, "lora-0", "failed", {"lora.rank": 8}, "run", "new", 3.5, "broke", ("crashed",)),
+        FinalRun("lora", "m", 1, "lora-1", "skipped", reason="no time"),
+    )
+    record = StudyRecord(tmp_path, "finished", {"seeds": [0, 1]}, ("spantune",), (sweep,), runs, ("seed 2",), ("note",))
+    record.write()
+    again = StudyRecord.read(tmp_path)
+    assert again == record
+    assert isinstance(again.sweeps[0].points[0].values["lora.rank"], int), "a whole number stays one"
+    assert ([one.folder for one in again.failed], [one.folder for one in again.skipped]) == (["lora-0"], ["lora-1"])
+    assert again.records == ()
+
+
+def test_a_record_that_is_lost_is_written_anew(study: Any, tmp_path: Path, no_plots: None) -> None:
+    result = compare(study(), lambda text: None, Pretend())
+    (tmp_path / "study" / STUDY).write_text("{")
+    again = compare(study(), lambda text: None, executor := Pretend())
+    assert executor.ran == [] and again.records == result.records
+    assert [one.status for one in StudyRecord.read(tmp_path / "study").runs] == ["finished", "finished"]
+
+
+def test_passwords_stay_out_of_it(study: Any) -> None:
+    secret = {"tracking_uri": "https://me:secret@host", "storage": "postgresql://me:secret@host/x"}
+    protocol = protocol_of(study(**secret, search="optuna", sweep=("learning-rate",)))
+    assert (protocol["tracking_uri"], protocol["storage"]) == ("https://host", "postgresql://host/x")
+
+
+def test_the_page_reads_a_study(study: Any, tmp_path: Path, monkeypatch: Any, capsys: Any, no_plots: None) -> None:
+    """The snippet of docs/studies.md runs."""
+    compare(study(output=str(tmp_path / "studies/study"), sweep=("learning-rate",)), lambda text: None, Pretend())
+    monkeypatch.chdir(tmp_path)
+    page = (Path(__file__).parents[2] / "docs" / "studies.md").read_text(encoding="utf-8")
+    exec(page.partition("```python\n")[2].partition("```")[0], {})
+    shown = capsys.readouterr().out
+    assert "lora {'learning_rate': 0.002} F1 50.0" in shown and "full-0 finished" in shown and "| LoRA |" in shown
