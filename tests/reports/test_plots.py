@@ -13,9 +13,15 @@ from matplotlib.collections import PathCollection
 
 from spantune.errors import RunError
 from spantune.records import History, Parameters, RunFolder
-from spantune.reports import plots
+from spantune.reports import curves, plots
+from spantune.reports.groups import group
 from spantune.reports.labels import overlap, spread_apart
+from spantune.reports.pareto import COSTS, f1_against
 from spantune.reports.style import looks, save
+
+
+def f1_against_parameters(records):
+    return f1_against(group(records), COSTS[0])
 
 
 @pytest.fixture(scope="module")
@@ -40,14 +46,14 @@ def assert_apart_and_inside(figure, boxes):
 LABELS = [label for label, *_ in METHODS.values()]
 
 
-@pytest.mark.parametrize("draw", [plots.loss_curves, plots.learning_curves])
+@pytest.mark.parametrize("draw", [curves.loss_curves, curves.learning_curves])
 def test_all_methods_are_named_beside_their_lines(runs, draw):
     figure = draw(runs)
     assert_apart_and_inside(figure, name_boxes(figure, LABELS))
 
 
 def test_points_are_named_and_no_name_covers_another_or_a_point(runs):
-    figure = plots.f1_against_parameters([one for one, _ in runs])
+    figure = f1_against_parameters([one for one, _ in runs])
     boxes = name_boxes(figure, LABELS)
     assert_apart_and_inside(figure, boxes)
     axes = figure.axes[0]
@@ -67,34 +73,34 @@ def test_crowded_points_are_still_named_apart():
         )
         for place, method in enumerate(METHODS)
     ]
-    figure = plots.f1_against_parameters(crowd)
+    figure = f1_against_parameters(crowd)
     assert_apart_and_inside(figure, name_boxes(figure, LABELS))
 
 
 def test_long_names_stay_inside_the_picture(runs):
     long = [(replace(one, label=f"{one.label} with a long and winding name"), rows) for one, rows in runs]
-    figure = plots.learning_curves(long)
+    figure = curves.learning_curves(long)
     assert_apart_and_inside(figure, name_boxes(figure, [f"{label} with a long and winding name" for label in LABELS]))
 
 
 def test_a_curve_is_the_mean_over_seeds():
     rows = [[{"step": 1, "selection_f1": value}, {"step": 2, "selection_f1": value + 1}] for value in (10.0, 14.0)]
-    figure = plots.learning_curves([(record("lora", seed), one) for seed, one in enumerate(rows)])
+    figure = curves.learning_curves([(record("lora", seed), one) for seed, one in enumerate(rows)])
     assert [list(line.get_ydata()) for line in figure.axes[0].lines if line.get_marker() != "None"] == [[12.0, 13.0]]
 
 
 def test_unfinished_runs_are_no_points_but_curves(runs):
     half = (replace(record("lora"), status="failed"), history("lora", steps=60))
-    assert plots.f1_against_parameters([half[0]]) is None
-    assert plots.loss_curves([half]) is not None
+    assert f1_against_parameters([half[0]]) is None
+    assert curves.loss_curves([half]) is not None
 
 
 @pytest.mark.parametrize("rows", [[], [{"step": 1, "epoch": 0.1, "loss": None}]])
 def test_nothing_logged_is_no_plot(rows):
-    assert plots.loss_curve(record(), rows) is None
-    assert plots.loss_curves([(record(), rows)]) is None
-    assert plots.learning_curves([(record(), rows)]) is None
-    assert plots.f1_against_parameters([]) is None
+    assert curves.loss_curve(record(), rows) is None
+    assert curves.loss_curves([(record(), rows)]) is None
+    assert curves.learning_curves([(record(), rows)]) is None
+    assert f1_against_parameters([]) is None
 
 
 @pytest.mark.parametrize(
@@ -105,9 +111,9 @@ def test_nothing_logged_is_no_plot(rows):
     ],
 )
 def test_one_step_is_a_plot_without_a_warning(rows, recwarn, tmp_path):
-    save(plots.loss_curve(record(), rows), tmp_path / "loss")
-    save(plots.learning_curves([(record(), rows)]), tmp_path / "f1")
-    save(plots.f1_against_parameters([record()]), tmp_path / "parameters")
+    save(curves.loss_curve(record(), rows), tmp_path / "loss")
+    save(curves.learning_curves([(record(), rows)]), tmp_path / "f1")
+    save(f1_against_parameters([record()]), tmp_path / "parameters")
     assert [str(one.message) for one in recwarn] == []
 
 
@@ -125,7 +131,15 @@ def test_a_run_folder_gets_its_plots_and_a_study_its_own(tmp_path):
     assert all(one.parent == folders[0].plots and one.stat().st_size > 2000 for one in drawn)
     first = {one.name: one.read_bytes() for one in plots.comparison_plots(folders, tmp_path / "plots")}
     assert first.keys() == {
-        f"{n}.{e}" for n in ("f1_against_parameters", "loss_curves", "learning_curves") for e in ("png", "svg")
+        f"{n}.{e}"
+        for n in (
+            "f1_against_parameters",
+            "f1_against_adapter",
+            "f1_against_training",
+            "loss_curves",
+            "learning_curves",
+        )
+        for e in ("png", "svg")
     }
     assert first == {one.name: one.read_bytes() for one in plots.comparison_plots(folders, tmp_path / "again")}
     assert "LoRA" in (tmp_path / "plots" / "loss_curves.svg").read_text()
@@ -134,7 +148,7 @@ def test_a_run_folder_gets_its_plots_and_a_study_its_own(tmp_path):
 def test_a_folder_that_refuses_is_explained(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(RunError, match="cannot be written"):
-        save(plots.f1_against_parameters([record()]), tmp_path / "file" / "plot")
+        save(f1_against_parameters([record()]), tmp_path / "file" / "plot")
 
 
 def test_looks_are_never_the_same_twice_and_do_not_depend_on_the_order():
@@ -157,22 +171,23 @@ def test_names_spread_apart_keep_their_order_and_their_distance(wanted):
 
 @given(st.lists(st.floats(0.1, 10), min_size=1, max_size=200))
 def test_smoothing_stays_among_the_values(values):
-    smooth = plots.smoothed(values)
+    smooth = curves.smoothed(values)
     assert len(smooth) == len(values)
     assert min(values) - 1e-9 <= min(smooth) and max(smooth) <= max(values) + 1e-9
 
 
 def test_a_straight_line_stays_straight_away_from_its_ends():
     values = [float(i) for i in range(200)]
-    assert plots.smoothed(values)[20:180] == pytest.approx(values[20:180])
+    assert curves.smoothed(values)[20:180] == pytest.approx(values[20:180])
 
 
 def test_tables_need_no_plots_and_plots_no_pyplot_and_neither_torch():
     code = (
-        "import sys; import spantune.reports.table, spantune.reports.plots;"
-        "assert not {'matplotlib', 'torch', 'numpy'} & sys.modules.keys(), 'at import';"
+        "import sys; import spantune.reports.table, spantune.reports.plots, spantune.reports.report;"
+        "assert not {'matplotlib', 'torch', 'jinja2'} & sys.modules.keys(), 'at import';"
         f"sys.path.insert(0, {str(__file__.rpartition('/')[0])!r}); from made_up import study;"
-        "spantune.reports.plots.f1_against_parameters(study());"
+        "from spantune.reports import groups, pareto;"
+        "pareto.f1_against(groups.group(study()), pareto.COSTS[0]);"
         "assert not {'matplotlib.pyplot', 'torch'} & sys.modules.keys(), 'while drawing'"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)

@@ -10,11 +10,11 @@ from pathlib import PurePath
 from typing import Any
 
 from spantune.analysis.statistics import Estimate, estimate
-from spantune.config import BOOKKEEPING
+from spantune.config import AFTERWARDS, BOOKKEEPING
 from spantune.records import RunRecord
 
 _COMPARED_APART = {"method", "methods", "model", "options"}
-_NO_DIFFERENCE = BOOKKEEPING | {"seed", "seeds", "n_best", "eval_batch_size"}
+_NO_DIFFERENCE = BOOKKEEPING | AFTERWARDS | {"seed", "seeds", "n_best", "eval_batch_size"}
 """Settings that do not make two runs two kinds of run."""
 
 
@@ -37,9 +37,27 @@ class Group:
         """A metric over the finished runs; None where none of them has it."""
         return estimate([run.metric(name) for run in self.finished])
 
+    def score(self, part: str, name: str) -> Estimate | None:
+        """What the record keeps of a set, such as `semantic` of `reported`, over the finished runs."""
+        return estimate([run.metrics.get(part, {}).get(name) for run in self.finished])
+
     def timing(self, name: str) -> Estimate | None:
         """A field of `Timings` over the finished runs."""
         return estimate([getattr(run.timings, name) for run in self.finished])
+
+    @property
+    def latency(self) -> float | None:
+        """Milliseconds for a question by itself (median), mean over the runs that measured it."""
+        found = estimate([run.serving.latency_p50_ms for run in self.finished if run.serving])
+        return found.mean if found else None
+
+    def parameters(self, name: str) -> Any:
+        """A field of `Parameters`; None where no run knows it. All runs of a group have the same."""
+        return next((getattr(run.parameters, name) for run in self.runs if run.parameters), None)
+
+    def largest(self, name: str) -> int | None:
+        """The largest of a field of the record over the finished runs, such as `adapter_bytes`."""
+        return max((value for run in self.finished if (value := getattr(run, name)) is not None), default=None)
 
     @property
     def rank(self) -> float:
@@ -73,12 +91,15 @@ def _key(record: RunRecord) -> str:
 
 def _labels(runs: Sequence[RunRecord]) -> list[str]:
     """The method; with the encoder where there are several; with the settings that differ within a method."""
-    several_models = len({run.model for run in runs}) > 1
+    models = {run.model for run in runs}
+    short = {model: PurePath(model).name or model for model in models}
+    if len(set(short.values())) < len(models):
+        short = {model: model for model in models}
     labels = []
     for run in runs:
         parts = [run.label or run.method]
-        if several_models:
-            parts.append(PurePath(run.model).name or run.model)
+        if len(models) > 1:
+            parts.append(short[run.model])
         settings = _settings(run)
         others = [_settings(one) for one in runs if one.method == run.method and one.model == run.model]
         keys = sorted({key for one in (settings, *others) for key in one})

@@ -25,6 +25,17 @@ def size(value: float | None) -> str:
     return NOTHING if value is None else _scaled(value, (" B", " kB", " MB", " GB", " TB"))
 
 
+def duration(seconds: float | None) -> str:
+    """`42 s`, `3.5 min`, `2.4 h`."""
+    if seconds is None:
+        return NOTHING
+    for limit, unit, length in ((99.5, "s", 1), (99.5 * 60, "min", 60)):
+        if seconds < limit:
+            value = seconds / length
+            return f"{value:.0f} {unit}" if value >= 9.95 or length == 1 else f"{value:.1f} {unit}"
+    return f"{seconds / 3600:.1f} h"
+
+
 def percent(share: float | None) -> str:
     """`100%`, `1.9%`, `0.34%`, `0.0034%`: two significant digits below ten per cent."""
     if share is None:

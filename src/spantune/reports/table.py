@@ -1,15 +1,16 @@
-"""The comparison table: one row a method, from records alone."""
+"""The comparison table: one row a method; one model for text, Markdown, CSV and the report's page."""
 
 from __future__ import annotations
 
 import csv
 import io
 import textwrap
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import PurePath
 from typing import Any
 
+from spantune.analysis.statistics import Comparison, Standing
 from spantune.records import RunRecord
 from spantune.reports import numbers
 from spantune.reports.groups import Group, group
@@ -20,10 +21,11 @@ _REASON = 300  # characters
 
 @dataclass(frozen=True)
 class Column:
-    """A column: its title and what stands in it."""
+    """A column: its title and what stands in it; a `minor` one gives way where a terminal is too narrow."""
 
     title: str
     shown: Callable[[Group], str]
+    minor: bool = False
 
 
 @dataclass(frozen=True)
@@ -36,10 +38,17 @@ class Table:
     columns: tuple[Column, ...]
     notes: tuple[str, ...]
     """Runs that are not in the means, with the reason; how to read the numbers."""
+    standings: Mapping[str, Standing] = field(default_factory=dict)
+    """By label, where the answers could be compared: then the rows stand by rank."""
+
+    def begins_rank(self, row: int) -> bool:
+        """Whether a row stands in another rank than the one above it."""
+        pair = [self.standings.get(one.label) for one in self.groups[max(row - 1, 0) : row + 1]]
+        return len(pair) == 2 and bool(self.standings) and rank_of(pair[0]) != rank_of(pair[1])
 
     def to_text(self, width: int = 100) -> str:
         """Plain text for a terminal of `width` columns; long method names take several lines."""
-        titles, cells = self._cells()
+        titles, cells = self._cells(self._fitting(width))
         widths = [max(map(len, column)) for column in zip(titles, *cells, strict=True)]
         gap = "  " if sum(widths[1:]) + _LEAST_LABEL + 2 * len(widths) <= width else " "
         spare = width - sum(widths[1:]) - len(gap) * (len(widths) - 1)
@@ -47,8 +56,8 @@ class Table:
         lines = [line for text in self.header for line in textwrap.wrap(text, width)] + [""]
         lines += _aligned(titles, widths, gap)
         lines.append(gap.join("-" * one for one in widths))
-        for row in cells:
-            lines += _aligned(row, widths, gap)
+        for number, row in enumerate(cells):
+            lines += [""] * self.begins_rank(number) + _aligned(row, widths, gap)
         if self.notes:
             lines.append("")
         lines += [line for text in self.notes for line in textwrap.wrap(text, width, subsequent_indent="  ")]
@@ -56,50 +65,87 @@ class Table:
 
     def to_markdown(self) -> str:
         """A table of GitHub's Markdown, with header and notes around it."""
-        titles, cells = self._cells()
-        lines = [*(_escaped(text) + "  " for text in self.header), ""]
-        lines += [_markdown_row(titles), "|" + "|".join([":---", *["---:"] * (len(titles) - 1)]) + "|"]
-        lines += [_markdown_row(row) for row in cells]
-        lines += ["", *(f"- {_escaped(text)}" for text in self.notes)] if self.notes else []
+        titles, cells = self._cells(self.columns)
+        lines = [*(escaped(text) + "  " for text in self.header), ""]
+        lines += [markdown_row(titles), "|" + "|".join([":---", *["---:"] * (len(titles) - 1)]) + "|"]
+        lines += [markdown_row(row) for row in cells]
+        lines += ["", *(f"- {escaped(text)}" for text in self.notes)] if self.notes else []
         return "\n".join(lines) + "\n"
 
     def to_csv(self) -> str:
         """Unrounded numbers, for further work: scores 0 to 100, seconds, bytes; empty where unknown."""
-        rows = [_csv_row(one) for one in self.groups]
+        rows = [_csv_row(one) | _standing_row(self.standings.get(one.label)) for one in self.groups]
         out = io.StringIO()
-        writer = csv.DictWriter(out, list(rows[0]) if rows else ["method"], lineterminator="\n")
+        names = list(dict.fromkeys(name for row in rows for name in row)) or ["method"]
+        writer = csv.DictWriter(out, names, lineterminator="\n")
         writer.writeheader()
         writer.writerows(rows)
         return out.getvalue()
 
-    def _cells(self) -> tuple[list[str], list[list[str]]]:
-        titles = ["Method", *(column.title for column in self.columns)]
-        return titles, [[one.label, *(column.shown(one) for column in self.columns)] for one in self.groups]
+    def _cells(self, columns: Sequence[Column]) -> tuple[list[str], list[list[str]]]:
+        titles = ["Method", *(column.title for column in columns)]
+        return titles, [[one.label, *(column.shown(one) for column in columns)] for one in self.groups]
+
+    def _fitting(self, width: int) -> tuple[Column, ...]:
+        """The columns without as many minor ones, from the right, as have no room."""
+        kept = list(self.columns)
+        while _LEAST_LABEL + sum(1 + self._width(one) for one in kept) > width:
+            minor = [one for one in kept if one.minor]
+            if not minor:
+                break
+            kept.remove(minor[-1])
+        return tuple(kept)
+
+    def _width(self, column: Column) -> int:
+        return max(map(len, [column.title, *map(column.shown, self.groups)]))
 
 
-def comparison(records: Sequence[RunRecord]) -> Table:
-    """The table of all runs, best F1 first; runs that differ only in their seed share a row."""
-    groups = tuple(group(records))
+def comparison(records: Sequence[RunRecord], statistics: Comparison | None = None) -> Table:
+    """The table of all runs; runs that differ only in their seed share a row.
+
+    Args:
+        statistics: of the groups by their label: then the rows stand by rank, else by mean F1.
+    """
+    standings = {one.method: one for one in statistics.standings} if statistics else {}
+    order = {label: place for place, label in enumerate(standings)}
+    groups = tuple(sorted(group(records), key=lambda one: order.get(one.label, len(order))))
     several = any(len(one.finished) > 1 for one in groups)
-    return Table(_header(records), groups, _columns(groups), (*_failures(groups), *_reading(records, several)))
+    notes = (*_failures(groups), *_significance(statistics), *_reading(records, several))
+    return Table(_header(records), groups, _columns(groups, standings), notes, standings)
 
 
-def _columns(groups: Sequence[Group]) -> tuple[Column, ...]:
+def rank_of(standing: Standing | None) -> int | None:
+    """None for a group whose answers were not compared."""
+    return standing.rank if standing else None
+
+
+def _columns(groups: Sequence[Group], standings: Mapping[str, Standing]) -> tuple[Column, ...]:
     columns = [
         Column("EM", lambda one: numbers.with_spread(one.metric("em"))),
         Column("F1", lambda one: numbers.with_spread(one.metric("f1"))),
-        Column("Trainable", lambda one: numbers.count(_parameters(one, "trainable"))),
-        Column("Share", lambda one: numbers.percent(_parameters(one, "share"))),
-        Column("Adapter", lambda one: numbers.size(_largest(one, "adapter_bytes"))),
+        Column("Trainable", lambda one: numbers.count(one.parameters("trainable"))),
+        Column("Share", lambda one: numbers.percent(one.parameters("share")), minor=True),
+        Column("Adapter", lambda one: numbers.size(one.largest("adapter_bytes"))),
         Column("Train s", lambda one: numbers.with_spread(one.timing("train_seconds"), 0)),
-        Column("Ex/s", lambda one: _mean(one, "examples_per_second")),
-        Column("Memory", lambda one: numbers.size(_largest(one, "peak_memory_bytes"))),
+        Column("Ex/s", lambda one: _mean(one, "examples_per_second"), minor=True),
+        Column("Memory", lambda one: numbers.size(one.largest("peak_memory_bytes"))),
     ]
-    if any(_largest(one, "peak_gpu_memory_bytes") for one in groups):
-        columns.append(Column("GPU mem.", lambda one: numbers.size(_largest(one, "peak_gpu_memory_bytes"))))
+    if standings:
+        columns.insert(2, Column("95% of F1", lambda one: _interval(standings.get(one.label))))
+        columns.insert(3, Column("Tied", lambda one: _letters(standings.get(one.label))))
+    if any(one.largest("peak_gpu_memory_bytes") for one in groups):
+        columns.append(Column("GPU mem.", lambda one: numbers.size(one.largest("peak_gpu_memory_bytes"))))
     if any(len(one.runs) > 1 for one in groups):
         columns.append(Column("Runs", _runs))
     return tuple(columns)
+
+
+def _interval(standing: Standing | None) -> str:
+    return f"{standing.f1.interval.low:.1f}–{standing.f1.interval.high:.1f}" if standing else numbers.NOTHING
+
+
+def _letters(standing: Standing | None) -> str:
+    return standing.letters if standing else numbers.NOTHING
 
 
 def _mean(one: Group, name: str) -> str:
@@ -111,14 +157,6 @@ def _runs(one: Group) -> str:
     """Finished runs, `2/3` where some did not finish."""
     done, all_of_them = len(one.finished), len(one.runs)
     return str(done) if done == all_of_them else f"{done}/{all_of_them}"
-
-
-def _parameters(one: Group, name: str) -> Any:
-    return next((getattr(run.parameters, name) for run in one.runs if run.parameters), None)
-
-
-def _largest(one: Group, name: str) -> int | None:
-    return max((value for run in one.finished if (value := getattr(run, name)) is not None), default=None)
 
 
 def _header(records: Sequence[RunRecord]) -> tuple[str, ...]:
@@ -174,6 +212,22 @@ def _failures(groups: Sequence[Group]) -> list[str]:
     return lines
 
 
+def _significance(statistics: Comparison | None) -> list[str]:
+    """How to read intervals and letters, and what the bootstrap had to say."""
+    if statistics is None:
+        return []
+    notes = [
+        f"95% of F1: what further questions of the same kind would give ({statistics.resamples:,} resamples, drawn by "
+        f"{statistics.unit})."
+    ]
+    if len(statistics.standings) > 1:
+        notes.append(
+            "Tied: two methods that share a letter cannot be told apart in F1 (all pairs, Holm's correction at 0.05). "
+            "Rows stand by rank; within a rank the order says nothing."
+        )
+    return [*notes, *(f"CAUTION: {note}." for note in statistics.notes)]
+
+
 def _reading(records: Sequence[RunRecord], several: bool) -> list[str]:
     if not any(record.status == "finished" for record in records):
         return []
@@ -203,12 +257,23 @@ def _aligned(row: Sequence[str], widths: Sequence[int], gap: str) -> list[str]:
     return [gap.join(cells).rstrip(), *(f"  {line}"[: widths[0] + 2] for line in rest)]
 
 
-def _markdown_row(cells: Sequence[str]) -> str:
-    return "| " + " | ".join(map(_escaped, cells)) + " |"
+def markdown_row(cells: Sequence[str]) -> str:
+    """A line of a table of GitHub's Markdown."""
+    return "| " + " | ".join(map(escaped, cells)) + " |"
 
 
-def _escaped(text: str) -> str:
+def escaped(text: str) -> str:
+    """A text that Markdown shows as it is, on one line."""
     return " ".join(text.replace("\\", "\\\\").replace("|", "\\|").replace("<", "&lt;").split())
+
+
+def _standing_row(standing: Standing | None) -> dict[str, Any]:
+    if standing is None:
+        return {}
+    row: dict[str, Any] = {"rank": standing.rank, "tied": standing.letters}
+    for name, score in (("em", standing.em), ("f1", standing.f1)):
+        row |= {f"{name}_low": score.interval.low, f"{name}_high": score.interval.high}
+    return row
 
 
 def _csv_row(one: Group) -> dict[str, Any]:
@@ -218,7 +283,7 @@ def _csv_row(one: Group) -> dict[str, Any]:
     estimates |= {name: one.timing(name) for name in ("train_seconds", "examples_per_second")}
     for name, value in estimates.items():
         row |= {f"{name}_mean": value and value.mean, f"{name}_std": value and value.spread}
-    row |= {f"{name}_parameters": _parameters(one, name) for name in ("trainable", "total", "head")}
-    row |= {name: _largest(one, name) for name in ("adapter_bytes", "peak_memory_bytes", "peak_gpu_memory_bytes")}
+    row |= {f"{name}_parameters": one.parameters(name) for name in ("trainable", "total", "head")}
+    row |= {name: one.largest(name) for name in ("adapter_bytes", "peak_memory_bytes", "peak_gpu_memory_bytes")}
     unfinished = [f"seed {run.seed}: {run.status} {run.reason or ''}" for run in one.runs if run.status != "finished"]
     return row | {"scored_on": one.runs[0].scored_on, "unfinished": " ".join("; ".join(unfinished).split())}

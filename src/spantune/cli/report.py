@@ -1,0 +1,26 @@
+"""`spantune report`: the report of a study, written into its folder."""
+
+from __future__ import annotations
+
+from spantune.cli.command import Command
+from spantune.config import ReportConfig
+
+
+def run(config: ReportConfig) -> None:
+    """Writes the report and prints the finding, the table and where the page lies."""
+    from spantune.studies.report import report
+
+    made = report(config.study)
+    print(f"{made.finding}\n\n{made.table.to_text()}\nreport: {made.written[0]}")
+
+
+COMMAND = Command(
+    name="report",
+    summary="Write the report of a study: one HTML page, Markdown, CSV, plots. `compare` does so at its end.",
+    config=ReportConfig,
+    run=run,
+    examples="""
+# after `spantune compare`
+spantune report studies/compare
+""",
+)

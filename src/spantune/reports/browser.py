@@ -1,0 +1,220 @@
+"""The questions of a report's browser: contexts once, answers as offsets, compressed; and the first few in plain HTML.
+
+Offsets count code points, as everywhere; the page's script does so, too.
+"""
+
+from __future__ import annotations
+
+import base64
+import gzip
+import json
+import string
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+
+from spantune.analysis.dimensions import DIMENSIONS
+from spantune.analysis.disagreements import disagreements
+from spantune.analysis.error_kinds import KINDS, Span, occurrences
+from spantune.data import Example
+from spantune.reports.evidence import Evidence
+
+MOST_BYTES = 5_000_000
+"""Of the compressed questions, in base64: with everything else, a page stays below 8 MB."""
+SHOWN_PLAINLY = 12
+"""Questions that a page without scripts shows, and a printed one."""
+LETTERS = string.ascii_uppercase + string.ascii_lowercase
+"""What marks the answers in a context; more than these get a dot."""
+_AROUND = 240  # characters of the context before the first and behind the last mark, where it is cut
+
+
+@dataclass(frozen=True)
+class Piece:
+    """A piece of a context.
+
+    Attributes:
+        gold: whether it is part of an accepted answer. wrong: of an answer that is not right.
+        ends: letters of the answers that end here.
+    """
+
+    text: str
+    gold: bool = False
+    wrong: bool = False
+    ends: str = ""
+
+
+@dataclass(frozen=True)
+class Said:
+    """An answer that one or more methods gave.
+
+    Attributes:
+        letter: what marks it in the context; "" where the context does not have it.
+        text: "" for "no answer". f1: 0 to 100. kind: see `analysis.error_kinds.KINDS`.
+        methods: who gave it (in most of its runs, see `questions`).
+    """
+
+    letter: str
+    text: str
+    f1: float
+    kind: str
+    methods: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Shown:
+    """A question as a page without scripts shows it."""
+
+    id: str
+    question: str
+    pieces: tuple[Piece, ...]
+    answers: tuple[Said, ...]
+    golds: tuple[str, ...]
+
+
+def questions(evidence: Evidence) -> dict[str, Any]:
+    """Everything that the browser knows, ready for JSON; the questions that tell methods apart come first.
+
+    A question is a list: place of its context, id, question, accepted places [start, length, ...], then for each
+    different answer its place [start, length] or its text, its F1, its kind; for each method the number of its answer,
+    how many of its runs are right, and the slices. A method with several runs is shown by the first run that agrees
+    with most of them on whether the answer is right.
+    """
+    scores = evidence.scores
+    order = _order(evidence)
+    right: list[np.ndarray] = list(scores.right)
+    run = [_agreeing(*pair) for pair in zip(scores.em_runs, right, strict=True)]  # by method (Q,)
+    inside = evidence.slice_of.tolist()
+    right_runs = np.stack([(em == 1).sum(axis=0) for em in scores.em_runs], axis=1).tolist()  # (Q, M)
+    picked = [one.tolist() for one in run]
+    f1 = [runs[which, np.arange(len(which))].round(4).tolist() for runs, which in zip(scores.f1_runs, run, strict=True)]
+    kinds = [runs[which, np.arange(len(which))].tolist() for runs, which in zip(evidence.kinds, run, strict=True)]
+    contexts: dict[str, int] = {}
+    rows = []
+    for at in order:
+        example = scores.examples[at]
+        said: dict[Any, tuple[float, int]] = {}
+        given = []
+        for method, name in enumerate(scores.methods):
+            which = picked[method][at]
+            text = scores.answers[method][which][at]
+            place = evidence.spans[name][which].get(example.id) or nearest_place(example, text)
+            key: Any = (place[0], place[1] - place[0]) if place else text
+            said.setdefault(key, (f1[method][at], kinds[method][at]))
+            given.append(list(said).index(key))
+        golds = dict.fromkeys((one.start, len(one.text)) for one in example.answers)
+        rows.append(
+            [
+                contexts.setdefault(example.context, len(contexts)),
+                example.id,
+                example.question,
+                [number for gold in golds for number in gold],
+                list(said),
+                [round(100 * one) for one, _ in said.values()],
+                [kind for _, kind in said.values()],
+                given,
+                right_runs[at],
+                inside[at],
+                at,
+            ]
+        )
+    return {
+        "methods": scores.methods,
+        "runs": [len(one) for one in scores.em_runs],
+        "kinds": list(KINDS),
+        "dimensions": [[one.name, one.slices] for one in DIMENSIONS],
+        "contexts": list(contexts),
+        "questions": rows,
+    }
+
+
+def _agreeing(em: np.ndarray, right: np.ndarray) -> np.ndarray:
+    """(Q,) the first run whose answer is as right as those of most runs: em (S, Q), right (Q,)."""
+    return np.argmax(np.equal(em == 1, right[None]), axis=0)
+
+
+def _order(evidence: Evidence) -> list[int]:
+    """All questions: those on which methods differ, then those that none gets right, then the rest."""
+    telling = [one.question for one in disagreements(evidence.scores)]
+    known = set(telling)
+    rest = [at for at in range(len(evidence.scores.examples)) if at not in known]
+    solved = np.asarray(evidence.scores.right.any(axis=0))
+    return telling + sorted(rest, key=lambda at: bool(solved[at]))
+
+
+def nearest_place(example: Example, text: str) -> Span | None:
+    """Where the context has the text, closest to an accepted answer; None where it has not, or for an empty text."""
+    found = occurrences(example.context, text.strip())
+    golds = [one.start for one in example.answers] or [0]
+    return min(found, key=lambda one: min(abs(one[0] - gold) for gold in golds), default=None)
+
+
+def packed(content: Mapping[str, Any], most: int = MOST_BYTES) -> tuple[str, int]:
+    """The questions as base64 of gzip of JSON, and how many are in it: as many of the first as `most` bytes hold."""
+    rows = content["questions"]
+    while True:
+        text = json.dumps(_cut(content, rows), ensure_ascii=False, separators=(",", ":"))
+        made = base64.b64encode(gzip.compress(text.encode(), compresslevel=7, mtime=0)).decode("ascii")
+        if len(made) <= most or not rows:
+            return made, len(rows)
+        rows = rows[: int(len(rows) * min(0.9, 0.95 * most / len(made)))]
+
+
+def _cut(content: Mapping[str, Any], rows: Sequence[list[Any]]) -> dict[str, Any]:
+    """The content with these questions alone, and their contexts."""
+    if len(rows) == len(content["questions"]):
+        return dict(content)
+    kept = {number: place for place, number in enumerate(dict.fromkeys(row[0] for row in rows))}
+    contexts = [content["contexts"][number] for number in kept]
+    return {**content, "contexts": contexts, "questions": [[kept[row[0]], *row[1:]] for row in rows]}
+
+
+def shown(content: Mapping[str, Any], most: int = SHOWN_PLAINLY) -> list[Shown]:
+    """The first questions, for a page without scripts."""
+    return [_shown(content, row) for row in content["questions"][:most]]
+
+
+def _shown(content: Mapping[str, Any], row: Sequence[Any]) -> Shown:
+    context = content["contexts"][row[0]]
+    golds = [(start, start + length) for start, length in zip(row[3][::2], row[3][1::2], strict=True)]
+    answers: list[Said] = []
+    marks: list[Mark] = []
+    for number, (said, f1, kind) in enumerate(zip(row[4], row[5], row[6], strict=True)):
+        methods = tuple(name for name, given in zip(content["methods"], row[7], strict=True) if given == number)
+        placed = not isinstance(said, str)
+        letter = (LETTERS[len(marks)] if len(marks) < len(LETTERS) else "·") if placed else ""
+        text = context[said[0] : said[0] + said[1]] if placed else said
+        if placed:
+            marks.append(Mark(said[0], said[0] + said[1], letter, kind != 0))
+        answers.append(Said(letter, text, f1, content["kinds"][kind], methods))
+    accepted = tuple(dict.fromkeys(context[slice(*gold)] for gold in golds))
+    return Shown(row[1], row[2], tuple(pieces(context, golds, marks)), tuple(answers), accepted)
+
+
+@dataclass(frozen=True)
+class Mark:
+    """An answer in its context: characters, its letter, and whether it is wrong."""
+
+    start: int
+    end: int
+    letter: str
+    wrong: bool
+
+
+def pieces(context: str, golds: Sequence[Span], marks: Sequence[Mark]) -> list[Piece]:
+    """The context cut wherever an accepted answer or a mark begins or ends; far from all of them it is left out."""
+    edges = [edge for gold in golds for edge in gold] + [edge for mark in marks for edge in (mark.start, mark.end)]
+    edges = edges or [0]
+    first, last = max(min(edges) - _AROUND, 0), min(max(edges) + _AROUND, len(context))
+    made = [
+        Piece(
+            context[start:end],
+            any(gold[0] <= start and end <= gold[1] for gold in golds),
+            any(mark.start <= start and end <= mark.end and mark.wrong for mark in marks),
+            "".join(mark.letter for mark in marks if mark.end == end),
+        )
+        for start, end in pairwise(sorted({first, last, *edges}))
+    ]
+    return [*([Piece("… ")] if first else []), *made, *([Piece(" …")] if last < len(context) else [])]

@@ -1,0 +1,178 @@
+"""What records do not hold: the answers to each question, and what the room `analysis` makes of them."""
+
+from __future__ import annotations
+
+import json
+import re
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from spantune.analysis.dimensions import DIMENSIONS
+from spantune.analysis.error_kinds import KindCounts, Span, error_kinds, kind_counts
+from spantune.analysis.scores import Scores, score_runs
+from spantune.analysis.slices import Slice, members, slice_scores
+from spantune.analysis.statistics import Comparison, compare
+from spantune.config import DataConfig
+from spantune.data import Corpus, Example, load_reported
+from spantune.errors import UserError
+from spantune.evaluation.files import read_predictions
+from spantune.records import RunFolder, RunRecord
+from spantune.reports.groups import Group
+
+Spans = Mapping[str, Sequence[Mapping[str, Span]]]
+"""By group's label and run: question id to the place of the answer in the context."""
+
+# The first candidate of a question, as `inference.evaluation` lays the file out; the other nineteen are skipped.
+_FIRST = re.compile(rb'\n  ("(?:[^"\\]|\\.)*"): \[\s*\{\s*"text": "(?:[^"\\]|\\.)*",\s*"start": (\d+),\s*"end": (\d+)')
+_SLICE_RESAMPLES = 2_000
+"""Slices are many and their intervals a hint, so that a fifth of the resamples does (the first of them)."""
+
+
+class Incomplete(Exception):
+    """The answers cannot be compared; the message says why, in a sentence for the report."""
+
+
+@dataclass(frozen=True, eq=False)
+class Evidence:
+    """The groups' answers to the same questions, and their statistics. Methods are named by their group's label.
+
+    Attributes:
+        slice_of: (Q, dimensions) the place of each question's slice in its dimension.
+        spans: places of the answers, as far as `n_best.json` tells them.
+        kinds: by method (S, Q), see `analysis.error_kinds.error_kinds`. counts: the same, counted.
+    """
+
+    scores: Scores
+    comparison: Comparison
+    slices: tuple[Slice, ...]
+    slice_of: np.ndarray
+    spans: Spans
+    kinds: Sequence[np.ndarray]
+    counts: tuple[KindCounts, ...]
+
+
+def read_scores(groups: Sequence[Group], folders: Mapping[int, RunFolder]) -> Scores:
+    """Load the reported questions again, read every finished run's answers, and score them.
+
+    Args:
+        folders: of the runs, by the `id` of their record.
+
+    Raises:
+        Incomplete: no run has finished, the runs were not scored on the same reported set, the set is gone or has
+            changed, or answers are missing.
+    """
+    finished = {one.label: one.finished for one in groups if one.finished}
+    runs = [run for some in finished.values() for run in some]
+    examples = _reported(runs).examples
+    answers = {label: [_answers(folders[id(run)]) for run in some] for label, some in finished.items()}
+    squad_v2 = any(run.config.get("squad_v2") for run in runs)
+    try:
+        return score_runs(examples, answers, "v2.0" if squad_v2 else "v1.1")
+    except UserError as error:
+        raise Incomplete(_sentence(error)) from error
+
+
+def gather(groups: Sequence[Group], folders: Mapping[int, RunFolder], resamples: int | None = None) -> Evidence:
+    """What the answers say.
+
+    Args:
+        folders: of the runs, by the `id` of their record.
+        resamples: of the bootstrap; default as in `analysis.statistics.compare`.
+
+    Raises:
+        Incomplete: as `read_scores`.
+    """
+    scores = read_scores(groups, folders)
+    files = {one.label: [folders[id(run)].n_best for run in one.finished] for one in groups}
+    spans = {
+        label: [
+            _places(scores.examples, answers, first_places(path))
+            for answers, path in zip(runs, files[label], strict=True)
+        ]
+        for label, runs in zip(scores.methods, scores.answers, strict=True)
+    }
+    divided = [members(scores.examples, one) for one in DIMENSIONS]
+    kinds = error_kinds(scores, spans)
+    few = min(resamples or _SLICE_RESAMPLES, _SLICE_RESAMPLES)
+    return Evidence(
+        scores,
+        compare(scores, resamples=resamples),
+        slice_scores(scores, DIMENSIONS, divided, resamples=few),
+        np.stack([one.argmax(axis=0) for one in divided], axis=1),
+        spans,
+        kinds,
+        kind_counts(scores, spans, kinds),
+    )
+
+
+def _reported(runs: Sequence[RunRecord]) -> Corpus:
+    """The questions that all runs were scored on."""
+    if not runs:
+        raise Incomplete("no run has finished")
+    if any(run.scored_on != "reported" or "reported" not in run.data for run in runs):
+        raise Incomplete(
+            "there is no reported set: the scores are from the selection split, whose answers are not kept"
+        )
+    prints = {run.data["reported"].fingerprint for run in runs}
+    if len(prints) > 1:
+        raise Incomplete(f"the runs were scored on {len(prints)} different sets of questions, which cannot be paired")
+    record, known = runs[0], {one.name for one in fields(DataConfig)}
+    sources = " + ".join(record.data["reported"].sources)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # the run said it
+            config = DataConfig(**{key: _tuples(value) for key, value in record.config.items() if key in known})
+            corpus = load_reported(config)
+    except UserError as error:
+        raise Incomplete(f"the reported set ({sources}) cannot be loaded again: {_sentence(error)}") from error
+    if corpus is None:
+        raise Incomplete(f"the reported set ({sources}) is not there any more")
+    if corpus.fingerprint not in prints:
+        raise Incomplete(
+            f"the reported set ({sources}) has changed since the runs were scored: {len(corpus.examples):,} questions "
+            f"with the digest {corpus.fingerprint[:12]} now, {record.data['reported'].examples:,} with "
+            f"{record.data['reported'].fingerprint[:12]} then"
+        )
+    return corpus
+
+
+def _answers(folder: RunFolder) -> dict[str, str]:
+    try:
+        return read_predictions(folder.predictions)
+    except UserError as error:
+        raise Incomplete(_sentence(error)) from error
+
+
+def first_places(path: Path) -> dict[str, Span]:
+    """The place of each question's best candidate in an `n_best.json`; {} where it is missing or laid out otherwise.
+
+    The file is twenty times as large as what is wanted of it, so it is searched, not parsed: a second for a million
+    candidates.
+    """
+    try:
+        found = _FIRST.finditer(path.read_bytes())
+    except OSError:
+        return {}
+    return {json.loads(one[1]): (int(one[2]), int(one[3])) for one in found}
+
+
+def _places(examples: Sequence[Example], answers: Sequence[str], best: Mapping[str, Span]) -> dict[str, Span]:
+    """Of the best candidates' places those of the answers: under v2.0 the answer may be none where the candidate is a
+    span."""
+    known = ((example, text, best.get(example.id)) for example, text in zip(examples, answers, strict=True))
+    return {example.id: place for example, text, place in known if place and example.context[slice(*place)] == text}
+
+
+def _sentence(error: UserError) -> str:
+    """An error on one line, without its remedy."""
+    said = error.problem + (f" ({error.where})" if error.where else "")
+    return " ".join((said + (f", found: {error.found}" if error.found else "")).split())
+
+
+def _tuples(value: Any) -> Any:
+    return tuple(value) if isinstance(value, list) else value

@@ -1,0 +1,174 @@
+"""The tables behind the first one: differences, slices, kinds of error, speed, further sets, no answer. One model for
+page, Markdown and CSV."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from spantune.analysis.dimensions import DIMENSIONS
+from spantune.analysis.error_kinds import KINDS
+from spantune.analysis.statistics import Comparison, Estimate
+from spantune.reports import numbers
+from spantune.reports.evidence import Evidence
+from spantune.reports.groups import Group
+from spantune.reports.table import escaped, markdown_row
+
+
+@dataclass(frozen=True)
+class Grid:
+    """A titled table of texts; the first column names the rows."""
+
+    title: str
+    header: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+    about: str = ""
+
+    def to_markdown(self) -> str:
+        """Without its title."""
+        lines = [markdown_row(self.header), "|:---|" + "---:|" * (len(self.header) - 1)]
+        lines += map(markdown_row, self.rows)
+        return "\n".join([*([escaped(self.about), ""] if self.about else []), *lines]) + "\n"
+
+
+def to_csv(rows: Sequence[Mapping[str, Any]]) -> str:
+    """Unrounded numbers under the keys of the first row; empty where unknown."""
+    out = io.StringIO()
+    writer = csv.DictWriter(out, list(rows[0]) if rows else [], lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return out.getvalue()
+
+
+def differences_rows(comparison: Comparison) -> list[dict[str, Any]]:
+    """A row a pair and metric."""
+    return [
+        {
+            **{"metric": one.metric, "first": one.first, "second": one.second, "points": one.points},
+            **{"low": one.interval.low, "high": one.interval.high, "p": one.p, "p_holm": one.p_holm},
+            **{"significant": one.significant, "runs_above": one.runs_above, "run_pairs": one.run_pairs},
+        }
+        for one in comparison.differences
+    ]
+
+
+def slices_rows(evidence: Evidence) -> list[dict[str, Any]]:
+    """A row a slice and method; of an empty slice one without a method."""
+    rows = []
+    for one in evidence.slices:
+        of = {"dimension": one.dimension, "slice": one.name, "questions": one.n, "contexts": one.units}
+        for method, score in one.scores.items() or [("", None)]:
+            row: dict[str, Any] = {**of, "method": method}
+            for name in ("em", "f1"):
+                bounds = getattr(score, f"{name}_interval", None) or (None, None)
+                row |= {name: getattr(score, name, None), f"{name}_low": bounds[0], f"{name}_high": bounds[1]}
+            rows.append(row | {"note": one.note or ""})
+    return rows
+
+
+def kinds_rows(evidence: Evidence) -> list[dict[str, Any]]:
+    """A row a method: answers of each kind, means over seeds."""
+    return [{"method": one.method} | dict(one.kinds.items()) | dict(one.faults.items()) for one in evidence.counts]
+
+
+def slices_grids(evidence: Evidence, methods: Sequence[str]) -> list[Grid]:
+    """A table a dimension; empty slices are named and not shown."""
+    grids = []
+    for dimension in DIMENSIONS:
+        parts = [one for one in evidence.slices if one.dimension == dimension.name]
+        rows = [
+            (one.name, f"{one.n:,}", *(f"{one.scores[method].f1:.1f}" for method in methods)) for one in parts if one.n
+        ]
+        empty = [one.name for one in parts if not one.n]
+        few = [f"{one.name} ({one.note})" for one in parts if one.n and one.note]
+        about = f"F1 by {dimension.rule}." + (f" No questions: {', '.join(empty)}." if empty else "")
+        about += f" {'; '.join(few)}." if few else ""
+        if len(rows) > 1:
+            grids.append(Grid(dimension.name, ("Slice", "Questions", *methods), tuple(rows), about))
+    return grids
+
+
+def kinds_grid(evidence: Evidence, groups: Sequence[Group]) -> Grid:
+    """What wrong answers are; with what is right in meaning, where that was measured."""
+    kinds = [kind for kind in KINDS if any(one.kinds[kind] for one in evidence.counts)]
+    counts = {one.method: one for one in evidence.counts}
+    meaning = {one.label: one.score("reported", "right_in_meaning") for one in groups}
+    measured = any(meaning.values())
+    rows = []
+    for one in groups:
+        if one.label in counts:
+            found = counts[one.label]
+            faults = " / ".join(f"{value:,.0f}" for value in found.faults.values())
+            said = (f"{value.mean:,.0f}" if (value := meaning[one.label]) else numbers.NOTHING,) if measured else ()
+            rows.append((one.label, *(f"{found.kinds[kind]:,.0f}" for kind in kinds), faults, *said))
+    header = ("Method", *(kind.capitalize() for kind in kinds), "Too long / short / shifted")
+    about = "; ".join(f"{kind}: {KINDS[kind]}" for kind in kinds) + ". Means over seeds."
+    about += " Right in meaning: wrong by EM, but close to an accepted answer in meaning." if measured else ""
+    return Grid("Kinds of error", header + (("Right in meaning",) if measured else ()), tuple(rows), about)
+
+
+def speed_grid(groups: Sequence[Group]) -> Grid | None:
+    """How fast the trained models answer; None where no run measured it."""
+    rows = []
+    for one in groups:
+        for form in ("merged", "unmerged"):
+            runs = [run.answering[form] for run in one.finished if form in run.answering]
+            if runs:
+                mean = {key: sum(getattr(run, key) for run in runs) / len(runs) for key in _SPEEDS}
+                rows.append((one.label, form, *(f"{value:,.3g}" for value in mean.values())))
+    header = ("Method", "Form", "p50 ms", "p95 ms", "Questions/s")
+    about = "Milliseconds for a question by itself, and questions a second in batches, on the machine that trained."
+    return Grid("Speed of the trained models", header, tuple(rows), about) if rows else None
+
+
+_SPEEDS = ("latency_p50_ms", "latency_p95_ms", "questions_per_second")
+
+
+def further_grid(groups: Sequence[Group]) -> Grid | None:
+    """F1 on further sets, and what is lost there; None without any."""
+    names = list(dict.fromkeys(name for one in groups for run in one.finished for name in run.further))
+    if not names:
+        return None
+    rows = [(one.label, *(_further(one, name) for name in names)) for one in groups if one.finished]
+    about = "F1, and the drop from the reported set with its 95% interval (of the first seed)."
+    return Grid("Further sets", ("Method", *names), tuple(rows), about)
+
+
+def _further(one: Group, name: str) -> str:
+    f1 = one.score(name, "f1")
+    if f1 is None:
+        return numbers.NOTHING
+    kept = one.finished[0].metrics.get(name, {})
+    drop, low, high = (kept.get(key) for key in ("f1_drop", "f1_drop_low", "f1_drop_high"))
+    lost = f" (−{drop:.1f}: {low:.1f} to {high:.1f})" if None not in (drop, low, high) and drop >= 0 else ""  # type: ignore[operator]
+    return numbers.with_spread(f1) + lost
+
+
+def null_grid(groups: Sequence[Group]) -> Grid | None:
+    """How well the models know what they cannot answer (v2.0); None where no run measured it."""
+    columns: tuple[tuple[str, str, Callable[[float], str]], ...] = (
+        ("null_threshold", "Threshold", lambda value: f"{value:.2f}"),
+        ("null_auc", "AUC", lambda value: f"{value:.3f}"),
+        ("risk_coverage_area", "Risk–coverage area", lambda value: f"{value:.3f}"),
+        ("risk_coverage_best", "Best possible", lambda value: f"{value:.3f}"),
+        ("calibration_error", "Calibration error", lambda value: f"{value:.3f}"),
+        ("calibration_error_scaled", "With temperature", lambda value: f"{value:.3f}"),
+    )
+
+    def cells(one: Group) -> list[str]:
+        found: list[tuple[Estimate | None, Callable[[float], str]]] = [
+            (one.score("reported", key), shown) for key, _, shown in columns
+        ]
+        return [shown(value.mean) if value else numbers.NOTHING for value, shown in found]
+
+    if not any(one.score("reported", "calibration_error") for one in groups):
+        return None
+    about = (
+        "Threshold and temperature were fitted on the selection split. AUC: the chance that a question without an "
+        "answer is told from one with. Area: mean error over all shares of questions, the surest first."
+    )
+    rows = tuple((one.label, *cells(one)) for one in groups if one.finished)
+    return Grid("Questions without an answer", ("Method", *(title for _, title, _ in columns)), rows, about)

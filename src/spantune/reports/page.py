@@ -1,0 +1,156 @@
+"""The report as one HTML file that needs nothing else: no network, and no script for anything but the browser of
+questions. Every text of the data is escaped (Jinja's autoescape), and scripts other than ours are refused by the page's
+own policy."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from spantune.analysis.disagreements import right_and_wrong
+from spantune.analysis.error_kinds import KINDS
+from spantune.analysis.statistics import Comparison
+from spantune.reports import numbers
+from spantune.reports.finding import p_shown
+from spantune.reports.style import Form, page_svg
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
+    from matplotlib.figure import Figure
+
+    from spantune.reports.evidence import Evidence
+
+_TEMPLATES = Path(__file__).parent / "templates"
+_UNSEEN = re.compile(
+    "[\\x00-\\x08\\x0b-\\x1f\\x7f-\\x9f\\u061c\\u200b\\u200e\\u200f\\u202a-\\u202e\\u2060-\\u2069\\ufeff]"
+)
+"""Control characters: those that turn text around could make a page say something else than it does."""
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A figure of the page: as SVG for wide and narrow windows.
+
+    Attributes:
+        title: for tabs. caption: below it, also read out.
+    """
+
+    title: str
+    caption: str
+    svg: str
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A cell of a matrix: its text, how it is shaded, and what it says in full. `right` and `wrong` are places of
+    methods, for the browser."""
+
+    text: str
+    kind: str = ""
+    about: str = ""
+    right: int | None = None
+    wrong: int | None = None
+
+
+def picture(name: str, title: str, caption: str, drawn: Sequence[tuple[str, Figure, Form]]) -> Picture:
+    """A figure for the page from its forms: each as SVG (its ids salted with what `salt` makes of name and form), the
+    figure, and the form that it was made in."""
+    about = f"{title}. {caption}"
+    texts = [
+        page_svg(text, salt(name, form), about, form.taller(figure.get_figheight() - form.height))
+        for text, figure, form in drawn
+    ]
+    return Picture(title, caption, "".join(texts))
+
+
+def salt(name: str, form: Form) -> str:
+    """What the ids of a figure's form begin with."""
+    return f"{name}-{'wide' if form.band else 'narrow'}"
+
+
+def differences_matrix(comparison: Comparison) -> list[tuple[str, list[Cell]]]:
+    """F1 of the row's method minus the column's, in points; shaded where significant."""
+    names = [one.method for one in comparison.standings]
+
+    def cell(row: str, column: str) -> Cell:
+        if row == column:
+            return Cell("·", "self")
+        pair = comparison.difference(row, column)
+        sign = 1 if pair.first == row else -1
+        points = sign * pair.points
+        low, high = sorted(sign * one for one in pair.interval)
+        kind = ("plus" if points > 0 else "minus") if pair.significant else "none"
+        about = f"{row} minus {column}: {points:+.2f} points ({low:+.2f} to {high:+.2f}), {p_shown(pair.p_holm)}"
+        return Cell(signed(points), kind, about)
+
+    return [(row, [cell(row, column) for column in names]) for row in names]
+
+
+def signed(points: float) -> str:
+    """`+1.2`, `−0.3`, `0.0`."""
+    text = f"{points:+.1f}".replace("-", "−")
+    return "0.0" if text in ("+0.0", "−0.0") else text
+
+
+def right_matrix(evidence: Evidence, order: Sequence[str]) -> list[tuple[str, list[Cell]]]:
+    """How many questions the row's method gets right and the column's wrong."""
+    counts, place = right_and_wrong(evidence.scores), {name: at for at, name in enumerate(evidence.scores.methods)}
+
+    def cell(row: str, column: str) -> Cell:
+        if row == column:
+            return Cell("·", "self")
+        count = int(counts[place[row], place[column]])
+        return Cell(f"{count:,}", "", f"{row} right, {column} wrong: {count:,}", place[row], place[column])
+
+    return [(row, [cell(row, column) for column in order]) for row in order]
+
+
+def render(content: Mapping[str, Any]) -> str:
+    """The page. `content` is what `templates/report.html` asks for; see `reports.report`."""
+    from markupsafe import Markup
+
+    theme, script = (_template(name).render() for name in ("theme.js", "report.js"))
+    hashes = " ".join(
+        f"'sha256-{base64.b64encode(hashlib.sha256(code.encode()).digest()).decode()}'" for code in (theme, script)
+    )
+    return _template("report.html").render(
+        **content,
+        style=Markup(_template("report.css").render()),
+        theme=Markup(theme),
+        script=Markup(script),
+        hashes=Markup(hashes),
+        kinds=list(KINDS),
+        nothing=numbers.NOTHING,
+    )
+
+
+def visible(value: Any) -> Any:
+    """A text with its control characters named; anything else as it is."""
+    if not isinstance(value, str) or hasattr(value, "__html__"):
+        return value
+    return _UNSEEN.sub(lambda one: f"⟨U+{ord(one[0]):04X}⟩", value)
+
+
+def _template(name: str) -> Any:
+    return _environment().get_template(name)
+
+
+@cache
+def _environment() -> Environment:
+    """Scripts and style are ours and not escaped; the page is."""
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+    return Environment(
+        loader=FileSystemLoader(_TEMPLATES),
+        autoescape=lambda name: (name or "").endswith(".html"),
+        undefined=StrictUndefined,
+        finalize=visible,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )

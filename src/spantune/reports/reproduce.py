@@ -1,0 +1,110 @@
+"""How to make a study again: commands, data, versions, machine, settings, and where each run lies."""
+
+from __future__ import annotations
+
+import os
+import shlex
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from spantune.config import AFTERWARDS, BOOKKEEPING
+from spantune.records import RunFolder, RunRecord
+from spantune.reports import numbers
+from spantune.reports.grids import Grid
+from spantune.reports.table import machine
+
+_SHORT = 16  # digits of a digest
+_NOT_SETTINGS = BOOKKEEPING | AFTERWARDS | {"method", "methods", "seed", "seeds", "options", "model"}
+
+
+def facts(records: Sequence[RunRecord]) -> list[tuple[str, str]]:
+    """What all runs share, and where they differ each of it."""
+    named = [
+        ("Encoder", [one.model for one in records]),
+        ("Machine", [machine(one) for one in records if one.hardware]),
+        ("Device", [f"{one.device}, {one.precision}" for one in records if one.device]),
+        ("Versions", [", ".join(f"{name} {version}" for name, version in one.versions.items()) for one in records]),
+        ("Code", [_code(one) for one in records]),
+        ("Dates", [_dates(records)]),
+    ]
+    return [(name, "; ".join(dict.fromkeys(one for one in found if one))) for name, found in named if any(found)]
+
+
+def _code(record: RunRecord) -> str:
+    parts = []
+    if record.git and record.git.get("commit"):
+        parts.append(f"commit {str(record.git['commit'])[:12]}" + (", with changes" if record.git.get("dirty") else ""))
+    if record.code:
+        parts.append(f"digest {record.code[:_SHORT]}")
+    return ", ".join(parts)
+
+
+def _dates(records: Sequence[RunRecord]) -> str:
+    started = sorted(one.started_at for one in records if one.started_at)
+    ended = sorted(one.finished_at for one in records if one.finished_at)
+    return f"{started[0]} to {ended[-1]}" if started and ended else ""
+
+
+def commands(records: Sequence[RunRecord], folder: Path, more: Sequence[str] = ()) -> list[str]:
+    """Command lines: those that started the runs, each once, and that of the report."""
+    given = [shlex.join(_bare(one.command)) for one in records if one.command]
+    return list(dict.fromkeys([*more, *given, f"spantune report {shlex.quote(os.fspath(folder))}"]))
+
+
+def _bare(command: Sequence[str]) -> list[str]:
+    """Without the path of the program."""
+    first, *rest = command
+    return [Path(first).name, *rest]
+
+
+def data_grid(records: Sequence[RunRecord]) -> Grid:
+    """Every set that a run used, each once."""
+    rows = dict.fromkeys(
+        (name, " + ".join(used.sources), f"{used.examples:,}", used.fingerprint[:_SHORT])
+        for one in records
+        for name, used in one.data.items()
+    )
+    return Grid("Data", ("Set", "Source", "Questions", "Digest (SHA-256)"), tuple(rows))
+
+
+def settings(records: Sequence[RunRecord]) -> list[tuple[str, str]]:
+    """The settings that all runs share."""
+    first = records[0].config if records else {}
+    return [
+        (key.replace("_", " "), _shown(value))
+        for key, value in first.items()
+        if key not in _NOT_SETTINGS and all(one.config.get(key) == value for one in records)
+    ]
+
+
+def runs_grid(runs: Sequence[tuple[RunFolder, RunRecord]], root: Path) -> Grid:
+    """A row a run: where it lies, how it ended, what it was trained with that others were not."""
+    records = [record for _, record in runs]
+    differing = [
+        key
+        for key in dict.fromkeys(key for one in records for key in one.config)
+        if key not in _NOT_SETTINGS and len({str(one.config.get(key)) for one in records}) > 1
+    ]
+    rows = []
+    for folder, record in sorted(runs, key=lambda one: one[0].path):
+        options = ", ".join(f"{key} {_shown(value)}" for key, value in record.options.items())
+        cells = (_shown(record.config.get(key)) for key in differing)
+        f1 = record.metric("f1")
+        score = numbers.NOTHING if f1 is None else f"{f1:.2f}"
+        rows.append((_below(folder.path, root), record.status, str(record.seed), score, *cells, options))
+    header = ("Run", "Status", "Seed", "F1", *(key.replace("_", " ").capitalize() for key in differing), "Options")
+    about = "Each folder has a record.json and a config.yaml: `spantune train --config RUN/config.yaml` makes it again."
+    return Grid("Runs", header, tuple(rows), about)
+
+
+def _below(path: Path, root: Path) -> str:
+    return path.relative_to(root).as_posix() if path.is_relative_to(root) else os.fspath(path)
+
+
+def _shown(value: Any) -> str:
+    if value is None:
+        return "default"
+    if isinstance(value, (list, tuple)):
+        return ", ".join(map(str, value)) or "none"
+    return f"{value:g}" if isinstance(value, float) else str(value)
