@@ -75,6 +75,7 @@ def record_fields() -> str:
         "data": ("data.SET.", record.DataRecord),
         "parameters": ("parameters.", record.Parameters),
         "timings": ("timings.", record.Timings),
+        "answering": ("answering.FORM.", record.Answering),
         "best": ("best.", record.Best),
     }
     texts = field_texts(record)

@@ -5,18 +5,20 @@ from __future__ import annotations
 import io
 import json
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import pytest
 
 from spantune.cli.main import main
 from spantune.config import AskConfig, CompareConfig, TrainConfig
-from spantune.data import Example
+from spantune.data import Corpus
 from spantune.evaluation.answers import Candidate, Prediction
 from spantune.records import DataRecord, Parameters, RunRecord, Timings
+
+if TYPE_CHECKING:
+    from spantune.inference.engine import Sink
 
 CONTEXT = "Ada built the mill in 1832."
 
@@ -36,12 +38,12 @@ class FakePredictor:
         candidates = (Candidate("Ada", 0, 3, 5.0, 0.75), Candidate("1832", 22, 26, 3.0, 0.125))
         return Prediction("ask", "Ada", 0, 3, 5.0, 0.75, 1.0, 0.0, candidates[:n_best])
 
-    def predict(self, examples: Sequence[Example], *, n_best: int) -> list[Prediction]:
+    def answer(self, corpus: Corpus, *, n_best: int, sink: Sink | None) -> SimpleNamespace:
         self.asked_for.append(n_best)
-        return [
-            Prediction(one.id, "Ada", 0, 3, 5.0, 0.75, 1.0, 0.0, (Candidate("Ada", 0, 3, 5.0, 0.75),))
-            for one in examples
-        ]
+        for one in corpus.examples if sink else ():
+            sink(Prediction(one.id, "Ada", 0, 3, 5.0, 0.75, 1.0, 0.0, (Candidate("Ada", 0, 3, 5.0, 0.75),)))
+        ids = [one.id for one in corpus.examples]
+        return SimpleNamespace(texts=dict.fromkeys(ids, "Ada"), null_odds=dict.fromkeys(ids, -4.0))
 
 
 @pytest.fixture
@@ -64,8 +66,13 @@ def stages(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     )
 
     class Study:
+        folder = Path("studies/compare")
+
         def summary(self) -> str:
             return "the table"
+
+        def failures(self) -> str | None:
+            return called.get("failures")
 
     def stage(name: str, **functions: Any) -> None:
         module = ModuleType(name)
@@ -79,6 +86,11 @@ def stages(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     monkeypatch.setattr(FakePredictor, "loaded", called.setdefault("loaded", []))
     stage("spantune.training", train=lambda config: called.update(train=config) or record)
     stage("spantune.studies", compare=lambda config: called.update(compare=config) or Study())
+    report = SimpleNamespace(finding="LoRA is better.", table=SimpleNamespace(to_text=lambda: "its table\n"))
+    report.written = (Path("studies/compare/report.html"),)
+    stage("spantune.studies.report", report=lambda folder: called.update(report=folder) or report)
+    mirror = SimpleNamespace(attach=lambda files: called.update(attached=files))
+    stage("spantune.studies.tracking", StudyTracking=lambda config: mirror)
     stage("spantune.inference", Predictor=FakePredictor, evaluate_run=evaluate_run)
     return called
 
@@ -102,7 +114,21 @@ def test_compare(stages: dict[str, Any], capsys: pytest.CaptureFixture[str]) -> 
     config = stages["compare"]
     assert isinstance(config, CompareConfig) and (config.methods, config.seeds) == (("lora", "full"), (0, 1))
     assert config.options["lora"]["rank"] == 8 and config.options["full"] == {}
-    assert capsys.readouterr().out == "the table\n"
+    page = Path("studies/compare/report.html")
+    said = f"LoRA is better.\n\nthe table\nreport: {page}\n"
+    assert capsys.readouterr().out == said and stages["report"] == page.parent
+    assert stages["attached"] == [page]
+    stages["failures"] = "1 of the study's runs failed"
+    assert main(["compare"]) == 1
+    shown = capsys.readouterr()
+    assert (shown.out, shown.err) == (said, "1 of the study's runs failed\n")
+
+
+def test_report(stages: dict[str, Any], capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["report", "studies/three"]) == 0
+    assert stages["report"] == "studies/three"
+    assert capsys.readouterr().out.startswith("LoRA is better.\n\nits table\n\nreport: ")
+    assert main(["report"]) == 2
 
 
 def test_evaluate(stages: dict[str, Any], capsys: pytest.CaptureFixture[str]) -> None:

@@ -7,18 +7,18 @@ from __future__ import annotations
 
 import io
 import os
-import subprocess
 import sys
 import traceback
 import warnings
 from collections.abc import Sequence
 
 from spantune import __version__
-from spantune.cli import ask, compare, doctor, evaluate, methods, predict, score, train
+from spantune.cli import ask, compare, doctor, evaluate, methods, predict, recommend, report, score, train
 from spantune.cli.command import Command
+from spantune.cli.output import quoted
 from spantune.errors import ConfigError, SpantuneError, did_you_mean
 
-_FILES = (train, compare, evaluate, ask, predict, score, methods, doctor)
+_FILES = (train, compare, report, recommend, evaluate, ask, predict, score, methods, doctor)
 COMMANDS = {one.COMMAND.name: one.COMMAND for one in _FILES}
 _RESTARTS = ("--resume", "--overwrite")
 
@@ -108,14 +108,8 @@ def _interrupted(words: Sequence[str]) -> str:
     command = COMMANDS.get(words[0]) if words else None
     if command is None or command.resume is None:
         return "interrupted"
-    again = [word for word in words if word not in _RESTARTS] + list(command.resume)
-    return f"interrupted; resume with: spantune {_quoted(again)}"
-
-
-def _quoted(words: Sequence[str]) -> str:
-    import shlex
-
-    return subprocess.list2cmdline(words) if os.name == "nt" else shlex.join(words)
+    again = [word for word in words if word not in _RESTARTS or not command.resume] + list(command.resume)
+    return f"interrupted; resume with: spantune {quoted(again)}"
 
 
 def _explain(error: Exception, *, debug: bool) -> int:
