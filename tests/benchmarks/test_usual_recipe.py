@@ -17,6 +17,8 @@ from benchmarks.material import examples_of
 from benchmarks.plan import Plan
 from benchmarks.usual_recipe import Logits
 from spantune.data import Example
+from spantune.evaluation.answers import Prediction
+from spantune.features import Windows
 from spantune.modeling import load_tokenizer
 
 
@@ -62,11 +64,17 @@ def test_few_starts_and_ends_can_miss_every_span() -> None:
     assert [one["text"] for one in best["q"]] == [""]
 
 
+def _decoded(windows: Windows, logits: Logits) -> list[Prediction]:
+    found: list[Prediction] = []
+    ours.decode(windows, ours.as_left_by_the_model(windows, *logits), sink=found.append)
+    return found
+
+
 @pytest.mark.parametrize("seed", range(3))
 def test_both_decoders_find_the_same_where_the_loop_sees_all(plan: Plan, seed: int) -> None:
     windows, features = both_windows(plan)
     logits = Logits(*np.random.default_rng(seed).normal(size=(2, len(windows), 48)).astype(np.float32))
-    found, examples = ours.decode(windows, *logits), windows.corpus.examples
+    found, examples = _decoded(windows, logits), windows.corpus.examples
     exact = exhaustive(examples, features, logits)
     assert agreement(found, exact).equal == len(examples)
     for prediction in found:
@@ -78,7 +86,7 @@ def test_both_decoders_find_the_same_where_the_loop_sees_all(plan: Plan, seed: i
 def test_agreement_sees_a_wrong_answer(plan: Plan) -> None:
     windows, features = both_windows(plan)
     logits = plausible_logits(windows, 48)
-    found = ours.decode(windows, *logits)
+    found = _decoded(windows, logits)
     exact = exhaustive(windows.corpus.examples, features, logits)
     worse = [replace(found[0], text="nothing", score=found[0].score - 1), *found[1:]]
     assert agreement(worse, exact).wrong == 1
@@ -86,7 +94,7 @@ def test_agreement_sees_a_wrong_answer(plan: Plan) -> None:
 
 def test_plausible_logits_answer_what_was_asked(plan: Plan) -> None:
     windows, _ = both_windows(plan)
-    found = ours.decode(windows, *plausible_logits(windows, 48))
+    found = _decoded(windows, plausible_logits(windows, 48))
     right = [one.text == example.answers[0].text for one, example in zip(found, windows.corpus.examples, strict=True)]
     assert sum(right) > len(right) / 2
 

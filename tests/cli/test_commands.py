@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -44,6 +45,20 @@ class FakePredictor:
             sink(Prediction(one.id, "Ada", 0, 3, 5.0, 0.75, 1.0, 0.0, (Candidate("Ada", 0, 3, 5.0, 0.75),)))
         ids = [one.id for one in corpus.examples]
         return SimpleNamespace(texts=dict.fromkeys(ids, "Ada"), null_odds=dict.fromkeys(ids, -4.0))
+
+
+class FakePanel:
+    """Several of them, asked together."""
+
+    def __init__(self, predictors: dict[str, FakePredictor]) -> None:
+        self.predictors = predictors
+
+    @classmethod
+    def load(cls, runs: Sequence[str], config: Any) -> FakePanel:
+        return cls({run: FakePredictor.load(run, config) for run in runs})
+
+    def ask(self, question: str, context: str, *, n_best: int) -> dict[str, Prediction]:
+        return {run: one.ask(question, context, n_best=n_best) for run, one in self.predictors.items()}
 
 
 @pytest.fixture
@@ -91,7 +106,7 @@ def stages(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     stage("spantune.studies.report", report=lambda folder: called.update(report=folder) or report)
     mirror = SimpleNamespace(attach=lambda files: called.update(attached=files))
     stage("spantune.studies.tracking", StudyTracking=lambda config: mirror)
-    stage("spantune.inference", Predictor=FakePredictor, evaluate_run=evaluate_run)
+    stage("spantune.inference", Panel=FakePanel, Predictor=FakePredictor, evaluate_run=evaluate_run)
     return called
 
 

@@ -91,6 +91,11 @@ def test_the_reported_set_and_its_limit(tmp_path: Path) -> None:
     assert made.reported is not None and len(made.reported.examples) == 4
     assert made.counts["reported over the limit"] == 6 and made.shared_contexts == 0
     assert made.reported == load_evaluation((held_out,), limit=4)
+    other = splits(7, data=(train,), eval_data=(held_out,), max_eval_examples=4)
+    assert other.reported == made.reported, "runs with other seeds are scored on the same questions"
+    assert other.train.fingerprint != made.train.fingerprint
+    without = splits(data=(train,), eval_data=(held_out,), score_reported=False)
+    assert without.reported is None and without.counts["reported"] == 0
 
 
 def test_shared_contexts_are_counted_and_warned_about(tmp_path: Path) -> None:

@@ -176,6 +176,8 @@ def test_several_encoders_on_one_panel(
     assert found == alone(mixed, FP32, examples)
     words = [one.model.network.get_input_embeddings().weight.data_ptr() for one in together.predictors.values()]
     assert words[0] == words[3] and len(set(words)) == 3
+    tokenizers = [id(one.tokenizer) for one in together.predictors.values()]
+    assert tokenizers[0] == tokenizers[1] == tokenizers[3] != tokenizers[2]
 
 
 def test_a_run_that_is_named_twice_is_asked_once(runs: dict[str, Path]) -> None:

@@ -54,6 +54,8 @@ def test_values_and_gradients_are_pefts(bias: bool) -> None:
     stock = _stock(bias=bias)
     fused, x = _fused(stock), torch.randn(3, 5, 12)
     torch.testing.assert_close(fused(x), stock(x))
+    with torch.no_grad():
+        torch.testing.assert_close(fused(x), stock(x))
     wanted, found = _gradients(stock, x), _gradients(fused, x)
     assert wanted.keys() == found.keys()
     assert len(wanted) == 5  # two pairs and the input
@@ -67,7 +69,7 @@ def test_the_gradient_is_right_by_finite_differences() -> None:
     a, b = (torch.randn(*size, dtype=torch.float64, requires_grad=True) for size in ((2, 5), (7, 2)))
 
     def product(x: Tensor, a: Tensor, b: Tensor) -> Tensor:
-        return fused_lora._LoraProduct.apply(x, weight, bias, a, b, 2.5, torch.float64)
+        return fused_lora._LoraProduct.apply(x, weight, bias, a, b, 2.5, torch.float64, True)
 
     assert torch.autograd.gradcheck(product, (x, a, b), eps=1e-3, atol=1e-4)
 

