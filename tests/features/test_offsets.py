@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
-from spantune.features.offsets import white_space, without_white_space
 from tokenizers import Regex, Tokenizer, models, pre_tokenizers, processors
 from transformers import PreTrainedTokenizerFast
 
@@ -13,6 +12,7 @@ from spantune.config import WindowConfig
 from spantune.data import Corpus, Example
 from spantune.features import make_windows, window_rules
 from spantune.features.batches import end_points
+from spantune.features.offsets import white_space, without_white_space
 
 TEXT = st.text(st.sampled_from(" \t\n\u00a0\u2028\u3000\u200babc\U0001f3f0é"), min_size=1, max_size=12)
 
