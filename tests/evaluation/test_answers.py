@@ -105,8 +105,11 @@ def test_logits_that_are_not_finite_are_left_out_and_counted(score, partition, n
 
 @pytest.mark.parametrize("span", [(40, 60), (-1, 3), (4, 4), (5, 4)])
 def test_a_span_outside_the_context_is_a_mistake_of_the_caller(span):
-    with pytest.raises(ValueError, match="outside its context"):
-        window(AnswerCollector([EXAMPLE]), 0, [span], [0.0], 0.0, 0.0)
+    collector = AnswerCollector([EXAMPLE])
+    window(collector, 0, [span], [0.0], 0.0, 0.0)
+    for ask in (collector.best, collector.predictions):
+        with pytest.raises(ValueError, match="outside its context"):
+            ask()
 
 
 def test_probabilities_need_their_partition():

@@ -141,8 +141,10 @@ def test_loading_never_holds_many_copies(runs: dict[str, Path], monkeypatch: pyt
         return real(models)
 
     monkeypatch.setattr(panels, "share_encoder", share)
-    Panel.load([runs[name] for name in ("lora", "ia3", "prefix-tuning", "prompt-tuning")], FP32)
-    assert max(counted) == 2 and counted[-1] == 1
+    made = Panel.load([runs[name] for name in ("lora", "ia3", "prefix-tuning", "prompt-tuning")], FP32)
+    assert counted == [1, 2, 2, 2]
+    models = [one.model for one in made.predictors.values()]
+    assert len({one.network.get_input_embeddings().weight.data_ptr() for one in models}) == 1
 
 
 def test_a_context_is_cut_once_a_request(panel: Panel, cuts: list[int]) -> None:

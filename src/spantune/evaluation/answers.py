@@ -87,7 +87,6 @@ class AnswerCollector:
         self.squad_v2, self.null_threshold = squad_v2, null_threshold
         self.broken_windows = 0
         """Windows left out because their logits are not finite: the model has diverged."""
-        self._sizes = np.array([len(example.context) for example in examples])
         self._spans: list[_Spans] = []
         self._tops: list[_Spans] = []  # of each window the best one
         self._log_partition: np.ndarray | None = np.full(len(examples), -math.inf)
@@ -111,7 +110,6 @@ class AnswerCollector:
         self.broken_windows += int(np.count_nonzero(~whole))
         row, slot = np.nonzero((scores > -math.inf) & whole[:, None])
         found = _Spans(owners[row], places[row, slot, 0], places[row, slot, 1], scores[row, slot])
-        self._refuse_outside(found)
         self._spans.append(found)
         self._tops.append(found.take(np.flatnonzero(slot == 0)))
         np.minimum.at(self._null_score, owners[whole], null_scores[whole])
@@ -121,8 +119,12 @@ class AnswerCollector:
             np.logaddexp.at(self._log_partition, owners[whole], spans.log_partition[whole].astype(np.float64))
 
     def best(self) -> BestAnswers:
-        """The answers alone, in the examples' order: the same as those of the predictions, in a part of the time."""
-        found = _Spans.joined(self._tops)
+        """The answers alone, in the examples' order: the same as those of the predictions, in a part of the time.
+
+        Raises:
+            ValueError: a span is empty or outside its context.
+        """
+        found = self._inside(self._tops)
         found = found.take(np.lexsort((found.end, found.start, -found.score, found.owner)))
         found = found.take(np.flatnonzero(np.diff(found.owner, prepend=-1)))
         odds = np.full(len(self.examples), math.inf)
@@ -139,7 +141,7 @@ class AnswerCollector:
         """One prediction an example, in the examples' order, made as it is asked for.
 
         Raises:
-            ValueError: a batch came without its log partitions.
+            ValueError: a batch came without its log partitions, or a span is empty or outside its context.
         """
         if self._log_partition is None:
             raise ValueError("probabilities need the log partition of every window: see decoding.window_candidates")
@@ -147,7 +149,7 @@ class AnswerCollector:
         total = self._log_partition
         if self.squad_v2:
             total = np.logaddexp(total, null_scores)
-        found, mass = _merged(_Spans.joined(self._spans))
+        found, mass = _merged(self._inside(self._spans))
         kept = _first_of_each(found.owner, found.score, self.n_best)
         found, probability = found.take(kept), _probability(mass[kept], total[found.owner[kept]])
         return self._made(found, probability, null_scores, _probability(null_scores, total))
@@ -171,12 +173,15 @@ class AnswerCollector:
             name, best.text, best.start, best.end, best.score, best.probability, null, null_share, n_best
         )  # fmt: skip
 
-    def _refuse_outside(self, found: _Spans) -> None:
-        sizes = self._sizes[found.owner]
+    def _inside(self, parts: Sequence[_Spans]) -> _Spans:
+        """All spans; ValueError where one is empty or outside its context."""
+        found = _Spans.joined(parts)
+        sizes = np.array([len(example.context) for example in self.examples], dtype=np.int64)[found.owner]
         wrong = np.flatnonzero((found.start < 0) | (found.start >= found.end) | (found.end > sizes))
         if len(wrong):
             start, end, size = (int(column[wrong[0]]) for column in (found.start, found.end, sizes))
             raise ValueError(f"span {start}:{end} is empty or outside its context of {size} characters")
+        return found
 
 
 class _Spans(NamedTuple):

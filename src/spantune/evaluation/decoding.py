@@ -128,12 +128,13 @@ class _Masked(NamedTuple):
         starts, ends = starts.float(), ends.float()
         null_score = starts[:, cls_index] + ends[:, cls_index]
         outside = starts.new_full((), -math.inf)
-        starts, ends = (torch.where(mask, logits, outside) for logits in (starts, ends))
-        return cls(starts, functional.pad(ends, (0, width - 1), value=-math.inf), width, null_score)
+        padded = ends.new_full((ends.shape[0], ends.shape[1] + width - 1), -math.inf)
+        torch.where(mask, ends, outside, out=padded[:, : ends.shape[1]])
+        return cls(torch.where(mask, starts, outside), padded, width, null_score)
 
     def best_from(self) -> Tensor:
         """(B, L) score of the best span from every start."""
-        return self.starts + _sliding(self.ends, self.width, torch.maximum)
+        return self.starts + _sliding_max(self.ends, self.width)
 
     def ends_behind(self, starts: Tensor) -> Tensor:
         """(B, S, W) logits of all ends that spans from the starts (B, S) may have."""
@@ -190,6 +191,15 @@ def _top(scores: Tensor, places: Tensor, count: int) -> tuple[Tensor, Tensor]:
 def _in_order(bits: Tensor) -> Tensor:
     """The bits of fp32 as integers that compare as the numbers do, and back."""
     return bits ^ ((bits >> 31) & 0x7FFFFFFF)
+
+
+def _sliding_max(values: Tensor, width: int) -> Tensor:
+    """The highest of values[:, i : i + width] for every i. (B, L + width - 1) to (B, L)."""
+    length = values.shape[1] - width + 1
+    block, size = values, 1  # block[:, i] covers values[:, i : i + size]
+    while 2 * size <= width:
+        block, size = torch.maximum(block[:, :-size], block[:, size:]), 2 * size
+    return torch.maximum(block[:, :length], block[:, width - size : width - size + length])
 
 
 def _sliding(values: Tensor, width: int, combine: Callable[[Tensor, Tensor], Tensor]) -> Tensor:

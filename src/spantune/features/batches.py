@@ -102,10 +102,10 @@ def model_inputs(rows: Columns, pad_token_id: int, *, max_length: int | None = N
 
 def context_mask(rows: Columns, length: int) -> Tensor:
     """(B, L) bool, True on context tokens."""
-    first = np.asarray(rows["context_first"], dtype=np.int32)[:, None]
-    count = np.asarray(list_lengths(rows["offsets"]) // 2, dtype=np.int32)[:, None]
-    places = np.arange(length, dtype=np.int32)
-    return torch.from_numpy((places >= first) & (places < first + count))
+    first = np.asarray(rows["context_first"], dtype=np.uint16)[:, None]
+    count = (list_lengths(rows["offsets"]) // 2).astype(np.uint16)[:, None]
+    # Before the context the difference is below 0, which wraps around to a large number.
+    return torch.from_numpy(np.arange(length, dtype=np.uint16) - first < count)
 
 
 def end_points(rows: Columns, length: int) -> Tensor:

@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+
+if TYPE_CHECKING:
+    import pyarrow
 
 Columns = Mapping[str, Any]
 """A column a name: an array, or `Lists` where a row holds several numbers."""
@@ -68,9 +71,22 @@ def list_lengths(column: Lists | Sequence[Sequence[int]]) -> np.ndarray:
     return column.lengths if isinstance(column, Lists) else np.fromiter(map(len, column), np.int64, len(column))
 
 
-def read_columns(table: Any) -> dict[str, Any]:
-    """All columns of an Arrow table of numbers and lists of numbers."""
-    return {name: _as_arrays(table[name].combine_chunks()) for name in table.column_names}
+class ArrowColumns(Mapping[str, Any]):
+    """The columns of an Arrow table of numbers and lists of numbers, each as arrays from when it is first read."""
+
+    def __init__(self, table: pyarrow.Table) -> None:
+        self._table, self._read = table, dict[str, Any]()
+
+    def __getitem__(self, name: str) -> Any:
+        if name not in self._read:
+            self._read[name] = _as_arrays(self._table[name].combine_chunks())
+        return self._read[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._table.column_names)
+
+    def __len__(self) -> int:
+        return self._table.num_columns
 
 
 def as_columns(rows: Mapping[str, Sequence[Any]]) -> dict[str, Any]:
@@ -78,12 +94,25 @@ def as_columns(rows: Mapping[str, Sequence[Any]]) -> dict[str, Any]:
     return {name: Lists.of(one) if hasattr(one[0], "__len__") else np.array(one) for name, one in rows.items()}
 
 
-def take(columns: Columns, rows: Any) -> dict[str, Any]:
-    """Some rows of all columns, in this order."""
-    return {name: one.take(rows) if isinstance(one, Lists) else one[rows] for name, one in columns.items()}
+@dataclass(frozen=True)
+class Rows(Mapping[str, Any]):
+    """Some rows of columns, in this order; taken out of a column when it is read."""
+
+    columns: Columns
+    rows: np.ndarray
+
+    def __getitem__(self, name: str) -> Any:
+        column = self.columns[name]
+        return column.take(self.rows) if isinstance(column, Lists) else column[self.rows]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.columns)
+
+    def __len__(self) -> int:
+        return len(self.columns)
 
 
-def _as_arrays(column: Any) -> np.ndarray | Lists:
+def _as_arrays(column: pyarrow.Array) -> np.ndarray | Lists:
     """An Arrow array; the numbers of lists are not copied."""
     import pyarrow
 

@@ -25,7 +25,7 @@ import numpy as np
 
 from spantune.data import Corpus, Example
 from spantune.errors import ConfigError
-from spantune.features.columns import Columns, as_columns, read_columns
+from spantune.features.columns import ArrowColumns, Columns, as_columns
 from spantune.features.offsets import take_in_marks, white_space, without_white_space
 
 if TYPE_CHECKING:
@@ -149,7 +149,7 @@ class Windows:
         while begin < len(owners):
             end = int(np.searchsorted(owners, owners[min(begin + size, len(owners)) - 1], side="right"))
             behind = int(owners[end]) if end < len(owners) else len(examples)
-            yield Part(first, examples[first:behind], read_columns(self._reader()[begin:end]))
+            yield Part(first, examples[first:behind], ArrowColumns(self._reader()[begin:end]))
             begin, first = end, behind
 
     def _reader(self) -> Dataset:

@@ -25,7 +25,7 @@ from spantune.features.batches import (
     model_inputs,
     sorted_batches,
 )
-from spantune.features.columns import Columns, take
+from spantune.features.columns import Columns, Rows
 from spantune.features.windows import CUT, Part, StreamedWindows, Windows
 from spantune.modeling import SpanModel
 from spantune.modeling.loss import span_loss
@@ -35,7 +35,7 @@ AT_ONCE = 2048
 """Windows that are sorted by length together, and whose candidates are in memory together."""
 _CPU_TOKENS = 2048
 """Most tokens of a batch on a CPU: what a layer makes of more does not fit into its caches and costs more time."""
-_DECODED_AT_ONCE = 65_536
+_DECODED_AT_ONCE = 131_072
 """Tokens whose logits are decoded together: one batch alone is too little work for the operations that it takes."""
 _SIDES = 8
 """Most batches at once on a CPU; more would wait for Python's lock."""
@@ -117,7 +117,7 @@ def answer_windows(
             with _side_by_side(model.device, len(batches)) as each:
                 for batch, logits in zip(batches, each(forward, batches), strict=True):
                     decoder.add(batch, logits)
-                    loss.add(logits, take(part.columns, batch))
+                    loss.add(logits, Rows(part.columns, batch))
                     if on_batch is not None:
                         on_batch(len(batch))
             decoder.finish()
@@ -152,24 +152,29 @@ class PartDecoder:
         self.part, self.collector = part, collector
         self.decode, self.candidates = decode, candidates
         self._batches: list[np.ndarray] = []
-        self._logits: list[SpanLogits] = []
+        self._starts: list[Tensor] = []
+        self._ends: list[Tensor] = []
         self._tokens = 0
 
     def add(self, batch: np.ndarray, logits: SpanLogits) -> None:
         """The logits of some rows, (B, L) each."""
         self._batches.append(batch)
-        self._logits.append(logits)
+        self._starts.append(logits.start)
+        self._ends.append(logits.end)
         self._tokens += logits.start.numel()
         if self._tokens >= _DECODED_AT_ONCE:
             self.finish()
 
     def finish(self) -> None:
         """Decode what is waiting."""
-        if not self._batches:
-            return
-        rows, waiting = take(self.part.columns, np.concatenate(self._batches)), self._logits
-        starts, ends = (_stacked([getattr(one, side) for one in waiting]) for side in SpanLogits._fields)
-        self._batches, self._logits, self._tokens = [], [], 0
+        if self._batches:
+            with _threads(1):  # too little work to share out: on a busy machine a second thread is only waited for
+                self._decode()
+            self._batches, self._starts, self._ends, self._tokens = [], [], [], 0
+
+    def _decode(self) -> None:
+        rows = Rows(self.part.columns, np.concatenate(self._batches))
+        starts, ends = _stacked(self._starts), _stacked(self._ends)
         if starts.device.type != "cuda":  # other devices lack some of the operations
             starts, ends = starts.cpu(), ends.cpu()
         mask, longest = end_points(rows, starts.shape[1]).to(starts.device), self.decode.max_answer_length
@@ -177,17 +182,15 @@ class PartDecoder:
             found = window_candidates(starts, ends, mask, max_answer_length=longest, k=self.decode.n_best)
         else:
             found = best_spans(starts, ends, mask, max_answer_length=longest)
-        spans = found.numpy()
-        self.collector.add_batch(
-            rows["example"] - self.part.first, character_spans(rows, spans.start, spans.end), spans
-        )
+        spans, owners = found.numpy(), rows["example"] - self.part.first
+        self.collector.add_batch(owners, character_spans(rows, spans.start, spans.end), spans)
 
 
 def _stacked(batches: Sequence[Tensor]) -> Tensor:
-    """Batches (B, L) of several lengths as one, zeros behind the shorter ones."""
+    """Batches (B, L) of several lengths as one; behind the shorter ones, where no context is, stands anything."""
     together = [torch.cat([*some]) for _, some in groupby(batches, lambda one: one.shape[1])]  # most are of one length
     sizes, lengths = zip(*(one.shape for one in together), strict=True)
-    whole = together[0].new_zeros((sum(sizes), max(lengths)))
+    whole = together[0].new_empty((sum(sizes), max(lengths)))
     for rows, one in zip(whole.split(sizes), together, strict=True):
         rows[:, : one.shape[1]] = one
     return whole
@@ -201,7 +204,7 @@ def _logits(
     device = model.device
     inputs = {
         key: tensor.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else tensor.to(device)
-        for key, tensor in model_inputs(take(columns, batch), pad_token_id, max_length=max_length).items()
+        for key, tensor in model_inputs(Rows(columns, batch), pad_token_id, max_length=max_length).items()
     }
     with torch.autocast(device.type, dtype, enabled=dtype != torch.float32):
         return model(**inputs)
@@ -218,14 +221,24 @@ def _side_by_side(device: torch.device, batches: int) -> Iterator[Callable[..., 
     if device.type != "cpu" or sides < 2:
         yield map
         return
-    share = (threads // sides,)
-    pool = ThreadPoolExecutor(sides, "spantune-batch", initializer=torch.set_num_threads, initargs=share)
-    torch.set_num_threads(*share)  # some kernels ask for the number of the process, not for their thread's
+    share = threads // sides
+    pool = ThreadPoolExecutor(sides, "spantune-batch", initializer=torch.set_num_threads, initargs=(share,))
+    with _threads(share):  # some kernels ask for the number of the process, not for their thread's
+        try:
+            yield pool.map
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+
+@contextmanager
+def _threads(count: int) -> Iterator[None]:
+    """So many threads for an operation on the CPU."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(count)
     try:
-        yield pool.map
+        yield
     finally:
-        pool.shutdown(cancel_futures=True)
-        torch.set_num_threads(threads)
+        torch.set_num_threads(before)
 
 
 class _Loss:

@@ -28,6 +28,13 @@ def join(device: Device) -> None:
         PartialState(cpu=device == "cpu" or not torch.cuda.is_available())
 
 
+def part() -> None:
+    """Take leave of the others, all at once: from here on, each ends in its own time."""
+    if count() > 1:
+        torch.distributed.barrier()
+        torch.distributed.destroy_process_group()
+
+
 def count() -> int:
     """How many processes the launcher started."""
     return int(os.environ.get("WORLD_SIZE", 1))

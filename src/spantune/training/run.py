@@ -111,6 +111,7 @@ def train(config: TrainConfig) -> RunRecord:
         if stop.asked:
             raise KeyboardInterrupt
         trainer.restore_best()
+        processes.part()
         if processes.rank() > 0:
             return sheet.record  # the first process scores, saves and writes
         _refuse_diverged(model, config)
