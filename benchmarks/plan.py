@@ -40,7 +40,7 @@ class Plan:
     matmul_seconds: float = 0.5
     """How long a block multiplies."""
 
-    evaluate_examples: int = 48
+    evaluate_examples: int = 96
     """Questions of an evaluation block."""
     evaluate_rounds: int = 3
     """Pairs of evaluation blocks."""

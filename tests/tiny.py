@@ -167,7 +167,7 @@ def finished_v2(settings: dict[str, Any], tmp_path_factory: pytest.TempPathFacto
         "data": (write(folder / "train.json", squad(60, impossible=True)),),
         "eval_data": (write(folder / "dev.json", squad(16, seed=1, impossible=True)),),
     }
-    return _trained(settings, folder / "v2", squad_v2=True, epochs=3, **data)
+    return _trained(settings, folder / "v2", squad_v2=True, epochs=4, **data)
 
 
 def _trained(settings: dict[str, Any], output: Path, **changes: Any) -> RunFolder:

@@ -73,6 +73,15 @@ def test_a_batch_pads_much_less_than_a_random_one() -> None:
     assert padding(epoch(lengths, 16, 0, 0), lengths) < 0.1 * padding(shuffled, lengths)
 
 
+def test_questions_of_one_context_are_not_batched_together() -> None:
+    """Their windows differ by a few tokens only; a batch of them would say little about the other contexts."""
+    random = np.random.default_rng(0)
+    contexts = np.repeat(np.arange(160), 5)
+    lengths = random.integers(100, 384, 160).repeat(5) + random.integers(8, 16, 800)
+    distinct = [len(set(contexts[batch])) for batch in epoch(lengths.tolist(), 8, 0, 0)]
+    assert np.mean(distinct) > 6
+
+
 def test_batches_are_not_in_the_order_of_their_lengths() -> None:
     lengths = np.random.default_rng(0).integers(20, 384, 3000).tolist()
     longest = [max(lengths[row] for row in batch) for batch in epoch(lengths, 16, 0, 0)]
@@ -90,6 +99,26 @@ def test_evaluation_begins_with_the_longest_and_keeps_to_its_tokens(lengths: lis
     assert all(len(batch) * length <= tokens or len(batch) == 1 for batch, length in zip(batches, padded, strict=True))
     # One row more would have been too much.
     assert all((len(batch) + 1) * length > tokens for batch, length in zip(batches[:-1], padded, strict=False))
+
+
+@given(lengths=LENGTHS, tokens=st.integers(400, 3000), sides=st.integers(2, 8))
+@QUICK
+def test_batches_side_by_side_end_together(lengths: list[int], tokens: int, sides: int) -> None:
+    plain, batches = sorted_batches(lengths, tokens), sorted_batches(lengths, tokens, multiple_of=sides)
+    assert sorted(row for batch in batches for row in batch) == list(range(len(lengths)))
+    assert all(len(batch) * padded_length(lengths[batch[0]], tokens) <= tokens for batch in batches)
+    assert len(plain) <= len(batches) < len(plain) + sides
+    sums = [sum(lengths[row] for row in batch) for batch in batches]
+    if len(batches) != len(plain):
+        assert len(batches) % sides == 0
+        assert max(sums) - min(sums) <= 2 * max(lengths)
+
+
+def test_few_batches_are_shared_out_evenly() -> None:
+    lengths = [300] * 30
+    assert [len(batch) for batch in sorted_batches(lengths, 3040)] == [10, 10, 10]
+    assert [len(batch) for batch in sorted_batches(lengths, 3040, multiple_of=2)] == [7, 8, 7, 8]
+    assert [len(batch) for batch in sorted_batches([300], 3040, multiple_of=2)] == [1]
 
 
 ROWS: dict[str, Any] = {

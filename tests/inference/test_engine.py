@@ -187,9 +187,15 @@ def test_batches_side_by_side_change_nothing(
     assert torch.get_num_threads() == 4
 
 
-def test_one_batch_has_all_cores(windows: Windows, threads: None) -> None:
+def test_what_fits_into_one_batch_is_shared_out(windows: Windows, threads: None) -> None:
     model = Watched()
     passed(windows, model, decode=dataclasses.replace(DECODE, eval_batch_size=1000))
+    assert model.seen == [("spantune-batch", 1)] * 4
+
+
+def test_a_single_window_has_all_cores(tokenizer: Any, rules: WindowRules, threads: None) -> None:
+    model = Watched()
+    passed(make_windows(asked(1, words=8), tokenizer, rules, cache=False), model)
     assert model.seen == [("", 4)]
 
 

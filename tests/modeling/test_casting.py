@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from spantune.methods import methods
 from spantune.methods.architectures import ARCHITECTURES
 from spantune.modeling import SpanModel, build
-from spantune.modeling.casting import cast_linear_weights
+from spantune.modeling.casting import cast_linear_weights, linear_weights_cast
 
 OWN_ARITHMETIC = {"dora"}
 """Methods that compute with the encoder's weights themselves."""
@@ -78,3 +78,29 @@ def test_merged_weights_are_the_encoders_own(tiny_bert: Path, inputs_of: Callabl
     before = logits_of(model, inputs_of(tiny_bert))
     assert cast_linear_weights(model, torch.bfloat16) > 0
     assert torch.equal(logits_of(model, inputs_of(tiny_bert)), before)
+
+
+def test_a_model_gets_its_own_weights_back(tiny_bert: Path, inputs_of: Callable[[Path], dict[str, Tensor]]) -> None:
+    model, inputs = moved(tiny_bert, "lora"), inputs_of(tiny_bert)
+    before, held = logits_of(model, inputs), linear_bytes(model)
+    places = {name: weight.data_ptr() for name, weight in model.named_parameters()}
+    with pytest.raises(ZeroDivisionError), linear_weights_cast(model, torch.bfloat16):
+        assert linear_bytes(model) < held
+        assert torch.equal(logits_of(model, inputs), before)
+        raise ZeroDivisionError
+    assert {name: weight.data_ptr() for name, weight in model.named_parameters()} == places
+    assert linear_bytes(model) == held
+
+
+def test_in_inference_mode_a_model_can_learn_afterwards(tiny_bert: Path) -> None:
+    model = build(str(tiny_bert), "full")
+    with torch.inference_mode(), linear_weights_cast(model, torch.bfloat16):
+        pass
+    sum(weight.sum() for weight in model.parameters()).backward()  # type: ignore[union-attr]
+
+
+def test_in_fp32_nothing_is_cast(tiny_bert: Path) -> None:
+    model = build(str(tiny_bert), "lora")
+    held = linear_bytes(model)
+    with linear_weights_cast(model, torch.float32):
+        assert linear_bytes(model) == held

@@ -59,12 +59,17 @@ class Threshold:
 def best_threshold(curve: ThresholdCurve) -> Threshold:
     """The lowest threshold with the highest F1: to be chosen on the selection split (elsewhere it is an oracle's).
 
-    As `best_f1` of `evaluation.metrics.score_v2`, but for two oddities of the official scorer: it parts questions of
-    equal odds, which no threshold does, and calls the threshold 0 where it is best to answer nothing. Here that is a
-    value below all odds.
+    As `best_f1` of `evaluation.metrics.score_v2`, but for three oddities of the official scorer. It parts questions of
+    equal odds, which no threshold does. It calls the threshold 0 where it is best to answer nothing; here that is a
+    value below all odds. And its threshold is the odds of the last question that is answered; here it lies halfway
+    to those of the next one: the same on these questions, and as far as can be from a mistake on others.
     """
     best = int(np.argmax(np.round(curve.f1, 9)))
-    value = curve.thresholds[best] if best else curve.thresholds[1] - 1.0
+    here, *beyond = curve.thresholds[best : best + 2]
+    if not best:
+        value = beyond[0] - 1.0
+    else:
+        value = (here + beyond[0]) / 2 if beyond and np.isfinite(beyond[0]) else here
     return Threshold(float(value), float(curve.em[best]), float(curve.f1[best]))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -24,11 +25,15 @@ _BUCKET = 64  # Batches that are sorted together: enough to save padding, few en
 class LengthBatches:
     """A batch sampler: random order, but rows of a batch have similar lengths.
 
+    Rows that pad to the same length stay in random order: questions of one context differ by a few tokens only, and
+    sorted to the token they would share a batch, whose gradient then says less.
+
     The order depends on (seed, epoch) alone, so that a resumed run sees what an uninterrupted one saw.
     """
 
     def __init__(self, lengths: ArrayLike, batch_size: int, *, seed: int) -> None:
         self.lengths = np.asarray(lengths)
+        self.rungs = -(-self.lengths // _LENGTH_STEP)
         self.batch_size, self.seed, self.epoch = batch_size, seed, 0
         self.drop_last = False
 
@@ -44,7 +49,7 @@ class LengthBatches:
         order = random.permutation(len(self.lengths))
         bucket = self.batch_size * _BUCKET
         sorted_in_buckets = [
-            chunk[np.argsort(self.lengths[chunk], kind="stable")]
+            chunk[np.argsort(self.rungs[chunk], kind="stable")]
             for chunk in (order[at : at + bucket] for at in range(0, len(order), bucket))
         ]
         batches = [
@@ -56,21 +61,28 @@ class LengthBatches:
             yield batches[position].tolist()
 
 
-def sorted_batches(lengths: ArrayLike, tokens: int) -> list[np.ndarray]:
+def sorted_batches(lengths: ArrayLike, tokens: int, *, multiple_of: int = 1) -> list[np.ndarray]:
     """Rows of each batch for evaluation: longest first, so that memory runs out at once or never.
 
     Args:
         lengths: of the rows, in tokens.
         tokens: most tokens of a batch, padding included; a row that is longer is a batch of its own.
+        multiple_of: as many batches are worked on at once: where their number can be such a multiple without a larger
+            batch, it is, and their sizes are nearly equal.
     """
     order = np.argsort(-np.asarray(lengths), kind="stable")
     longest = np.asarray(lengths)[order]
-    batches, at = [], 0
-    while at < len(order):
-        size = max(1, tokens // padded_length(longest[at], tokens))
-        batches.append(order[at : at + size])
-        at += size
-    return batches
+    edges = [0]
+    while edges[-1] < len(order):
+        edges.append(edges[-1] + max(1, tokens // padded_length(longest[edges[-1]], tokens)))
+    edges[-1] = len(order)
+    count = -(-(len(edges) - 1) // multiple_of) * multiple_of
+    sums = np.cumsum(longest)
+    even = [0, *np.searchsorted(sums, sums[-1] * np.arange(1, count) / count, side="right").tolist(), len(order)]
+    fits = (at < to and (to - at) * padded_length(longest[at], tokens) <= tokens for at, to in pairwise(even))
+    if len(even) > len(edges) and all(fits):
+        edges = even
+    return np.split(order, edges[1:-1])
 
 
 def padded_length(length: int, limit: int) -> int:

@@ -28,6 +28,7 @@ from spantune.features.batches import (
 from spantune.features.columns import Columns, Rows
 from spantune.features.windows import CUT, Part, StreamedWindows, Windows
 from spantune.modeling import SpanModel
+from spantune.modeling.casting import linear_weights_cast
 from spantune.modeling.loss import span_loss
 from spantune.modeling.span_model import SpanLogits
 
@@ -35,7 +36,7 @@ AT_ONCE = 2048
 """Windows that are sorted by length together, and whose candidates are in memory together."""
 _CPU_TOKENS = 2048
 """Most tokens of a batch on a CPU: what a layer makes of more does not fit into its caches and costs more time."""
-_DECODED_AT_ONCE = 131_072
+_DECODED_AT_ONCE = 524_288
 """Tokens whose logits are decoded together: one batch alone is too little work for the operations that it takes."""
 _SIDES = 8
 """Most batches at once on a CPU; more would wait for Python's lock."""
@@ -92,7 +93,7 @@ def answer_windows(
     sink: Sink | None = None,
     on_batch: Callable[[int], None] | None = None,
 ) -> Answers:
-    """Answer every example of a corpus; the model is put into evaluation mode and left in the mode it was in.
+    """Answer every example of a corpus; the model is put into evaluation mode and left as it was.
 
     One part of the corpus after another: what is in memory at once does not depend on the number of parts.
 
@@ -106,28 +107,29 @@ def answer_windows(
     answers, loss = Answers(), _Loss(loss_labels)
     tokens = batch_tokens(model.device, windows.rules.max_length, decode.eval_batch_size)
     try:
-        for part in windows.parts(AT_ONCE):
-            began = time.perf_counter()
-            collector = AnswerCollector(
-                part.examples, n_best=decode.n_best, squad_v2=squad_v2, null_threshold=null_threshold
-            )
-            decoder = PartDecoder(part, collector, decode, candidates=sink is not None)
-            forward = partial(_logits, model, part.columns, pad_token_id, windows.rules.max_length, dtype)
-            batches = sorted_batches(part.columns["length"], tokens)
-            with _side_by_side(model.device, len(batches)) as each:
-                for batch, logits in zip(batches, each(forward, batches), strict=True):
-                    decoder.add(batch, logits)
-                    loss.add(logits, Rows(part.columns, batch))
-                    if on_batch is not None:
-                        on_batch(len(batch))
-            decoder.finish()
-            answers.keep([example.id for example in part.examples], collector.best())
-            answers.seconds += time.perf_counter() - began
-            answers.windows += part.windows
-            answers.broken_windows += collector.broken_windows
-            if sink is not None:
-                for prediction in collector.predictions():
-                    sink(prediction)
+        with linear_weights_cast(model, dtype):
+            for part in windows.parts(AT_ONCE):
+                began = time.perf_counter()
+                collector = AnswerCollector(
+                    part.examples, n_best=decode.n_best, squad_v2=squad_v2, null_threshold=null_threshold
+                )
+                decoder = PartDecoder(part, collector, decode, candidates=sink is not None)
+                forward = partial(_logits, model, part.columns, pad_token_id, windows.rules.max_length, dtype)
+                batches = sorted_batches(part.columns["length"], tokens, multiple_of=_sides(model.device))
+                with _side_by_side(model.device, len(batches)) as each:
+                    for batch, logits in zip(batches, each(forward, batches), strict=True):
+                        decoder.add(batch, logits)
+                        loss.add(logits, Rows(part.columns, batch))
+                        if on_batch is not None:
+                            on_batch(len(batch))
+                decoder.finish()
+                answers.keep([example.id for example in part.examples], collector.best())
+                answers.seconds += time.perf_counter() - began
+                answers.windows += part.windows
+                answers.broken_windows += collector.broken_windows
+                if sink is not None:
+                    for prediction in collector.predictions():
+                        sink(prediction)
     finally:
         model.train(was_training)
     answers.loss = loss.mean
@@ -210,18 +212,22 @@ def _logits(
         return model(**inputs)
 
 
+def _sides(device: torch.device) -> int:
+    """Most batches that are worked on at once."""
+    return min(torch.get_num_threads(), _SIDES) if device.type == "cpu" else 1
+
+
 @contextmanager
 def _side_by_side(device: torch.device, batches: int) -> Iterator[Callable[..., Iterator[SpanLogits]]]:
     """A `map` over batches that on a CPU works on several at once, each on its share of the cores.
 
     An operation of one batch waits for the slowest core in every layer; batches wait for each other at the end alone.
     """
-    threads = torch.get_num_threads()
-    sides = min(threads, batches, _SIDES)
-    if device.type != "cpu" or sides < 2:
+    sides = min(batches, _sides(device))
+    if sides < 2:
         yield map
         return
-    share = threads // sides
+    share = torch.get_num_threads() // sides
     pool = ThreadPoolExecutor(sides, "spantune-batch", initializer=torch.set_num_threads, initargs=(share,))
     with _threads(share):  # some kernels ask for the number of the process, not for their thread's
         try:

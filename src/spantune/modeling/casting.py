@@ -1,11 +1,13 @@
-"""The weights of linear layers in the type that they are multiplied in, for a model that only answers.
+"""The weights of linear layers in the type that they are multiplied in, while a model only answers.
 
-Autocast casts them anew in every pass: for one question of 200 tokens that is a tenth of the time.
+Autocast casts them anew in every pass: for one question of 200 tokens that is a tenth of the time, for a batch of 2,048
+tokens a twentieth.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 
 import torch
 from torch import nn
@@ -27,6 +29,27 @@ def cast_linear_weights(model: SpanModel, dtype: torch.dtype) -> int:
             weight.data = weight.data.to(dtype)
             freed += before - weight.untyped_storage().nbytes()
     return freed
+
+
+@contextmanager
+def linear_weights_cast(model: SpanModel, dtype: torch.dtype) -> Iterator[None]:
+    """`cast_linear_weights` for as long as the context lasts: behind it the model has its own weights again.
+
+    In between it holds both, half as much again as the weights alone. Threads may answer with one model at the same
+    time: each gives back what it took, and autocast casts what another one gave back too early.
+    """
+    kept = []
+    with torch.inference_mode(False), torch.no_grad():  # a tensor of inference mode can't stand in for a trained one
+        for layer in _linear_layers(model):
+            for weight in layer.parameters(recurse=False):
+                if weight.dtype != dtype != torch.float32:
+                    kept.append((weight, weight.data))
+                    weight.data = weight.data.to(dtype)
+    try:
+        yield
+    finally:
+        for weight, own in kept:
+            weight.data = own
 
 
 def _linear_layers(model: SpanModel) -> Iterator[nn.Linear]:
