@@ -94,13 +94,13 @@ def _slow_down(trainer: SpanTrainer, seed: int) -> None:
             module.__class__ = Linear  # type: ignore[assignment]
     pad = {"input_ids": trainer.tokenizer.pad_token_id}
 
-    def collate(rows: list[dict[str, Any]]) -> dict[str, list[dict[str, Tensor]]]:
+    def collate(rows: list[dict[str, Any]]) -> dict[str, Any]:
         columns = {key: [row[key] for row in rows] for key in rows[0]}
         batch = training_batch(columns, pad_token_id=pad["input_ids"], which=trainer.config.labels)
         missing = trainer.max_length - batch["input_ids"].shape[1]
         per_token = {"input_ids", "attention_mask", "token_type_ids", "allowed"} & batch.keys()
         wide = {key: functional.pad(batch[key], (0, missing), value=pad.get(key, 0)) for key in per_token}
-        return {"parts": [{**batch, **wide}]}
+        return {"parts": [{**batch, **wide}], "windows": len(rows)}
 
     def loader() -> DataLoader[Any]:
         made: DataLoader[Any] = DataLoader(

@@ -107,9 +107,16 @@ def test_a_process_of_its_own(plan: Plan) -> None:
 def test_growth(plan: Plan) -> None:
     part = growth.measure(plan)
     stages = ("cutting into windows", "order of batches", "reading batches", "decoding", "scoring")
-    assert {one.what.split(", ")[1] for one in part.figures} == set(stages)
-    assert len(part.figures) == 2 * 1 + 3 * 2
+    whole = ("training altogether", "evaluation altogether")
+    assert {one.what.split(", ")[1] for one in part.figures} == {*stages, *whole}
+    assert len(part.figures) == 2 * 1 + 3 * 2 + 2 * 2
+    assert {one.split(", ")[1] for one in bars(part)} == set(whole)
     assert set(bars(part).values()) == {"at most 1.25"}
+
+
+def test_growth_altogether(plan: Plan) -> None:
+    grown = {stage: [growth.Growth(10, 3.0, 2.0)] for stage in growth.OF["training"]}
+    assert growth._whole("training", 6.0, grown, 10, plan).value == 1.5
 
 
 def test_growth_of_a_stage_that_grows() -> None:
