@@ -22,8 +22,6 @@ from spantune.config import PredictorConfig, TrainConfig
 from spantune.data import load_corpus
 
 if TYPE_CHECKING:
-    from torch import Tensor
-
     from spantune.config.training import Precision
     from spantune.training.trainer import SpanTrainer
 

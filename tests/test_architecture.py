@@ -18,8 +18,8 @@ from spantune.methods import methods
 ROOT = Path(spantune.__file__).parent
 # A room imports only from rooms before it, and from these two, which import from no room.
 ORDER = (
-    *("data", "features", "methods", "modeling", "evaluation", "analysis", "records", "reports", "inference"),
-    *("training", "studies", "cli"),
+    *("zoo", "data", "features", "methods", "modeling", "evaluation", "analysis", "records", "reports", "inference"),
+    *("training", "studies", "web", "cli"),
 )
 FOR_ALL = ("errors", "config")
 FILES = sorted(ROOT.rglob("*.py"))
@@ -94,13 +94,14 @@ LIGHT = {
     "spantune.evaluation": HEAVY,
     "spantune.evaluation.metrics": HEAVY,
     "spantune.evaluation.answers": HEAVY,
-    "spantune.analysis": (*HEAVY, "numpy"),
+    "spantune.analysis": (*HEAVY, "scipy"),
     **{f"spantune.analysis.{name}": (*HEAVY, "scipy") for name in ANALYSIS},
     "spantune.records": HEAVY,
     "spantune.reports": HEAVY,
     "spantune.reports.table": HEAVY,
     "spantune.reports.plots": ("torch", "transformers", "peft", "datasets", "mlflow"),
     "spantune.studies": HEAVY,
+    "spantune.web": HEAVY,
     "spantune.cli": HEAVY,
     "spantune.cli.main": HEAVY,
 }

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import pytest
 
+import spantune.inference.evaluation  # noqa: F401  (the real one, before a stand-in takes its room's name)
 from spantune.cli.main import main
 from spantune.config import AskConfig, CompareConfig, TrainConfig
 from spantune.data import Corpus
@@ -104,8 +105,6 @@ def stages(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     report = SimpleNamespace(finding="LoRA is better.", table=SimpleNamespace(to_text=lambda: "its table\n"))
     report.written = (Path("studies/compare/report.html"),)
     stage("spantune.studies.report", report=lambda folder: called.update(report=folder) or report)
-    mirror = SimpleNamespace(attach=lambda files: called.update(attached=files))
-    stage("spantune.studies.tracking", StudyTracking=lambda config: mirror)
     stage("spantune.inference", Panel=FakePanel, Predictor=FakePredictor, evaluate_run=evaluate_run)
     return called
 
@@ -129,10 +128,8 @@ def test_compare(stages: dict[str, Any], capsys: pytest.CaptureFixture[str]) -> 
     config = stages["compare"]
     assert isinstance(config, CompareConfig) and (config.methods, config.seeds) == (("lora", "full"), (0, 1))
     assert config.options["lora"]["rank"] == 8 and config.options["full"] == {}
-    page = Path("studies/compare/report.html")
-    said = f"LoRA is better.\n\nthe table\nreport: {page}\n"
-    assert capsys.readouterr().out == said and stages["report"] == page.parent
-    assert stages["attached"] == [page]
+    said = "the table\n"
+    assert capsys.readouterr().out == said
     stages["failures"] = "1 of the study's runs failed"
     assert main(["compare"]) == 1
     shown = capsys.readouterr()

@@ -103,5 +103,5 @@ def test_a_study_runs(
     from spantune.studies import compare
 
     config = small(path, tiny_of, train_file, dev_file, tmp_path / "study")
-    table = compare(replace(config, seeds=(0,), sweep_examples=8, sweep_extend=0))
-    assert {row.method for row in table.rows} == set(config.methods)
+    study = compare(replace(config, seeds=(0,), sweep_examples=8, sweep_extend=0))
+    assert {record.config["method"] for record in study.records} == set(config.methods) and not study.failed

@@ -202,7 +202,7 @@ def _make_encoders(tiny_bert: Path, folder: Path) -> None:
         file.unlink()
     for name, file, content in (
         ("decoder", "config.json", {"model_type": "gpt2"}),
-        ("adapter", "spantune.json", {"model": "minilm"}),
+        ("adapter", "adapter_config.json", {"base_model_name_or_path": "minilm"}),
     ):
         (folder / name).mkdir()
         (folder / name / file).write_text(json.dumps(content))

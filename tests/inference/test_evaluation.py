@@ -11,12 +11,15 @@ import numpy as np
 import pytest
 from tiny import examples_of, squad, write
 
+from spantune import zoo
 from spantune.config import EvaluateConfig
 from spantune.errors import DataError, RunError
+from spantune.evaluation.answers import Candidate, Prediction
 from spantune.evaluation.metrics import score
 from spantune.inference import evaluate_run
-from spantune.inference.evaluation import _slug
+from spantune.inference.evaluation import _slug, n_best_file
 from spantune.records import RunFolder, RunRecord
+from spantune.reports.evidence import first_places
 
 
 def settings(*data: str, **changes: Any) -> EvaluateConfig:
@@ -86,6 +89,18 @@ def test_two_sets_of_one_name_do_not_overwrite_each_other(finished: RunFolder, t
     assert {one["fingerprint"] for one in kept} == {one["fingerprint"] for one in results}
 
 
+def test_scores_of_the_zoo_stay_with_the_user(
+    finished: RunFolder, dev_file: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copytree(finished.path, tmp_path / "package" / "full", ignore=shutil.ignore_patterns("evaluations"))
+    monkeypatch.setattr(zoo, "FOLDER", tmp_path / "package")
+    monkeypatch.chdir(tmp_path)
+    for _ in range(2):
+        evaluate_run("zoo/full", settings(dev_file, max_eval_examples=4))
+    assert (tmp_path / "runs" / "zoo-full" / "evaluations" / "dev" / "metrics.json").is_file()
+    assert not list(tmp_path.glob("package/full/evaluations"))
+
+
 def test_an_unfinished_run_is_refused_before_anything_is_written(tmp_path: Path, dev_file: str) -> None:
     with pytest.raises(RunError, match="there is no trained model here"):
         evaluate_run(str(tmp_path), settings(dev_file))
@@ -137,3 +152,13 @@ def test_meaning_where_it_is_asked_for(finished: RunFolder, tmp_path: Path, monk
     assert found["em_wrong"] == pytest.approx(found["total"] * (1 - found["em"] / 100)) and 6 <= found["em_wrong"] < 12
     assert found["right_in_meaning"] == 0 and found["semantic"] == pytest.approx(found["em"])
     assert "semantic" not in evaluate_run(str(finished.path), settings(source))
+
+
+def test_the_report_finds_the_places_of_answers_in_the_candidates_file(tmp_path: Path) -> None:
+    path = tmp_path / "n_best.json"
+    candidates = (Candidate('a "b" ]', 3, 10, 1.0, 0.9), Candidate("x", 0, 1, 0.5, 0.1))
+    with n_best_file(path) as sink:
+        for name in ("1", 'q "2"\n', "ü"):
+            sink(Prediction(name, candidates[0].text, 3, 10, 1.0, 0.9, 0.0, 0.0, candidates))
+    assert first_places(path) == {"1": (3, 10), 'q "2"\n': (3, 10), "ü": (3, 10)}
+    assert first_places(tmp_path / "none.json") == {}

@@ -280,9 +280,9 @@ def test_the_slowest_begins(runs: dict[str, Path], monkeypatch: pytest.MonkeyPat
     asked: list[Predictor] = []
     seconds = dict(zip(map(id, together.predictors.values()), (1.0, 3.0, 2.0), strict=True))
 
-    def answered(predictor: Predictor, *_: Any) -> panels._Answered:
+    def answered(predictor: Predictor, *_: Any) -> panels.Answered:
         asked.append(predictor)
-        return panels._Answered([], seconds[id(predictor)], 1)
+        return panels.Answered([], seconds[id(predictor)], 1)
 
     monkeypatch.setattr(panels, "_answered", answered)
     for _ in range(2):

@@ -188,16 +188,22 @@ def test_a_folder_without_a_configuration(copied: Any, tmp_path: Path) -> None:
 def test_an_adapter_that_is_taken_for_an_encoder(
     load: Any, tiny_bert: Path, tiny_tokenizer: Any, tmp_path: Path
 ) -> None:
-    run = tmp_path / "run"
-    save(build(str(tiny_bert), "lora"), run / "adapter", settings={}, tokenizer=tiny_tokenizer)
-    (run / "record.json").write_text("{}")
-    for folder in (run, run / "adapter"):
-        message = refusal(lambda folder=folder: load(str(folder)))
-        assert message["found"] == "a trained model of spantune or PEFT, not an encoder"
-        assert message["fix"] == f"name the encoder that it was trained on: {tiny_bert}"
-    (run / "adapter" / "spantune.json").write_text("[]")
-    (run / "adapter" / "adapter_config.json").write_text('{"base_model_name_or_path": null}')
-    assert refusal(lambda: load(str(run)))["fix"] == f"name an encoder, or {ANOTHER}"
+    folder = tmp_path / "adapter"
+    save(build(str(tiny_bert), "lora"), folder, settings={}, tokenizer=tiny_tokenizer)
+    (folder / "spantune.json").unlink()  # as PEFT saves one
+    message = refusal(lambda: load(str(folder)))
+    assert message["found"] == "an adapter of PEFT, not an encoder"
+    assert message["fix"] == f"name the encoder that it was trained on: {tiny_bert}"
+    for content in ("[]", '{"base_model_name_or_path": null}'):
+        (folder / "adapter_config.json").write_text(content)
+        assert refusal(lambda: load(str(folder)))["fix"] == f"name an encoder, or {ANOTHER}"
+
+
+@pytest.mark.parametrize("load", [load_network, load_tokenizer])
+def test_a_run_that_did_not_finish(load: Any, tmp_path: Path) -> None:
+    (tmp_path / "record.json").write_text("{}")
+    message = refusal(lambda: load(str(tmp_path)))
+    assert message["found"] == "a run that did not finish" and "--resume" in message["fix"]
 
 
 @pytest.mark.parametrize("load", [load_network, load_tokenizer])

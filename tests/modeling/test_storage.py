@@ -15,7 +15,8 @@ from spantune.errors import RunError
 from spantune.inference import Predictor
 from spantune.modeling import build, load, save
 from spantune.modeling.faults import ADAPTER_CONFIG
-from spantune.modeling.storage import MANIFEST, WEIGHTS, load_trainable_state, replace_folder, trainable_state
+from spantune.modeling.manifest import MANIFEST
+from spantune.modeling.storage import WEIGHTS, load_trainable_state, replace_folder, trainable_state
 
 METHODS = ("lora", "ia3", "adalora", "prefix-tuning", "prompt-encoder", "bottleneck", "head-only")
 

@@ -89,6 +89,20 @@ def test_a_curve_is_the_mean_over_seeds():
     assert [list(line.get_ydata()) for line in figure.axes[0].lines if line.get_marker() != "None"] == [[12.0, 13.0]]
 
 
+def test_seeds_whose_epochs_end_at_other_steps_are_averaged_epoch_by_epoch():
+    rows = [[{"step": 40, "selection_f1": 10.0}], [{"step": 42, "selection_f1": 20.0}]]
+    figure = curves.learning_curves([(record("lora", seed), one) for seed, one in enumerate(rows)])
+    (line,) = [line for line in figure.axes[0].lines if line.get_marker() != "None"]
+    assert (list(line.get_xdata()), list(line.get_ydata())) == ([41.0], [15.0])
+    rows[0].append({"step": 80, "selection_f1": 30.0})  # the other one was stopped before
+    figure = curves.learning_curves([(record("lora", seed), one) for seed, one in enumerate(rows)])
+    (line,) = [line for line in figure.axes[0].lines if line.get_marker() != "None"]
+    assert (list(line.get_xdata()), list(line.get_ydata())) == ([40.0, 42.0, 80.0], [10.0, 20.0, 30.0])
+    logged = [[{"step": step, "loss": 5.0 + seed} for step in range(1, 11 + seed)] for seed in (0, 1)]
+    figure = curves.loss_curves([(record("lora", seed), one) for seed, one in enumerate(logged)])
+    assert set(figure.axes[0].lines[0].get_ydata()) == {5.5}, "the eleventh step is the second seed's alone"
+
+
 def test_unfinished_runs_are_no_points_but_curves(runs):
     half = (replace(record("lora"), status="failed"), history("lora", steps=60))
     assert f1_against_parameters([half[0]]) is None

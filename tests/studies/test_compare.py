@@ -19,6 +19,7 @@ from spantune.config import CompareConfig
 from spantune.errors import ConfigError, MethodError, RunError, UserError
 from spantune.methods import methods
 from spantune.records import RunRecord
+from spantune.reports import Report
 from spantune.studies import StudyRecord, compare
 from spantune.studies.apart import Outcome, _context, start
 from spantune.studies.plan import arms, final_run
@@ -34,7 +35,8 @@ def run(config: CompareConfig, executor: StandIn | None = None) -> tuple[StudyRe
     return result, [line for line in said if line.startswith("[")]
 
 
-def test_a_study_in_processes_of_its_own(study: Any, tmp_path: Path) -> None:
+def test_a_study_in_processes_of_its_own(study: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("spantune.reports.report.plans", lambda report: [])  # figures have their own tests
     result, said = run(study(workers=2))
     assert [(one.method, one.seed, one.status) for one in result.records] == [
         ("full", 0, "finished"),
@@ -44,6 +46,7 @@ def test_a_study_in_processes_of_its_own(study: Any, tmp_path: Path) -> None:
     assert {one.name for one in folder.iterdir()} == {
         *("full-0", "lora-0"),
         *("study.json", "table.md", "table.csv", "plots", ".locks"),
+        *("report.html", "report.md", "differences.csv", "slices.csv", "errors.csv"),
     }
     assert {"f1_against_parameters.png", "loss_curves.png", "learning_curves.png"} <= {
         one.name for one in (folder / "plots").iterdir()
@@ -52,7 +55,11 @@ def test_a_study_in_processes_of_its_own(study: Any, tmp_path: Path) -> None:
     assert len(rows) == 3 and "Full fine-tuning" in rows[1] + rows[2] and "LoRA" in rows[1] + rows[2]
     assert said == ["[1/2] full, seed 0: run (new)", "[2/2] lora, seed 0: run (new)"]
     assert str(folder) in result.summary() and result.failures() is None
+    assert "95% of F1" in result.summary() and "one seed: how much" in result.summary()
+    assert result.scores is not None and result.scores.f1.shape == (2, 20)
+    assert result.summary().startswith(str(result.report.finding)), "what the statistics allow, first"
 
+    monkeypatch.setattr(Report, "write", lambda report: report)
     before = {path: path.stat().st_mtime_ns for path in folder.glob("*-*/*")}
     again, said = run(study())
     assert said == ["[1/2] full, seed 0: done (finished before)", "[2/2] lora, seed 0: done (finished before)"]
@@ -129,7 +136,16 @@ def test_what_is_not_measured_yet_is_measured(study: Any, no_plots: None) -> Non
     assert again.ran[0].config.resume and not again.ran[0].config.overwrite
 
 
-def test_a_failing_run_costs_itself_only(study: Any, tmp_path: Path) -> None:
+def test_side_by_side_no_speed_is_measured_but_behind_one_after_another(study: Any, no_plots: None) -> None:
+    run(study(cost_seconds=1.0), executor := Pretend(workers=2))
+    assert executor.most == 2 and executor.names == ["full-0", "lora-0", "full-0", "lora-0"]
+    assert [job.config.cost_seconds for job in executor.ran] == [0.0, 0.0, 1.0, 1.0]
+    assert [job.config.resume for job in executor.ran] == [False, False, True, True]
+    run(study(cost_seconds=0.0, overwrite=True), executor := Pretend(workers=2))
+    assert executor.names == []
+
+
+def test_a_failing_run_costs_itself_only(study: Any, tmp_path: Path, no_plots: None) -> None:
     # 60 virtual tokens and windows of 48 do not fit into 96 positions: only this method cannot run here.
     said: list[str] = []
     broken = study(methods=("prompt-encoder", "head-only"), options={"prompt-encoder": {"length": 60}})
@@ -277,7 +293,7 @@ def wait_for_worker(run: Path) -> int:
 
 
 @pytest.fixture
-def long(study: Any, tmp_path: Path) -> Any:
+def long(study: Any, tmp_path: Path, no_plots: None) -> Any:
     """A study of one run that takes some seconds."""
     data = write(tmp_path / "long.json", squad(200, seed=3))
     return lambda **changes: study(

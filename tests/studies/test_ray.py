@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import socket
 import subprocess
@@ -12,11 +13,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tiny import same_weights, squad, write
 
-from spantune.config import TrainConfig
+from spantune.config import CompareConfig, TrainConfig
 from spantune.errors import ConfigError, RunError
 from spantune.records import RunRecord
-from spantune.studies import ray_executor
+from spantune.studies import StudyRecord, compare, ray_executor
 from spantune.studies.executors import Job
 from spantune.studies.ray_executor import RayExecutor
 
@@ -58,6 +60,8 @@ def cluster() -> Iterator[str]:
     """A head without CPUs and two workers with one each, on this machine."""
     pytest.importorskip("ray")
     command, port = [str(Path(sys.executable).parent / "ray")], _free_port()
+    patched = pytest.MonkeyPatch()
+    patched.setenv("RAY_AUTH_MODE", "disabled")  # Ray begins to ask for tokens once the machine has one
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     quiet: dict[str, Any] = {"check": True, "stdout": subprocess.DEVNULL, "env": environment}
     head = ["--head", "--port", str(port), "--num-cpus", "0", "--include-dashboard=false", "--disable-usage-stats"]
@@ -68,6 +72,7 @@ def cluster() -> Iterator[str]:
         yield f"127.0.0.1:{port}"
     finally:
         subprocess.run([*command, "stop", "--force"], **quiet)
+        patched.undo()
 
 
 @pytest.mark.slow
@@ -96,11 +101,38 @@ def test_two_workers_bring_the_records_back(
     executor.submit(job("unseen"))
     assert next_one()[1].reason is None
     assert RunRecord.read(tmp_path / "unseen").metrics == RunRecord.read(tmp_path / "seen").metrics
-    executor.submit(job("long", epochs=2000))
-    time.sleep(30)
+    executor.submit(job("long", epochs=600))
+    time.sleep(30)  # its folder is the worker's own, so that nothing of it is to be seen here
     executor.close()
     stopped = RunRecord.read(tmp_path / "long")
     assert stopped.status == "interrupted" and list((tmp_path / "long" / "checkpoints").iterdir())
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_a_study_that_is_killed_goes_on_and_ends_as_an_undisturbed_one(
+    cluster: str, study: Any, tmp_path: Path
+) -> None:
+    def config(name: str) -> CompareConfig:
+        data = write(tmp_path / "long.json", squad(150, seed=3))
+        ray = {"executor": "ray", "ray_address": cluster, "output": str(tmp_path / name)}
+        return study(data=(data,), epochs=2, selection_fraction=0.1, checkpoint_seconds=0.2, **ray)
+
+    killed = multiprocessing.get_context("spawn").Process(target=compare, args=(config("killed"),))
+    killed.start()
+    end = time.monotonic() + 200
+    while not list((tmp_path / "killed" / "full-0").glob("checkpoints/checkpoint-*/trainer_state.json")):
+        assert time.monotonic() < end and killed.is_alive(), "no checkpoint was written"
+        time.sleep(0.05)
+    killed.kill()
+    killed.join()
+    assert StudyRecord.read(tmp_path / "killed").status == "running"
+    said: list[str] = []
+    resumed, undisturbed = compare(config("killed"), said.append), compare(config("whole"), said.append)
+    assert any("full, seed 0: resume (interrupted before)" in line for line in said)
+    assert [one.metrics for one in resumed.records] == [one.metrics for one in undisturbed.records]
+    for one in ("full-0", "lora-0"):
+        assert same_weights(tmp_path / "killed" / one, tmp_path / "whole" / one)
 
 
 @pytest.mark.slow

@@ -12,9 +12,12 @@ from stand_ins import Pretend
 
 from spantune.cli.main import COMMANDS
 from spantune.cli.resolve import resolve
+from spantune.config import CompareConfig
 from spantune.errors import RunError
 from spantune.methods import methods
+from spantune.reports.reproduce import typed
 from spantune.studies import FinalRun, Point, StudyRecord, Sweep, compare
+from spantune.studies.again import compare_words
 from spantune.studies.record import STUDY
 from spantune.studies.sheet import protocol_of
 
@@ -84,3 +87,16 @@ def test_the_page_reads_a_study(study: Any, tmp_path: Path, monkeypatch: Any, ca
     exec(page.partition("```python\n")[2].partition("```")[0], {})
     shown = capsys.readouterr().out
     assert "lora {'learning_rate': 0.002} F1 50.0" in shown and "full-0 finished" in shown and "| LoRA |" in shown
+
+
+def test_the_command_line_of_a_study_from_python(tmp_path: Path) -> None:
+    """A notebook's study is made again by the command that its report names."""
+    given = CompareConfig(methods=["lora", "ia3"], seeds=[0, 1], options={"lora": {"rank": 4}}, sweep=["learning-rate"])  # type: ignore[arg-type]
+    assert given.methods == ("lora", "ia3"), "lists are tuples, as notebooks and JSON give them"
+    words = compare_words(given.as_dict())
+    assert words[:2] == ["spantune", "compare"]
+    made = resolve(COMMANDS["compare"], words[2:], methods()).config
+    assert (made.methods, made.seeds, made.sweep) == (given.methods, given.seeds, given.sweep)
+    assert made.options["lora"]["rank"] == 4
+    assert typed(("/venv/bin/spantune", "compare")) == typed(("/lib/spantune/__main__.py", "compare"))
+    assert typed(("/lib/ipykernel_launcher.py", "-f", "x.json")) is None and typed(()) is None

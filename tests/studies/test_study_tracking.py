@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import logging
+import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +14,10 @@ from stand_ins import Pretend
 
 from spantune.config import TrainConfig
 from spantune.records import RunFolder
+from spantune.reports import Report
 from spantune.studies import compare
 from spantune.studies.apart import Outcome
-from spantune.studies.tracking import StudyTracking
+from spantune.training.tracking import Tracking
 
 pytestmark = pytest.mark.usefixtures("no_plots")
 
@@ -23,17 +26,21 @@ class Mirrored(Pretend):
     """Begins the MLflow run of each run, as training does."""
 
     def carry_out(self, config: TrainConfig) -> Outcome:
-        from spantune.training.tracking import Tracking
-
         outcome = super().carry_out(config)
         assert Tracking.start(config, RunFolder(Path(config.output)), {}).problem is None
         return outcome
 
 
 def test_a_parent_run_with_a_child_a_cell(study: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A cell was finished before, without MLflow."""
     mlflow = pytest.importorskip("mlflow")
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(Report, "write", lambda report: (report.folder / "report.html").write_text("<p>"))
+    monkeypatch.setattr(Tracking, "_log_model", lambda self, record: None)
     config = study(mlflow=True, methods=("lora",), sweep=("learning-rate",), sweep_extend=0)
+    compare(replace(config, mlflow=False), lambda text: None, Pretend())
+    shutil.rmtree(tmp_path / "study" / "lora-0")
+    (tmp_path / "study" / "sweep" / "lora-learning-rate-0.001" / "history.jsonl").write_text('{"step": 3, "loss": 2}\n')
     result = compare(config, lambda text: None, Mirrored())
     client = mlflow.MlflowClient(tracking_uri=f"sqlite:///{tmp_path}/study/mlflow.db")
     found = client.search_runs([client.get_experiment_by_name("spantune").experiment_id])
@@ -45,12 +52,13 @@ def test_a_parent_run_with_a_child_a_cell(study: Any, tmp_path: Path, monkeypatc
     assert sorted(one.info.run_name for one in children) == [
         *("lora-0", "lora-learning-rate-0.001", "lora-learning-rate-0.002", "lora-learning-rate-0.004"),
     ]
-    assert {one.path for one in client.list_artifacts(parent.info.run_id)} == {"study.json", "table.md", "table.csv"}
+    before = next(one for one in children if one.info.run_name == "lora-learning-rate-0.001")
+    assert (before.info.status, before.data.metrics["loss"]) == ("FINISHED", 2.0)
+    assert before.data.metrics["best_selection_f1"] == 50.0 and before.data.params["learning_rate"] == "0.001"
+    assert {one.path for one in client.list_artifacts(parent.info.run_id)} == {
+        *("study.json", "table.md", "table.csv", "report.html"),
+    }
     assert not (tmp_path / "study" / "sweep" / "mlflow.db").exists(), "one store for all"
-    page = tmp_path / "report.html"
-    page.write_text("<p>")
-    StudyTracking(config).attach([page])
-    assert "report.html" in {one.path for one in client.list_artifacts(parent.info.run_id)}
 
     result = compare(config, lambda text: None, Mirrored())
     assert result.records[0].config["parent_run"] == parent.info.run_id

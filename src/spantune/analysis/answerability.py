@@ -66,10 +66,7 @@ def best_threshold(curve: ThresholdCurve) -> Threshold:
     """
     best = int(np.argmax(np.round(curve.f1, 9)))
     here, *beyond = curve.thresholds[best : best + 2]
-    if not best:
-        value = beyond[0] - 1.0
-    else:
-        value = (here + beyond[0]) / 2 if beyond and np.isfinite(beyond[0]) else here
+    value = beyond[0] - 1.0 if not best else (here + beyond[0]) / 2 if beyond and np.isfinite(beyond[0]) else here
     return Threshold(float(value), float(curve.em[best]), float(curve.f1[best]))
 
 

@@ -10,25 +10,19 @@ from spantune.errors import SpantuneError
 def run(config: CompareConfig) -> None:
     """Runs what is missing of the study and prints its table (`StudyRecord.summary`); fails where a run did."""
     from spantune.studies import compare
-    from spantune.studies.report import report
 
     if config.plan:
         compare(config, print)
         return
     study = compare(config)
-    made = report(study.folder)
-    if config.mlflow:
-        from spantune.studies.tracking import StudyTracking
-
-        StudyTracking(config).attach([one for one in made.written if one.parent == study.folder])
-    print(f"{made.finding}\n\n{study.summary()}\nreport: {made.written[0]}")
+    print(study.summary())
     if failures := study.failures():
         raise SpantuneError(failures)
 
 
 COMMAND = Command(
     name="compare",
-    summary="Train several methods with several seeds on the same data: one table. Goes on where it was stopped.",
+    summary="Compare methods on the same data: sweeps, seeds, one report. Goes on where it was stopped.",
     config=CompareConfig,
     run=run,
     resume=(),

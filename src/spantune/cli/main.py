@@ -13,12 +13,12 @@ import warnings
 from collections.abc import Sequence
 
 from spantune import __version__
-from spantune.cli import ask, compare, doctor, evaluate, methods, predict, recommend, report, score, train
+from spantune.cli import ask, compare, doctor, evaluate, methods, predict, recommend, report, score, serve, train, zoo
 from spantune.cli.command import Command
 from spantune.cli.output import quoted
 from spantune.errors import ConfigError, SpantuneError, did_you_mean
 
-_FILES = (train, compare, report, recommend, evaluate, ask, predict, score, methods, doctor)
+_FILES = (train, compare, report, recommend, evaluate, ask, serve, predict, score, methods, zoo, doctor)
 COMMANDS = {one.COMMAND.name: one.COMMAND for one in _FILES}
 _RESTARTS = ("--resume", "--overwrite")
 

@@ -14,7 +14,9 @@ from spantune.config.commands import (
     RecommendConfig,
     ReportConfig,
     ScoreConfig,
+    ZooConfig,
 )
+from spantune.config.serving import LimitsConfig, ServeConfig, is_loopback
 from spantune.config.study import CompareConfig, SweepConfig
 from spantune.config.training import (
     AFTERWARDS,
@@ -49,6 +51,7 @@ __all__ = [
     "EncoderConfig",
     "EvaluateConfig",
     "Labels",
+    "LimitsConfig",
     "MethodsConfig",
     "OptimiserConfig",
     "Precision",
@@ -58,9 +61,12 @@ __all__ = [
     "ReportConfig",
     "RunConfig",
     "ScoreConfig",
+    "ServeConfig",
     "SweepConfig",
     "TrackingConfig",
     "TrainConfig",
     "WindowConfig",
+    "ZooConfig",
     "check",
+    "is_loopback",
 ]

@@ -206,6 +206,14 @@ class MethodsConfig(Checked):
 
 
 @dataclass(frozen=True)
+class ZooConfig(Checked):
+    """List the adapters that ship with the package."""
+
+    json: bool = False
+    """Print JSON."""
+
+
+@dataclass(frozen=True)
 class DoctorConfig(WindowConfig):
     """Look for what is broken or doubtful in a data source."""
 

@@ -23,6 +23,9 @@ class Checked:
     """Base of all groups: collects the problems of every inherited group and reports them together."""
 
     def __post_init__(self) -> None:
+        for one in fields(self):  # as a notebook or JSON gives several values
+            if isinstance(value := getattr(self, one.name), list):
+                object.__setattr__(self, one.name, tuple(value))
         found: list[str] = []
         for group in type(self).__mro__:
             if "problems" in vars(group):
@@ -125,7 +128,8 @@ class EncoderConfig(Checked):
     """Which encoder, and on what it runs."""
 
     model: str = "minilm"
-    """`minilm` (bundled), a hub name (`bert-base-uncased`) or a folder."""
+    """`minilm` (bundled), a hub name (`bert-base-uncased`) or a folder; or a finished run, to go on from what it has
+    learned: its encoder with the adapter merged."""
     device: Device = "auto"
     """Where it runs; `auto` takes the GPU where there is one."""
     precision: Precision = "auto"

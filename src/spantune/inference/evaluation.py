@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from spantune import zoo
 from spantune.analysis.answerability import NullFit, null_scores
 from spantune.analysis.semantic import Embed, semantic_scores, sentence_encoder
 from spantune.config import DecodeConfig, EvaluateConfig
@@ -81,6 +82,8 @@ def _n_best_json(candidates: Sequence[Candidate]) -> str:
 def evaluate_run(run: str, config: EvaluateConfig) -> dict[str, Any]:
     """Score the run `run` on `config.data`; metrics and answers go to its `evaluations/<set>/`.
 
+    Those of an adapter that ships with the package (`zoo/lora`) go to `runs/zoo-lora/` instead.
+
     Raises:
         RunError, EncoderError: the run cannot be loaded. DataError: the data cannot be read, or has unanswerable
             questions and the run never learned to answer nothing.
@@ -89,7 +92,8 @@ def evaluate_run(run: str, config: EvaluateConfig) -> dict[str, Any]:
     corpus = load_evaluation(config.data, columns=config.columns, seed=config.seed, limit=config.max_eval_examples)
     if not predictor.squad_v2:
         refuse_unanswerable(corpus, fix="score a run that was trained with --squad-v2")
-    folder = evaluation_folder(RunFolder(Path(run)).evaluations, corpus, config.data)
+    own = Path(run) if zoo.find(run) == Path(run) else Path("runs") / run.replace("/", "-")
+    folder = evaluation_folder(RunFolder(own).evaluations, corpus, config.data)
     embed = sentence_encoder(device=config.device) if config.semantic else None
     scored = score_set(predictor, corpus, folder, config.data, embed)
     return {**scored.scores, **scored.about}

@@ -22,6 +22,7 @@ from spantune.errors import ConfigError
 from spantune.evaluation.answers import Prediction
 from spantune.features import StreamedWindows, WindowRules
 from spantune.features.windows import Part
+from spantune.inference.inside import Inside, look_inside
 from spantune.inference.predictor import Predictor, question_on
 from spantune.modeling.casting import cast_linear_weights
 from spantune.modeling.sharing import share_encoder
@@ -87,21 +88,34 @@ class Panel:
 
         All their windows are in memory at once.
         """
+        return {name: one.predictions for name, one in self.answer(examples, n_best=n_best).items()}
+
+    def answer(
+        self, examples: Sequence[Example], *, n_best: int = 20, names: Sequence[str] | None = None
+    ) -> dict[str, Answered]:
+        """The same, with the time that each model took; `names` asks some of the models alone."""
+        asked = [name for name in self.predictors if names is None or name in names]
         corpus = Corpus.of(examples, "questions")
         if not corpus.examples:
-            return {name: [] for name in self.predictors}
+            return {name: Answered([], 0.0, 0) for name in asked}
         with self._asking:
             windows = {
-                self._cuts[name]: _KeptWindows(corpus, one.tokenizer, one.rules)
-                for name, one in self.predictors.items()
+                self._cuts[name]: _KeptWindows(corpus, self.predictors[name].tokenizer, self.predictors[name].rules)
+                for name in asked
             }
             # The slowest first: where threads run out of models, the last ones left are then quick.
-            order = sorted(self.predictors, key=self._seconds.__getitem__, reverse=True)
+            order = sorted(asked, key=self._seconds.__getitem__, reverse=True)
             tasks = [partial(_answered, self.predictors[name], windows[self._cuts[name]], n_best) for name in order]
             done = self._side_by_side.run(tasks) if self._side_by_side else [task() for task in tasks]
             answered = dict(zip(order, done, strict=True))
-            self._seconds = {name: one.seconds / one.windows for name, one in answered.items()}
-        return {name: answered[name].predictions for name in self.predictors}
+            self._seconds |= {name: one.seconds / one.windows for name, one in answered.items()}
+        return {name: answered[name] for name in asked}
+
+    def inside(self, example: Example, *, names: Sequence[str] | None = None) -> dict[str, Inside]:
+        """Where in the context each model sees the answer begin and end (`inference.inside`)."""
+        with self._asking:
+            asked = {name: one for name, one in self.predictors.items() if names is None or name in names}
+            return {name: look_inside(one, example) for name, one in asked.items()}
 
     @cached_property
     def _side_by_side(self) -> _SideBySide | None:
@@ -118,18 +132,18 @@ def _give_back() -> None:
         trim(0)
 
 
-class _Answered(NamedTuple):
-    """One model's share of a request."""
+class Answered(NamedTuple):
+    """One model's share of a request: its predictions, the seconds that it computed, and for how many windows."""
 
     predictions: list[Prediction]
     seconds: float
     windows: int
 
 
-def _answered(predictor: Predictor, windows: _KeptWindows, n_best: int) -> _Answered:
+def _answered(predictor: Predictor, windows: _KeptWindows, n_best: int) -> Answered:
     kept: list[Prediction] = []
     answers = predictor.answer_windows(windows, n_best=n_best, sink=kept.append)
-    return _Answered(kept, answers.seconds, answers.windows)
+    return Answered(kept, answers.seconds, answers.windows)
 
 
 class _Cut(NamedTuple):

@@ -16,7 +16,8 @@ from spantune.features import StreamedWindows, Windows, make_windows, window_rul
 from spantune.inference.engine import Answers, Sink, answer_windows
 from spantune.modeling import SpanModel, load
 from spantune.modeling.encoders import choose_device, choose_dtype
-from spantune.modeling.storage import MANIFEST, Saved
+from spantune.modeling.manifest import MANIFEST, saved_in
+from spantune.modeling.storage import Saved
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
@@ -32,16 +33,14 @@ _SETTINGS: Mapping[str, type | tuple[type, ...]] = {
 
 
 def model_folder(run: str | Path) -> Path:
-    """The saved model of a run folder, or the folder itself where it holds one; RunError where neither is so."""
-    folder = Path(run)
-    for candidate in (folder, folder / "adapter"):
-        if (candidate / MANIFEST).is_file():
-            return candidate
+    """The saved model of a run (a folder, or `zoo/NAME`), or the folder itself where it holds one; else RunError."""
+    if (saved := saved_in(run)) is not None:
+        return saved
     raise RunError(
         "there is no trained model here",
         where=str(run),
         expected=f"a run folder, or a folder with {MANIFEST}",
-        found="no such folder" if not folder.exists() else "a run that did not finish, or another folder",
+        found="no such folder" if not Path(run).exists() else "a run that did not finish, or another folder",
         fix="name the --output of a finished `spantune train` (an unfinished one goes on with --resume)",
     )
 

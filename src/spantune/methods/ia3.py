@@ -19,7 +19,7 @@ class Ia3Options:
     targets: str = "key,value,ffn_out"
     """Which layers are rescaled: query-value, attention, linear, or names separated by commas."""
     inputs: str = "ffn_out"
-    """Those of them of which the input is rescaled, not the output: in the paper the feed-forward's inner activation."""
+    """Those of them of which the input is rescaled, not the output: the feed-forward's inner activation."""
 
 
 @method(

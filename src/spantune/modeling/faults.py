@@ -12,7 +12,6 @@ ENCODER_WEIGHTS = "model.safetensors"
 ENCODER_PICKLES = "pytorch_model*.bin"
 ADAPTER_CONFIG = "adapter_config.json"
 _FOLDER = "a folder with config.json, weights and tokenizer, or the name of a model on the hub"
-_ADAPTERS = (ADAPTER_CONFIG, "spantune.json", "record.json")
 # All parts into one file, tied tensors apart. What `weights_only` reads cannot run code.
 _CONVERSION = (
     "import torch; from glob import glob; from safetensors.torch import save_file\n"
@@ -101,22 +100,21 @@ def _of_folder(folder: Path, what: str, said: str, instead: str) -> Fault:
 
 
 def _without_config(folder: Path, instead: str) -> Fault:
-    if not any((folder / name).is_file() for name in _ADAPTERS):
+    if (folder / "record.json").is_file():
+        return Fault("a run that did not finish", f"finish it with --resume, name an encoder, or {instead}")
+    if not (folder / ADAPTER_CONFIG).is_file():
         return Fault(f"no config.json in {listing(folder)}", f"name an encoder's folder, or {instead}")
-    encoder = _encoder_of(folder) or _encoder_of(folder / "adapter")
+    encoder = _encoder_of(folder)
     fix = f"name the encoder that it was trained on: {encoder}" if encoder else f"name an encoder, or {instead}"
-    return Fault("a trained model of spantune or PEFT, not an encoder", fix)
+    return Fault("an adapter of PEFT, not an encoder", fix)
 
 
-def _encoder_of(folder: Path) -> str | None:
-    for name, key in (("spantune.json", "model"), (ADAPTER_CONFIG, "base_model_name_or_path")):
-        try:
-            encoder = json.loads((folder / name).read_text(encoding="utf-8"))[key]
-        except (OSError, ValueError, KeyError, TypeError):
-            continue
-        if isinstance(encoder, str):
-            return encoder
-    return None
+def _encoder_of(adapter: Path) -> str | None:
+    try:
+        encoder = json.loads((adapter / ADAPTER_CONFIG).read_text(encoding="utf-8"))["base_model_name_or_path"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    return encoder if isinstance(encoder, str) else None
 
 
 def _first_line(error: Exception) -> str:

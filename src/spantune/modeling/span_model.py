@@ -20,6 +20,7 @@ from spantune.methods.registry import Injection
 from spantune.modeling import bottleneck, rank_budget
 from spantune.modeling.encoders import fingerprint, lasting_name, load_network
 from spantune.modeling.inspection import architecture_of, max_positions, sends_segment_ids, shape_of
+from spantune.modeling.manifest import Identity
 from spantune.modeling.virtual_tokens import DeepPrefix, InputPrompt, virtual_tokens
 
 if TYPE_CHECKING:
@@ -32,17 +33,6 @@ class SpanLogits(NamedTuple):
 
     start: Tensor
     end: Tensor
-
-
-@dataclass(frozen=True)
-class Identity:
-    """What a model is: enough to build it again before its weights are loaded."""
-
-    method: str
-    options: Mapping[str, Any]
-    model: str
-    model_type: str
-    encoder_fingerprint: str
 
 
 @dataclass(frozen=True)
@@ -160,6 +150,12 @@ class SpanModel(nn.Module):
     def plain_name(self, parameter: str) -> str:
         """A parameter's name as the unadapted network has it, without this model's and PEFT's wrappers."""
         return parameter.removeprefix("network.").removeprefix("base_model.model.").replace(".base_layer.", ".")
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether nothing was put into the encoder: the method only chose what learns."""
+        inserted = any(isinstance(module, bottleneck.BottleneckAdapter) for module in self.network.modules())
+        return not inserted and self.virtual is None and not hasattr(self.network, "peft_config")
 
     def merge(self) -> SpanModel:
         """Fold the adapter into the encoder's weights, in place; same logits, no extra cost afterwards.

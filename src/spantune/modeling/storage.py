@@ -18,23 +18,20 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from spantune import __version__
-from spantune.errors import EncoderError, MethodError, RunError
-from spantune.methods import Method, get
+from spantune.errors import EncoderError, RunError
 from spantune.modeling import rank_budget
 from spantune.modeling.encoders import fingerprint, load_network, load_tokenizer, public_name
-from spantune.modeling.faults import ADAPTER_CONFIG, listing, pickle_fault
+from spantune.modeling.faults import pickle_fault
 from spantune.modeling.inspection import architecture_of, shape_of
+from spantune.modeling.manifest import FORMAT, MANIFEST, Identity, known_method, read_manifest
 from spantune.modeling.releases import explained_by_release, read_adapter_config, require_same_meaning
-from spantune.modeling.span_model import Identity, SpanModel, adapt
+from spantune.modeling.span_model import SpanModel, adapt
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
 
-MANIFEST = "spantune.json"
 WEIGHTS = "adapter_model.safetensors"
 _PICKLE = "adapter_model.bin"
-FORMAT = 1
 
 
 @dataclass(frozen=True)
@@ -139,65 +136,19 @@ def _adapter_state(model: SpanModel) -> dict[str, Tensor]:
     return {name: weight.detach().to("cpu").contiguous() for name, weight in saved_tensors(model).items()}
 
 
-def read_manifest(folder: Path) -> dict[str, Any]:
-    """`spantune.json` of a saved model; RunError where it is missing or not ours."""
-    path = folder / MANIFEST
-    try:
-        manifest = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        of_peft = (folder / ADAPTER_CONFIG).is_file()
-        raise RunError(
-            "there is no saved model here",
-            where=str(folder),
-            expected=f"a folder with {MANIFEST}",
-            found="an adapter that PEFT saved by itself" if of_peft else listing(folder),
-            fix="name the run folder of a finished `spantune train`",
-        ) from None
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise RunError("the model's description cannot be read", where=str(path), found=str(error)) from error
-    found = manifest.get("format") if isinstance(manifest, dict) else None
-    if found != FORMAT:
-        raise RunError("the model was saved by another version", where=str(path), expected=f"format {FORMAT}",
-                       found=str(found), fix="train it again")  # fmt: skip
-    missing = sorted({*Identity.__dataclass_fields__, "settings"} - manifest.keys())
-    if missing:
-        raise RunError("the model's description is incomplete", where=str(path), found=f"no {', '.join(missing)}")
-    kinds = {"options": dict, "settings": dict}
-    for key in (*Identity.__dataclass_fields__, "settings"):
-        if not isinstance(manifest[key], kinds.get(key, str)):
-            wanted = "a JSON object" if key in kinds else "a text"
-            raise RunError("the model's description is not valid", where=str(path), expected=f"{key}: {wanted}",
-                           found=repr(manifest[key]))  # fmt: skip
-    return manifest
-
-
-def _method_of(identity: Identity, path: Path) -> tuple[Method, Any]:
-    """The saved model's method and its options; RunError where this version knows one or the other differently."""
-    try:
-        method = get(identity.method)
-        return method, method.resolve(identity.options)
-    except MethodError as error:
-        raise RunError(
-            "the model was saved by a version of spantune that knows other methods or options",
-            where=str(path),
-            expected=f"what spantune {__version__} knows",
-            found=" ".join(str(error).split()),
-            fix="answer with the version that it was trained with (record.json names it), or a newer one",
-        ) from error
-
-
-def load(folder: Path, *, model: str | None = None) -> Saved:
+def load(folder: Path, *, model: str | None = None, dropout: float = 0.0, attention_dropout: float = 0.0) -> Saved:
     """Load a saved model to identical logits, in evaluation mode, on the CPU.
 
     Args:
         folder: what `save` wrote. model: the encoder, where it lies elsewhere now than when it was trained.
+        dropout, attention_dropout: of its encoder, should it be trained on.
 
     Raises:
         RunError: nothing usable is in the folder. EncoderError: the adapter was trained on another encoder.
     """
     manifest = read_manifest(folder)
-    identity = Identity(**{key: manifest[key] for key in Identity.__dataclass_fields__})
-    method, options = _method_of(identity, folder / MANIFEST)
+    identity = Identity.of(manifest)
+    method, options = known_method(identity, folder / MANIFEST)
     if method.whole_encoder:
         try:
             network, tokenizer = load_network(str(folder), new_head=False), load_tokenizer(str(folder))
@@ -205,7 +156,7 @@ def load(folder: Path, *, model: str | None = None) -> Saved:
             raise RunError("the saved model cannot be read", where=str(folder), found=str(error)) from error
         return Saved(SpanModel(network, identity, architecture_of(network)).eval(), tokenizer, manifest["settings"])
     encoder = model or identity.model
-    network = load_network(encoder)
+    network = load_network(encoder, dropout=dropout, attention_dropout=attention_dropout)
     if fingerprint(network) != identity.encoder_fingerprint:
         raise EncoderError(
             f"the adapter was trained on another encoder than {encoder!r}",

@@ -20,7 +20,7 @@ from spantune.analysis.dimensions import DIMENSIONS
 from spantune.analysis.disagreements import disagreements
 from spantune.analysis.error_kinds import KINDS, Span, occurrences
 from spantune.data import Example
-from spantune.reports.evidence import Evidence
+from spantune.reports.evidence import Judged
 
 MOST_BYTES = 5_000_000
 """Of the compressed questions, in base64: with everything else, a page stays below 8 MB."""
@@ -74,7 +74,7 @@ class Shown:
     golds: tuple[str, ...]
 
 
-def questions(evidence: Evidence) -> dict[str, Any]:
+def questions(evidence: Judged) -> dict[str, Any]:
     """Everything that the browser knows, ready for JSON; the questions that tell methods apart come first.
 
     A question is a list: place of its context, id, question, accepted places [start, length, ...], then for each
@@ -135,7 +135,7 @@ def _agreeing(em: np.ndarray, right: np.ndarray) -> np.ndarray:
     return np.argmax(np.equal(em == 1, right[None]), axis=0)
 
 
-def _order(evidence: Evidence) -> list[int]:
+def _order(evidence: Judged) -> list[int]:
     """All questions: those on which methods differ, then those that none gets right, then the rest."""
     telling = [one.question for one in disagreements(evidence.scores)]
     known = set(telling)
@@ -174,6 +174,46 @@ def _cut(content: Mapping[str, Any], rows: Sequence[list[Any]]) -> dict[str, Any
 def shown(content: Mapping[str, Any], most: int = SHOWN_PLAINLY) -> list[Shown]:
     """The first questions, for a page without scripts."""
     return [_shown(content, row) for row in content["questions"][:most]]
+
+
+@dataclass(frozen=True, repr=False)
+class Questions:
+    """Questions with their answers marked in the context, which a notebook shows as they are: accepted answers are
+    shaded, wrong ones have a wavy line, letters name the answers."""
+
+    shown: tuple[Shown, ...]
+
+    def __repr__(self) -> str:
+        return "\n\n".join(map(_plain, self.shown))
+
+    def _repr_html_(self) -> str:
+        from spantune.reports.page import render_questions
+
+        return render_questions(self.shown)
+
+
+def telling_questions(evidence: Judged, most: int = 5, ids: Sequence[str] | None = None) -> Questions:
+    """The questions that tell methods apart best.
+
+    Args:
+        ids: show these instead, in this order; KeyError where one is not there.
+    """
+    content = questions(evidence)
+    if ids is None:
+        return Questions(tuple(shown(content, most)))
+    rows = {row[1]: row for row in content["questions"]}
+    return Questions(tuple(_shown(content, rows[one]) for one in ids))
+
+
+def _plain(one: Shown) -> str:
+    """As text: accepted answers in brackets, then who said what."""
+    context = "".join(f"[{piece.text}]" if piece.gold else piece.text for piece in one.pieces)
+    said = [
+        f"  {'right' if answer.kind == 'correct' else answer.kind}: "
+        f"{answer.text or 'no answer'} ({', '.join(answer.methods)})"
+        for answer in one.answers
+    ]
+    return "\n".join([one.question, context, *said])
 
 
 def _shown(content: Mapping[str, Any], row: Sequence[Any]) -> Shown:

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 Rows = Sequence[Mapping[str, Any]]
 """A run's history: see `records.History`."""
+_NEARLY = 0.8
+"""Runs whose last steps are so close ended, but for their seeds' windows, at the same moment."""
 _HEIGHT_OF_A_NAME = 0.2  # inches
 
 
@@ -114,17 +116,26 @@ def _grouped(runs: Sequence[tuple[RunRecord, Rows]]) -> list[tuple[Group, Look, 
 
 
 def _curve(histories: Sequence[Rows], name: str) -> Curve | None:
-    """A metric of several histories; steps that only some runs reached are averaged over those."""
-    at: dict[float, list[float]] = {}
-    for rows in histories:
-        for row in rows:
-            if row.get(name) is not None:
-                at.setdefault(row["step"], []).append(row[name])
-    steps = sorted(at)
-    if not steps:
+    """A metric of several histories, averaged: the first values, the second ones and so on, where all have as many
+    (other seeds make other windows, so that an epoch ends at another step); else by step, over those that came so far,
+    without the last steps of the longest, which are one seed's alone.
+    """
+    lines = [[(row["step"], row[name]) for row in rows if row.get(name) is not None] for rows in histories]
+    if len({len(line) for line in lines}) == 1:
+        together = list(zip(*lines, strict=True))
+    else:
+        at: dict[float, list[tuple[float, float]]] = {}
+        for step, value in (point for line in lines for point in line):
+            at.setdefault(step, []).append((step, value))
+        ends = [line[-1][0] for line in lines if line] or [0]
+        end = min(ends) if min(ends) >= _NEARLY * max(ends) else max(ends)
+        together = [tuple(at[step]) for step in sorted(at) if step <= end]
+    if not together:
         return None
-    spread = tuple(stdev(at[step]) if len(at[step]) > 1 else 0.0 for step in steps)
-    return Curve(tuple(steps), tuple(fmean(at[step]) for step in steps), spread)
+    values = [[value for _, value in points] for points in together]
+    spread = tuple(stdev(one) if len(one) > 1 else 0.0 for one in values)
+    steps = tuple(fmean(step for step, _ in points) for points in together)
+    return Curve(steps, tuple(map(fmean, values)), spread)
 
 
 def _about(record: RunRecord) -> str:

@@ -20,7 +20,9 @@ from spantune.analysis.statistics import Comparison, compare
 from spantune.config import DataConfig
 from spantune.data import Corpus, Example, load_reported
 from spantune.errors import UserError
+from spantune.evaluation.answers import Prediction
 from spantune.evaluation.files import read_predictions
+from spantune.evaluation.metrics import Rules
 from spantune.records import RunFolder, RunRecord
 from spantune.reports.groups import Group
 
@@ -37,23 +39,83 @@ class Incomplete(Exception):
     """The answers cannot be compared; the message says why, in a sentence for the report."""
 
 
-@dataclass(frozen=True, eq=False)
-class Evidence:
-    """The groups' answers to the same questions, and their statistics. Methods are named by their group's label.
+@dataclass(frozen=True, eq=False, repr=False)
+class Judged:
+    """The groups' answers to the same questions, each one judged. Methods are named by their group's label.
 
     Attributes:
-        slice_of: (Q, dimensions) the place of each question's slice in its dimension.
+        divided: by dimension (slices, Q), see `analysis.slices.members`.
         spans: places of the answers, as far as `n_best.json` tells them.
-        kinds: by method (S, Q), see `analysis.error_kinds.error_kinds`. counts: the same, counted.
+        kinds: by method (S, Q), see `analysis.error_kinds.error_kinds`.
     """
 
     scores: Scores
-    comparison: Comparison
-    slices: tuple[Slice, ...]
-    slice_of: np.ndarray
+    divided: Sequence[np.ndarray]
     spans: Spans
     kinds: Sequence[np.ndarray]
+
+    @property
+    def slice_of(self) -> np.ndarray:
+        """(Q, dimensions) the place of each question's slice in its dimension."""
+        return np.stack([one.argmax(axis=0) for one in self.divided], axis=1)
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Evidence(Judged):
+    """The same with the statistics.
+
+    Attributes:
+        counts: the kinds, counted.
+    """
+
+    comparison: Comparison
+    slices: tuple[Slice, ...]
     counts: tuple[KindCounts, ...]
+
+    @classmethod
+    def of(cls, scores: Scores, spans: Spans | None = None, resamples: int | None = None) -> Evidence:
+        """What scored answers say.
+
+        Args:
+            spans: places of the answers, as far as they are known.
+            resamples: of the bootstrap; default as in `analysis.statistics.compare`.
+        """
+        found = judged(scores, spans)
+        few = min(resamples or _SLICE_RESAMPLES, _SLICE_RESAMPLES)
+        return cls(
+            scores,
+            found.divided,
+            found.spans,
+            found.kinds,
+            compare(scores, resamples=resamples),
+            slice_scores(scores, DIMENSIONS, found.divided, resamples=few),
+            kind_counts(scores, found.spans, found.kinds),
+        )
+
+    @classmethod
+    def of_predictions(
+        cls, examples: Sequence[Example], predictions: Mapping[str, Sequence[Prediction]], rules: Rules | None = None
+    ) -> Evidence:
+        """What the answers of several models to the same questions say, as `Panel.predict` gives them.
+
+        Args:
+            examples: the questions, with accepted answers.
+            predictions: by name of the model, one for each example.
+            rules: the official scorer to follow; default as in `evaluation.metrics.score`.
+
+        Raises:
+            DataError: there is nothing to compare, or a model answered other questions.
+        """
+        answers = {name: [{one.id: one.text for one in given}] for name, given in predictions.items()}
+        spans = {
+            name: [{one.id: (one.start, one.end) for one in given if one.text}] for name, given in predictions.items()
+        }
+        return cls.of(score_runs(examples, answers, rules), spans)
+
+    @property
+    def methods(self) -> tuple[str, ...]:
+        """By rank, as the table has them."""
+        return tuple(one.method for one in self.comparison.standings)
 
 
 def read_scores(groups: Sequence[Group], folders: Mapping[int, RunFolder]) -> Scores:
@@ -77,6 +139,31 @@ def read_scores(groups: Sequence[Group], folders: Mapping[int, RunFolder]) -> Sc
         raise Incomplete(_sentence(error)) from error
 
 
+def judged(scores: Scores, spans: Spans | None = None) -> Judged:
+    """Every answer's kind and every question's slices: what takes seconds, not minutes.
+
+    Args:
+        spans: places of the answers, as far as they are known.
+    """
+    known = {
+        name: (spans or {}).get(name) or [{}] * len(runs)
+        for name, runs in zip(scores.methods, scores.answers, strict=True)
+    }
+    return Judged(scores, [members(scores.examples, one) for one in DIMENSIONS], known, error_kinds(scores, known))
+
+
+def read_spans(scores: Scores, groups: Sequence[Group], folders: Mapping[int, RunFolder]) -> Spans:
+    """The places of the answers that `read_scores` read, as far as `n_best.json` tells them."""
+    files = {one.label: [folders[id(run)].n_best for run in one.finished] for one in groups}
+    return {
+        label: [
+            _places(scores.examples, answers, first_places(path))
+            for answers, path in zip(runs, files[label], strict=True)
+        ]
+        for label, runs in zip(scores.methods, scores.answers, strict=True)
+    }
+
+
 def gather(groups: Sequence[Group], folders: Mapping[int, RunFolder], resamples: int | None = None) -> Evidence:
     """What the answers say.
 
@@ -88,26 +175,7 @@ def gather(groups: Sequence[Group], folders: Mapping[int, RunFolder], resamples:
         Incomplete: as `read_scores`.
     """
     scores = read_scores(groups, folders)
-    files = {one.label: [folders[id(run)].n_best for run in one.finished] for one in groups}
-    spans = {
-        label: [
-            _places(scores.examples, answers, first_places(path))
-            for answers, path in zip(runs, files[label], strict=True)
-        ]
-        for label, runs in zip(scores.methods, scores.answers, strict=True)
-    }
-    divided = [members(scores.examples, one) for one in DIMENSIONS]
-    kinds = error_kinds(scores, spans)
-    few = min(resamples or _SLICE_RESAMPLES, _SLICE_RESAMPLES)
-    return Evidence(
-        scores,
-        compare(scores, resamples=resamples),
-        slice_scores(scores, DIMENSIONS, divided, resamples=few),
-        np.stack([one.argmax(axis=0) for one in divided], axis=1),
-        spans,
-        kinds,
-        kind_counts(scores, spans, kinds),
-    )
+    return Evidence.of(scores, read_spans(scores, groups, folders), resamples)
 
 
 def _reported(runs: Sequence[RunRecord]) -> Corpus:

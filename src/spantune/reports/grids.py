@@ -11,21 +11,27 @@ from typing import Any
 
 from spantune.analysis.dimensions import DIMENSIONS
 from spantune.analysis.error_kinds import KINDS
-from spantune.analysis.statistics import Comparison, Estimate
+from spantune.analysis.statistics import Comparison, Estimate, Score
 from spantune.reports import numbers
 from spantune.reports.evidence import Evidence
 from spantune.reports.groups import Group
 from spantune.reports.table import escaped, markdown_row
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Grid:
-    """A titled table of texts; the first column names the rows."""
+    """A titled table of texts; the first column names the rows. A notebook shows it as it is."""
 
     title: str
     header: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
     about: str = ""
+
+    def __repr__(self) -> str:
+        return f"{self.title}\n\n{self.to_markdown()}"
+
+    def _repr_markdown_(self) -> str:
+        return f"**{escaped(self.title)}**\n\n{self.to_markdown()}"
 
     def to_markdown(self) -> str:
         """Without its title."""
@@ -74,8 +80,8 @@ def kinds_rows(evidence: Evidence) -> list[dict[str, Any]]:
     return [{"method": one.method} | dict(one.kinds.items()) | dict(one.faults.items()) for one in evidence.counts]
 
 
-def slices_grids(evidence: Evidence, methods: Sequence[str]) -> list[Grid]:
-    """A table a dimension; empty slices are named and not shown."""
+def slices_grids(evidence: Evidence, methods: Sequence[str], least: int = 2) -> list[Grid]:
+    """A table a dimension that has so many slices at least; empty slices are named and not shown."""
     grids = []
     for dimension in DIMENSIONS:
         parts = [one for one in evidence.slices if one.dimension == dimension.name]
@@ -86,24 +92,53 @@ def slices_grids(evidence: Evidence, methods: Sequence[str]) -> list[Grid]:
         few = [f"{one.name} ({one.note})" for one in parts if one.n and one.note]
         about = f"F1 by {dimension.rule}." + (f" No questions: {', '.join(empty)}." if empty else "")
         about += f" {'; '.join(few)}." if few else ""
-        if len(rows) > 1:
+        if len(rows) >= least:
             grids.append(Grid(dimension.name, ("Slice", "Questions", *methods), tuple(rows), about))
     return grids
 
 
-def kinds_grid(evidence: Evidence, groups: Sequence[Group]) -> Grid:
-    """What wrong answers are; with what is right in meaning, where that was measured."""
+def standings_grid(comparison: Comparison) -> Grid:
+    """Scores with their intervals, by rank."""
+
+    def shown(one: Score) -> str:
+        spread = f" ± {one.over_runs.spread:.1f}" if one.over_runs.spread is not None else ""
+        return f"{one.mean:.1f}{spread} ({one.interval.low:.1f}–{one.interval.high:.1f})"
+
+    rows = [(one.method, str(one.rank), one.letters, shown(one.f1), shown(one.em)) for one in comparison.standings]
+    about = f"In brackets: 95% intervals over {comparison.questions:,} questions."
+    about += " Methods that share a letter are tied." if len(rows) > 1 else ""
+    return Grid("Scores", ("Method", "Rank", "Tied", "F1", "EM"), tuple(rows), about)
+
+
+def differences_grid(comparison: Comparison) -> Grid:
+    """F1 of every pair, the earlier line of the table minus the later one."""
+    rows = [
+        (
+            f"{one.first} − {one.second}",
+            f"{one.points:+.1f}",
+            f"{one.interval.low:+.1f} to {one.interval.high:+.1f}",
+            f"{one.p_holm:.3f}" if one.p_holm >= 0.001 else "< 0.001",
+            "yes" if one.significant else "no, tied",
+        )
+        for one in comparison.differences
+        if one.metric == comparison.ranked_by
+    ]
+    about = f"In points of {comparison.ranked_by.upper()}; p-values by Holm's correction for all pairs."
+    return Grid("Differences", ("Pair", "Points", "95% interval", "p", "Significant"), tuple(rows), about)
+
+
+def kinds_grid(evidence: Evidence, groups: Sequence[Group] = ()) -> Grid:
+    """What wrong answers are; with what is right in meaning, where the groups' runs measured that."""
     kinds = [kind for kind in KINDS if any(one.kinds[kind] for one in evidence.counts)]
     counts = {one.method: one for one in evidence.counts}
     meaning = {one.label: one.score("reported", "right_in_meaning") for one in groups}
     measured = any(meaning.values())
     rows = []
-    for one in groups:
-        if one.label in counts:
-            found = counts[one.label]
-            faults = " / ".join(f"{value:,.0f}" for value in found.faults.values())
-            said = (f"{value.mean:,.0f}" if (value := meaning[one.label]) else numbers.NOTHING,) if measured else ()
-            rows.append((one.label, *(f"{found.kinds[kind]:,.0f}" for kind in kinds), faults, *said))
+    for name in evidence.methods:
+        found = counts[name]
+        faults = " / ".join(f"{value:,.0f}" for value in found.faults.values())
+        said = (f"{value.mean:,.0f}" if (value := meaning.get(name)) else numbers.NOTHING,) if measured else ()
+        rows.append((name, *(f"{found.kinds[kind]:,.0f}" for kind in kinds), faults, *said))
     header = ("Method", *(kind.capitalize() for kind in kinds), "Too long / short / shifted")
     about = "; ".join(f"{kind}: {KINDS[kind]}" for kind in kinds) + ". Means over seeds."
     about += " Right in meaning: wrong by EM, but close to an accepted answer in meaning." if measured else ""

@@ -8,7 +8,7 @@ import base64
 import hashlib
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from jinja2 import Environment
     from matplotlib.figure import Figure
 
+    from spantune.reports.browser import Shown
     from spantune.reports.evidence import Evidence
 
 _TEMPLATES = Path(__file__).parent / "templates"
@@ -63,7 +64,7 @@ def picture(name: str, title: str, caption: str, drawn: Sequence[tuple[str, Figu
     figure, and the form that it was made in."""
     about = f"{title}. {caption}"
     texts = [
-        page_svg(text, salt(name, form), about, form.taller(figure.get_figheight() - form.height))
+        page_svg(text, salt(name, form), about, replace(form, height=figure.get_figheight()))
         for text, figure, form in drawn
     ]
     return Picture(title, caption, "".join(texts))
@@ -128,6 +129,12 @@ def render(content: Mapping[str, Any]) -> str:
         kinds=list(KINDS),
         nothing=numbers.NOTHING,
     )
+
+
+def render_questions(questions: Sequence[Shown]) -> str:
+    """Questions with their answers marked, as HTML for a notebook: styled in its tags, since viewers of notebooks
+    throw away what else a page is styled with."""
+    return _template("questions.html").render(questions=questions)
 
 
 def visible(value: Any) -> Any:

@@ -48,14 +48,18 @@ def _dates(records: Sequence[RunRecord]) -> str:
 
 def commands(records: Sequence[RunRecord], folder: Path, more: Sequence[str] = ()) -> list[str]:
     """Command lines: those that started the runs, each once, and that of the report."""
-    given = [shlex.join(_bare(one.command)) for one in records if one.command]
+    given = [shlex.join(words) for one in records if (words := typed(one.command))]
     return list(dict.fromkeys([*more, *given, f"spantune report {shlex.quote(os.fspath(folder))}"]))
 
 
-def _bare(command: Sequence[str]) -> list[str]:
-    """Without the path of the program."""
+def typed(command: Sequence[str]) -> list[str] | None:
+    """A command line of spantune without the path of the program; None for another program's, such as a notebook's."""
+    if not command:
+        return None
     first, *rest = command
-    return [Path(first).name, *rest]
+    program = Path(first)
+    module = program.name == "__main__.py" and program.parent.name == "spantune"  # python -m spantune
+    return ["spantune", *rest] if module or program.stem == "spantune" else None
 
 
 def data_grid(records: Sequence[RunRecord]) -> Grid:

@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 INK, GREY, FAINT = "#22262b", "#667079", "#e4e7ea"
 _DOTS = 160
 _PER_INCH = 72  # an SVG counts in points
+_IN_A_NOTEBOOK = 84  # pixels an inch
 # Okabe and Ito's palette, told apart with every kind of colour vision; yellow left out (too light for lines).
 _COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", INK)
 _MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*", "<", ">", "h")
@@ -93,15 +95,28 @@ def new_figure(title: str, subtitle: str, form: Form = WIDE) -> tuple[Figure, Ax
 def empty_figure(title: str, subtitle: str, form: Form = WIDE) -> Figure:
     """A figure with its title and no axes."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(form.width, form.height), dpi=100, facecolor="white")
+    figure = _figure_class()(figsize=(form.width, form.height), dpi=100, facecolor="white")
     FigureCanvasAgg(figure)
     if form.band:
         place: dict[str, Any] = {"x": 0.2 / form.width, "va": "center", "parse_math": False}
         figure.text(y=1 - 0.24 / form.height, s=title, fontsize=16, fontweight="bold", color=INK, **place)
         figure.text(y=1 - 0.55 / form.height, s=subtitle, fontsize=11, color=GREY, **place)
     return figure
+
+
+@cache
+def _figure_class() -> type[Figure]:
+    """matplotlib's, which a notebook shows without any magic words."""
+    from matplotlib.figure import Figure
+
+    class ShownFigure(Figure):
+        def _repr_png_(self) -> tuple[bytes, dict[str, int]]:
+            drawn = io.BytesIO()
+            self.savefig(drawn, dpi=_DOTS)
+            return drawn.getvalue(), {"width": round(self.get_figwidth() * _IN_A_NOTEBOOK)}
+
+    return ShownFigure
 
 
 def calm(axes: Axes) -> None:

@@ -149,12 +149,12 @@ def _ticks(axes: Axes, values: Sequence[float], chosen: float | None) -> None:
         if all(abs(across(value) - across(other)) > _APART for other in kept):
             kept.append(value)
     axes.xaxis.set_major_locator(FixedLocator(kept))
-    axes.xaxis.set_major_formatter(FixedFormatter([_short(value) for value in kept]))
+    axes.xaxis.set_major_formatter(FixedFormatter([short(value) for value in kept]))
     axes.xaxis.set_minor_locator(NullLocator())
     axes.tick_params(axis="both", labelsize=9, pad=4)
 
 
-def _short(value: float) -> str:
+def short(value: float) -> str:
     """`0.02`, `3e-4`."""
     if value == 0 or 1e-3 <= abs(value) < 1e5:
         return f"{value:g}"

@@ -28,9 +28,9 @@ class Column:
     minor: bool = False
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Table:
-    """Header, rows, notes; render it with `to_text`, `to_markdown` or `to_csv`."""
+    """Header, rows, notes; render it with `to_text`, `to_markdown` or `to_csv`. A notebook shows it as it is."""
 
     header: tuple[str, ...]
     """On what the scores and the times were measured, and what forbids to compare them."""
@@ -40,6 +40,12 @@ class Table:
     """Runs that are not in the means, with the reason; how to read the numbers."""
     standings: Mapping[str, Standing] = field(default_factory=dict)
     """By label, where the answers could be compared: then the rows stand by rank."""
+
+    def __repr__(self) -> str:
+        return self.to_text()
+
+    def _repr_markdown_(self) -> str:
+        return self.to_markdown()
 
     def begins_rank(self, row: int) -> bool:
         """Whether a row stands in another rank than the one above it."""
@@ -192,7 +198,8 @@ def _fingerprint(record: RunRecord) -> tuple[str | None, str | None]:
 def machine(record: RunRecord) -> str:
     """The hardware in a few words."""
     has = record.hardware
-    parts = [f"{has['cores']} cores of {has['cpu']}" if "cores" in has and "cpu" in has else "an unknown machine"]
+    cores = f"{has.get('cores')} core{'s' * (has.get('cores') != 1)}"
+    parts = [f"{cores} of {has['cpu']}" if "cores" in has and "cpu" in has else "an unknown machine"]
     if has.get("memory_bytes"):
         parts.append(f"{numbers.size(has['memory_bytes'])} memory")
     return ", ".join([*([str(has["gpu"])] if has.get("gpu") and record.device != "cpu" else []), *parts])

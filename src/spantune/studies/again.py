@@ -1,4 +1,4 @@
-"""The command line that trains a recorded run again."""
+"""The command lines that train a recorded run, and carry out a recorded study, again."""
 
 from __future__ import annotations
 
@@ -6,11 +6,12 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict, fields
 from typing import Any
 
-from spantune.config import AFTERWARDS, BOOKKEEPING, TrainConfig
+from spantune.config import AFTERWARDS, BOOKKEEPING, CompareConfig, TrainConfig
 from spantune.methods import Method, get
 from spantune.records import RunRecord
 
 _APART = BOOKKEEPING | AFTERWARDS | {"method", "options"}
+_NOT_TYPED = {"options", "seed", "plan", "overwrite", "parent_run"}
 
 
 def train_words(record: RunRecord) -> list[str]:
@@ -25,6 +26,23 @@ def train_words(record: RunRecord) -> list[str]:
     chosen = {key: value for key, value in record.config.items() if key in usual}
     words = ["spantune", "train", "--method", record.method, *_words(chosen, usual), *_options(method, record.options)]
     return words
+
+
+def compare_words(protocol: Mapping[str, Any]) -> list[str]:
+    """`spantune compare` with every setting of a study that is not the default, as words of a command line.
+
+    Args:
+        protocol: of its `StudyRecord`.
+
+    Raises:
+        MethodError: this version does not know a method or its options.
+    """
+    default = CompareConfig()
+    usual = {one.name: getattr(default, one.name) for one in fields(CompareConfig) if one.name not in _NOT_TYPED}
+    chosen = {key: value for key, value in protocol.items() if key in usual}
+    given = protocol.get("options") or {}
+    options = [word for name in given for word in _options(get(name), given[name])]
+    return ["spantune", "compare", *_words(chosen, usual), *options]
 
 
 def _options(method: Method, given: Mapping[str, Any]) -> Iterator[str]:

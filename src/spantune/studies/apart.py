@@ -76,6 +76,11 @@ class Started:
         if _SIGNALS:
             self.process.terminate()
 
+    def ended(self, seconds: float) -> bool:
+        """Whether it has ended within so many seconds."""
+        self.process.join(seconds)
+        return not self.process.is_alive()
+
     def outcome(self) -> Outcome:
         """Wait until it has ended; how it did."""
         self.process.join()
@@ -131,6 +136,7 @@ def _work(config: TrainConfig, messages: Connection, place: Place) -> None:
     try:
         from spantune.training import train
 
+        _without_bars()
         _take(place)
         with _locked(place):
             train(config)
@@ -143,6 +149,16 @@ def _work(config: TrainConfig, messages: Connection, place: Place) -> None:
         if os.environ.get("SPANTUNE_DEBUG", "0") not in ("", "0"):
             raise
         sys.exit(_code_of(error))
+
+
+def _without_bars() -> None:
+    """A log or a notebook would keep every state of the libraries' progress bars."""
+    if not sys.stderr.isatty():
+        from datasets import disable_progress_bars
+        from transformers.utils.logging import disable_progress_bar
+
+        disable_progress_bars()
+        disable_progress_bar()
 
 
 def _code_of(error: Exception) -> int:

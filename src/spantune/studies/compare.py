@@ -12,6 +12,7 @@ from spantune.errors import ConfigError, RunError
 from spantune.records import RunFolder, write_text_atomic
 from spantune.records.files import explained
 from spantune.reports.plots import comparison_plots
+from spantune.reports.table import comparison
 from spantune.studies.budget import Clock, Fitted, Rate, fit
 from spantune.studies.cells import Facts, facts_as_they_are, record_in, shared_differences
 from spantune.studies.estimate import seconds_left, timed
@@ -27,7 +28,7 @@ from spantune.studies.tracking import StudyTracking
 
 
 def compare(config: CompareConfig, say: Say | None = None, executor: Executor | None = None) -> StudyRecord:
-    """Train what is missing of the study, write its record, table and plots.
+    """Train what is missing of the study, write its record and its report.
 
     A run that fails costs its own cell only: its record holds the reason, the others go on.
 
@@ -36,7 +37,8 @@ def compare(config: CompareConfig, say: Say | None = None, executor: Executor | 
         executor: where the runs are carried out; default: on this machine.
 
     Returns:
-        The study's record; with `config.plan` as it would begin, and nothing is written.
+        The study's record, with its `table`, `scores` and `report`; with `config.plan` as it would begin, and nothing
+        is written.
 
     Raises:
         UserError: before anything runs, where a method, an option, the sweep or the folder does not allow it; after the
@@ -102,7 +104,7 @@ def _carried_out(
             changed=lambda: _write(sheet.record),
         )
         schedule.run()
-        _write(sheet.record)
+        tracking.adopt(sheet.record, config.experiment)
         sheet.note(*notes_behind(sheet.record))
         _refuse_nothing(sheet.record)
     except KeyboardInterrupt:
@@ -113,6 +115,7 @@ def _carried_out(
         raise
     else:
         sheet.close("finished")
+        sheet.record.report.write()
     finally:
         tracking.finish(sheet.record)
     return sheet.record
@@ -169,9 +172,9 @@ def _fitted(
 
 
 def _write(study: StudyRecord) -> None:
-    """Table and plots of what there is so far."""
+    """Table and plots of what there is so far, by their means: the statistics are for the end."""
     folders = study.folders
-    table = study.table
+    table = comparison(study.records)
     write_text_atomic(study.folder / "table.md", table.to_markdown())
     write_text_atomic(study.folder / "table.csv", table.to_csv())
     comparison_plots(list(folders), study.folder / "plots")

@@ -24,6 +24,11 @@ class Job:
     config: TrainConfig
 
 
+def lock_name(name: str) -> str:
+    """The lock file of a run, by the run's name: see `apart.Place.lock`."""
+    return f"{name.replace('/', '-')}.lock"
+
+
 class Executor(Protocol):
     """Carries out runs, `workers` at a time. A study keeps no more than these under way.
 
@@ -67,7 +72,7 @@ class LocalExecutor:
 
     def submit(self, job: Job) -> None:
         number = next(place for place in range(self._workers) if place not in self._under_way)
-        lock = self._locks / f"{job.name.replace('/', '-')}.lock" if self._locks else None
+        lock = self._locks / lock_name(job.name) if self._locks else None
         self._under_way[number] = job, start(job.config, job.name, Place(number, self._workers, lock))
 
     def wait(self, seconds: float | None = None) -> tuple[Job, Outcome] | None:

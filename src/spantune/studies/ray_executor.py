@@ -20,10 +20,12 @@ from typing import Any
 
 from spantune.errors import ConfigError, RunError
 from spantune.records.files import TEMPORARY
-from spantune.studies.apart import Outcome, start
-from spantune.studies.executors import Job
+from spantune.studies.apart import Outcome, Place, start
+from spantune.studies.executors import Job, lock_name
+from spantune.studies.lock import LOCKS
 
 _PATIENCE_SECONDS = 5
+_POLL_SECONDS = 1.0
 _NO_WORKERS = "no machine of the cluster has as much as a run asks for"
 
 
@@ -46,6 +48,7 @@ class RayExecutor:
         self._connect(address)
         self._workers = self._at_a_time(cpus, gpus)
         self._task = self._ray.remote(num_cpus=cpus, num_gpus=gpus, max_retries=0)(_carry_out)
+        self._bell = self._ray.remote(num_cpus=0)(_Bell).remote()
         self._token.touch()
 
     def _connect(self, address: str) -> None:
@@ -87,7 +90,8 @@ class RayExecutor:
         here = Path(job.config.output)
         config = replace(job.config, output=str(here.absolute()))
         packed = _packed(here) if job.config.resume else None
-        self._under_way[self._task.remote(replace(job, config=config), str(self._token.absolute()), packed)] = job
+        task = self._task.remote(replace(job, config=config), str(self._token.absolute()), packed, self._bell)
+        self._under_way[task] = job
 
     def wait(self, seconds: float | None = None) -> tuple[Job, Outcome] | None:
         if not self._under_way:
@@ -96,7 +100,8 @@ class RayExecutor:
         return self._received(ended[0]) if ended else None
 
     def close(self) -> None:
-        for task in self._under_way:
+        self._ray.get(self._bell.ring.remote())
+        for task in self._under_way:  # one that has not begun yet would wait for room
             self._ray.cancel(task, force=False)
         while self._under_way:
             self._received(next(iter(self._under_way)))
@@ -136,25 +141,43 @@ def _knock(address: str) -> None:
         socket.create_connection((host, int(port)), timeout=_PATIENCE_SECONDS).close()
 
 
-def _carry_out(job: Job, token: str, packed: bytes | None) -> tuple[Outcome, bytes | None]:
+class _Bell:
+    """Rings when the runs are to stop. Ray's own cancelling does not reach every task on another machine."""
+
+    def __init__(self) -> None:
+        self._rung = False
+
+    def ring(self) -> None:
+        self._rung = True
+
+    def has_rung(self) -> bool:
+        return self._rung
+
+
+def _carry_out(job: Job, token: str, packed: bytes | None, bell: Any) -> tuple[Outcome, bytes | None]:
     """What a worker does: the outcome, and the run's folder where the study folder is not to be seen from there."""
     if Path(token).exists():
-        return _run(job), None
+        lock = Path(token).parent / LOCKS / lock_name(job.name)
+        return _run(job, bell, Place(lock=lock)), None
     with tempfile.TemporaryDirectory(prefix=TEMPORARY) as scratch:
         folder = Path(scratch) / "run"
         if packed is not None:
             _unpack(packed, folder)
-        outcome = _run(replace(job, config=replace(job.config, output=str(folder))))
+        outcome = _run(replace(job, config=replace(job.config, output=str(folder))), bell)
         return outcome, _packed(folder)
 
 
-def _run(job: Job) -> Outcome:
-    started = start(job.config, job.name)
+def _run(job: Job, bell: Any, place: Place | None = None) -> Outcome:
+    ray = _imported()
+    started = start(job.config, job.name, place)
     try:
-        return started.outcome()
+        while not started.ended(_POLL_SECONDS):
+            if ray.get(bell.has_rung.remote()):
+                break
     except KeyboardInterrupt:  # cancelled
-        started.stop()
-        return started.outcome()
+        pass
+    started.stop()
+    return started.outcome()
 
 
 def _packed(folder: Path) -> bytes | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,7 +21,7 @@ from spantune.studies.choice import COSTS, Candidate, Choice, Limit, choose, cos
 _FIELDS = ("f1", *COSTS, "trainable")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Recommendation:
     """The choice and what it rests on.
 
@@ -37,6 +38,9 @@ class Recommendation:
     unsure: str | None
     left_out: tuple[str, ...]
 
+    def __repr__(self) -> str:
+        return self.text()
+
     @property
     def command(self) -> list[str] | None:
         """The words of the command line that trains the recommended method."""
@@ -46,11 +50,11 @@ class Recommendation:
         """F1 of two candidates, None without statistics."""
         return self.comparison.difference(one.label, other.label) if self.comparison else None
 
-    def text(self, quoted: Callable[[Sequence[str]], str]) -> str:
+    def text(self, quoted: Callable[[Sequence[str]], str] = shlex.join) -> str:
         """In prose, for a terminal.
 
         Args:
-            quoted: words as one types them into a shell.
+            quoted: words as one types them into a shell; default: as in a POSIX one.
         """
         taken = self.choice.taken
         if taken is None:

@@ -9,13 +9,18 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
+from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from spantune.errors import RunError
 from spantune.records import RunFolder, RunRecord, write_json_atomic
-from spantune.reports.table import Table, comparison
 from spantune.studies.cells import record_in
+
+if TYPE_CHECKING:
+    from spantune.analysis.scores import Scores
+    from spantune.reports.report import Report
+    from spantune.reports.table import Table
 
 STUDY = "study.json"
 FORMAT = 1
@@ -145,18 +150,35 @@ class StudyRecord:
         points: list[FinalRun | Point] = [point for sweep in self.sweeps for point in sweep.points]
         return (*points, *self.runs)
 
+    @cached_property
+    def report(self) -> Report:
+        """What the study shows as it stands: finding, figures, statistics; read at the first use, nothing is written.
+
+        Raises:
+            RunError: the record or history of a run is broken.
+        """
+        from spantune.studies.report import report_of
+
+        return report_of(self)
+
     @property
     def table(self) -> Table:
-        return comparison(self.records)
+        """Methods by rank, with intervals and letters where their answers can be compared; else by mean F1."""
+        return self.report.table
+
+    @property
+    def scores(self) -> Scores | None:
+        """EM and F1 of every method, run and question; None where the answers cannot be compared."""
+        return self.report.scores
 
     def summary(self) -> str:
-        """The table for a terminal, what is to be known about it, and where everything is."""
-        parts = [self.table.to_text()]
+        """The finding and the table for a terminal, what is to be known about it, and where everything is."""
+        parts = [f"{self.report.finding}\n", self.table.to_text()]
         notes = [*(_chosen(one) for one in self.sweeps), *(f"left out: {one}" for one in self.left_out), *self.notes]
         notes += [f"not run: {one.folder}: {one.reason}" for one in self.skipped]
         if notes:
             parts.append("\n".join(notes) + "\n")
-        where = f"study folder: {self.folder} ({STUDY}, table.md, table.csv, plots/, a folder a run)"
+        where = f"study folder: {self.folder} ({STUDY}, report.html, table.csv, plots/, a folder a run)"
         return "\n".join([*parts, where])
 
     def failures(self) -> str | None:

@@ -11,28 +11,52 @@ from spantune.methods import get
 from spantune.records import RunFolder
 from spantune.records.record import RECORD
 from spantune.reports import sweeps
-from spantune.reports.report import Report, write_report
+from spantune.reports.report import Report, read_report
+from spantune.reports.reproduce import typed
+from spantune.reports.trials import Trial, WideSweep
+from spantune.studies.again import compare_words
 from spantune.studies.record import STUDY, StudyRecord, Sweep
 
 
 def report(folder: Path | str) -> Report:
     """Write the report of a study into its folder; a folder of runs without `study.json` has one, too.
 
+    Returns:
+        The report: the finding, the table, the figures, every score; `written` names the files.
+
     Raises:
         RunError: there is neither, a record is broken, or the folder cannot be written.
     """
     path = Path(folder)
     if not (path / STUDY).is_file():
-        return write_report(path, _runs_in(path))
-    study = StudyRecord.read(path)
+        return read_report(path, _runs_in(path)).write()
+    return report_of(StudyRecord.read(path)).write()
+
+
+def report_of(study: StudyRecord) -> Report:
+    """The report of a study as it stands, finished or not; nothing is written.
+
+    Raises:
+        RunError: the record or history of a run is broken.
+    """
     encoders = {one.model for one in study.sweeps}
-    swept = [made for one in study.sweeps if (made := _swept(one, len(encoders) > 1))]
+    swept = [_swept(one, len(encoders) > 1) for one in study.sweeps if one.points]
     without = {one.folder for one in study.runs} - {one.path.name for one in study.folders}
     lost = (one for one in (*study.failed, *study.skipped) if one.folder in without)
     failures = [f"{one.folder}: {one.reason or one.status}" for one in lost]
     failures += [f"left out: {one}" for one in study.left_out] + list(study.notes)
-    command = shlex.join([Path(study.command[0]).name, *study.command[1:]]) if study.command else ""
-    return write_report(path, study.folders, sweeps=swept, failures=failures, commands=[command] if command else [])
+    command = shlex.join(typed(study.command) or compare_words(study.protocol))
+    return read_report(study.folder, study.folders, sweeps=swept, failures=failures, commands=[command])
+
+
+def run_folders(folder: Path | str) -> list[RunFolder]:
+    """The runs that a study's report compares: those of its `study.json`, else those that lie in the folder.
+
+    Raises:
+        RunError: there is neither, or a record is broken.
+    """
+    path = Path(folder)
+    return list(StudyRecord.read(path).folders) if (path / STUDY).is_file() else _runs_in(path)
 
 
 def _runs_in(path: Path) -> list[RunFolder]:
@@ -48,17 +72,18 @@ def _runs_in(path: Path) -> list[RunFolder]:
     return found
 
 
-def _swept(sweep: Sweep, several: bool) -> sweeps.Sweep | None:
-    """A sweep over one number, as it is drawn; None for others, which have no axis."""
+def _swept(sweep: Sweep, several: bool) -> sweeps.Sweep | WideSweep:
+    """A sweep as it is drawn: over one number with the grid and its edges, over others trial by trial."""
     names = list(dict.fromkeys(name for point in sweep.points for name in point.values))
+    label = get(sweep.method).label + (f", {Path(sweep.model).name}" if several else "")
     if len(names) != 1 or not all(_is_number(point.values.get(names[0])) for point in sweep.points):
-        return None
+        tried = tuple(Trial(point.values, point.f1, point.reason) for point in sweep.points)
+        return WideSweep(sweep.method, label, tried, sweep.chosen, sweep.edge)
     points = tuple(
         sweeps.SweepPoint(float(point.values[names[0]]), point.f1, point.extension > 0, point.reason)
         for point in sweep.points
     )
     chosen: Any = (sweep.chosen or {}).get(names[0])
-    label = get(sweep.method).label + (f", {Path(sweep.model).name}" if several else "")
     return sweeps.Sweep(
         sweep.method, label, names[0], points, float(chosen) if _is_number(chosen) else None, sweep.edge
     )

@@ -94,6 +94,7 @@ class Schedule:
                     self._end(self._under_way.pop(job.name), outcome)
             elif self.searches and not moved:
                 self._wait_for_others()
+        self._measure_speed()
 
     # What is to be done
 
@@ -170,6 +171,8 @@ class Schedule:
     def _submit(self, task: _Task) -> None:
         cell = task.cell
         config = replace(cell.config, resume=cell.plan == "resume", overwrite=cell.plan == "run")
+        if self.executor.workers > 1:
+            config = replace(config, cost_seconds=0.0)  # see _measure_speed
         if portions := self._portions.get(task.arm.folder):
             tokens, windows = portions
             config = replace(
@@ -259,6 +262,26 @@ class Schedule:
             self.searches[task.arm.folder].tell(task.trial, None)
         else:
             self._changed()
+
+    def _measure_speed(self) -> None:
+        """How fast the trained models answer, one after another: side by side they would slow each other down."""
+        if self.executor.workers < 2 or self.config.cost_seconds == 0:
+            return
+        finished = {one.folder: one.values for one in self.sheet.record.runs if one.status == "finished"}
+        for seed in self.config.seeds:
+            for arm in self.arms:
+                name, title = final_name(arm, seed), f"{arm.title}, seed {seed}"
+                if name not in finished:
+                    continue
+                cell = planned(name, title, final_run(self.config, arm, seed, finished[name]), self.facts)
+                if cell.plan == "resume":
+                    self._say(f"  {title}: its speed")
+                    self.executor.submit(Job(name, replace(cell.config, resume=True)))
+                    ended = self.executor.wait()
+                    if ended is not None and ended[1].interrupted:
+                        raise KeyboardInterrupt
+                    if ended is not None and ended[1].reason:
+                        self._say(f"  {title}: its speed could not be measured: {ended[1].reason}")
 
     # Time
 

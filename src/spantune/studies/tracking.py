@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from spantune.analysis.statistics import estimate
 from spantune.config import CompareConfig
-from spantune.records import write_json_atomic
-from spantune.studies.record import STUDY, StudyRecord
+from spantune.records import RunFolder, write_json_atomic
+from spantune.studies.cells import record_in
+from spantune.studies.record import STUDY, FinalRun, Point, StudyRecord
 from spantune.studies.sheet import protocol_of
 from spantune.training import mlflow_client
 from spantune.training.mlflow_client import quiet, without_password
@@ -22,7 +23,9 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 _STATUS = {"finished": "FINISHED", "failed": "FAILED", "interrupted": "KILLED", "running": "RUNNING"}
+_SHOWN = {".html", ".md", ".csv"}
 _LONGEST = 250  # characters of a parameter, as the oldest servers take them
+_AT_ONCE = 100  # parameters
 
 
 class StudyTracking:
@@ -45,25 +48,29 @@ class StudyTracking:
             with self._guarded():
                 self._open(config)
 
-    def attach(self, files: Sequence[Path]) -> None:
-        """Keep further files with a study that has ended, such as its report."""
-        with self._guarded():
-            from mlflow import MlflowClient
+    def adopt(self, study: StudyRecord, experiment: str) -> None:
+        """Let all finished runs stand below this one, also those of an earlier call that had no MLflow."""
+        if self.run_id is None:
+            return
+        from spantune.training.mirror import mirror
 
-            client = MlflowClient(tracking_uri=self.uri, registry_uri=self.uri)
-            run_id = self._earlier(client)
-            for path in files if run_id is not None else ():
-                client.log_artifact(run_id, str(path))
+        there: list[Point | FinalRun] = [one for sweep in study.sweeps for one in sweep.points if one.folder]
+        for one in (*there, *study.runs):
+            record = record_in(self.folder / one.folder)
+            if one.status == "finished" and record is not None:
+                folder = RunFolder(self.folder / one.folder)
+                if mirror(folder, record, uri=self.uri, experiment=experiment, parent=self.run_id):
+                    return  # it has been warned of
 
     def finish(self, study: StudyRecord) -> None:
-        """The study's state, good or bad, with its record, table and plots."""
+        """The study's state, good or bad, with its record, report, tables and plots."""
         if self._client is None or self.run_id is None:
             return
         with self._guarded():
             for name, value in _metrics(study).items():
                 self._client.log_metric(self.run_id, name, value)
-            for path in (study.folder / name for name in (STUDY, "table.md", "table.csv")):
-                if path.is_file():
+            for path in sorted(study.folder.glob("*.*")):
+                if path.name == STUDY or path.suffix in _SHOWN:
                     self._client.log_artifact(self.run_id, str(path))
             if (study.folder / "plots").is_dir():
                 self._client.log_artifacts(self.run_id, str(study.folder / "plots"), "plots")
@@ -72,6 +79,7 @@ class StudyTracking:
 
     def _open(self, config: CompareConfig) -> None:
         from mlflow import MlflowClient
+        from mlflow.entities import Param
 
         client = MlflowClient(tracking_uri=self.uri, registry_uri=self.uri)
         with mlflow_client.tables_made_quickly(self.uri):
@@ -81,8 +89,10 @@ class StudyTracking:
             tags = {"mlflow.source.type": "LOCAL", "spantune": "study"}
             tags |= {"mlflow.parentRunId": config.parent_run} if config.parent_run else {}
             run_id = client.create_run(experiment, run_name=self.folder.name, tags=tags).info.run_id
-            for key, value in protocol_of(config).items():
-                client.log_param(run_id, key, json.dumps(value, default=str)[:_LONGEST])
+            settings = {key: json.dumps(value, default=str)[:_LONGEST] for key, value in protocol_of(config).items()}
+            params = [Param(key, text) for key, text in settings.items()]
+            for begin in range(0, len(params), _AT_ONCE):
+                client.log_batch(run_id, params=params[begin : begin + _AT_ONCE])
             where = {"tracking_uri": without_password(self.uri), "run_id": run_id}
             write_json_atomic(self.folder / "mlflow.json", where)
         else:

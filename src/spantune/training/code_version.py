@@ -14,9 +14,14 @@ from spantune.methods import get
 _ROOT = Path(spantune.__file__).parent
 _ROOMS = ("data", "features", "methods", "modeling", "evaluation", "inference", "training")
 """Where numbers are made. Settings are compared by themselves, and reports only show what there is."""
-_BOOKS = {
-    Path("training", f"{name}.py") for name in ("tracking", "mlflow_client", "mlflow_model", "sheet", "code_version")
+_NO_NUMBERS = {
+    *(Path("training", f"{name}.py") for name in ("tracking", "mlflow_client", "mlflow_model", "sheet", "mirror")),
+    *(Path("training", f"{name}.py") for name in ("code_version", "afterwards")),
+    *(Path("modeling", f"{name}.py") for name in ("costs", "faults", "probe", "releases")),
+    Path("inference", "speed.py"),
+    Path("data", "doctor.py"),
 }
+"""What keeps books, refuses, or measures what a finished run costs: no edit there changes an answer."""
 _BEGIN = Path("training", "run.py")
 
 
@@ -74,5 +79,5 @@ def _files(names: list[str]) -> Iterator[Path]:
         if package != "spantune" or not parts or parts[0] not in _ROOMS:
             continue
         for path in (Path(*parts).with_suffix(".py"), Path(*parts, "__init__.py")):
-            if path not in _BOOKS and (_ROOT / path).is_file():
+            if path not in _NO_NUMBERS and (_ROOT / path).is_file():
                 yield path

@@ -89,7 +89,7 @@ class RunSheet:
         if self.config.mlflow and self.writes:
             from spantune.training.tracking import Tracking
 
-            self.tracking = Tracking.start(self.config, self.folder, _parameters(self.record))
+            self.tracking = Tracking.start(self.config, self.folder, parameters_of(self.record))
 
     def journal(self, step: int, epoch: float, metrics: dict[str, float]) -> None:
         """One moment's metrics, into the history and the tracking server."""
@@ -135,7 +135,7 @@ def reason_of(error: BaseException) -> str:
     return str(error) if isinstance(error, SpantuneError) else traceback.format_exception_only(error)[-1].strip()
 
 
-def _parameters(record: RunRecord) -> dict[str, Any]:
+def parameters_of(record: RunRecord) -> dict[str, Any]:
     """What a tracking server lists: settings, the method's options and the size of what learns."""
     settings = {key: value for key, value in record.config.items() if key != "options"}
     options = {f"{record.method}.{key}": value for key, value in record.options.items()}

@@ -100,6 +100,26 @@ class Tracking:
                     client.set_tag(run_id, key, value[:5000])
             client.set_terminated(run_id, _STATUS[record.status])
 
+    def log_history(self) -> None:
+        """Everything that the run has logged so far, as far as MLflow has not got it."""
+        if self._client is not None:
+            with self._guarded():
+                self._collect_history()
+                self._flush()
+
+    def adopted_by(self, parent: str | None) -> bool:
+        """Put the MLflow run that mirrors this one below another parent; False where there is none in this store."""
+        with self._guarded():
+            from mlflow import MlflowClient
+
+            client = MlflowClient(tracking_uri=self.uri, registry_uri=self.uri)
+            run = self._earlier_run(client)
+            if run is None:
+                return False
+            if parent and run.data.tags.get("mlflow.parentRunId") != parent:
+                client.set_tag(run.info.run_id, "mlflow.parentRunId", parent)
+        return True
+
     # Start
 
     def _open(self, config: TrainConfig, params: Mapping[str, Any]) -> None:
@@ -143,6 +163,9 @@ class Tracking:
         for key in run.data.metrics:
             history = client.get_metric_history(run.info.run_id, key)
             self._logged |= {(key, metric.step) for metric in history}
+        self._collect_history()
+
+    def _collect_history(self) -> None:
         for row in History(self.folder.history).read():
             self._collect({key: value for key, value in row.items() if key != "step"}, row["step"])
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import json
+import sys
 import time
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass
@@ -72,7 +73,7 @@ def training_arguments(
         report_to="none",
         remove_unused_columns=False,
         label_names=["starts", "ends"],
-        disable_tqdm=False,
+        disable_tqdm=not sys.stderr.isatty(),  # a log or a notebook would keep every state of the bar
     )
 
 
@@ -123,7 +124,8 @@ class SpanTrainer(Trainer):
         super().__init__(model=model, args=arguments, train_dataset=rows, callbacks=callbacks)
         self.remove_callback(PrinterCallback)
         self.remove_callback(ProgressCallback)
-        self.add_callback(Bar)
+        if not arguments.disable_tqdm:
+            self.add_callback(Bar)
         self.add_callback(_LossGoesOn(self))
         # The loss is a sum over windows, divided by the windows of the whole step: accumulation changes no gradient.
         self.model_accepts_loss_kwargs = True

@@ -1,0 +1,47 @@
+"""`spantune serve`: the web app."""
+
+from __future__ import annotations
+
+import os
+import sys
+from dataclasses import replace
+
+from spantune.cli.command import Command
+from spantune.config import ServeConfig
+
+_TOKEN = "SPANTUNE_TOKEN"
+
+
+def run(config: ServeConfig) -> None:
+    """Listens, loads the models, and answers until it is stopped; then finishes what runs."""
+    from spantune.web.server import serve
+
+    def say(line: str) -> None:
+        print(line, flush=True)
+
+    logging_to_stderr()
+    token = config.token or os.environ.get(_TOKEN) or None
+    serve(replace(config, token=token), say)
+
+
+def logging_to_stderr() -> None:
+    """Warnings and errors of the server, a line each."""
+    import logging
+
+    logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
+
+
+COMMAND = Command(
+    name="serve",
+    summary="Ask finished runs in the browser, side by side, and through an API.",
+    config=ServeConfig,
+    run=run,
+    examples="""
+# what `make demo` trained, on http://127.0.0.1:8000
+spantune serve
+# two runs and a study, on another port
+spantune serve runs/lora-0 runs/full-0 studies/compare --port 8080
+# for the whole team: uploads and corrections need the token that is printed
+spantune serve studies/compare --host 0.0.0.0
+""",
+)

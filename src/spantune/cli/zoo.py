@@ -1,0 +1,74 @@
+"""`spantune zoo`: the adapters that ship with the package."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from spantune.cli.command import Command
+from spantune.cli.output import print_json, print_table
+from spantune.config import ZooConfig
+
+_NUMBERS = ("trainable", "size", "EM", "F1")
+
+
+def run(config: ZooConfig) -> None:
+    """Prints a line an adapter."""
+    from spantune import zoo
+
+    rows = [_row(name) for name in zoo.names()]
+    if config.json:
+        print_json(rows)
+    elif rows:
+        _print(rows)
+    else:
+        print("this version ships without adapters; `spantune train` makes one")
+
+
+def _row(name: str) -> dict[str, Any]:
+    from spantune import zoo
+    from spantune.records import RunRecord
+
+    record = RunRecord.read(zoo.find(name))
+    return {
+        "name": name,
+        "method": record.label,
+        "encoder": record.model,
+        "trainable": record.parameters.trainable if record.parameters else 0,
+        "bytes": record.adapter_bytes,
+        "em": record.metrics["reported"]["em"],
+        "f1": record.metrics["reported"]["f1"],
+        "scored_on": ", ".join(Path(source).name for source in record.data["reported"].sources),
+    }
+
+
+def _print(rows: list[dict[str, Any]]) -> None:
+    from spantune.reports.numbers import size
+
+    print_table(
+        ("name", "method", "encoder", *_NUMBERS, "scored on"),
+        [
+            (
+                *(row[key] for key in ("name", "method", "encoder")),
+                f"{row['trainable']:,}",
+                size(row["bytes"]),
+                f"{row['em']:.1f}",
+                f"{row['f1']:.1f}",
+                row["scored_on"],
+            )
+            for row in rows
+        ],
+        right=_NUMBERS,
+    )
+
+
+COMMAND = Command(
+    name="zoo",
+    summary="List the adapters that ship with the package: `zoo/NAME` is a run wherever one is named.",
+    config=ZooConfig,
+    run=run,
+    examples="""
+# what there is
+spantune zoo
+""",
+)

@@ -1,0 +1,96 @@
+"""Settings of the web app."""
+
+from __future__ import annotations
+
+import ipaddress
+from dataclasses import dataclass
+
+from spantune.config.commands import PredictorConfig, positional
+from spantune.config.training import Checked, check
+
+_SHORTEST_TOKEN = 16
+
+
+@dataclass(frozen=True)
+class LimitsConfig(Checked):
+    """What one request, one client and all of them together may ask."""
+
+    max_context: int = 20_000
+    """Longest context of a question, in characters."""
+    max_question: int = 1_000
+    """Longest question, in characters."""
+    max_questions: int = 64
+    """Most questions of a request of the API."""
+    max_document: int = 100_000
+    """Longest document, in characters of text."""
+    max_upload_mb: float = 10.0
+    """Largest file that is uploaded, in 10^6 bytes."""
+    batch: int = 16
+    """Questions of different requests that are answered together; more are faster on a GPU, and on a CPU no faster."""
+    waiting: int = 64
+    """Requests that may wait for the models; one more is told at once to come back (503)."""
+    questions_per_minute: int | None = None
+    """Questions that one client may ask (429 above it), 0 for any number; default: any number on this machine alone,
+    600 elsewhere."""
+
+    def problems(self) -> list[str | None]:
+        counted = ("max_context", "max_question", "max_questions", "max_document", "batch", "waiting")
+        rate = self.questions_per_minute
+        return [
+            *(check(getattr(self, key) >= 1, key, "1 or more", getattr(self, key)) for key in counted),
+            check(0 < self.max_upload_mb <= 100, "max_upload_mb", "above 0, at most 100", self.max_upload_mb),
+            check(rate is None or rate >= 0, "questions_per_minute", "0 or more", rate),
+        ]
+
+
+@dataclass(frozen=True)
+class ServeConfig(PredictorConfig, LimitsConfig):
+    """Ask finished runs in the browser, and through an API."""
+
+    runs: tuple[str, ...] = positional((), "RUN|STUDY")
+    """Run folders, and study folders for their finished runs: of each method and encoder the one with the lowest seed
+    (not the best one: that would choose on the reported set). Default: the adapters that ship with spantune, else
+    studies/demo."""
+    host: str = "127.0.0.1"
+    """Address to listen on; `0.0.0.0` is every one of this machine, and uploads and corrections then need the token."""
+    port: int = 8000
+    """Port to listen on; 0 takes a free one."""
+    names: tuple[str, ...] = ()
+    """Names under which browsers reach the app besides `host`, behind a proxy: `qa.example.org`."""
+    proxy: str | None = None
+    """Address of the reverse proxy whose X-Forwarded headers are believed; default: nobody's are."""
+    token: str | None = None
+    """Secret for uploads and corrections where others reach the app; default: made at the start and printed. The
+    environment variable SPANTUNE_TOKEN sets it without showing it to `ps`."""
+    data_dir: str = "spantune-web"
+    """Folder for what people enter: corrections.sqlite3."""
+
+    def problems(self) -> list[str | None]:
+        return [
+            check(0 <= self.port <= 65535, "port", "0 to 65535", self.port),
+            check(bool(self.host.strip()), "host", "an address", self.host),
+            None
+            if self.token is None or len(self.token) >= _SHORTEST_TOKEN
+            else f"token: expected {_SHORTEST_TOKEN} characters or more, found {len(self.token)}",
+        ]
+
+    @property
+    def loopback(self) -> bool:
+        """Whether nobody but this machine reaches the app."""
+        return is_loopback(self.host) and not self.names and self.proxy is None
+
+    @property
+    def rate(self) -> int:
+        """Questions a minute of one client; 0 for any number."""
+        if self.questions_per_minute is not None:
+            return self.questions_per_minute
+        return 0 if self.loopback else 600
+
+
+def is_loopback(host: str) -> bool:
+    """Whether an address or a name means this machine alone."""
+    bare = host.strip("[]").lower()
+    try:
+        return ipaddress.ip_address(bare).is_loopback
+    except ValueError:
+        return bare == "localhost"

@@ -1,0 +1,140 @@
+"""What stands in a report: its Markdown, its tables as CSV, and what the page's template asks for."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from spantune import __version__
+from spantune.reports import browser, grids, reproduce
+from spantune.reports.page import Picture, differences_matrix, right_matrix
+from spantune.reports.pareto import COSTS
+from spantune.reports.sweeps import Sweep
+from spantune.reports.table import escaped
+
+if TYPE_CHECKING:
+    from spantune.reports.report import Report
+
+MARKDOWN = "report.md"
+
+
+def texts(report: Report, drawn: Sequence[str]) -> dict[str, str]:
+    """The files of text by name.
+
+    Args:
+        drawn: names of the figures that there are.
+    """
+    made = {MARKDOWN: _markdown(report, drawn)}
+    made |= {"table.md": report.table.to_markdown(), "table.csv": report.table.to_csv()}
+    if report.evidence:
+        made["differences.csv"] = grids.to_csv(grids.differences_rows(report.evidence.comparison))
+        made["slices.csv"] = grids.to_csv(grids.slices_rows(report.evidence))
+        made["errors.csv"] = grids.to_csv(grids.kinds_rows(report.evidence))
+    return made
+
+
+def further_tables(report: Report) -> dict[str, grids.Grid | None]:
+    """The tables beside that of scores, None where there is nothing to show."""
+    groups, evidence = report.table.groups, report.evidence
+    return {
+        "speed": grids.speed_grid(groups),
+        "errors": grids.kinds_grid(evidence, groups) if evidence else None,
+        "null": grids.null_grid(groups),
+        "further": grids.further_grid(groups),
+    }
+
+
+def _markdown(report: Report, drawn: Sequence[str]) -> str:
+    found = report.finding
+    parts = [
+        f"# {escaped(report.folder.resolve().name)}",
+        f"**{escaped(found.sentence)}** {escaped(' '.join(found.more))}".strip(),
+    ]
+    if report.missing:
+        parts.append(
+            f"This report lacks intervals, tied methods, slices and kinds of error, because {escaped(report.missing)}."
+        )
+    parts += ["## Scores and costs", report.table.to_markdown().strip()]
+    parts += [f"- {escaped(one)}" for one in report.failures]
+    parts += [f"![{name}](plots/{name}.svg)" for name in drawn]
+    for one in further_tables(report).values():
+        parts += [f"## {one.title}", one.to_markdown().strip()] if one else []
+    if report.evidence:
+        parts.append("## Kinds of question")
+        for one in grids.slices_grids(report.evidence, report.compared):
+            parts += [f"### {one.title.capitalize()}", one.to_markdown().strip()]
+    lines = reproduce.commands(report.records, report.folder, report.commands)
+    parts += ["## How to make it again", "```sh\n" + "\n".join(lines) + "\n```"]
+    parts += ["\n".join(f"- {name}: {escaped(value)}" for name, value in reproduce.facts(report.records))]
+    runs = list(zip(report.folders, report.records, strict=True))
+    for one in (reproduce.data_grid(report.records), reproduce.runs_grid(runs, report.folder)):
+        parts += [f"### {one.title}", one.to_markdown().strip()]
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def page(report: Report, pictures: Mapping[str, Picture]) -> dict[str, Any]:
+    """What the template asks for."""
+    evidence = report.evidence
+    finished = sorted(one.finished_at for one in report.records if one.finished_at)
+    content: dict[str, Any] = {
+        "version": __version__,
+        "title": report.folder.resolve().name,
+        "date": finished[-1][:10] if finished else "",
+        "finding": report.finding,
+        "missing": report.missing,
+        "table": report.table,
+        "failures": report.failures,
+        "intervals": pictures.get("intervals"),
+        "costs": [pictures[name] for cost in COSTS if (name := f"f1_against_{cost.name}") in pictures],
+        "sweep": [pictures[name] for name in ("sweep", "trials") if name in pictures],
+        "sweep_parameters": _swept(report),
+        "sweep_notes": [f"{one.label}: {one.note}" for one in report.sweeps if one.note],
+        "curves": [pictures[name] for name in ("learning_curves", "loss_curves") if name in pictures],
+        "slices_picture": pictures.get("slices"),
+        "errors_picture": pictures.get("errors"),
+        "slices": grids.slices_grids(evidence, report.compared) if evidence else [],
+        **further_tables(report),
+        **_questions(report),
+        "commands": reproduce.commands(report.records, report.folder, report.commands),
+        "facts": reproduce.facts(report.records),
+        "data": reproduce.data_grid(report.records),
+        "settings": reproduce.settings(report.records),
+        "runs": reproduce.runs_grid(list(zip(report.folders, report.records, strict=True)), report.folder),
+        "notes": list(dict.fromkeys(textwrap.shorten(note, 300) for one in report.records for note in one.notes)),
+        "count": len(report.records),
+        "unit": evidence.comparison.unit if evidence else "context",
+    }
+    names = (("scores", "Scores", True), ("costs", "Costs", content["costs"]),
+             ("differences", "Differences", content["differences"]), ("sweep", "Sweep", content["sweep"]),
+             ("curves", "Training", content["curves"]), ("slices", "Questions", content["slices"]),
+             ("errors", "Errors", content["errors"]), ("further", "Further sets", content["further"]),
+             ("disagreements", "Disagreements", content["plain"]), ("again", "Make it again", True))  # fmt: skip
+    return content | {"sections": [(anchor, name) for anchor, name, there in names if there]}
+
+
+def _swept(report: Report) -> str:
+    """`the learning rate was`, `settings were`: what the sweeps chose."""
+    names = {one.parameter if isinstance(one, Sweep) else one.parameters for one in report.sweeps}
+    one = next(iter(names), None)
+    return f"the {one.replace('_', ' ')} was" if len(names) == 1 and isinstance(one, str) else "settings were"
+
+
+def _questions(report: Report) -> dict[str, Any]:
+    """The matrices and the browser."""
+    if report.evidence is None:
+        return {"differences": [], "pairs": 0, "right": [], "plain": [], "packed": ""}
+    content = browser.questions(report.evidence)
+    packed, count = browser.packed(content)
+    several = len(report.compared) > 1
+    return {
+        "differences": differences_matrix(report.evidence.comparison) if several else [],
+        "pairs": len(report.compared) * (len(report.compared) - 1) // 2,
+        "right": right_matrix(report.evidence, report.compared) if several else [],
+        "plain": browser.shown(content),
+        "packed": packed,
+        "packed_count": count,
+        "left_out": len(content["questions"]) - count,
+        "methods": content["methods"],
+        "dimensions": content["dimensions"],
+    }

@@ -1,0 +1,104 @@
+"""Puts the app together: `create_app`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from flask import Blueprint, Flask, Response, jsonify
+
+from spantune import __version__
+from spantune.config import ServeConfig
+from spantune.web import api, ask_pages, correct_pages, document_pages, explore_pages, security
+from spantune.web.answering import Answerer
+from spantune.web.examples import ExampleQuestions
+from spantune.web.limits import Buckets, form_bytes
+from spantune.web.problems import Problem, busy, explain_errors
+from spantune.web.served import PanelSource
+from spantune.web.state import EXTENSION, Web, web
+
+NAVIGATION = (
+    ("Ask", "/"),
+    ("Documents", "/documents"),
+    ("Explore", "/explore"),
+    ("Corrections", "/corrections"),
+    ("API", "/api"),
+)
+
+
+def create_app(settings: ServeConfig, panel_source: PanelSource, studies: Sequence[Path | str] = ()) -> Flask:
+    """A WSGI application; the models are loaded in the background from here on.
+
+    Args:
+        panel_source: the models, known before they are loaded. studies: folders whose questions are explored.
+    """
+    app = Flask(__name__)
+    app.jinja_options = {"trim_blocks": True, "lstrip_blocks": True}
+    token = security.token_for(settings, settings.token)
+    app.config.update(
+        SECRET_KEY=security.session_key(token),
+        MAX_CONTENT_LENGTH=form_bytes(settings),  # pages that take more say so
+        MAX_FORM_MEMORY_SIZE=form_bytes(settings),
+        MAX_FORM_PARTS=200,
+        SESSION_COOKIE_HTTPONLY=True,
+        SESSION_COOKIE_SAMESITE="Strict",
+        SESSION_COOKIE_NAME="spantune",
+    )
+    models = panel_source.models
+    shared = Web(
+        settings=settings,
+        studies=tuple(map(Path, studies)),
+        models=models,
+        answerer=Answerer(panel_source, waiting=settings.waiting, together=settings.batch),
+        examples=ExampleQuestions(models, settings.max_context),
+        buckets=Buckets(settings.rate),
+        token=token,
+    )
+    app.extensions[EXTENSION] = shared
+    security.protect(app, settings)
+    explain_errors(app)
+    app.context_processor(_for_every_page)
+    pages = (ask_pages.PAGES, document_pages.PAGES, explore_pages.PAGES, correct_pages.PAGES)
+    for blueprint in (*pages, api.API, _ACCESS):
+        app.register_blueprint(blueprint)
+    shared.answerer.start()
+    shared.examples.start()
+    return app
+
+
+def _for_every_page() -> dict[str, Any]:
+    shared = web()
+    return {
+        "navigation": NAVIGATION,
+        "ready": shared.answerer.ready,
+        "not_ready": _not_ready(shared),
+        "version": __version__,
+    }
+
+
+def _not_ready(shared: Web) -> str:
+    if shared.answerer.state == "failed":
+        return f"The models could not be loaded: {shared.answerer.failure}"
+    return "The models are being loaded; questions are answered in a few seconds."
+
+
+_ACCESS = Blueprint("access", __name__)
+_ACCESS.add_url_rule("/sign-in", "sign_in", security.sign_in, methods=["GET", "POST"])
+
+
+@_ACCESS.get("/healthz")
+def healthz() -> Response:
+    """200 while the process answers at all."""
+    return jsonify(status="alive")
+
+
+@_ACCESS.get("/readyz")
+def readyz() -> Response:
+    """200 when questions are answered; 503 before and after."""
+    shared = web()
+    if shared.answerer.state == "failed":
+        raise Problem(503, "Not ready", _not_ready(shared))
+    if not shared.answerer.ready:
+        raise busy("The models are not loaded.", 2)
+    return jsonify(status="ready", models=list(shared.names))

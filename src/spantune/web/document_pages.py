@@ -1,0 +1,129 @@
+"""The page that asks over a whole document."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from flask import Blueprint, Response, render_template, request
+
+from spantune.data import Example
+from spantune.errors import DataError
+from spantune.web.answering import Answered
+from spantune.web.cutting import Mark, Piece, cut, in_lanes
+from spantune.web.documents import Document, pasted, read_document
+from spantune.web.gate import admit
+from spantune.web.limits import upload_bytes
+from spantune.web.problems import Problem
+from spantune.web.security import requires_token
+from spantune.web.served import Model
+from spantune.web.state import Web, web
+
+PAGES = Blueprint("documents", __name__)
+
+
+@dataclass(frozen=True)
+class Found:
+    """A place in a document that one or more models answered with.
+
+    Attributes:
+        text: "" for "no answer". place: page or line. pieces: of the text around it, with the answer marked.
+        models: with the probability that each gives it.
+    """
+
+    text: str
+    place: str
+    pieces: tuple[Piece, ...]
+    models: tuple[tuple[Model, float], ...]
+
+
+@PAGES.get("/documents")
+@requires_token
+def page() -> Response:
+    """The empty form."""
+    return _page(web())
+
+
+@PAGES.post("/documents")
+@requires_token
+def ask() -> Response:
+    """The form with the answers. The document comes back in the form, so that the next question needs no upload."""
+    shared = web()
+    request.max_content_length = request.max_form_memory_size = upload_bytes(shared.settings)
+    question = request.form.get("question", "").strip()
+    chosen = tuple(one for one in shared.models if one.name in request.form.getlist("model")) or shared.models
+    document = None
+    try:
+        document = _document(shared)
+        example = Example("0", question, document.text)
+        admit([example], longest=shared.settings.max_document)
+        answers = shared.answerer.ask([example], [one.name for one in chosen])
+    except DataError as error:
+        detail = f"{error.problem}." + (f" Expected: {error.expected}." if error.expected else "")
+        detail += f" Found: {error.found}." if error.found else ""
+        return _page(shared, question, chosen, document, Problem(422, "Not a document that can be read", detail))
+    except Problem as problem:
+        return _page(shared, question, chosen, document, problem)
+    return _page(shared, question, chosen, document, found=_found(document, answers, chosen))
+
+
+def _document(shared: Web) -> Document:
+    """What was uploaded, else what was pasted (or came back from the last question)."""
+    longest = shared.settings.max_document
+    uploaded = request.files.get("file")
+    if uploaded is not None and uploaded.filename:
+        most = round(shared.settings.max_upload_mb * 1e6)
+        content = uploaded.stream.read(most + 1)
+        if len(content) > most:
+            raise Problem(
+                413, "The file is too large", f"At most {shared.settings.max_upload_mb:g} MB, found more."
+            )  # fmt: skip
+        name = uploaded.filename.replace("\\", "/").rsplit("/", 1)[-1][:200]
+        return read_document(name, content, longest)
+    document = pasted(request.form.get("text", ""), longest, request.form.get("name", "")[:200])
+    starts = [int(one) for one in request.form.get("pages", "").split() if one.isascii() and one.isdigit()][:1000]
+    known = starts == sorted(set(starts)) and bool(starts) and starts[-1] <= len(document.text)
+    return Document(document.text, document.name, tuple(starts) if known else ())
+
+
+def _found(document: Document, answers: Mapping[str, Answered], models: tuple[Model, ...]) -> list[Found]:
+    """The different places, that of most models first."""
+    by_place: dict[tuple[int, int], list[tuple[Model, float]]] = {}
+    for one in models:
+        said = answers[one.name].predictions[0]
+        by_place.setdefault((said.start, said.end), []).append((one, said.probability))
+    ordered = sorted(by_place.items(), key=lambda pair: (-len(pair[1]), -max(share for _, share in pair[1])))
+    return [_one(document, start, end, tuple(who)) for (start, end), who in ordered]
+
+
+def _one(document: Document, start: int, end: int, who: tuple[tuple[Model, float], ...]) -> Found:
+    if start == end:
+        return Found("", "", (), who)
+    first, behind = document.around(start, end)
+    marks = in_lanes([Mark(start - first, end - first, one.number, one.look) for one, _ in who])
+    pieces = tuple(cut(document.text[first:behind], [], marks))
+    return Found(document.text[start:end], document.place(start), pieces, who)
+
+
+def _page(
+    shared: Web,
+    question: str = "",
+    chosen: tuple[Model, ...] | None = None,
+    document: Document | None = None,
+    problem: Problem | None = None,
+    found: list[Found] | None = None,
+) -> Response:
+    text = render_template(
+        "documents.html",
+        question=question,
+        document=document,
+        text=document.text if document else request.form.get("text", ""),
+        models=shared.models,
+        chosen=chosen or shared.models,
+        limits=shared.settings,
+        problem=problem,
+        found=found,
+    )
+    response = Response(text, problem.status if problem else 200)
+    response.headers.update(problem.headers if problem else {})
+    return response

@@ -1,0 +1,63 @@
+"""How much a request may hold, and how much one client may ask: a bucket of tokens an address, filled up evenly."""
+
+from __future__ import annotations
+
+import math
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Callable
+
+from spantune.config import LimitsConfig
+
+_MOST_CLIENTS = 10_000
+_LEAST_FORM, _BESIDE = 1_000_000, 100_000
+API_BYTES = 4_000_000
+"""Largest body of a request to the API."""
+
+
+def form_bytes(limits: LimitsConfig) -> int:
+    """Largest form without a file: its longest text may take twelve bytes a character (four, each as `%F0`)."""
+    return max(_LEAST_FORM, 12 * limits.max_context + _BESIDE)
+
+
+def upload_bytes(limits: LimitsConfig) -> int:
+    """Largest form with a file and the text of the last one."""
+    return round(limits.max_upload_mb * 1e6) + 4 * limits.max_document + _BESIDE
+
+
+def body_bytes(limits: LimitsConfig) -> int:
+    """Largest body of any request."""
+    return max(form_bytes(limits), upload_bytes(limits), API_BYTES)
+
+
+class Buckets:
+    """A minute's worth of questions for each client, refilled as time goes by. For several threads at once.
+
+    Args:
+        per_minute: questions; 0 for any number.
+        clock: seconds, for tests.
+    """
+
+    def __init__(self, per_minute: int, clock: Callable[[], float] = time.monotonic) -> None:
+        self.per_minute, self._clock = per_minute, clock
+        self._left: OrderedDict[str, tuple[float, float]] = OrderedDict()  # the one who asked last stands last
+        self._lock = threading.Lock()
+
+    def take(self, client: str, questions: int = 1) -> int:
+        """Take so many out: 0 where they were there, else the seconds until they will be, and nothing is taken.
+
+        More than a bucket holds are taken from a full one, so that a large request waits longer and is not barred.
+        """
+        if not self.per_minute:
+            return 0
+        with self._lock:
+            now, rate = self._clock(), self.per_minute / 60
+            left, at = self._left.pop(client, (float(self.per_minute), now))
+            left = min(float(self.per_minute), left + (now - at) * rate)
+            wanted = min(questions, self.per_minute)
+            short = wanted - left
+            self._left[client] = (left if short > 0 else left - questions, now)
+            while len(self._left) > _MOST_CLIENTS:
+                self._left.popitem(last=False)
+        return max(1, math.ceil(short / rate)) if short > 0 else 0

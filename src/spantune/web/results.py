@@ -1,0 +1,154 @@
+"""What the models said to one question, made ready to be shown and to be sent: scores, words, marks, who agrees."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from spantune.data import Answer, Example
+from spantune.evaluation.metrics import normalize_answer, question_scores
+from spantune.web.answering import Answered
+from spantune.web.cutting import Mark, Piece, cut, in_lanes
+from spantune.web.served import Model
+from spantune.web.strip import Strip, strips
+
+if TYPE_CHECKING:
+    from spantune.evaluation.answers import Prediction
+
+
+@dataclass(frozen=True)
+class Judged:
+    """An answer held against the accepted ones.
+
+    Attributes:
+        em, f1: 0 to 1, by the official rules of what the model was trained on.
+        missed, added: words of the nearest accepted answer that are lacking, and words beyond it, normalised.
+    """
+
+    em: float
+    f1: float
+    missed: tuple[str, ...]
+    added: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Shown:
+    """One model's answer. `judged` is None where nobody said what is right."""
+
+    model: Model
+    prediction: Prediction
+    milliseconds: float
+    together: int
+    judged: Judged | None = None
+
+    @property
+    def fifths(self) -> int:
+        """The probability in steps of a twentieth: the class of its bar."""
+        return round(20 * self.prediction.probability)
+
+
+@dataclass(frozen=True)
+class Opinion:
+    """An answer and the models that gave it."""
+
+    text: str
+    models: tuple[Model, ...]
+
+
+@dataclass(frozen=True)
+class Result:
+    """One question, answered.
+
+    Attributes:
+        pieces: of the context, with every model's answer marked; `lanes` of them lie below each other at most.
+        opinions: the different answers, that of most models first. strips: looks inside, where they were asked for.
+    """
+
+    example: Example
+    shown: tuple[Shown, ...]
+    pieces: tuple[Piece, ...]
+    lanes: int
+    opinions: tuple[Opinion, ...]
+    strips: tuple[Strip, ...] = ()
+
+
+def result(
+    example: Example, answers: Mapping[str, Answered], models: Sequence[Model], golds: Sequence[str] | None
+) -> Result:
+    """The answers to one question.
+
+    Args:
+        golds: accepted answers; () where no answer is right, None where nobody said.
+    """
+    shown = tuple(
+        Shown(
+            one,
+            answers[one.name].predictions[0],
+            answers[one.name].milliseconds,
+            answers[one.name].together,
+            judged(answers[one.name].predictions[0].text, golds, squad_v2=one.squad_v2),
+        )
+        for one in models
+    )
+    marks = in_lanes(
+        [
+            Mark(one.prediction.start, one.prediction.end, one.model.number, one.model.look)
+            for one in shown
+            if one.prediction.text
+        ]
+    )
+    inside = {one.name: seen for one in models if (seen := answers[one.name].inside) is not None}
+    return Result(
+        example,
+        shown,
+        tuple(cut(example.context, _places(example.context, golds or ()), marks)),
+        max((one.lane + 1 for one in marks), default=0),
+        _opinions(shown),
+        strips(example.context, models, inside),
+    )
+
+
+def judged(text: str, golds: Sequence[str] | None, *, squad_v2: bool) -> Judged | None:
+    """An answer against the accepted ones; None where these are not known."""
+    if golds is None:
+        return None
+    answers = tuple(Answer(one, 0) for one in golds)
+    example = Example("0", "", "", answers)
+    ((em, f1),) = question_scores([example], {"0": text}, rules="v2.0" if squad_v2 or not golds else "v1.1").values()
+    wanted = max((normalize_answer(one).split() for one in golds), key=lambda one: _shared(text, one), default=[])
+    said = normalize_answer(text).split()
+    return Judged(em, f1, _beyond(wanted, said), _beyond(said, wanted))
+
+
+def _shared(text: str, gold: Sequence[str]) -> float:
+    """How near an accepted answer is: F1 of the bags of words."""
+    said = normalize_answer(text).split()
+    same = sum((Counter(said) & Counter(gold)).values())
+    return 2 * same / (len(said) + len(gold)) if same else 0.0
+
+
+def _beyond(words: Sequence[str], others: Sequence[str]) -> tuple[str, ...]:
+    """The words that the others do not have, as often and in order."""
+    left = Counter(words) - Counter(others)
+    found = []
+    for one in words:
+        if left[one] > 0:
+            left[one] -= 1
+            found.append(one)
+    return tuple(found)
+
+
+def _places(context: str, golds: Sequence[str]) -> list[tuple[int, int]]:
+    """Where the context has the accepted answers: of each the first place."""
+    found = ((context.find(one), len(one)) for one in golds if one)
+    return [(start, start + length) for start, length in found if start >= 0]
+
+
+def _opinions(shown: Sequence[Shown]) -> tuple[Opinion, ...]:
+    by_text: dict[str, list[Model]] = {}
+    for one in shown:
+        by_text.setdefault(one.prediction.text, []).append(one.model)
+    ordered = sorted(by_text.items(), key=lambda pair: -len(pair[1]))
+    return tuple(Opinion(text, tuple(models)) for text, models in ordered)

@@ -1,0 +1,207 @@
+"""What the API takes and gives, as pydantic models: they check requests and make the OpenAPI document's schemas."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Annotated, Any
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, create_model
+
+from spantune.config import LimitsConfig
+
+MOST_ANSWERS, MOST_N_BEST = 20, 20
+_TEXT = "Some text; more than white space."
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+
+class Candidate(BaseModel):
+    """A possible answer: `context[start:end] == text`, in code points."""
+
+    text: str
+    start: int
+    end: int
+    probability: float = Field(ge=0, le=1)
+
+
+class Score(BaseModel):
+    """An answer held against the accepted ones, by the official rules of what the model was trained on."""
+
+    em: float = Field(ge=0, le=1)
+    f1: float = Field(ge=0, le=1)
+    missed: list[str] = Field(description="Words of the nearest accepted answer that are lacking, normalised.")
+    added: list[str] = Field(description="Words beyond it.")
+
+
+class ModelAnswer(BaseModel):
+    """One model's answer to one question; `answer` is "" for "no answer"."""
+
+    answer: str
+    start: int
+    end: int
+    probability: float = Field(ge=0, le=1)
+    null_probability: float = Field(ge=0, le=1)
+    n_best: list[Candidate]
+    score: Score | None = Field(default=None, description="Where accepted answers were sent.")
+
+
+class QuestionAnswers(BaseModel):
+    """The answers to one question, by model."""
+
+    id: str
+    models: dict[str, ModelAnswer]
+
+
+class Timing(BaseModel):
+    """How long a model computed, and for how many questions: those of other requests may be among them."""
+
+    milliseconds: float = Field(ge=0)
+    questions: int = Field(ge=1)
+
+
+class AnswerResponse(BaseModel):
+    """In the order of the questions."""
+
+    answers: list[QuestionAnswers]
+    timing: dict[str, Timing]
+
+
+class Token(BaseModel):
+    """A token of the winning window: its characters, and the probability that the answer begins and ends there."""
+
+    text: str
+    start: int
+    end: int
+    begins: float = Field(ge=0, le=1.001)
+    ends: float = Field(ge=0, le=1.001)
+
+
+class Window(BaseModel):
+    """A window of the context: its characters, its share of the probability, the score of its best span."""
+
+    start: int
+    end: int
+    share: float
+    score: float | None
+    null_score: float
+
+
+class ModelInside(BaseModel):
+    """What one model sees. `won` is the place of the window with the best span, whose tokens these are."""
+
+    tokens: list[Token]
+    windows: list[Window]
+    won: int
+    null_probability: float
+
+
+class InspectResponse(BaseModel):
+    """By model."""
+
+    models: dict[str, ModelInside]
+
+
+class ModelEntry(BaseModel):
+    """A model that answers. `em`, `f1`: 0 to 100, on the set that its run was scored on."""
+
+    name: str
+    label: str
+    method: str | None
+    encoder: str | None
+    seed: int | None
+    squad_v2: bool
+    trainable_parameters: int | None
+    em: float | None
+    f1: float | None
+
+
+class MethodsResponse(BaseModel):
+    """All models, in the order of their colours."""
+
+    models: list[ModelEntry]
+    ready: bool
+
+
+class Mistake(BaseModel):
+    """One of the mistakes in a request."""
+
+    where: str
+    problem: str
+
+
+class ProblemDetails(BaseModel):
+    """RFC 9457."""
+
+    type: str = "about:blank"
+    title: str
+    status: int
+    detail: str
+    errors: list[Mistake] = Field(default_factory=list)
+
+
+class Schemas:
+    """The requests under the limits of some settings.
+
+    Attributes:
+        answer: of `POST /api/answer`. inspect: of `POST /api/inspect`.
+    """
+
+    def __init__(self, limits: LimitsConfig, names: tuple[str, ...]) -> None:
+        question: Any = _text(limits.max_question, "The question.")
+        context: Any = _text(limits.max_context, "The text that answers it.")
+        accepted: Any = Annotated[
+            list[Annotated[str, StringConstraints(max_length=limits.max_context)]] | None,
+            Field(description="Accepted answers, [] where none is right: the answers are scored.", max_length=20),
+        ]
+        models: Any = Annotated[
+            list[Annotated[str, Field(json_schema_extra={"enum": list(names)} if names else None)]] | None,
+            Field(description="Names of models; default: all.", min_length=1),
+        ]
+        n_best: Any = Annotated[
+            int, Field(ge=1, le=MOST_N_BEST, description="Candidates of each answer."), BeforeValidator(_whole)
+        ]
+        identifier: Any = Annotated[str | None, Field(max_length=200, description="Comes back; default: its place.")]
+        asked = create_model(
+            "Question",
+            __base__=_Strict,
+            __doc__="A question on a context.",
+            question=(question, ...),
+            context=(context, ...),
+            answers=(accepted, None),
+            id=(identifier, None),
+        )
+        questions: Any = Annotated[list[asked], Field(min_length=1, max_length=limits.max_questions)]  # type: ignore[valid-type]
+        self.answer = create_model(
+            "AnswerRequest",
+            __base__=_Strict,
+            __doc__="One or many questions.",
+            questions=(questions, ...),
+            models=(models, None),
+            n_best=(n_best, 5),
+        )
+        self.inspect = create_model(
+            "InspectRequest",
+            __base__=_Strict,
+            __doc__="One question on one context.",
+            question=(question, ...),
+            context=(context, ...),
+            models=(models, None),
+        )
+
+
+def _whole(value: Any) -> Any:
+    """7.0 is a whole number to JSON Schema."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+def _text(longest: int, about: str) -> Any:
+    blank = Field(min_length=1, max_length=longest, pattern=r"\S", description=f"{about} {_TEXT}")
+    return Annotated[str, blank]
+
+
+@cache
+def schemas(limits: LimitsConfig, names: tuple[str, ...]) -> Schemas:
+    """Made once for an app."""
+    return Schemas(limits, names)

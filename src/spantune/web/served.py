@@ -1,0 +1,181 @@
+"""What is served: the runs behind what a user names, each with a name of its own, and the panel made of them."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+from spantune import zoo
+from spantune.errors import RunError
+from spantune.methods import methods
+from spantune.records import RunRecord
+from spantune.records.record import RECORD
+from spantune.studies.record import STUDY, StudyRecord
+
+if TYPE_CHECKING:
+    from spantune.config import PredictorConfig
+    from spantune.data import Example
+
+DEMO = Path("studies/demo")
+_MANIFEST = "spantune.json"
+
+
+@dataclass(frozen=True)
+class Model:
+    """One of the models that answer.
+
+    Attributes:
+        name: as the API calls it; never the same twice. folder: of the run, or of its adapter.
+        label: the method as people write it. number: its place, which is also that of its colour and pattern.
+        squad_v2: whether it may answer nothing. record: of its run; None for an adapter without one.
+    """
+
+    name: str
+    folder: Path
+    label: str
+    number: int
+    squad_v2: bool = False
+    record: RunRecord | None = None
+
+    @property
+    def look(self) -> str:
+        """The class of its marks in the style sheet, which knows twelve."""
+        return f"method-{self.number % 12}"
+
+
+class Answering(Protocol):
+    """What the app asks of a panel (`spantune.inference.Panel`)."""
+
+    def answer(
+        self, examples: Sequence[Example], *, n_best: int = 20, names: Sequence[str] | None = None
+    ) -> Mapping[str, Any]: ...
+
+    def inside(self, example: Example, *, names: Sequence[str] | None = None) -> Mapping[str, Any]: ...
+
+
+class PanelSource(Protocol):
+    """The models that are served, known before they are loaded."""
+
+    @property
+    def models(self) -> tuple[Model, ...]: ...
+
+    def load(self) -> Answering: ...
+
+
+@dataclass(frozen=True)
+class Runs:
+    """Models in the folders of runs."""
+
+    models: tuple[Model, ...]
+    config: PredictorConfig
+
+    def load(self) -> Answering:
+        """All of them on one panel; raises as `Predictor.load`."""
+        from spantune.inference import Panel, Predictor
+
+        return Panel((one.name, Predictor.load(one.folder, self.config)) for one in self.models)
+
+
+def what_to_serve(named: Sequence[str]) -> tuple[str, ...]:
+    """The folders that were named, else the adapters that ship with spantune, else the demo; RunError without any."""
+    found = tuple(named) or zoo.names() or ((str(DEMO),) if DEMO.is_dir() else ())
+    if not found:
+        raise RunError(
+            "there is no model to serve",
+            expected=f"run or study folders, or {DEMO} in this folder",
+            found="neither",
+            fix="`make demo` trains six methods in minutes; `spantune train` trains one",
+        )
+    return found
+
+
+def studies_in(folders: Sequence[str]) -> tuple[Path, ...]:
+    """Those of the folders that are studies."""
+    return tuple(path for path in map(zoo.find, folders) if not _is_run(path) and _runs_in(path))
+
+
+def models_in(folders: Sequence[str]) -> tuple[Model, ...]:
+    """The models of run and study folders, in order, each once; RunError where a folder has none."""
+    found = map(zoo.find, folders)
+    paths = [path for one in found for path in ([one] if _is_run(one) else _chosen(one))]
+    return named_models(list(dict.fromkeys(paths)))
+
+
+def named_models(paths: Sequence[Path]) -> tuple[Model, ...]:
+    """The models of run folders: named after them, and where two are called alike with the folder before."""
+    records = [_record(path) for path in paths]
+    labels = Counter(_label(path, record) for path, record in zip(paths, records, strict=True))
+    found = []
+    for number, (path, record, name) in enumerate(zip(paths, records, _names(paths), strict=True)):
+        label = _label(path, record)
+        v2 = bool(_saved(path).get("settings", {}).get("squad_v2"))
+        found.append(Model(name, path, label if labels[label] == 1 else f"{label} ({name})", number, v2, record))
+    return tuple(found)
+
+
+def _names(paths: Sequence[Path]) -> list[str]:
+    """The shortest ends of the paths that tell them apart."""
+    whole = [path.resolve() for path in paths]
+    for parts in range(1, 1 + max((len(path.parts) for path in whole), default=1)):
+        names = ["/".join(path.parts[-parts:]) for path in whole]
+        if len(set(names)) == len(names):
+            return names
+    return [str(path) for path in whole]
+
+
+def _label(path: Path, record: RunRecord | None) -> str:
+    """The method as people write it; without a record as the registry does, and of an unknown one the folder's name."""
+    if record is not None:
+        return record.label
+    known = methods().get(_saved(path).get("method", ""))
+    return known.label if known is not None else path.resolve().name
+
+
+def _saved(path: Path) -> Mapping[str, Any]:
+    """What stands beside a saved model, in its own folder or in that of its run; {} where it cannot be read."""
+    for file in (path / _MANIFEST, path / "adapter" / _MANIFEST):
+        try:
+            content = json.loads(file.read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            continue
+        return content if isinstance(content, dict) else {}
+    return {}
+
+
+def _is_run(path: Path) -> bool:
+    return (path / RECORD).is_file() or (path / _MANIFEST).is_file()
+
+
+def _record(path: Path) -> RunRecord | None:
+    return RunRecord.read(path) if (path / RECORD).is_file() else None
+
+
+def _runs_in(study: Path) -> list[Path]:
+    """The run folders of a study: those that its record names, else all that lie in it."""
+    if (study / STUDY).is_file():
+        named = (study / one.folder for one in StudyRecord.read(study).runs)
+        return [path for path in named if (path / RECORD).is_file()]
+    return sorted(path.parent for path in study.glob(f"*/{RECORD}")) if study.is_dir() else []
+
+
+def _chosen(study: Path) -> list[Path]:
+    """Of each method and encoder the finished run with the lowest seed, in the order of the study."""
+    chosen: dict[tuple[str, str], tuple[int, Path]] = {}
+    for path in _runs_in(study):
+        record = RunRecord.read(path)
+        key = (record.method, record.model)
+        if record.status == "finished" and (key not in chosen or record.seed < chosen[key][0]):
+            chosen[key] = (record.seed, path)
+    if not chosen:
+        raise RunError(
+            "there is no finished run here",
+            where=str(study),
+            expected="a run folder, or a study folder with finished runs",
+            found="no such folder" if not study.is_dir() else "neither",
+            fix="name the --output of a finished `spantune train` or `spantune compare`",
+        )
+    return [path for _, path in chosen.values()]

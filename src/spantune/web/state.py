@@ -1,0 +1,55 @@
+"""What the pages and the API of one app share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from flask import current_app
+
+from spantune.config import ServeConfig
+from spantune.web.answering import Answerer
+from spantune.web.examples import ExampleQuestions
+from spantune.web.limits import Buckets
+from spantune.web.served import Model
+
+EXTENSION = "spantune"
+
+
+@dataclass(frozen=True)
+class Web:
+    """One app.
+
+    Attributes:
+        studies: folders of the studies that are served. models: what answers, in the order of their colours.
+        answerer: the queue before the models. examples: questions to try. buckets: who asked how much.
+        token: what uploads and corrections need; None where nobody but this machine reaches the app.
+    """
+
+    settings: ServeConfig
+    studies: tuple[Path, ...]
+    models: tuple[Model, ...]
+    answerer: Answerer
+    examples: ExampleQuestions
+    buckets: Buckets
+    token: str | None
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The models' names."""
+        return tuple(one.name for one in self.models)
+
+    @property
+    def data_dir(self) -> Path:
+        """Folder for what people enter."""
+        return Path(self.settings.data_dir)
+
+
+def web() -> Web:
+    """That of the app whose request is being answered."""
+    found: Web = current_app.extensions[EXTENSION]
+    return found
+
+
+Clock = Callable[[], float]

@@ -1,0 +1,79 @@
+// The page works without this: here it asks without loading the page again, and answers to the keyboard.
+const form = document.getElementById("ask");
+const results = document.getElementById("results");
+let running = null;
+
+form.addEventListener("submit", async (event) => {
+  event.preventDefault();
+  running?.abort();
+  running = new AbortController();
+  const mine = running;
+  results.setAttribute("aria-busy", "true");
+  if (!results.querySelector(".progress")) {
+    const line = document.createElement("div");
+    line.className = "progress";
+    results.prepend(line);
+  }
+  for (const one of results.children) if (!one.classList.contains("progress")) one.classList.add("waiting");
+  try {
+    const response = await fetch(form.dataset.results, { method: "POST", body: new FormData(form), signal: mine.signal });
+    const text = await response.text();
+    if (mine !== running) return;
+    // What comes is a page of this server, in which every text is escaped; scripts in it would not run anyway.
+    const made = new DOMParser().parseFromString(text, "text/html");
+    const known = made.querySelector(".outcome, .alert");
+    results.replaceChildren(...(known ? made.body.childNodes : [alertOf(`The server said ${response.status}.`)]));
+    turnStrips();
+    const link = results.querySelector("#link");
+    if (link) history.replaceState(null, "", link.getAttribute("href"));
+    results.setAttribute("aria-busy", "false");
+    if (!matchMedia("(min-width: 60rem)").matches) results.scrollIntoView({ block: "start" });
+  } catch (error) {
+    if (error.name === "AbortError") return;
+    results.replaceChildren(alertOf("The server cannot be reached."));
+    results.setAttribute("aria-busy", "false");
+  }
+});
+
+function alertOf(text) {
+  const box = document.createElement("div");
+  box.className = "alert";
+  box.setAttribute("role", "alert");
+  box.textContent = text;
+  return box;
+}
+
+document.addEventListener("keydown", (event) => {
+  const inQuestion = event.target.id === "question" && !event.shiftKey && !event.isComposing;
+  if (event.key === "Enter" && (event.ctrlKey || event.metaKey || inQuestion)) {
+    event.preventDefault();
+    form.requestSubmit();
+  }
+});
+
+// A card shows and hides its model's answer in the context, and brings it forward while it is pointed at.
+const marksOf = (card) => results.querySelectorAll(`.mark.${card.dataset.look}`);
+results.addEventListener("click", (event) => {
+  const button = event.target.closest(".toggle");
+  if (!button) return;
+  const shown = button.getAttribute("aria-pressed") !== "true";
+  button.setAttribute("aria-pressed", String(shown));
+  for (const mark of marksOf(button.closest(".card"))) mark.classList.toggle("off", !shown);
+});
+for (const [kind, strong] of [["pointerover", true], ["pointerout", false], ["focusin", true], ["focusout", false]]) {
+  results.addEventListener(kind, (event) => {
+    const card = event.target.closest(".card");
+    if (card) for (const mark of marksOf(card)) mark.classList.toggle("strong", strong);
+  });
+}
+
+// A strip that is wider than the page begins where a model is surest.
+function turnStrips() {
+  for (const table of results.querySelectorAll(".strip")) {
+    const heat = (cell) => Math.max(0, ...[...cell.querySelectorAll(".half")].map((half) => Number(half.className.split("-")[1])));
+    const surest = [...table.querySelectorAll("tbody td:not(.gap)")].sort((one, other) => heat(other) - heat(one))[0];
+    const box = table.parentElement;
+    if (surest) box.scrollLeft = surest.offsetLeft - box.clientWidth / 2;
+  }
+}
+turnStrips();

@@ -1,0 +1,34 @@
+"""The adapters that ship with the package: finished runs, called `zoo/NAME` wherever a run or a `--model` is named."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from spantune.errors import RunError, nearest
+
+PREFIX = "zoo/"
+FOLDER = Path(__file__).parent
+_MARK = "record.json"
+
+
+def names() -> tuple[str, ...]:
+    """What there is: `zoo/lora` and its like, in order of their names."""
+    return tuple(f"{PREFIX}{path.parent.name}" for path in sorted(FOLDER.glob(f"*/{_MARK}")))
+
+
+def find(name: str | Path) -> Path:
+    """The folder of a run: of the zoo where it is called `zoo/NAME` and no such folder is in reach, else `name` itself.
+
+    RunError where the zoo has no such adapter.
+    """
+    called = str(name)
+    if not called.startswith(PREFIX) or Path(name).exists():
+        return Path(name)
+    if called in names():
+        return FOLDER / called.removeprefix(PREFIX)
+    raise RunError(
+        f"there is no adapter {called!r} in the zoo",
+        expected=", ".join(names()) or "none: this version ships without adapters",
+        found=called,
+        fix=f"did you mean {near!r}?" if (near := nearest(called, names())) else "`spantune zoo` lists what there is",
+    )

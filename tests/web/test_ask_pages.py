@@ -1,0 +1,207 @@
+"""The page that asks: what it shows, what it escapes, and that it works without a script."""
+
+from __future__ import annotations
+
+import html
+import re
+import threading
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+from flask.testing import FlaskClient
+from made_panel import FakePanel, FakeSource, Make, of
+
+from spantune.errors import RunError
+
+CONTEXT = "Ada built the mill in 1832, and Ben the bridge in 1850."
+ASKED = {"question": "When was the mill built?", "context": CONTEXT}
+
+
+def card(page: str, label: str) -> str:
+    """The text of a model's card, tags taken out."""
+    cards = re.findall(r'<li class="card.*?</li>', page, re.DOTALL)
+    (found,) = [one for one in cards if f"<h3>{html.escape(label)}</h3>" in one]
+    return " ".join(html.unescape(re.sub(r"<[^>]*>", " ", found)).split())
+
+
+def context_of(page: str) -> str:
+    found = re.search(r'<p class="context[^>]*>(.*?)</p>', page, re.DOTALL)
+    assert found is not None
+    return html.unescape(re.sub(r"<[^>]*>", "", found[1]))
+
+
+def test_the_empty_form_names_every_model_and_offers_examples(client: FlaskClient) -> None:
+    page = client.get("/").text
+    assert "Ask one question of 3 models" in page and 'class="card' not in page
+    assert re.findall(r'name="model" value="(\w+)" checked', page) == ["numbers", "words", "careful"]
+    assert "Words &lt;b&gt;" in page and "Words <b>" not in page
+    assert len(re.findall(r'href="/\?example=\d+"', page)) == 6
+
+
+def test_a_posted_question_is_answered_by_every_model(client: FlaskClient) -> None:
+    page = client.post("/", data=ASKED).text
+    assert "2 different answers" in page
+    assert "1832" in card(page, "Numbers") and "62.5%" in card(page, "Numbers") and "12.5 ms" in card(page, "Numbers")
+    assert " Ada " in card(page, "Words <b>")
+    assert "no answer 0.0%" in card(page, "Careful"), "only a model of v2.0 has odds for no answer"
+    assert "no answer" not in card(page, "Numbers")
+    assert context_of(page) == CONTEXT
+    assert re.search(r'class="mark lane-1 method-2"[^>]*><span class="mark lane-0 method-0"[^>]*>1832<', page)
+
+
+def test_no_answer_is_said_and_marked_nowhere(client: FlaskClient) -> None:
+    page = client.post("/", data={**ASKED, "context": "Nothing here", "model": ["careful"]}).text
+    assert "no answer" in card(page, "Careful") and "no answer 75.0%" in card(page, "Careful")
+    assert 'class="mark' not in page
+
+
+def test_only_the_chosen_models_answer(client: FlaskClient) -> None:
+    page = client.post("/", data={**ASKED, "model": ["words", "unheard-of"]}).text
+    assert page.count('<li class="card') == 1 and "Answered" in page
+    assert re.findall(r'name="model" value="(\w+)" checked', page) == ["words"]
+
+
+def test_true_answers_score_each_model(client: FlaskClient) -> None:
+    page = client.post("/", data={**ASKED, "answers": " in 1832 \r\n\r\n1832 AD\r\n"}).text
+    assert "EM 0 F1 66.7" in card(page, "Numbers") and "missed: in" in card(page, "Numbers")
+    assert "EM 0 F1 0.0" in card(page, "Words <b>") and "added: ada" in card(page, "Words <b>")
+    exact = client.post("/", data={**ASKED, "answers": "the 1832!"}).text
+    assert "✓ right EM 100 F1 100.0" in card(exact, "Numbers") and "missed" not in card(exact, "Numbers")
+
+
+def test_a_question_that_has_no_answer_can_be_scored(client: FlaskClient) -> None:
+    page = client.post("/", data={**ASKED, "context": "Nothing here", "unanswerable": "1"}).text
+    assert "✓ right" in card(page, "Careful") and "✗ not exact" in card(page, "Words <b>")
+
+
+def test_accepted_answers_are_marked_in_the_context(client: FlaskClient) -> None:
+    page = client.post("/", data={**ASKED, "answers": "mill"}).text
+    assert re.search(r'class="piece gold" data-start="14">\s*mill', page)
+
+
+def test_a_link_asks_the_same_again(client: FlaskClient) -> None:
+    data = {**ASKED, "answers": "1832\n1850", "model": ["words", "numbers"], "inside": "1"}
+    page = client.post("/", data=data).text
+    link = html.unescape(re.search(r'<a href="([^"]+)" id="link"', page)[1])  # type: ignore[index]
+    assert parse_qs(urlsplit(link).query) == {
+        **{key: [value] for key, value in ASKED.items()},
+        "answers": ["1832\n1850"],
+        "model": ["numbers", "words"],
+        "inside": ["1"],
+    }
+    assert client.get(link).text == page
+
+
+def test_a_context_too_long_for_a_link_says_so(client: FlaskClient) -> None:
+    page = client.post("/", data={**ASKED, "context": CONTEXT * 200}).text
+    assert "too long for a link" in page and 'id="link"' not in page
+
+
+def test_an_example_is_asked_with_one_click(client: FlaskClient) -> None:
+    example = of(client.application).examples[0]  # type: ignore[arg-type]
+    page = client.get("/?example=0").text
+    assert context_of(page) == example.context
+    assert html.escape(example.answers[0].text) in page and page.count("EM ") == 3
+    assert client.get("/random").location.startswith("/?example=")
+    for nonsense in ("-1", "99999", "x"):
+        assert 'class="card' not in client.get(f"/?example={nonsense}").text
+
+
+def test_a_picture_of_another_site_asks_nothing(client: FlaskClient) -> None:
+    for kind, asked in (("image", False), ("iframe", False), ("document", True)):
+        page = client.get("/", query_string=ASKED, headers={"Sec-Fetch-Dest": kind}).text
+        assert ('class="card' in page) is asked, kind
+
+
+@pytest.mark.parametrize(("letters", "status"), [(900_000, 422), (1_100_000, 413)])
+def test_a_megabyte_of_one_letter(client: FlaskClient, letters: int, status: int) -> None:
+    answer = client.post("/", data={**ASKED, "context": "w" * letters})
+    assert answer.status_code == status and answer.mimetype == "text/html"
+
+
+def test_the_script_gets_the_results_alone(client: FlaskClient) -> None:
+    answer = client.post("/?part=results", data=ASKED)
+    assert "<html" not in answer.text and answer.text.count('<li class="card') == 3
+    refused = client.post("/?part=results", data={**ASKED, "question": " "})
+    assert refused.status_code == 422 and "question: is empty" in refused.text and "<html" not in refused.text
+
+
+def test_a_look_inside_shows_where_each_model_sees_the_answer(client: FlaskClient) -> None:
+    page = client.post("/", data={**ASKED, "inside": "1"}).text
+    table = re.search(r'<table class="strip">.*?</table>', page, re.DOTALL)
+    assert table is not None and table[0].count("<tr><th scope") == 4, "a head, and a row for each model"
+    cells = [" ".join(re.sub(r"<[^>]*>", " ", one).split()) for one in re.findall(r"<td>(.*?)</td>", table[0])]
+    assert cells.count("begins 91 ends 91") == 3
+    assert "2 of 2" in page, "which window won"
+    assert '<table class="strip">' not in client.post("/", data=ASKED).text
+
+
+HOSTILE = (
+    "<script>alert(1)</script>",
+    "</mark></textarea></p><img src=x onerror=alert(1)>",
+    '"><svg onload=alert(1)>',
+    "{{ 7 * 7 }}",
+    "a \u202etxet\u202c \u2066b\u2069 \x07 c",
+    "x" * 19_000,
+    "\U0001f3b2 \u0301 \u200d \ufeff",
+)
+
+
+@pytest.mark.parametrize("text", HOSTILE, ids=["script", "closing tags", "quote", "template", "bidi", "long", "emoji"])
+def test_every_text_is_shown_as_it_is(client: FlaskClient, text: str) -> None:
+    page = client.post("/", data={"question": text[:900], "context": text, "answers": text, "inside": "1"}).text
+    assert context_of(page) == text
+    assert "<script>alert" not in page and "<img" not in page and "<svg" not in page and ">49<" not in page
+    assert page.count("<textarea") == page.count("</textarea>") == 3
+    tags = set(re.findall(r"<(\w+)", page))
+    named = re.sub(r'"[^"]*"', '""', page)  # in texts quotes are escaped: what is left out is values of attributes
+    assert not tags & {"style", "iframe", "object"} and not re.search(r"<[^>]*\s(on\w+|style)=", named)
+
+
+def test_controls_that_turn_text_around_are_named_and_shut_in(client: FlaskClient) -> None:
+    page = client.post("/", data={**ASKED, "context": "1832 \u202egnp.exe"}).text
+    assert '<span class="unseen" data-name="U+202E">\u202e</span>' in page
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        ({"question": ""}, "question: is empty"),
+        ({"context": "  \n"}, "context: is empty"),
+        ({"question": "w" * 1001}, "question: at most 1,000 characters, found 1,001"),
+        ({"context": "w" * 20_001}, "context: at most 20,000 characters, found 20,001"),
+    ],
+)
+def test_what_cannot_be_answered_is_said_and_the_form_kept(
+    client: FlaskClient, changed: dict[str, str], said: str
+) -> None:
+    answer = client.post("/", data={**ASKED, **changed})
+    assert answer.status_code == 422 and said in answer.text and 'role="alert"' in answer.text
+    kept = changed.get("context", CONTEXT)[:40].strip()
+    assert kept in answer.text
+
+
+def test_a_page_is_there_before_the_models_are(make: Make) -> None:
+    class Slow(FakeSource):
+        gate = threading.Event()
+
+        def load(self) -> FakePanel:
+            assert self.gate.wait(20)
+            return FakePanel()
+
+    source = Slow()
+    client = make(source, wait=False)
+    page = client.get("/", query_string=ASKED)
+    assert page.status_code == 200 and "models are being loaded" in page.text and CONTEXT in page.text
+    assert '<meta http-equiv="refresh"' in page.text, "the link is followed when the models are there"
+    refused = client.post("/", data=ASKED)
+    assert refused.status_code == 503 and refused.headers["Retry-After"] == "2" and CONTEXT in refused.text
+    source.gate.set()
+    assert of(client.application).answerer.wait_until_loaded(20)
+    assert 'class="card' in client.get("/", query_string=ASKED).text
+
+
+def test_models_that_cannot_be_loaded_are_reported(make: Make) -> None:
+    client = make(FakeSource(panel=RunError("there is no trained model here", where="runs/x")))
+    assert "could not be loaded: there is no trained model here" in client.get("/").text
+    assert client.post("/", data=ASKED).status_code == 500

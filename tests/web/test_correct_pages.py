@@ -1,0 +1,164 @@
+"""Corrections over HTTP: marked by offset or by words alone, several places, hostile texts, token, other sites."""
+
+import html
+import json
+import re
+import time
+
+import pytest
+from made_studies import ANSWERS, RIVER, ROWS, question_row, served, write_study
+
+from spantune.data import load_corpus
+
+CRLF = "First line.\r\nThe 𝒢ödel prize 🎲 goes\rto two.\nLast line 🎲 here."
+TOKEN = "a-token-of-some-length"
+
+
+@pytest.fixture
+def client(tmp_path):
+    rows = (*ROWS, question_row("crlf", "Which prize?", CRLF, "𝒢ödel"))
+    answers = {name: [[*run, "two"] for run in runs] for name, runs in ANSWERS.items()}
+    client = served([write_study(tmp_path / "compare", rows, answers)], tmp_path / "kept")
+    until = time.monotonic() + 60
+    while "Refresh" in client.get("/explore/compare").headers and time.monotonic() < until:
+        time.sleep(0.02)
+    return client
+
+
+def export(client, version, tmp_path):
+    path = tmp_path / "export.json"
+    path.write_bytes(client.get(f"/corrections/export?version={version}").data)
+    return load_corpus(str(path)).examples
+
+
+def context_of(page):
+    """The context's text as a browser has it in its document."""
+    inner = re.search(r'id="context"[^>]*>(.*?)</div>', page, re.DOTALL)[1]
+    inner = re.sub(r"<[^>]*>", "", inner).replace("\r\n", "\n").replace("\r", "\n")  # what a parser does
+    return html.unescape(inner.replace("&#13;", "\0")).replace("\0", "\r")
+
+
+def test_a_marked_span_of_a_study_is_kept_and_given_out(client, tmp_path):
+    page = client.get("/corrections/mark?study=compare&place=4").text
+    assert context_of(page) == CRLF, "what is selected there can be counted"
+    form = {"study": "compare", "place": "4", "text": "🎲", "start": str(CRLF.rindex("🎲"))}
+    answer = client.post("/corrections", data=form)
+    assert answer.status_code == 303 and answer.location == "/corrections"
+    (example,) = export(client, "v1.1", tmp_path)
+    assert example.context == CRLF and example.question == "Which prize?" and example.title == "compare"
+    assert [(one.text, one.start) for one in example.answers] == [("🎲", CRLF.rindex("🎲"))]
+    listed = client.get("/corrections").text
+    assert "Which prize?" in listed and "1 question with" in listed
+
+
+def test_a_selection_over_line_breaks(client, tmp_path):
+    """Browsers send every line break of a form as CR LF."""
+    text = CRLF[CRLF.index("🎲 goes") : CRLF.index("two") + 3]
+    sent = text.replace("\r", "\r\n")
+    client.post("/corrections", data={"study": "compare", "place": "4", "text": sent, "start": str(CRLF.index("🎲"))})
+    (example,) = export(client, "v1.1", tmp_path)
+    assert example.answers[0].text == text and CRLF[example.answers[0].start :].startswith(text)
+
+
+def test_a_correction_is_changed_letter_by_letter(client, tmp_path):
+    client.post("/corrections", data={"study": "compare", "place": "4", "text": "two"})
+    (target,) = re.findall(r'href="(/corrections/mark\?key=\w+)"', client.get("/corrections").text)
+    page = client.get(target).text
+    assert context_of(page) == CRLF
+    (key,) = re.findall(r'name="key" value="(\w+)"', page.partition('class="none"')[0])
+    client.post("/corrections", data={"key": key, "text": "prize"})
+    (example,) = export(client, "v1.1", tmp_path)
+    assert (example.context, example.answers[0].text, example.title) == (CRLF, "prize", "compare")
+    assert client.get("/corrections/mark?key=00").status_code == 404
+
+
+def test_words_without_a_place_are_looked_up(client, tmp_path):
+    """What a page without scripts sends."""
+    given = {"question": "Which mast?", "context": "One radio mast.\r\nAnother radio mast."}
+    answer = client.post("/corrections", data={**given, "text": " One radio mast. "})
+    assert answer.status_code == 303
+    answer = client.post("/corrections", data={**given, "text": "radio mast"})
+    assert answer.status_code == 422 and "several times" in answer.text
+    assert re.findall(r'type="radio" name="start" value="(\d+)"', answer.text) == ["4", "24"]
+    assert client.post("/corrections", data={**given, "text": "radio mast", "start": "24"}).status_code == 303
+    (example,) = export(client, "v2.0", tmp_path)
+    assert example.context == "One radio mast.\nAnother radio mast." and example.answers[0].start == 24
+    answer = client.post("/corrections", data={**given, "text": "Rome"})
+    assert answer.status_code == 422 and "does not stand in the context" in answer.text and ">\nRome<" in answer.text
+
+
+def test_words_that_were_edited_after_marking_count(client, tmp_path):
+    form = {"question": "?", "context": RIVER, "text": "North Sea", "start": "4"}
+    assert client.post("/corrections", data=form).status_code == 303
+    assert export(client, "v1.1", tmp_path)[0].answers[0].start == RIVER.index("North Sea")
+
+
+def test_no_answer(client, tmp_path):
+    form = {"study": "compare", "place": "0", "no_answer": "1", "text": "the Alps", "start": "21"}
+    assert client.post("/corrections", data=form).status_code == 303
+    (example,) = export(client, "v2.0", tmp_path)
+    assert example.answers == () and example.context == RIVER
+    assert json.loads(client.get("/corrections/export?version=v1.1").data)["data"] == []
+    assert json.loads(client.get("/corrections/export").data)["version"] == "v2.0"
+    assert "Corrected before: <i>no answer</i>" in client.get("/corrections/mark?study=compare&place=0").text
+    assert client.post("/corrections", data={"study": "compare", "place": "0", "text": " "}).status_code == 422
+
+
+def test_deleting(client):
+    client.post("/corrections", data={"question": "?", "context": RIVER, "text": "Rhine"})
+    (target,) = re.findall(r'action="(/corrections/\w+/delete)"', client.get("/corrections").text)
+    assert client.get(target).status_code == 405
+    assert client.post(target).status_code == 303
+    assert client.post(target).status_code == 404
+    assert "Nothing is corrected yet" in client.get("/corrections").text
+
+
+def test_the_list_has_pages(client):
+    for number in range(23):
+        client.post("/corrections", data={"question": f"Number {number}?", "context": RIVER, "text": "Rhine"})
+    first, second = (client.get(f"/corrections?page={page}").text for page in (1, 2))
+    assert first.count("/delete") == 20 and second.count("/delete") == 3
+    assert "Number 22?" in first and "Number 0?" in second
+
+
+@pytest.mark.parametrize(
+    ("form", "status"),
+    [
+        ({}, 422),
+        ({"question": "?", "context": " "}, 422),
+        ({"study": "compare", "place": "99"}, 404),
+        ({"study": "../compare", "place": "0"}, 404),
+        ({"question": "?" * 2_000, "context": "x"}, 413),
+        ({"question": "?", "context": "x" * 300_000}, 413),
+        ({"question": "?", "context": RIVER, "text": "Rhine", "start": "9" * 40}, 303),
+    ],
+)
+def test_what_cannot_be_corrected_is_refused(client, form, status):
+    assert client.post("/corrections", data={"text": "x", **form}).status_code == status
+    assert client.get("/corrections/export?version=v3").status_code == 422
+
+
+def test_texts_are_escaped(client):
+    hostile = '</textarea><script>alert(1)</script>"><mark>'
+    form = {"question": hostile, "context": f"{hostile} {hostile}", "text": hostile}
+    answers = [client.post("/corrections/mark", data=form), client.post("/corrections", data=form)]
+    client.post("/corrections", data={**form, "start": "0"})
+    for answer in (*answers, client.get("/corrections")):
+        assert "<script>alert" not in answer.text and '"><mark>' not in answer.text
+
+
+def test_other_sites_and_strangers_are_kept_out(tmp_path):
+    form = {"question": "?", "context": RIVER, "text": "Rhine"}
+    own = served([], tmp_path / "a")
+    assert own.post("/corrections", data=form, headers={"Sec-Fetch-Site": "cross-site"}).status_code == 403
+    open_to_all = served([], tmp_path / "b", host="0.0.0.0", token=TOKEN)
+    for address in ("/corrections", "/corrections/export", "/corrections/mark?question=a&context=b"):
+        answer = open_to_all.get(address)
+        assert answer.status_code == 302 and answer.location.startswith("/sign-in?next="), address
+    for address in ("/corrections", "/corrections/mark", "/corrections/00/delete"):
+        assert open_to_all.post(address, data=form).status_code == 401, address
+    knows = {"Authorization": f"Bearer {TOKEN}"}
+    assert open_to_all.post("/corrections", data=form, headers=knows).status_code == 303
+    assert b"Rhine" in open_to_all.get("/corrections/export", headers=knows).data
+    open_to_all.post("/sign-in", data={"token": TOKEN})
+    assert open_to_all.get("/corrections").status_code == 200

@@ -1,0 +1,221 @@
+"""The app behind waitress: real sockets, many clients, and an end that leaves nobody without an answer."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+from made_panel import FakePanel, FakeSource, of
+
+import spantune
+from spantune.cli.main import main
+from spantune.config import ServeConfig
+from spantune.errors import ConfigError
+from spantune.web import create_app
+from spantune.web.server import listening, serve_app
+
+BODY = json.dumps({"questions": [{"question": "When?", "context": "In 1832."}]})
+
+
+class Running:
+    """A served app in a thread."""
+
+    def __init__(self, panel: FakePanel, **settings: Any) -> None:
+        self.settings = ServeConfig(port=0, **settings)
+        self.app = create_app(self.settings, FakeSource(panel))
+        self.stop = threading.Event()
+        self.said: list[str] = []
+        self._bound = listening(self.settings)
+        sock = self._bound.__enter__()
+        self.port = int(sock.getsockname()[1])
+        self.thread = threading.Thread(target=serve_app, args=(self.app, sock, self.stop, self.said.append))
+        self.thread.start()
+        assert of(self.app).answerer.wait_until_loaded(20)
+
+    def request(self, method: str, path: str, body: str | None = None, **headers: str) -> tuple[int, Any, bytes]:
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
+        connection.request(method, path, body, {"Content-Type": "application/json", **headers})
+        answer = connection.getresponse()
+        content = answer.read()
+        connection.close()
+        return answer.status, answer.headers, content
+
+    def ask(self) -> tuple[int, Any, bytes]:
+        return self.request("POST", "/api/answer", BODY)
+
+    def end(self) -> None:
+        self.stop.set()
+        self.thread.join(30)
+        assert not self.thread.is_alive()
+        self._bound.__exit__(None, None, None)
+
+
+@pytest.fixture
+def run() -> Iterator[Callable[..., Running]]:
+    running: list[Running] = []
+
+    def started(panel: FakePanel | None = None, **settings: Any) -> Running:
+        running.append(Running(panel or FakePanel(), **settings))
+        return running[-1]
+
+    yield started
+    for one in running:
+        panel = of(one.app).answerer._panel
+        if isinstance(panel, FakePanel) and panel.gate is not None:
+            panel.gate.set()
+        one.end()
+
+
+def until(met: Callable[[], bool]) -> None:
+    end = time.monotonic() + 20
+    while not met():
+        assert time.monotonic() < end
+        time.sleep(0.005)
+
+
+def test_64_clients_at_once(run: Callable[..., Running]) -> None:
+    panel = FakePanel()
+    server = run(panel)
+    with ThreadPoolExecutor(64) as pool:
+        found = list(pool.map(lambda _: server.ask(), range(256)))
+    assert {status for status, _, _ in found} == {200}
+    assert {json.loads(content)["answers"][0]["models"]["numbers"]["answer"] for _, _, content in found} == {"1832"}
+    assert len(panel.batches) < 256 and sum(count for count, _ in panel.batches) == 256
+
+
+def test_a_full_queue_answers_at_once_and_so_does_health(run: Callable[..., Running]) -> None:
+    panel = FakePanel(gate=threading.Event())
+    server = run(panel, waiting=2)
+    answerer = of(server.app).answerer
+    with ThreadPoolExecutor(4) as pool:
+        first = pool.submit(server.ask)
+        assert panel.entered.wait(20)
+        others = [pool.submit(server.ask) for _ in range(2)]
+        until(lambda: len(answerer._queue) == 2)
+        began = time.monotonic()
+        status, headers, content = server.ask()
+        assert status == 503 and int(headers["Retry-After"]) >= 1 and json.loads(content)["title"] == "Busy"
+        assert server.request("GET", "/healthz")[0] == 200 and time.monotonic() - began < 2
+        assert panel.gate is not None
+        panel.gate.set()
+        assert [one.result(20)[0] for one in (first, *others)] == [200] * 3
+
+
+def test_stopping_finishes_what_runs(run: Callable[..., Running]) -> None:
+    panel = FakePanel(gate=threading.Event())
+    server = run(panel)
+    with ThreadPoolExecutor(3) as pool:
+        asked = [pool.submit(server.ask)]
+        assert panel.entered.wait(20)
+        asked += [pool.submit(server.ask) for _ in range(2)]
+        until(lambda: len(of(server.app).answerer._queue) == 2)
+        server.stop.set()
+        until(lambda: of(server.app).answerer.state == "closed")
+        with pytest.raises(OSError):
+            server.ask()
+        assert panel.gate is not None and server.thread.is_alive()
+        panel.gate.set()
+        assert [one.result(20)[0] for one in asked] == [200] * 3
+    server.thread.join(20)
+    assert not server.thread.is_alive()
+
+
+def test_bodies_that_are_too_large_never_get_in(run: Callable[..., Running]) -> None:
+    server = run(max_upload_mb=0.5)
+    connection = socket.create_connection(("127.0.0.1", server.port), timeout=20)
+    head = f"POST /documents HTTP/1.1\r\nHost: localhost\r\nContent-Length: {10**9}\r\n\r\n"
+    connection.sendall(head.encode())
+    assert connection.recv(100).startswith(b"HTTP/1.1 413")
+    connection.close()
+
+
+def test_headers_of_a_proxy_are_believed_from_it_alone(run: Callable[..., Running]) -> None:
+    ask = {"X-Forwarded-For": "10.1.1.1", "Host": "qa.example.org"}
+    server = run(proxy="127.0.0.1", names=("qa.example.org",), questions_per_minute=1)
+    assert server.request("POST", "/api/answer", BODY, **ask)[0] == 200
+    assert server.request("POST", "/api/answer", BODY, **ask)[0] == 429
+    assert server.request("POST", "/api/answer", BODY, **{**ask, "X-Forwarded-For": "10.1.1.2"})[0] == 200
+    server = run(questions_per_minute=1)
+    for number, status in enumerate((200, 429)):
+        assert server.request("POST", "/api/answer", BODY, **{"X-Forwarded-For": f"10.1.1.{number}"})[0] == status
+
+
+def test_a_port_that_is_taken(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    with listening(ServeConfig(port=0)) as taken:
+        port = taken.getsockname()[1]
+        with pytest.raises(ConfigError, match="the port is taken"), listening(ServeConfig(port=port)):
+            pass
+    with pytest.raises(ConfigError, match="cannot be listened on"), listening(ServeConfig(host="no.such.invalid")):
+        pass
+    assert main(["serve", str(tmp_path / "nothing")]) == 2
+    assert "there is no finished run here" in capsys.readouterr().err
+
+
+# Without torch, whose import takes longer than all the rest.
+PROGRAM = """
+import threading, time
+from pathlib import Path
+from types import SimpleNamespace
+from spantune.config import ServeConfig
+from spantune.evaluation.answers import Prediction
+from spantune.web import create_app, server
+from spantune.web.served import Model
+
+class Slow:
+    models = (Model("slow", Path("slow"), "Slow", 0),)
+
+    def load(self):
+        return self
+
+    def answer(self, examples, **given):
+        print("asked", flush=True)
+        time.sleep(1)
+        said = [Prediction("0", "In", 0, 2, 1.0, 0.5, 0.0, 0.0) for _ in examples]
+        return {"slow": SimpleNamespace(predictions=said, seconds=1.0)}
+
+settings = ServeConfig(port=0)
+stop = threading.Event()
+with server.listening(settings) as sock, server._on_signals(stop):
+    app = create_app(settings, Slow())
+    print(sock.getsockname()[1], flush=True)
+    server.serve_app(app, sock, stop, lambda line: print(line, flush=True))
+"""
+
+
+@pytest.mark.skipif(os.name == "nt", reason="no SIGTERM there")
+def test_sigterm_answers_what_was_asked_and_exits_with_0() -> None:
+    environment = {**os.environ, "PYTHONPATH": str(Path(spantune.__file__).parents[1])}
+    server = subprocess.Popen([sys.executable, "-c", PROGRAM], stdout=subprocess.PIPE, text=True, env=environment)
+    try:
+        assert server.stdout is not None
+        port = int(server.stdout.readline())
+        for line in server.stdout:
+            if line.startswith("ready"):
+                break
+        with ThreadPoolExecutor(1) as pool:
+
+            def ask() -> int:
+                connection = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
+                connection.request("POST", "/api/answer", BODY, {"Content-Type": "application/json"})
+                return connection.getresponse().status
+
+            asked = pool.submit(ask)
+            assert server.stdout.readline() == "asked\n"
+            server.send_signal(signal.SIGTERM)
+            assert asked.result(20) == 200
+        assert server.wait(20) == 0
+    finally:
+        server.kill()
+        server.wait()
