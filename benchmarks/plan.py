@@ -29,9 +29,9 @@ class Plan:
     """Methods that are trained."""
     train_examples: int = 763
     """Questions to train on (the bundled sample has so many)."""
-    train_rounds: int = 5
+    train_rounds: int = 4
     """Pairs of training blocks of a method."""
-    train_seconds: float = 50.0
+    train_seconds: float = 36.0
     """No pair begins later than this after a method's first block."""
     train_block_seconds: float = 4.0
     """A block has as many optimiser steps as fit into it, at least one."""
@@ -40,7 +40,7 @@ class Plan:
     matmul_seconds: float = 0.5
     """How long a block multiplies."""
 
-    evaluate_examples: int = 96
+    evaluate_examples: int = 64
     """Questions of an evaluation block."""
     evaluate_rounds: int = 3
     """Pairs of evaluation blocks."""

@@ -36,7 +36,7 @@ AT_ONCE = 2048
 """Windows that are sorted by length together, and whose candidates are in memory together."""
 _CPU_TOKENS = 2048
 """Most tokens of a batch on a CPU: what a layer makes of more does not fit into its caches and costs more time."""
-_DECODED_AT_ONCE = 524_288
+_DECODED_AT_ONCE = 196_608
 """Tokens whose logits are decoded together: one batch alone is too little work for the operations that it takes."""
 _SIDES = 8
 """Most batches at once on a CPU; more would wait for Python's lock."""
