@@ -65,8 +65,13 @@ def best_threshold(curve: ThresholdCurve) -> Threshold:
     to those of the next one: the same on these questions, and as far as can be from a mistake on others.
     """
     best = int(np.argmax(np.round(curve.f1, 9)))
-    here, *beyond = curve.thresholds[best : best + 2]
-    value = beyond[0] - 1.0 if not best else (here + beyond[0]) / 2 if beyond and np.isfinite(beyond[0]) else here
+    here, beyond = np.append(curve.thresholds, np.inf)[best : best + 2]
+    if best == 0:
+        value = beyond - 1.0
+    elif np.isfinite(beyond):
+        value = (here + beyond) / 2
+    else:
+        value = here
     return Threshold(float(value), float(curve.em[best]), float(curve.f1[best]))
 
 

@@ -114,7 +114,7 @@ def answer_windows(
                     part.examples, n_best=decode.n_best, squad_v2=squad_v2, null_threshold=null_threshold
                 )
                 decoder = PartDecoder(part, collector, decode, candidates=sink is not None)
-                forward = partial(_logits, model, part.columns, pad_token_id, windows.rules.max_length, dtype)
+                forward = partial(logits_of, model, part.columns, pad_token_id, windows.rules.max_length, dtype)
                 batches = sorted_batches(part.columns["length"], tokens, multiple_of=_sides(model.device))
                 with _side_by_side(model.device, len(batches)) as each:
                     for batch, logits in zip(batches, each(forward, batches), strict=True):
@@ -199,7 +199,7 @@ def _stacked(batches: Sequence[Tensor]) -> Tensor:
 
 
 @torch.inference_mode()
-def _logits(
+def logits_of(
     model: SpanModel, columns: Columns, pad_token_id: int, max_length: int, dtype: torch.dtype, batch: np.ndarray
 ) -> SpanLogits:
     """Of a batch of rows, (B, L) each."""

@@ -6,13 +6,12 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
 
 from spantune.data import Corpus, Example
 from spantune.features import StreamedWindows
-from spantune.features.batches import end_points, model_inputs, sorted_batches
+from spantune.features.batches import end_points, sorted_batches
 from spantune.features.columns import Lists, Rows
-from spantune.inference.engine import AT_ONCE, batch_tokens
+from spantune.inference.engine import AT_ONCE, batch_tokens, logits_of
 
 if TYPE_CHECKING:
     from spantune.inference.predictor import Predictor
@@ -85,19 +84,17 @@ def look_inside(predictor: Predictor, example: Example) -> Inside:
     return Inside(windows[won].spans, starts, ends, tuple(seen), won, null)
 
 
-@torch.inference_mode()
 def _windows(predictor: Predictor, example: Example) -> list[_Logits]:
     """In the order of the context."""
     model, rules = predictor.model, predictor.rules
     corpus = Corpus.of((replace(example, answers=()),), "a look inside")
     tokens = batch_tokens(model.device, rules.max_length, predictor.decode.eval_batch_size)
+    pad_token_id: int = predictor.tokenizer.pad_token_id
     found: dict[int, _Logits] = {}
     for part in StreamedWindows(corpus, predictor.tokenizer, rules).parts(AT_ONCE):
         for batch in sorted_batches(part.columns["length"], tokens):
             rows = Rows(part.columns, batch)
-            inputs = model_inputs(rows, predictor.tokenizer.pad_token_id, max_length=rules.max_length)
-            with torch.autocast(model.device.type, predictor.dtype, enabled=predictor.dtype != torch.float32):
-                logits = model(**{key: one.to(model.device) for key, one in inputs.items()})
+            logits = logits_of(model, part.columns, pad_token_id, rules.max_length, predictor.dtype, batch)
             both = [one.float().cpu().numpy().astype(np.float64) for one in (logits.start, logits.end)]
             allowed = end_points(rows, both[0].shape[1]).numpy()
             offsets, firsts = Lists.of(rows["offsets"]), np.asarray(rows["context_first"])
