@@ -111,6 +111,8 @@ def test_all_mistakes_of_a_sweep_are_told_together() -> None:
         ({"sweep": ("learning-rate", "learning-rate")}, "sweep: expected each value once"),
         ({"sweep": ("learning-rate",), "selection_fraction": 0}, "set selection-fraction above 0"),
         ({"storage": "sqlite:///x.db"}, "it is for --search optuna"),
+        ({"refit": True}, "refit: given, but nothing is swept"),
+        ({"refit": True, "sweep": ("learning-rate",), "early_stopping": 2}, "refit: leaves no selection split"),
         ({"models": ("a", "a")}, "models: expected each value once"),
         ({"methods": ("lora", "lora")}, "methods: expected each value once"),
         ({"models": ("a", "b"), "model": "c"}, "models: given together with model (c)"),

@@ -59,6 +59,14 @@ def test_every_method_has_the_same_budget_and_the_final_runs_take_what_was_chose
     assert len(result.records) == 4 and "lora on" in result.summary()
 
 
+def test_refit_trains_on_the_selection_split_too_once_the_settings_are_chosen(swept: Any) -> None:
+    executor = Pretend(best_at(full=2e-4, lora=4e-3))
+    result, _ = run(swept(refit=True, selection_fraction=0.2), executor)
+    fractions = {job.name.partition("/")[0]: job.config.selection_fraction for job in executor.ran}
+    assert fractions == {"sweep": 0.2, "full-0": 0.0, "lora-0": 0.0, "full-1": 0.0, "lora-1": 0.0}
+    assert result.protocol["refit"] is True
+
+
 def test_the_record_of_a_study_can_be_read_again(swept: Any, tmp_path: Path) -> None:
     result, _ = run(swept(sweep_extend=1), Pretend(best_at(full=2e-4, lora=1.0)))
     again = StudyRecord.read(tmp_path / "study")

@@ -25,6 +25,8 @@ class SweepConfig(Checked):
     """Passes over them."""
     sweep_extend: int = 2
     """Where the best value is the first or last of its grid, go on beyond it so often."""
+    refit: bool = False
+    """Phase two trains on the selection split too: all the data, for the given epochs, the last weights kept."""
     search: Literal["grid", "optuna"] = "grid"
     """Try every combination of the grid, or let Optuna choose `trials` of them (`pip install spantune[optuna]`)."""
     trials: int = 12
@@ -41,7 +43,7 @@ class SweepConfig(Checked):
             check(self.trials >= 2, "trials", "2 or more", self.trials),
             *(
                 None if self.sweep or not given else f"{key}: given, but nothing is swept; name it in sweep as well"
-                for key, given in (("grid", self.grid), ("search", self.search != "grid"))
+                for key, given in (("grid", self.grid), ("search", self.search != "grid"), ("refit", self.refit))
             ),
             None
             if self.storage is None or self.search == "optuna"
@@ -95,6 +97,9 @@ class CompareConfig(RunConfig, SweepConfig):
             None
             if self.selection_fraction > 0 or not self.sweep
             else "sweep: chooses on the selection split; set selection-fraction above 0",
+            None
+            if self.early_stopping is None or not self.refit
+            else "refit: leaves no selection split to early-stopping; give one of them",
         ]
 
     @property

@@ -243,7 +243,7 @@ def adapt(network: PreTrainedModel, identity: Identity, injection: Injection) ->
     from peft import PeftModel
     from peft.tuners.tuners_utils import BaseTunerLayer
 
-    from spantune.modeling import fused_lora
+    from spantune.modeling import fused_lora, fused_lycoris
 
     injection.modules_to_save = list(row.heads)  # type: ignore[attr-defined]
     # No task type: PEFT's own question-answering class would drop the segment ids; its plain class passes them on.
@@ -255,6 +255,7 @@ def adapt(network: PreTrainedModel, identity: Identity, injection: Injection) ->
         if isinstance(module, BaseTunerLayer):
             module.register_forward_hook(_in_the_type_of_autocast)
     fused_lora.fuse(adapted)
+    fused_lycoris.fuse(adapted)
     if get(identity.method).budgeted:
         rank_budget.hold_scales(adapted)
     return SpanModel(adapted, identity, row)

@@ -59,8 +59,14 @@ def arms(config: CompareConfig) -> tuple[Arm, ...]:
 
 
 def final_run(config: CompareConfig, arm: Arm, seed: int, chosen: Values) -> TrainConfig:
-    """A run on all the data, scored on the reported set at its end."""
+    """A run on all the data, scored on the reported set at its end.
+
+    With `refit` the settings are chosen and there is nothing left to select: all examples train (as `refit` does in
+    scikit-learn's searches).
+    """
     run = _run(config, arm.method, arm.model, seed)
+    if config.refit:
+        run = replace(run, selection_fraction=0.0)
     return replace(applied(run, arm.parameters, chosen), output=str(Path(config.output) / final_name(arm, seed)))
 
 
