@@ -37,8 +37,8 @@ test-slow: setup
 	$(BIN)/python -m pytest -m slow
 
 lint: setup
-	$(BIN)/ruff check src tests corpus zoo docs benchmarks
-	$(BIN)/ruff format --check src tests corpus zoo docs benchmarks
+	$(BIN)/ruff check src tests corpus zoo docs benchmarks results
+	$(BIN)/ruff format --check src tests corpus zoo docs benchmarks results
 	$(BIN)/mypy
 
 corpus: setup  ## the SQuAD files of the sample, from the texts in corpus/

@@ -1,8 +1,8 @@
-"""Writes the generated parts of the docs: `python docs/generate.py [--check] [--tour]`.
+"""Writes the generated parts of the docs: `python docs/generate.py [--check] [--tour] [--figures]`.
 
 A generated part stands between `<!-- generated: NAME -->` and `<!-- /generated -->`; NAME is a key of `PARTS`.
 `--check` changes nothing and exits with 1 where a part is stale. `--tour` also runs the tour (half a minute) and writes
-down what its blocks print.
+down what its blocks print. `--figures` also draws the figures of the published results.
 """
 
 from __future__ import annotations
@@ -20,6 +20,8 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 from blocks import PAGES, ROOT, blocks_of, run_blocks
 from methods_page import encoder_families, methods_sections, methods_table, support_matrix, table
+from results_page import PARTS as RESULTS
+from results_page import figures
 
 _PART = re.compile(r"(?P<begin><!-- generated: (?P<name>[\w-]+) -->\n).*?(?P<end><!-- /generated -->)", re.DOTALL)
 
@@ -113,6 +115,7 @@ PARTS: Mapping[str, Callable[[], str]] = {
     "dimensions": dimensions,
     "error-kinds": error_kinds,
     "record-fields": record_fields,
+    **RESULTS,
 }
 
 
@@ -137,7 +140,7 @@ def retold(page: Path) -> str:
 
 
 def main(arguments: Sequence[str]) -> int:
-    unknown = set(arguments) - {"--check", "--tour"}
+    unknown = set(arguments) - {"--check", "--tour", "--figures"}
     if unknown:
         print(f"unknown: {' '.join(sorted(unknown))}\n\n{__doc__}", file=sys.stderr)
         return 2
@@ -149,6 +152,9 @@ def main(arguments: Sequence[str]) -> int:
     for page in stale():
         page.write_text(regenerated(page.read_text(encoding="utf-8")), encoding="utf-8")
         print(f"written: {page.relative_to(ROOT)}")
+    if "--figures" in arguments:
+        for path in figures():
+            print(f"written: {path.relative_to(ROOT)}")
     if "--tour" in arguments:
         tour, here = ROOT / "docs" / "tour.md", Path.cwd()
         with tempfile.TemporaryDirectory() as elsewhere:

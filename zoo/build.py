@@ -8,19 +8,17 @@ from __future__ import annotations
 
 import argparse
 import json
-import re
 import shutil
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from spantune.analysis import compare, score_runs
 from spantune.data import Corpus, load_corpus
 from spantune.errors import RunError
 from spantune.inference import Predictor
-from spantune.records import RunFolder, RunRecord
+from spantune.records import RunFolder, RunRecord, without_paths
 from spantune.zoo import FOLDER
 
 LICENCES = {
@@ -72,7 +70,7 @@ def pack(run: Path, corpus: Corpus, shelf: Path = FOLDER) -> Packed:
         if changed:
             shutil.copy(RunFolder(run).adapter / "adapter_model.safetensors", made / "adapter")
         size = (made / "adapter" / "adapter_model.safetensors").stat().st_size
-        public = _public(replace(record, adapter_bytes=size))
+        public = RunRecord.from_json(without_paths(replace(record, adapter_bytes=size).to_json()))
         public.write(made)
         reported = json.loads(RunFolder(run).predictions.read_text(encoding="utf-8"))
         (made / "README.md").write_text(card(public, corpus, reported), encoding="utf-8")
@@ -91,19 +89,6 @@ def _halve(path: Path) -> None:
 
     state = {name: weight.to(torch.float16) for name, weight in load_file(path).items()}
     save_file(state, path, metadata={"format": "pt"})
-
-
-def _public(record: RunRecord) -> RunRecord:
-    """The record without what belongs to one machine: paths, and the commit of an unfinished tree."""
-    return RunRecord.from_json(_without_paths(record.to_json()))
-
-
-def _without_paths(value: Any) -> Any:
-    if isinstance(value, Mapping):
-        return {key: _without_paths(one) for key, one in value.items()}
-    if isinstance(value, list | tuple):
-        return [_without_paths(one) for one in value]
-    return re.sub(r"(?:/[\w.@+-]+)+/", "", value) if isinstance(value, str) else value
 
 
 def card(record: RunRecord, corpus: Corpus, answers: Mapping[str, str]) -> str:

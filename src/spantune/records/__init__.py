@@ -11,6 +11,7 @@ from spantune.records.environment import (
 from spantune.records.files import write_json_atomic, write_text_atomic
 from spantune.records.folder import RunFolder
 from spantune.records.history import History
+from spantune.records.public import without_paths
 from spantune.records.record import SETS, Answering, Best, DataRecord, Parameters, RunRecord, Timings, utc_now
 
 __all__ = [
@@ -30,6 +31,7 @@ __all__ = [
     "reset_peak_memory",
     "utc_now",
     "versions",
+    "without_paths",
     "write_json_atomic",
     "write_text_atomic",
 ]

@@ -1,0 +1,195 @@
+"""The generated parts of docs/results.md, of the report and of the README's table: from the published studies alone."""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Callable, Mapping
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).parents[1]
+sys.path.insert(0, str(ROOT / "results"))
+
+from methods_page import table  # noqa: E402
+from published import published  # noqa: E402
+
+from spantune.analysis.disagreements import disagreements  # noqa: E402
+from spantune.analysis.error_kinds import KINDS  # noqa: E402
+from spantune.reports import numbers, reproduce  # noqa: E402
+from spantune.reports.grids import kinds_grid, slices_grids, speed_grid  # noqa: E402
+from spantune.reports.groups import Group  # noqa: E402
+from spantune.reports.report import Report  # noqa: E402
+from spantune.reports.style import svg  # noqa: E402
+from spantune.reports.sweeps import Sweep  # noqa: E402
+
+STUDIES = ROOT / "results"
+MAIN = "squadshifts"
+IMAGES = ROOT / "docs" / "images" / "results"
+FIGURES = ("intervals", "f1_against_parameters", "sweep", "loss_curves", "slices", "errors")
+_TOLD = 10
+_VALUE = re.compile(r"(?P<shown>[+−-]?\d[\d,]*(?:\.\d+)?)<!-- (?P<run>[\w./-]+) (?P<field>[\w.-]+) -->")
+"""`72.9<!-- lora-0 metrics.reported.f1 -->`: a number in a sentence, and where in the records it stands."""
+
+
+@cache
+def study(name: str = MAIN) -> Report:
+    """A published study."""
+    return published(STUDIES / name)
+
+
+def finding() -> str:
+    """What the statistics allow to say."""
+    found = study().finding
+    return f"**{found.sentence}** {' '.join(found.more)}".strip()
+
+
+def scores_table() -> str:
+    """Scores and costs of every method, by rank."""
+    report = study()
+    title = ("Method", "EM", "F1", "95% of F1", "Tied", "Trainable", "of the model", "Adapter", "Training", "Latency")
+    return table(title, [_row(report, one) for one in report.table.groups if one.finished], right=title[1:])
+
+
+def _row(report: Report, one: Group) -> tuple[str, ...]:
+    standing = report.table.standings[one.label]
+    low, high = standing.f1.interval
+    seconds, latency = one.timing("train_seconds"), one.latency
+    return (
+        one.label,
+        f"{standing.em.mean:.1f}",
+        f"**{standing.f1.mean:.1f}**",
+        f"{low:.1f}–{high:.1f}",
+        standing.letters,
+        numbers.count(one.parameters("trainable")),
+        numbers.percent(one.parameters("share")),
+        numbers.size(one.largest("adapter_bytes") or 0),
+        numbers.duration(seconds.mean) if seconds else numbers.NOTHING,
+        f"{latency:.3g} ms" if latency else numbers.NOTHING,
+    )
+
+
+def sweeps_table() -> str:
+    """What was tried for each method, the chosen value in bold, and the registry's default."""
+    from spantune.methods import get
+
+    rows = []
+    for one in study().sweeps:
+        assert isinstance(one, Sweep), one
+        tried = sorted(one.points, key=lambda point: point.value)
+        cells = (_tried(point.value, point.f1, point.value == one.chosen) for point in tried)
+        rows.append((one.label, "; ".join(cells), f"{get(one.method).learning_rate:g}", one.note or ""))
+    return table(("Method", "Learning rate: F1 on the selection split", "Default", "Note"), rows)
+
+
+def _tried(value: float, f1: float | None, chosen: bool) -> str:
+    text = f"{value:g}: " + (f"{f1:.1f}" if f1 is not None else "failed")
+    return f"**{text}**" if chosen else text
+
+
+def speed() -> str:
+    """How fast the trained models answer."""
+    grid = speed_grid(study().table.groups)
+    return grid.to_markdown().strip() if grid else "Not measured yet."
+
+
+def slices() -> str:
+    """F1 by kind of question."""
+    report = study()
+    assert report.evidence is not None
+    grids = slices_grids(report.evidence, report.compared)
+    return "\n\n".join(f"**{one.title.capitalize()}.** {one.to_markdown().strip()}" for one in grids)
+
+
+def kinds() -> str:
+    """What wrong answers are."""
+    report = study()
+    assert report.evidence is not None
+    return kinds_grid(report.evidence, report.table.groups).to_markdown().strip()
+
+
+def telling() -> str:
+    """The questions on which the methods differ most; by their ids, for their texts aren't ours to publish."""
+    report = study()
+    evidence = report.evidence
+    assert evidence is not None
+    scores, names = evidence.scores, tuple(KINDS)
+    from spantune.analysis.dimensions import DIMENSIONS
+
+    shown = [at for at, one in enumerate(DIMENSIONS) if one.name in ("question word", "answer type", "answer length")]
+    rows = []
+    for one in disagreements(scores, _TOLD):
+        slices = evidence.slice_of[one.question]
+        kind = [DIMENSIONS[at].slices[slices[at]] for at in shown]
+        wrong = [
+            f"{method} ({names[evidence.kinds[scores.methods.index(method)][0, one.question]]})" for method in one.wrong
+        ]
+        rows.append((f"`{one.id}`", ", ".join(kind), ", ".join(one.right) or "none", ", ".join(wrong)))
+    return table(("Question", "Asks by; answer's type; its words", "Right", "Wrong, and how"), rows)
+
+
+def again() -> str:
+    """Commands, data and machine."""
+    report = study()
+    data = reproduce.data_grid(report.records).to_markdown().strip()
+    lines = [f"- {name}: {value}" for name, value in reproduce.facts(report.records)]
+    return "\n\n".join(["```sh\n" + "\n".join(report.commands) + "\n```", "\n".join(lines), data])
+
+
+def figures() -> list[Path]:
+    """Draw the figures anew; where they were written."""
+    report, made = study(), []
+    for name in FIGURES:
+        if name in report.figures:
+            path = IMAGES / f"{name}.svg"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(svg(report.figure(name), name), encoding="utf-8")
+            made.append(path)
+    return made
+
+
+def values(text: str) -> list[tuple[str, str, str]]:
+    """The numbers of a text that name their record: what is shown, what the record holds in as many digits, and where."""
+    return [
+        (one["shown"], _as_shown(_value(one["run"], one["field"]), one["shown"]), f"{one['run']} {one['field']}")
+        for one in _VALUE.finditer(text)
+    ]
+
+
+def _value(run: str, field: str) -> Any:
+    """`lora-0 metrics.reported.f1`, `lora-0 interval.low`, `lora-0 minus.full-0`."""
+    report = study()
+    by_name = {folder.path.name: record for folder, record in zip(report.folders, report.records, strict=True)}
+    labels = {id(record): one.label for one in report.table.groups for record in one.runs}
+    record = by_name[run]
+    standing = report.table.standings[labels[id(record)]]
+    kind, _, rest = field.partition(".")
+    if kind == "interval":
+        return getattr(standing.f1.interval, rest)
+    if kind == "minus":
+        return standing.f1.mean - report.table.standings[labels[id(by_name[rest])]].f1.mean
+    found: Any = record.to_json()
+    for key in field.split("."):
+        found = found[key]
+    return found
+
+
+def _as_shown(value: float, shown: str) -> str:
+    digits = len(shown.partition(".")[2])
+    text = f"{value:,.{digits}f}" if "," in shown else f"{value:.{digits}f}"
+    text = text.replace("-", "−") if "−" in shown else text
+    return f"+{text}" if shown.startswith("+") and value >= 0 else text
+
+
+PARTS: Mapping[str, Callable[[], str]] = {
+    "readme-results": scores_table,
+    "results-finding": finding,
+    "results-table": scores_table,
+    "results-sweeps": sweeps_table,
+    "results-speed": speed,
+    "results-slices": slices,
+    "results-kinds": kinds,
+    "results-telling": telling,
+    "results-again": again,
+}

@@ -1,0 +1,181 @@
+"""A study as it is published here: its records, and of every question numbers instead of texts.
+
+The licences of data sets differ and their texts are large, so none is kept: an answer is the place where it stands in
+its context. From that, who has the data gets every answer back, and who hasn't can still check every score, interval
+and slice. A folder holds
+
+- `study.json` and a folder for each final run with `record.json` and a thinned `history.jsonl`, all without paths;
+- `answers.csv.gz`, a line a question: id, number and length of its context, its slice in every dimension, and for each
+  run `RUN start`, `RUN end`, `RUN em`, `RUN f1` (0 to 1) and `RUN kind` (a boundary error with what is wrong with it).
+"""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import io
+import json
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, get_args
+
+import numpy as np
+
+from spantune.analysis.dimensions import DIMENSIONS
+from spantune.analysis.error_kinds import KINDS, Fault, KindCounts, boundary_fault
+from spantune.analysis.scores import Scores
+from spantune.analysis.slices import slice_scores
+from spantune.analysis.statistics import Comparison, compare
+from spantune.data import Example
+from spantune.errors import RunError
+from spantune.records import History, RunFolder, RunRecord, without_paths
+from spantune.reports.evidence import Evidence
+from spantune.reports.finding import finding
+from spantune.reports.groups import Group, group
+from spantune.reports.report import Report
+from spantune.reports.table import comparison
+from spantune.studies import StudyRecord
+from spantune.studies.record import STUDY
+from spantune.studies.report import report_of
+
+ANSWERS = "answers.csv.gz"
+_STEPS = 150
+"""Lines of a history that are kept: each the mean of as many as one of them stands for."""
+_NUMBERS = ("start", "end", "em", "f1", "kind")
+
+
+def publish(study: Path, target: Path) -> Report:
+    """Write a finished study into `target`, and return what it shows there.
+
+    Raises:
+        RunError: its answers cannot be read or compared.
+    """
+    record = StudyRecord.read(study)
+    report = report_of(record)
+    if report.evidence is None:
+        raise RunError(
+            "the study's answers cannot be compared",
+            where=str(study),
+            expected="finished runs on one reported set that is at hand",
+            found=report.missing or "no finished run",
+        )
+    target.mkdir(parents=True, exist_ok=True)
+    kept = {folder.path.name for folder in report.folders}
+    content = without_paths(json.loads((study / STUDY).read_text(encoding="utf-8")))
+    _write_json(target / STUDY, {**content, "runs": [one for one in content["runs"] if one["folder"] in kept]})
+    for folder, run in zip(report.folders, report.records, strict=True):
+        place = target / folder.path.name
+        place.mkdir(exist_ok=True)
+        RunRecord.from_json(without_paths(run.to_json())).write(place)
+        lines = [json.dumps(one) for one in thinned(History(folder.history).read())]
+        RunFolder(place).history.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    text = _table(report.evidence, _run_names(report.table.groups, report))
+    (target / ANSWERS).write_bytes(gzip.compress(text.encode(), mtime=0))
+    return published(target)
+
+
+def published(folder: Path) -> Report:
+    """What a published study shows: the same as the study itself, but for its questions' texts."""
+    about = report_of(StudyRecord.read(folder))  # without the answers
+    groups = group(about.records)
+    evidence = _evidence(_rows(folder / ANSWERS), groups, _run_names(groups, about))
+    table = comparison(about.records, evidence.comparison)
+    return Report(
+        folder=folder,
+        folders=about.folders,
+        records=about.records,
+        histories=about.histories,
+        sweeps=about.sweeps,
+        table=table,
+        finding=finding(table.groups, evidence.comparison, []),
+        evidence=evidence,
+        missing=None,
+        failures=about.failures,
+        commands=about.commands,
+    )
+
+
+def thinned(history: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Evaluations as they are; of the other lines the means of blocks, numbers rounded to four digits."""
+    steps = [one for one in history if "loss" in one]
+    size = max(1, -(-len(steps) // _STEPS))
+    blocks = [steps[at : at + size] for at in range(0, len(steps), size)]
+    means = [{key: float(np.mean([one[key] for one in block if key in one])) for key in block[-1]} for block in blocks]
+    for mean, block in zip(means, blocks, strict=True):
+        mean |= {"step": block[-1]["step"], "epoch": block[-1]["epoch"]}
+    rows = sorted([*means, *(one for one in history if "loss" not in one)], key=lambda one: one["step"])
+    return [
+        {key: float(f"{value:.4g}") if isinstance(value, float) else value for key, value in one.items()}
+        for one in rows
+    ]
+
+
+def _run_names(groups: Sequence[Group], report: Report) -> dict[str, list[str]]:
+    """By group's label the folders of its finished runs."""
+    names = {id(record): folder.path.name for folder, record in zip(report.folders, report.records, strict=True)}
+    return {one.label: [names[id(run)] for run in one.finished] for one in groups if one.finished}
+
+
+def _table(evidence: Evidence, runs: Mapping[str, Sequence[str]]) -> str:
+    """`answers.csv`."""
+    scores, out = evidence.scores, io.StringIO()
+    names = [name for method in scores.methods for name in runs[method]]
+    head = ["id", "context", "context_characters", *(one.name for one in DIMENSIONS)]
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow([*head, *(f"{name} {what}" for name in names for what in _NUMBERS)])
+    kinds = tuple(KINDS)
+    for at, example in enumerate(scores.examples):
+        slices = [dimension.slices[place] for dimension, place in zip(DIMENSIONS, evidence.slice_of[at], strict=True)]
+        row: list[Any] = [example.id, scores.contexts[at], len(example.context), *slices]
+        for number, method in enumerate(scores.methods):
+            for run, places in enumerate(evidence.spans[method]):
+                span = places.get(example.id)
+                kind = kinds[evidence.kinds[number][run, at]]
+                fault = boundary_fault(example, scores.answers[number][run][at], span) if kind == "boundary" else None
+                exact, shared = scores.em_runs[number][run, at], scores.f1_runs[number][run, at]
+                row += [*(span or ("", "")), repr(float(exact)), repr(float(shared)), f"{kind}: {fault}" if fault else kind]
+        writer.writerow(row)
+    return out.getvalue()
+
+
+def _rows(path: Path) -> list[dict[str, str]]:
+    return list(csv.DictReader(io.StringIO(gzip.decompress(path.read_bytes()).decode())))
+
+
+def _evidence(
+    rows: Sequence[Mapping[str, str]], groups: Sequence[Group], runs: Mapping[str, Sequence[str]]
+) -> Evidence:
+    """The statistics, computed again from the numbers."""
+    # A stand-in for each context: as long as the context, and the same for its questions.
+    examples = tuple(Example(one["id"], "", one["context"].ljust(int(one["context_characters"]))) for one in rows)
+
+    def column(method: str, what: str) -> np.ndarray:  # (S, Q)
+        return np.array([[float(one[f"{run} {what}"]) for one in rows] for run in runs[method]])
+
+    methods = tuple(runs)
+    nothing = tuple(tuple(("",) * len(rows) for _ in runs[method]) for method in methods)
+    em, f1 = (tuple(column(method, what) for method in methods) for what in ("em", "f1"))
+    scores = Scores(methods, examples, nothing, em, f1)
+    said = [[[one[f"{run} kind"].partition(": ") for one in rows] for run in runs[method]] for method in methods]
+    place = {kind: at for at, kind in enumerate(KINDS)}
+    kinds = [np.array([[place[kind] for kind, _, _ in run] for run in some]) for some in said]  # type: ignore[index]
+    divided = [np.array([[one[part.name] == name for one in rows] for name in part.slices]) for part in DIMENSIONS]
+    counts = tuple(_counted(method, some) for method, some in zip(methods, said, strict=True))
+    found: Comparison = compare(scores)
+    slices = slice_scores(scores, DIMENSIONS, divided, resamples=2_000)
+    return Evidence(scores, divided, {}, kinds, found, slices, counts)
+
+
+def _counted(method: str, runs: Sequence[Sequence[tuple[str, str, str]]]) -> KindCounts:
+    kinds = Counter(kind for run in runs for kind, _, _ in run)
+    faults = Counter(fault for run in runs for _, _, fault in run)
+    return KindCounts(
+        method,
+        {kind: kinds[kind] / len(runs) for kind in KINDS},
+        {fault: faults[fault] / len(runs) for fault in get_args(Fault)},
+    )
+
+
+def _write_json(path: Path, content: Any) -> None:
+    path.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
