@@ -134,7 +134,12 @@ def _table(evidence: Evidence, runs: Mapping[str, Sequence[str]]) -> str:
                 kind = kinds[evidence.kinds[number][run, at]]
                 fault = boundary_fault(example, scores.answers[number][run][at], span) if kind == "boundary" else None
                 exact, shared = scores.em_runs[number][run, at], scores.f1_runs[number][run, at]
-                row += [*(span or ("", "")), repr(float(exact)), repr(float(shared)), f"{kind}: {fault}" if fault else kind]
+                row += [
+                    *(span or ("", "")),
+                    repr(float(exact)),
+                    repr(float(shared)),
+                    f"{kind}: {fault}" if fault else kind,
+                ]
         writer.writerow(row)
     return out.getvalue()
 

@@ -144,9 +144,9 @@ def test_options_of_another_method_in_yaml(train: Resolve, file: Callable[[str],
 
 
 def test_range_errors_of_settings_and_options(train: Resolve) -> None:
-    found = mistakes(train, "--max-length", "3", "--epochs", "0", "--max-train-examples", "0")
+    found = mistakes(train, "--max-length", "3", "--epochs", "-1", "--max-train-examples", "0")
     assert set(found) == {
-        "epochs: expected above 0, found 0.0",
+        "epochs: expected 0 or more, found -1.0",
         "max-length: expected 16 tokens or more, found 3",
         "doc-stride: expected 0 to below max-length, found 128",
         "max-train-examples: expected 1 or more, found 0",

@@ -61,6 +61,8 @@ class CompareConfig(RunConfig, SweepConfig):
     """The encoders to compare the methods on; default: the one that `model` names."""
     seeds: tuple[int, ...] = (0,)
     """Each method is trained once with every seed; the table shows mean and spread."""
+    floor: bool = False
+    """Also score the encoder as it is: what adapting it must beat. For a `model` that answers questions already."""
     output: str = "studies/compare"
     """Study folder: a run folder for each method and seed, the table and the plots."""
     overwrite: bool = False

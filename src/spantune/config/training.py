@@ -153,7 +153,7 @@ class OptimiserConfig(Checked):
     learning_rate: float | None = None
     """Peak learning rate; default: the method's own (`spantune methods`)."""
     epochs: float = 3.0
-    """Passes over the training examples."""
+    """Passes over the training examples; 0 trains nothing: the model is scored as it is."""
     batch_size: int = 8
     """Windows of a micro-batch."""
     max_batch_tokens: int = 8192
@@ -179,7 +179,7 @@ class OptimiserConfig(Checked):
         rate = self.learning_rate
         return [
             check(rate is None or 0 < rate < 10, "learning_rate", "above 0 and below 10", rate),
-            check(self.epochs > 0, "epochs", "above 0", self.epochs),
+            check(self.epochs >= 0, "epochs", "0 or more", self.epochs),
             check(self.batch_size >= 1, "batch_size", "1 or more", self.batch_size),
             check(self.max_batch_tokens >= 1, "max_batch_tokens", "1 or more", self.max_batch_tokens),
             check(self.gradient_accumulation >= 1, "gradient_accumulation", "1 or more", self.gradient_accumulation),

@@ -6,8 +6,12 @@ from spantune.methods.architectures import EncoderShape
 from spantune.methods.registry import NoOptions, Unfreeze, method
 
 
+PLAIN = "head-only"
+"""What puts nothing into the encoder: a model of this method that was not trained is the encoder as it is."""
+
+
 @method(
-    "head-only",
+    PLAIN,
     label="Head only",
     family="reference",
     paper="Alain and Bengio 2016 (linear probes), arXiv:1610.01644",

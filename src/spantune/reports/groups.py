@@ -101,7 +101,9 @@ def _labels(runs: Sequence[RunRecord]) -> list[str]:
         if len(models) > 1:
             parts.append(short[run.model])
         settings = _settings(run)
-        others = [_settings(one) for one in runs if one.method == run.method and one.model == run.model]
+        others = [
+            _settings(one) for one in runs if (one.method, one.label, one.model) == (run.method, run.label, run.model)
+        ]
         keys = sorted({key for one in (settings, *others) for key in one})
         parts += [
             f"{key.replace('_', ' ')} {_shown(settings.get(key))}"

@@ -82,9 +82,9 @@ def _name_rows(axes: Axes, names: Sequence[str], form: Form) -> None:
 
 def error_kinds(counts: Sequence[KindCounts], questions: int, form: Form = WIDE) -> Figure | None:
     """What is wrong with the answers that are, as shares of all questions, stacked."""
-    if not counts:
-        return None
     kinds = [kind for kind in list(KINDS)[1:] if any(one.kinds[kind] for one in counts)]
+    if not kinds:
+        return None
     legend = 0.3 if form.band else 0.3 * ((len(kinds) + 1) // 2)
     form = form.taller(len(counts) * _ROW + legend - (form.height - form.band - 1.1))
     figure, axes = new_figure("What wrong answers are", f"share of {questions:,} questions, mean over seeds", form)

@@ -34,7 +34,8 @@ class Rate:
         """As measured by a finished run; None where it measured nothing."""
         spent = record.timings
         per_second = spent.examples_per_second
-        if not per_second or spent.train_seconds is None or spent.eval_seconds is None or spent.wall_seconds is None:
+        learned = per_second or not record.config.get("epochs")
+        if not learned or spent.train_seconds is None or spent.eval_seconds is None or spent.wall_seconds is None:
             return None
         questions = {name: used.examples for name, used in record.data.items()}
         config = record.config
@@ -43,7 +44,7 @@ class Rate:
         )
         return cls(
             start=max(0.0, spent.wall_seconds - spent.train_seconds - spent.eval_seconds),
-            learn=1 / per_second,
+            learn=1 / per_second if per_second else 0.0,
             score=spent.eval_seconds / max(1, scored),
         )
 

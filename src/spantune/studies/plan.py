@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from spantune.config import CompareConfig, RunConfig, TrainConfig
-from spantune.methods import get, methods
+from spantune.methods import PLAIN, get, methods
 from spantune.studies.parameters import Parameter, Values, applied, described, swept
 from spantune.training import mlflow_client
 
@@ -16,6 +16,8 @@ SWEEP = "sweep"
 """Folder of the sweep's runs in the study folder."""
 SWEEP_BUDGET = frozenset({"max_train_examples", "epochs", "seed"})
 """What a sweep's runs have of their own: other values begin the sweep anew."""
+FLOOR = "unadapted"
+"""The arm that scores an encoder as it is."""
 _PROBE_STEPS = 6
 
 
@@ -25,6 +27,7 @@ class Arm:
 
     Attributes:
         folder: how the names of its run folders begin. parameters: what its sweep chooses; () without one.
+        learns: whether it is trained at all; the floor is not.
     """
 
     method: str
@@ -32,10 +35,11 @@ class Arm:
     title: str
     folder: str
     parameters: tuple[Parameter, ...] = ()
+    learns: bool = True
 
 
 def arms(config: CompareConfig) -> tuple[Arm, ...]:
-    """Methods by encoders, in the order in which they were given.
+    """Methods by encoders, in the order in which they were given; behind those of an encoder its floor, if wanted.
 
     Raises:
         UserError: a method, an option or the sweep is not valid.
@@ -45,17 +49,16 @@ def arms(config: CompareConfig) -> tuple[Arm, ...]:
     compared = tuple(config.methods or methods())
     base = {method: _run(config, method, config.encoders[0], config.seeds[0]) for method in compared}
     parameters = swept(config, base)
-    return tuple(
-        Arm(
-            method,
-            model,
-            f"{method} on {name}" if several else method,
-            f"{name}-{method}" if several else method,
-            parameters[method],
-        )
-        for model, name in zip(config.encoders, names, strict=True)
-        for method in compared
-    )
+
+    def arm(title: str, model: str, name: str, **about: Any) -> Arm:
+        shown = (f"{title} on {name}", f"{name}-{title}") if several else (title, title)
+        return Arm(about.pop("method", title), model, *shown, **about)
+
+    made: list[Arm] = []
+    for model, name in zip(config.encoders, names, strict=True):
+        made += [arm(method, model, name, parameters=parameters[method]) for method in compared]
+        made += [arm(FLOOR, model, name, method=PLAIN, learns=False)] * config.floor
+    return tuple(made)
 
 
 def final_run(config: CompareConfig, arm: Arm, seed: int, chosen: Values) -> TrainConfig:
@@ -67,6 +70,8 @@ def final_run(config: CompareConfig, arm: Arm, seed: int, chosen: Values) -> Tra
     run = _run(config, arm.method, arm.model, seed)
     if config.refit:
         run = replace(run, selection_fraction=0.0)
+    if not arm.learns:
+        run = replace(run, epochs=0.0)
     return replace(applied(run, arm.parameters, chosen), output=str(Path(config.output) / final_name(arm, seed)))
 
 

@@ -99,15 +99,16 @@ def train(config: TrainConfig) -> RunRecord:
             material = prepare(config, tokenizer, model)
         if previous is not None:
             refuse_other_data(previous, material.splits.train.fingerprint)
-        sheet.update(data=_data_records(config, material), parameters=_count(model), notes=_notes(material))
+        sheet.update(data=_data_records(config, material), parameters=_count(model, config), notes=_notes(material))
         sheet.start_tracking()
 
         trainer = _trainer(config, folder, material, tokenizer, model, sheet, dtype)
         with GracefulStop() as stop:
             trainer.add_callback(stop)
             checkpoint = processes.agreed(lambda: last_checkpoint(folder, sheet.history) if previous else None)
-            trainer.train(resume_from_checkpoint=checkpoint)
-        trainer.count_seconds("train_seconds")
+            if config.epochs:
+                trainer.train(resume_from_checkpoint=checkpoint)
+        trainer.count_seconds("train_seconds" if config.epochs else None)
         if stop.asked:
             raise KeyboardInterrupt
         trainer.restore_best()
@@ -294,9 +295,10 @@ def _notes(material: Material) -> tuple[str, ...]:
     return tuple(notes)
 
 
-def _count(model: SpanModel) -> Parameters:
+def _count(model: SpanModel, config: TrainConfig) -> Parameters:
     counted = model.count_parameters()
-    return Parameters(trainable=counted.trainable, total=counted.total, head=counted.head)
+    learns = counted.trainable if config.epochs else 0
+    return Parameters(trainable=learns, total=counted.total, head=counted.head)
 
 
 def _best(trainer: SpanTrainer) -> Best:

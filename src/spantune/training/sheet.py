@@ -35,6 +35,9 @@ from spantune.training.mlflow_client import without_password
 if TYPE_CHECKING:
     from spantune.training.tracking import Tracking
 
+UNADAPTED = "Unadapted"
+"""The label of a run that trained nothing."""
+
 
 class RunSheet:
     """One run's record while it grows.
@@ -56,7 +59,7 @@ class RunSheet:
         self.record = RunRecord(
             status="running",
             method=method.name,
-            label=method.label,
+            label=method.label if config.epochs else UNADAPTED,
             model=config.model,
             seed=config.seed,
             command=tuple(re.sub(r"://[^/@]*@", "://", word) for word in sys.argv),
