@@ -150,7 +150,7 @@ def figures() -> list[Path]:
 
 
 def values(text: str) -> list[tuple[str, str, str]]:
-    """The numbers of a text that name their record: what is shown, what the record holds in as many digits, and where."""
+    """The numbers of a text that name their record: as shown, as the record has them in as many digits, and where."""
     return [
         (one["shown"], _as_shown(_value(one["run"], one["field"]), one["shown"]), f"{one['run']} {one['field']}")
         for one in _VALUE.finditer(text)

@@ -101,9 +101,11 @@ def thinned(history: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     steps = [one for one in history if "loss" in one]
     size = max(1, -(-len(steps) // _STEPS))
     blocks = [steps[at : at + size] for at in range(0, len(steps), size)]
-    means = [{key: float(np.mean([one[key] for one in block if key in one])) for key in block[-1]} for block in blocks]
-    for mean, block in zip(means, blocks, strict=True):
-        mean |= {"step": block[-1]["step"], "epoch": block[-1]["epoch"]}
+    means: list[dict[str, Any]] = []
+    for block in blocks:
+        known = {key: [one[key] for one in block if one.get(key) is not None] for key in block[-1]}
+        place = {"step": block[-1]["step"], "epoch": block[-1]["epoch"]}
+        means.append({key: float(np.mean(values)) for key, values in known.items() if values} | place)
     rows = sorted([*means, *(one for one in history if "loss" not in one)], key=lambda one: one["step"])
     return [
         {key: float(f"{value:.4g}") if isinstance(value, float) else value for key, value in one.items()}

@@ -5,7 +5,6 @@ from __future__ import annotations
 from spantune.methods.architectures import EncoderShape
 from spantune.methods.registry import NoOptions, Unfreeze, method
 
-
 PLAIN = "head-only"
 """What puts nothing into the encoder: a model of this method that was not trained is the encoder as it is."""
 
