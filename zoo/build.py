@@ -98,6 +98,11 @@ def card(record: RunRecord, corpus: Corpus, answers: Mapping[str, str]) -> str:
     (low, high), config = standing.f1.interval, record.config
     seconds = record.timings.train_seconds or 0.0
     options = ", ".join(f"{key} {value}" for key, value in record.options.items()) or "none"
+    chosen = (
+        f"the best of its checkpoints on {sets['selection']}, contexts carved from the training data"
+        if "selection" in sets
+        else "the last weights; settings were chosen on a part of the training data (docs/results.md)"
+    )
     return f"""# zoo/{record.method}
 
 {record.label} on `{record.model}` for extractive question answering in English, in PEFT's format with the span head.
@@ -105,7 +110,7 @@ def card(record: RunRecord, corpus: Corpus, answers: Mapping[str, str]) -> str:
 | | |
 | --- | --- |
 | Trained on | {sets["train"]} |
-| Chosen on | {sets["selection"]}, contexts carved from the training data |
+| Chosen | {chosen} |
 | Reported on | {sets["reported"]} |
 | EM | {standing.em.mean:.1f} (95% interval {standing.em.interval[0]:.1f} to {standing.em.interval[1]:.1f}) |
 | F1 | {standing.f1.mean:.1f} ({low:.1f} to {high:.1f}) |
