@@ -86,7 +86,10 @@ def test_the_demo_is_served_where_nothing_is_named(
     assert served.what_to_serve(("runs/x",)) == ("runs/x",)
     write("shipped/lora")
     monkeypatch.setattr(zoo, "FOLDER", tmp_path / "shipped")
-    assert served.what_to_serve(()) == ("zoo/lora",), "what ships goes before the demo"
+    assert served.what_to_serve(()) == ("studies/demo",), "what was trained here goes before what ships"
+    assert served.what_to_serve(("zoo", "runs/x")) == ("zoo/lora", "runs/x")
+    monkeypatch.chdir(tmp_path / "shipped")
+    assert served.what_to_serve(()) == ("zoo/lora",)
     (model,) = served.models_in(("zoo/lora",))
     assert model.folder == tmp_path / "shipped" / "lora" and served.studies_in(("zoo/lora",)) == ()
 

@@ -37,7 +37,7 @@ COMMAND = Command(
     config=ServeConfig,
     run=run,
     examples="""
-# what `make demo` trained, on http://127.0.0.1:8000
+# what `make demo` trained, else the adapters that ship, on http://127.0.0.1:8000
 spantune serve
 # two runs and a study, on another port
 spantune serve runs/lora-0 runs/full-0 studies/compare --port 8080

@@ -49,8 +49,8 @@ class ServeConfig(PredictorConfig, LimitsConfig):
 
     runs: tuple[str, ...] = positional((), "RUN|STUDY")
     """Run folders, and study folders for their finished runs: of each method and encoder the one with the lowest seed
-    (not the best one: that would choose on the reported set). Default: the adapters that ship with spantune, else
-    studies/demo."""
+    (not the best one: that would choose on the reported set); `zoo` for all adapters that ship with spantune. Default:
+    studies/demo where it is (`make demo`), else the zoo."""
     host: str = "127.0.0.1"
     """Address to listen on; `0.0.0.0` is every one of this machine, and uploads and corrections then need the token."""
     port: int = 8000

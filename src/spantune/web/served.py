@@ -81,8 +81,11 @@ class Runs:
 
 
 def what_to_serve(named: Sequence[str]) -> tuple[str, ...]:
-    """The folders that were named, else the adapters that ship with spantune, else the demo; RunError without any."""
-    found = tuple(named) or zoo.names() or ((str(DEMO),) if DEMO.is_dir() else ())
+    """The folders that were named (`zoo` for all of it), else the demo, else the zoo; RunError without any."""
+    found = tuple(named) or ((str(DEMO),) if DEMO.is_dir() else zoo.names())
+    found = tuple(
+        each for one in found for each in (zoo.names() if one == "zoo" and not Path(one).exists() else (one,))
+    )
     if not found:
         raise RunError(
             "there is no model to serve",
