@@ -96,6 +96,10 @@ def what_to_serve(named: Sequence[str]) -> tuple[str, ...]:
     return found
 
 
+def _is_zoo(name: str) -> bool:
+    return name == zoo.PREFIX.rstrip("/") and not Path(name).exists()
+
+
 def studies_in(folders: Sequence[str]) -> tuple[Path, ...]:
     """Those of the folders that are studies."""
     return tuple(path for path in map(zoo.find, folders) if not _is_run(path) and _runs_in(path))
