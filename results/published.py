@@ -17,6 +17,7 @@ import io
 import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, get_args
 
@@ -34,6 +35,7 @@ from spantune.reports.evidence import Evidence
 from spantune.reports.finding import finding
 from spantune.reports.groups import Group, group
 from spantune.reports.report import Report
+from spantune.reports.reproduce import typed
 from spantune.reports.table import comparison
 from spantune.studies import StudyRecord
 from spantune.studies.record import STUDY
@@ -62,17 +64,26 @@ def publish(study: Path, target: Path) -> Report:
         )
     target.mkdir(parents=True, exist_ok=True)
     kept = {folder.path.name for folder in report.folders}
-    content = without_paths(json.loads((study / STUDY).read_text(encoding="utf-8")))
-    _write_json(target / STUDY, {**content, "runs": [one for one in content["runs"] if one["folder"] in kept]})
+    content = json.loads((study / STUDY).read_text(encoding="utf-8"))
+    runs = [one for one in content["runs"] if one["folder"] in kept]
+    _write_json(target / STUDY, without_paths({**content, "command": _typed(record.command), "runs": runs}))
     for folder, run in zip(report.folders, report.records, strict=True):
         place = target / folder.path.name
         place.mkdir(exist_ok=True)
-        RunRecord.from_json(without_paths(run.to_json())).write(place)
+        _public(run).write(place)
         lines = [json.dumps(one) for one in thinned(History(folder.history).read())]
         RunFolder(place).history.write_text("\n".join(lines) + "\n", encoding="utf-8")
     text = _table(report.evidence, _run_names(report.table.groups, report))
     (target / ANSWERS).write_bytes(gzip.compress(text.encode(), mtime=0))
     return published(target)
+
+
+def _public(run: RunRecord) -> RunRecord:
+    return RunRecord.from_json(without_paths(replace(run, command=_typed(run.command)).to_json()))
+
+
+def _typed(command: Sequence[str]) -> tuple[str, ...]:
+    return tuple(typed(command) or command)
 
 
 def published(folder: Path) -> Report:

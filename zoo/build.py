@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import shlex
 import shutil
 import tempfile
 from collections.abc import Mapping
@@ -19,6 +20,7 @@ from spantune.data import Corpus, load_corpus
 from spantune.errors import RunError
 from spantune.inference import Predictor
 from spantune.records import RunFolder, RunRecord, without_paths
+from spantune.reports.reproduce import typed
 from spantune.zoo import FOLDER
 
 LICENCES = {
@@ -70,7 +72,8 @@ def pack(run: Path, corpus: Corpus, shelf: Path = FOLDER) -> Packed:
         if changed:
             shutil.copy(RunFolder(run).adapter / "adapter_model.safetensors", made / "adapter")
         size = (made / "adapter" / "adapter_model.safetensors").stat().st_size
-        public = RunRecord.from_json(without_paths(replace(record, adapter_bytes=size).to_json()))
+        command = tuple(typed(record.command) or record.command)
+        public = RunRecord.from_json(without_paths(replace(record, adapter_bytes=size, command=command).to_json()))
         public.write(made)
         reported = json.loads(RunFolder(run).predictions.read_text(encoding="utf-8"))
         (made / "README.md").write_text(card(public, corpus, reported), encoding="utf-8")
@@ -124,7 +127,7 @@ def card(record: RunRecord, corpus: Corpus, answers: Mapping[str, str]) -> str:
 spantune ask zoo/{record.method} --question "Who built it?" --context "Ada built the mill in 1832."
 ```
 
-Made by `{" ".join(record.command)}`.
+Made by `{shlex.join(record.command)}`.
 
 **Limits.** An encoder of 22 million parameters, trained on questions that its contexts answer: it always answers, also
 where there is no answer. English prose; other languages, tables and code were not tried. One seed.
