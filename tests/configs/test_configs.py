@@ -38,6 +38,7 @@ def small(path: Path, tiny_of: Callable[[str], Path], train: str, dev: str, outp
         model=str(tiny_of(family if family in ("bert", "distilbert") else "bert")),
         data=(train,),
         eval_data=(dev,),
+        also_evaluate=(),
         output=str(output),
         max_length=40,
         doc_stride=12,
