@@ -86,7 +86,7 @@ def test_the_page_reads_a_study(study: Any, tmp_path: Path, monkeypatch: Any, ca
     page = (Path(__file__).parents[2] / "docs" / "studies.md").read_text(encoding="utf-8")
     exec(page.partition("```python\n")[2].partition("```")[0], {})
     shown = capsys.readouterr().out
-    assert "lora {'learning_rate': 0.002} F1 50.0" in shown and "full-0 finished" in shown and "| LoRA |" in shown
+    assert "lora {'learning_rate': 0.001} F1 50.0" in shown and "full-0 finished" in shown and "| LoRA |" in shown
 
 
 def test_the_command_line_of_a_study_from_python(tmp_path: Path) -> None:

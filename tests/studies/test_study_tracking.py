@@ -40,7 +40,7 @@ def test_a_parent_run_with_a_child_a_cell(study: Any, tmp_path: Path, monkeypatc
     config = study(mlflow=True, methods=("lora",), sweep=("learning-rate",), sweep_extend=0)
     compare(replace(config, mlflow=False), lambda text: None, Pretend())
     shutil.rmtree(tmp_path / "study" / "lora-0")
-    (tmp_path / "study" / "sweep" / "lora-learning-rate-0.001" / "history.jsonl").write_text('{"step": 3, "loss": 2}\n')
+    (tmp_path / "study" / "sweep" / "lora-learning-rate-0.0005" / "history.jsonl").write_text('{"step": 3, "loss": 2}\n')
     result = compare(config, lambda text: None, Mirrored())
     client = mlflow.MlflowClient(tracking_uri=f"sqlite:///{tmp_path}/study/mlflow.db")
     found = client.search_runs([client.get_experiment_by_name("spantune").experiment_id])
@@ -50,11 +50,11 @@ def test_a_parent_run_with_a_child_a_cell(study: Any, tmp_path: Path, monkeypatc
     assert parent.data.metrics == {"f1 lora": 50.0} and parent.data.params["methods"] == '["lora"]'
     children = [one for one in found if one.data.tags.get("mlflow.parentRunId") == parent.info.run_id]
     assert sorted(one.info.run_name for one in children) == [
-        *("lora-0", "lora-learning-rate-0.001", "lora-learning-rate-0.002", "lora-learning-rate-0.004"),
+        *("lora-0", "lora-learning-rate-0.0005", "lora-learning-rate-0.001", "lora-learning-rate-0.002"),
     ]
-    before = next(one for one in children if one.info.run_name == "lora-learning-rate-0.001")
+    before = next(one for one in children if one.info.run_name == "lora-learning-rate-0.0005")
     assert (before.info.status, before.data.metrics["loss"]) == ("FINISHED", 2.0)
-    assert before.data.metrics["best_selection_f1"] == 50.0 and before.data.params["learning_rate"] == "0.001"
+    assert before.data.metrics["best_selection_f1"] == 50.0 and before.data.params["learning_rate"] == "0.0005"
     assert {one.path for one in client.list_artifacts(parent.info.run_id)} == {
         *("study.json", "table.md", "table.csv", "report.html"),
     }

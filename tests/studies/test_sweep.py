@@ -39,9 +39,9 @@ def best_at(**rates: float) -> Any:
 
 
 def test_every_method_has_the_same_budget_and_the_final_runs_take_what_was_chosen(swept: Any, tmp_path: Path) -> None:
-    executor = Pretend(best_at(full=2e-4, lora=4e-3))
+    executor = Pretend(best_at(full=1e-4, lora=2e-3))
     result, said = run(swept(), executor)
-    rates = {"full": ("0.0001", "0.0002", "0.0004"), "lora": ("0.001", "0.002", "0.004", "0.008")}
+    rates = {"full": ("5e-05", "0.0001", "0.0002"), "lora": ("0.0005", "0.001", "0.002", "0.004")}
     points = [f"sweep/{name}-learning-rate-{one}" for name, tried in rates.items() for one in tried]
     assert executor.names == [*points, "full-0", "lora-0", "full-1", "lora-1"], "seed by seed"
     for job in executor.ran:
@@ -51,16 +51,16 @@ def test_every_method_has_the_same_budget_and_the_final_runs_take_what_was_chose
         assert config.seed == 0 or not small
         assert ("reported" in RunRecord.read(tmp_path / "study" / job.name).data) is not small
     final = [job.config.learning_rate for job in executor.ran[len(points) :]]
-    assert final == [2e-4, 4e-3, 2e-4, 4e-3]
+    assert final == [1e-4, 2e-3, 1e-4, 2e-3]
     assert said[0] == "2 methods × 2 seeds: 4 runs"
     assert "6 runs, and up to 2 steps beyond an edge, each on 40 examples, 1 epoch, seed 0" in said[1]
-    assert said[3] == "  lora: learning-rate 0.001, 0.002, 0.004"
-    assert "  lora: learning-rate 0.004 (F1 60.0 on the selection split, the best of 4)" in said
+    assert said[3] == "  lora: learning-rate 0.0005, 0.001, 0.002"
+    assert "  lora: learning-rate 0.002 (F1 60.0 on the selection split, the best of 4)" in said
     assert len(result.records) == 4 and "lora on" in result.summary()
 
 
 def test_refit_trains_on_the_selection_split_too_once_the_settings_are_chosen(swept: Any) -> None:
-    executor = Pretend(best_at(full=2e-4, lora=4e-3))
+    executor = Pretend(best_at(full=1e-4, lora=2e-3))
     result, _ = run(swept(refit=True, selection_fraction=0.2), executor)
     fractions = {job.name.partition("/")[0]: job.config.selection_fraction for job in executor.ran}
     assert fractions == {"sweep": 0.2, "full-0": 0.0, "lora-0": 0.0, "full-1": 0.0, "lora-1": 0.0}
@@ -68,28 +68,28 @@ def test_refit_trains_on_the_selection_split_too_once_the_settings_are_chosen(sw
 
 
 def test_the_record_of_a_study_can_be_read_again(swept: Any, tmp_path: Path) -> None:
-    result, _ = run(swept(sweep_extend=1), Pretend(best_at(full=2e-4, lora=1.0)))
+    result, _ = run(swept(sweep_extend=1), Pretend(best_at(full=1e-4, lora=1.0)))
     again = StudyRecord.read(tmp_path / "study")
     assert again == result and again.status == "finished" and again.finished_at is not None
     assert again.protocol["sweep"] == ["learning-rate"] and again.protocol["methods"] == ["full", "lora"]
     full, lora = again.sweeps
     assert (lora.method, lora.search, lora.examples, lora.epochs, lora.seed) == ("lora", "grid", 40, 1.0, 0)
-    assert lora.grid == {"learning_rate": "0.001, 0.002, 0.004"}
+    assert lora.grid == {"learning_rate": "0.0005, 0.001, 0.002"}
     assert [(one.values["learning_rate"], one.extension) for one in lora.points] == [
+        (5e-4, 0),
         (1e-3, 0),
         (2e-3, 0),
-        (4e-3, 0),
-        (8e-3, 1),
+        (4e-3, 1),
     ]
     assert all(one.status == "finished" and 0 < one.questions < 20 and one.em == one.f1 / 2 for one in lora.points)
-    assert lora.chosen == {"learning_rate": 8e-3} and lora.why == "F1 30.1 on the selection split, the best of 4"
-    assert lora.edge == "learning-rate 0.008 is the highest that was tried (the bound of 1 extension)"
-    assert full.edge is None and full.chosen == {"learning_rate": 2e-4}
+    assert lora.chosen == {"learning_rate": 4e-3} and lora.why == "F1 30.1 on the selection split, the best of 4"
+    assert lora.edge == "learning-rate 0.004 is the highest that was tried (the bound of 1 extension)"
+    assert full.edge is None and full.chosen == {"learning_rate": 1e-4}
     assert [(one.folder, one.status, one.values["learning_rate"]) for one in again.runs] == [
-        ("full-0", "finished", 2e-4),
-        ("full-1", "finished", 2e-4),
-        ("lora-0", "finished", 8e-3),
-        ("lora-1", "finished", 8e-3),
+        ("full-0", "finished", 1e-4),
+        ("full-1", "finished", 1e-4),
+        ("lora-0", "finished", 4e-3),
+        ("lora-1", "finished", 4e-3),
     ]
     assert [one.path.name for one in again.folders] == [one.folder for one in again.runs]
     assert not (tmp_path / "study" / lora.points[0].folder / "adapter").exists(), "only its score is wanted"
@@ -97,15 +97,15 @@ def test_the_record_of_a_study_can_be_read_again(swept: Any, tmp_path: Path) -> 
 
 
 def test_a_sweep_goes_on_where_it_was(swept: Any, tmp_path: Path) -> None:
-    f1 = best_at(full=2e-4, lora=4e-3)
-    first = Pretend(f1, ends={"sweep/lora-learning-rate-0.008": KeyboardInterrupt()})
+    f1 = best_at(full=1e-4, lora=2e-3)
+    first = Pretend(f1, ends={"sweep/lora-learning-rate-0.004": KeyboardInterrupt()})
     with pytest.raises(KeyboardInterrupt):
         run(swept(), first)
     assert first.closed and StudyRecord.read(tmp_path / "study").status == "interrupted"
     second = Pretend(f1)
     result, said = run(swept(), second)
-    assert second.names == ["sweep/lora-learning-rate-0.008", "full-0", "lora-0", "full-1", "lora-1"]
-    assert any(line.endswith("sweep of lora, learning-rate 0.004: done (finished before)") for line in said)
+    assert second.names == ["sweep/lora-learning-rate-0.004", "full-0", "lora-0", "full-1", "lora-1"]
+    assert any(line.endswith("sweep of lora, learning-rate 0.002: done (finished before)") for line in said)
     third = Pretend(f1)
     again, _ = run(swept(), third)
     assert third.ran == [] and again.records == result.records and again.sweeps == result.sweeps
@@ -123,25 +123,25 @@ def test_a_sweep_with_other_settings_is_not_overwritten_unasked(swept: Any, tmp_
 
 
 def test_another_choice_trains_the_final_runs_again_and_says_why(swept: Any) -> None:
-    run(swept(), Pretend(best_at(full=2e-4, lora=2e-3)))
-    executor = Pretend(best_at(full=2e-4, lora=4e-3))
+    run(swept(), Pretend(best_at(full=1e-4, lora=1e-3)))
+    executor = Pretend(best_at(full=1e-4, lora=2e-3))
     _, said = run(swept(sweep_epochs=2.0), executor)
     assert [name for name in executor.names if "sweep" not in name] == ["lora-0", "lora-1"]
-    assert any("lora, seed 0: run (changed: learning-rate: 0.002 then, 0.004 now)" in line for line in said)
+    assert any("lora, seed 0: run (changed: learning-rate: 0.001 then, 0.002 now)" in line for line in said)
 
 
 def test_a_failed_point_is_one_that_was_tried(swept: Any, tmp_path: Path) -> None:
     def diverges(config: TrainConfig) -> float | str:
-        if config.method == "lora" and config.learning_rate > 2e-3 and not config.score_reported:
+        if config.method == "lora" and config.learning_rate > 1e-3 and not config.score_reported:
             return "the model has diverged"
-        return best_at(full=2e-4, lora=1.0)(config)
+        return best_at(full=1e-4, lora=1.0)(config)
 
     result, _ = run(swept(), Pretend(diverges))
     lora = result.sweeps[1]
     assert [one.status for one in lora.points] == ["finished", "finished", "failed"] and lora.edge is None
-    assert lora.points[2].reason == "the model has diverged" and lora.chosen == {"learning_rate": 2e-3}
-    assert [one.folder for one in result.failed] == ["sweep/lora-learning-rate-0.004"]
-    assert "sweep/lora-learning-rate-0.004: the model has diverged" in result.failures()
+    assert lora.points[2].reason == "the model has diverged" and lora.chosen == {"learning_rate": 1e-3}
+    assert [one.folder for one in result.failed] == ["sweep/lora-learning-rate-0.002"]
+    assert "sweep/lora-learning-rate-0.002: the model has diverged" in result.failures()
 
 
 def test_a_method_of_which_no_point_finished_is_not_run(swept: Any) -> None:

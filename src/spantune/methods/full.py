@@ -11,8 +11,8 @@ from spantune.methods.registry import NoOptions, Unfreeze, method
     label="Full fine-tuning",
     family="reference",
     paper="Devlin et al. 2019, arXiv:1810.04805",
-    learning_rate=2e-4,
-    grid=(1e-4, 2e-4, 4e-4),
+    learning_rate=1e-4,
+    grid=(5e-5, 1e-4, 2e-4),
     whole_encoder=True,
 )
 def full(options: NoOptions, encoder: EncoderShape) -> Unfreeze:

@@ -33,8 +33,8 @@ class LoraOptions:
     label="LoRA",
     family="reparametrisation",
     paper="Hu et al. 2022, arXiv:2106.09685",
-    learning_rate=2e-3,
-    grid=(1e-3, 2e-3, 4e-3),
+    learning_rate=1e-3,
+    grid=(5e-4, 1e-3, 2e-3),
     options=LoraOptions,
     mergeable=True,
 )

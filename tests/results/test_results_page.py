@@ -1,0 +1,54 @@
+"""What the docs say of the results is what the published records hold."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+import results_page
+from results_page import ROOT, study, values
+
+from spantune.methods import get
+from spantune.reports.sweeps import Sweep
+
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+
+
+def test_every_number_that_names_its_record_is_the_records() -> None:
+    found = [(page.name, *one) for page in PAGES for one in values(page.read_text(encoding="utf-8"))]
+    assert [one for one in found if one[1] != one[2]] == []
+
+
+def test_a_wrong_number_is_noticed() -> None:
+    name = study().folders[0].path.name
+    f1 = study().records[0].metrics["reported"]["f1"]
+    (right,) = values(f"F1 {f1:.1f}<!-- {name} metrics.reported.f1 -->.")
+    (wrong,) = values(f"F1 {f1 + 1:.1f}<!-- {name} metrics.reported.f1 -->.")
+    assert right[0] == right[1] and wrong[0] != wrong[1]
+    ((shown, meant, _),) = values(f"−{0.04:.1f}<!-- {name} minus.{name} -->")
+    assert (shown, meant) == ("−0.0", "0.0")
+    with pytest.raises(KeyError):
+        values(f"1.0<!-- {name} metrics.reported.f2 -->")
+
+
+def test_what_a_method_takes_by_default_is_what_the_sweep_chose() -> None:
+    for one in study().sweeps:
+        assert isinstance(one, Sweep) and one.chosen is not None
+        assert get(one.method).learning_rate == one.chosen, one.method
+
+
+def test_a_published_study_was_whole_and_scored_once() -> None:
+    report = study()
+    assert report.missing is None and report.compared
+    for record in report.records:
+        assert record.status == "finished" and record.scored_on == "reported"
+        assert record.data["reported"].examples == 1190
+        assert record.git and not record.git["dirty"], record.method
+
+
+def test_the_figures_of_the_page_are_there() -> None:
+    text = (ROOT / "docs" / "results.md").read_text(encoding="utf-8")
+    shown = re.findall(r"\(images/results/([\w-]+)\.svg\)", text)
+    assert sorted(shown) == sorted(results_page.FIGURES)
+    assert {path.stem for path in Path(results_page.IMAGES).glob("*.svg")} == set(shown)
