@@ -12,8 +12,10 @@ from stand_ins import InProcess, Pretend
 from spantune.config import CompareConfig
 from spantune.records import RunFolder, RunRecord
 from spantune.studies import compare
-from spantune.studies.plan import arms
+from spantune.studies.plan import arms, probe_run
+from spantune.studies.tracking import _metrics
 from spantune.training import train
+from spantune.web.served import _chosen
 
 
 def test_it_stands_behind_the_methods_of_each_encoder() -> None:
@@ -25,17 +27,23 @@ def test_it_stands_behind_the_methods_of_each_encoder() -> None:
         ("a-unadapted", "head-only", False, False),
     ]
     assert [folder for folder, *_ in found[3:]] == ["b-lora", "b-head-only", "b-unadapted"]
+    assert [probe_run(config, one, Path("x")).epochs for one in arms(config)[:3]] == [1.0, 1.0, 0.0]
 
 
 @pytest.mark.usefixtures("no_plots")
 def test_it_trains_nothing_and_is_not_swept(study: Any) -> None:
     executor = Pretend(lambda config: 50.0 if config.epochs else 20.0)
     sweep = {"sweep": ("learning-rate",), "sweep_examples": 40, "sweep_extend": 0}
-    result = compare(study(methods=("lora", "head-only"), floor=True, **sweep), lambda text: None, executor)
+    said: list[str] = []
+    result = compare(study(methods=("lora", "head-only"), floor=True, **sweep), said.append, executor)
     epochs = {job.name: job.config.epochs for job in executor.ran if not job.name.startswith("sweep")}
     assert epochs == {"lora-0": 1, "head-only-0": 1, "unadapted-0": 0.0}
     assert not [job for job in executor.ran if "unadapted" in job.name and "sweep" in job.name]
     assert [one.folder for one in result.runs] == ["lora-0", "head-only-0", "unadapted-0"]
+    assert said[0] == "2 methods and the floor × 1 seed: 3 runs"
+    assert not [one for one in said if "differ in their number of runs" in one]
+    assert _metrics(result) == {"f1 lora": 50.0, "f1 head-only": 50.0, "f1 unadapted": 20.0}
+    assert {path.name for path in _chosen(result.folder)} == {"lora-0", "head-only-0", "unadapted-0"}
 
 
 def test_it_answers_as_the_run_that_it_begins_with(finished: Any, study: Any, tmp_path: Path) -> None:
@@ -52,5 +60,5 @@ def test_it_answers_as_the_run_that_it_begins_with(finished: Any, study: Any, tm
 
 def test_a_run_of_no_epochs_by_itself(config: Any, tmp_path: Path) -> None:
     record = train(config(epochs=0))
-    assert record.status == "finished" and record.label == "Unadapted" and record.metric("f1") is not None
-    assert (tmp_path / "run" / "adapter").is_dir()
+    assert record.status == "finished" and record.metric("f1") is not None
+    assert (tmp_path / "run" / "adapter").is_dir() and record.label != "Unadapted" and not record.trained

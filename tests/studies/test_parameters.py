@@ -63,7 +63,7 @@ def test_ranges_are_for_a_search_that_does_not_try_all() -> None:
     rate, rank = found["lora"]
     assert rank.values == Range(4, 64, log=True) and isinstance(rank.values.low, int)
     assert str(rank) == "lora.rank 4..64:log"
-    assert rate.values == Range(1e-3 / 3, 4e-3 * 3, log=True), "the method's grid and more on either side"
+    assert rate.values == Range(5e-4 / 3, 2e-3 * 3, log=True), "the method's grid and more on either side"
     assert mistakes(sweep=("lora.rank",), grid=("lora.rank=4..64",)) == [
         "sweep: lora.rank: expected values with commas between them, found the range 4..64 "
         "(a range is for --search optuna)"

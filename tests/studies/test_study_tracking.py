@@ -40,7 +40,8 @@ def test_a_parent_run_with_a_child_a_cell(study: Any, tmp_path: Path, monkeypatc
     config = study(mlflow=True, methods=("lora",), sweep=("learning-rate",), sweep_extend=0)
     compare(replace(config, mlflow=False), lambda text: None, Pretend())
     shutil.rmtree(tmp_path / "study" / "lora-0")
-    (tmp_path / "study" / "sweep" / "lora-learning-rate-0.0005" / "history.jsonl").write_text('{"step": 3, "loss": 2}\n')
+    point = tmp_path / "study" / "sweep" / "lora-learning-rate-0.0005"
+    (point / "history.jsonl").write_text('{"step": 3, "loss": 2}\n')
     result = compare(config, lambda text: None, Mirrored())
     client = mlflow.MlflowClient(tracking_uri=f"sqlite:///{tmp_path}/study/mlflow.db")
     found = client.search_runs([client.get_experiment_by_name("spantune").experiment_id])

@@ -43,8 +43,11 @@ class SweepConfig(Checked):
             check(self.trials >= 2, "trials", "2 or more", self.trials),
             *(
                 None if self.sweep or not given else f"{key}: given, but nothing is swept; name it in sweep as well"
-                for key, given in (("grid", self.grid), ("search", self.search != "grid"), ("refit", self.refit))
+                for key, given in (("grid", self.grid), ("search", self.search != "grid"))
             ),
+            None
+            if self.sweep or not self.refit
+            else "refit: given, but nothing is swept; --selection-fraction 0 alone trains on all the data",
             None
             if self.storage is None or self.search == "optuna"
             else "storage: given, but the search is a grid; it is for --search optuna",

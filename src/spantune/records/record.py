@@ -165,6 +165,11 @@ class RunRecord:
         """The set whose scores count: `reported`, else `selection`, else None."""
         return next((name for name in ("reported", "selection") if self.metrics.get(name)), None)
 
+    @property
+    def trained(self) -> bool:
+        """Whether it learned anything: not where it had no epochs, as the floor of a study."""
+        return self.config.get("epochs") != 0
+
     def metric(self, name: str) -> float | None:
         """A metric (`em`, `f1`) on the set `scored_on`; None where there is none."""
         return self.metrics[self.scored_on].get(name) if self.scored_on else None

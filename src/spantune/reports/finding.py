@@ -98,7 +98,7 @@ def _named(standings: Sequence[Standing]) -> str:
 
 def _cheapest(tied: Sequence[str], groups: Sequence[Group]) -> tuple[str, ...]:
     """Where scores do not decide, costs may."""
-    sized = [(count, one) for one in groups if one.label in tied and (count := one.parameters("trainable")) is not None]
+    sized = [(count, one) for one in groups if one.label in tied and (count := one.parameters("trainable"))]
     if len(sized) < 2:
         return ()
     count, least = min(sized, key=lambda one: one[0])

@@ -244,7 +244,7 @@ def _reading(records: Sequence[RunRecord], several: bool) -> list[str]:
     if learned := _learned_from_sample(records):
         notes.append(
             f"The embedded sample is small: the methods learned from {learned:,} questions. This shows the road, not "
-            "what they can reach. On SQuAD: spantune compare --data squad --model bert-base-uncased"
+            "what they can reach. On SQuAD: spantune compare --methods lora ia3 --data squad --model bert-base-uncased"
         )
     return notes
 

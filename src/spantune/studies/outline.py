@@ -28,8 +28,10 @@ def outline(
 
 
 def _runs(config: CompareConfig, arms: Sequence[Arm]) -> str:
-    methods, encoders, seeds = len({arm.method for arm in arms}), len(config.encoders), len(config.seeds)
-    parts = [_counted(methods, "method"), *([_counted(encoders, "encoder")] if encoders > 1 else [])]
+    methods = len({arm.method for arm in arms if arm.learns})
+    encoders, seeds = len(config.encoders), len(config.seeds)
+    compared = _counted(methods, "method") + " and the floor" * config.floor
+    parts = [compared, *([_counted(encoders, "encoder")] if encoders > 1 else [])]
     return f"{' × '.join([*parts, _counted(seeds, 'seed')])}: {_counted(len(arms) * seeds, 'run')}"
 
 
@@ -84,7 +86,7 @@ def notes_before(config: CompareConfig, arms: Sequence[Arm], facts: Facts) -> tu
             f"CAUTION: {known.shared_contexts} contexts of the reported set stand in the training data too, so every "
             "score is too good; `spantune doctor` lists them"
         )
-    points = {arm.title: points_of(config, arm) for arm in arms}
+    points = {arm.title: points_of(config, arm) for arm in arms if arm.learns}
     if config.sweep and len(set(points.values())) > 1:
         uneven = ", ".join(f"{name} {number}" for name, number in points.items())
         notes.append(

@@ -101,7 +101,7 @@ def probe_run(config: CompareConfig, arm: Arm, folder: Path) -> TrainConfig:
     run = _run(config, arm.method, arm.model, config.seeds[0])
     learned = _PROBE_STEPS * config.batch_size * config.gradient_accumulation
     run = _small(run, max(2, round(learned / (1 - config.selection_fraction))))
-    return replace(run, epochs=1.0, evals_per_epoch=1, mlflow=False, output=str(folder / arm.folder))
+    return replace(run, epochs=float(arm.learns), evals_per_epoch=1, mlflow=False, output=str(folder / arm.folder))
 
 
 def own_keys(arms: Sequence[Arm]) -> frozenset[str]:

@@ -173,7 +173,7 @@ def recommend(config: RecommendConfig) -> Recommendation:
     """
     folders = [one.parent for one in sorted(Path(config.study).glob("*/record.json"))]
     records = [RunRecord.read(folder) for folder in folders]
-    groups = group(records)
+    groups = [one for one in group(records) if one.runs[0].trained]  # the floor is there to be beaten
     candidates = tuple(one for one in map(Candidate.of, groups) if one is not None)
     if not candidates:
         raise RunError(

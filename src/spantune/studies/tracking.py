@@ -13,6 +13,7 @@ from spantune.analysis.statistics import estimate
 from spantune.config import CompareConfig
 from spantune.records import RunFolder, write_json_atomic
 from spantune.studies.cells import record_in
+from spantune.studies.plan import FLOOR
 from spantune.studies.record import STUDY, FinalRun, Point, StudyRecord
 from spantune.studies.sheet import protocol_of
 from spantune.training import mlflow_client
@@ -128,7 +129,8 @@ def _metrics(study: StudyRecord) -> Mapping[str, float]:
     found: dict[str, list[Any]] = {}
     models = {record.model for record in study.records}
     for record in study.records:
-        name = record.method if len(models) == 1 else f"{record.method} on {Path(record.model).name}"
+        arm = record.method if record.trained else FLOOR
+        name = arm if len(models) == 1 else f"{arm} on {Path(record.model).name}"
         found.setdefault(f"f1 {name}", []).append(record.metric("f1"))
     means = {name: estimate(values) for name, values in found.items()}
     return {name: one.mean for name, one in means.items() if one is not None}

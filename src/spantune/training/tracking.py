@@ -90,7 +90,8 @@ class Tracking:
             self._log_totals(record)
             with quiet(seconds=60):  # large files take a server its time
                 self._log_files(record)
-                if record.status == "finished" and record.config.get("score_reported", True):
+                # A sweep's point only helps to choose, and a floor has learned nothing: neither is a version.
+                if record.status == "finished" and record.trained and record.config.get("score_reported", True):
                     self._log_model(record)
             complete = True
         with self._guarded(seconds=5):

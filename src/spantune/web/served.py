@@ -170,11 +170,11 @@ def _runs_in(study: Path) -> list[Path]:
 
 
 def _chosen(study: Path) -> list[Path]:
-    """Of each method and encoder the finished run with the lowest seed, in the order of the study."""
-    chosen: dict[tuple[str, str], tuple[int, Path]] = {}
+    """Of each method (and the floor) and encoder the finished run with the lowest seed, in the study's order."""
+    chosen: dict[tuple[str, str, bool], tuple[int, Path]] = {}
     for path in _runs_in(study):
         record = RunRecord.read(path)
-        key = (record.method, record.model)
+        key = (record.method, record.model, record.trained)
         if record.status == "finished" and (key not in chosen or record.seed < chosen[key][0]):
             chosen[key] = (record.seed, path)
     if not chosen:
