@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "methods"))  # cells.py
+sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parents[1] / "methods")]  # two_layers.py, cells.py
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -10,24 +10,16 @@ import torch
 from peft import LoraConfig, PeftModel, get_peft_model
 from peft.tuners.lora.layer import Linear
 from torch import Tensor, nn
+from two_layers import Two, gradients
 
 from spantune.modeling import fused_lora
 from spantune.modeling.fused_lora import FusedLoraLinear, fuse
 
 
-class _Two(nn.Module):
-    def __init__(self, *, bias: bool = True) -> None:
-        super().__init__()
-        self.first, self.second = nn.Linear(12, 20, bias=bias), nn.Linear(20, 6, bias=bias)
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.second(torch.tanh(self.first(x)))
-
-
 def _stock(*, bias: bool = True, **settings: Any) -> PeftModel:
     torch.manual_seed(0)
     config = LoraConfig(r=4, lora_alpha=10, target_modules=["first", "second"], **settings)
-    model = get_peft_model(_Two(bias=bias), config)  # type: ignore[arg-type]
+    model = get_peft_model(Two(bias=bias), config)  # type: ignore[arg-type]
     for name, weight in model.named_parameters():
         if "lora_B" in name:
             nn.init.normal_(weight)
@@ -40,15 +32,6 @@ def _fused(stock: PeftModel) -> PeftModel:
     return made
 
 
-def _gradients(model: nn.Module, x: Tensor) -> dict[str, Tensor]:
-    """Of a loss that weighs every output differently; the input's under ''."""
-    x = x.clone().requires_grad_()
-    out = model(x)
-    (out.float() * torch.linspace(-1, 1, out.numel()).view_as(out)).sum().backward()
-    found = {name: weight.grad for name, weight in model.named_parameters() if weight.grad is not None}
-    return {**found, "": x.grad}  # type: ignore[dict-item]
-
-
 @pytest.mark.parametrize("bias", [True, False])
 def test_values_and_gradients_are_pefts(bias: bool) -> None:
     stock = _stock(bias=bias)
@@ -56,7 +39,7 @@ def test_values_and_gradients_are_pefts(bias: bool) -> None:
     torch.testing.assert_close(fused(x), stock(x))
     with torch.no_grad():
         torch.testing.assert_close(fused(x), stock(x))
-    wanted, found = _gradients(stock, x), _gradients(fused, x)
+    wanted, found = gradients(stock, x), gradients(fused, x)
     assert wanted.keys() == found.keys()
     assert len(wanted) == 5  # two pairs and the input
     for name, gradient in wanted.items():
@@ -78,10 +61,10 @@ def test_under_autocast_it_is_as_exact_as_pefts() -> None:
     """Against fp32, the error of bf16 is no larger than the stock layer's, but for chance."""
     stock = _stock()
     fused, x = _fused(stock), torch.randn(64, 12)
-    exact = _gradients(copy.deepcopy(stock), x)
+    exact = gradients(copy.deepcopy(stock), x)
     with torch.autocast("cpu", torch.bfloat16):
         assert fused(x).dtype is torch.bfloat16
-        rough = {model: _gradients(model, x) for model in (stock, fused)}
+        rough = {model: gradients(model, x) for model in (stock, fused)}
     for name, gradient in exact.items():
         ours, theirs = ((rough[model][name] - gradient).norm() / gradient.norm() for model in (fused, stock))
         assert ours < theirs + 2**-8, name  # the rounding of one number in bf16

@@ -10,7 +10,8 @@ import pytest
 import torch
 from peft import LoHaConfig, LoKrConfig, PeftModel, get_peft_model
 from peft.tuners.lycoris_utils import LycorisLayer
-from torch import Tensor, nn
+from torch import nn
+from two_layers import Two, gradients
 
 from spantune.modeling import build
 from spantune.modeling.fused_lycoris import FusedLohaLinear, FusedLokrLinear, fuse
@@ -19,20 +20,11 @@ KINDS = {LoHaConfig: FusedLohaLinear, LoKrConfig: FusedLokrLinear}
 BOTH = pytest.mark.parametrize("kind", KINDS)
 
 
-class _Two(nn.Module):
-    def __init__(self, *, bias: bool = True) -> None:
-        super().__init__()
-        self.first, self.second = nn.Linear(12, 20, bias=bias), nn.Linear(20, 6, bias=bias)
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.second(torch.tanh(self.first(x)))
-
-
 def _pair(kind: Any, *, bias: bool = True, **settings: Any) -> tuple[PeftModel, PeftModel]:
     """PEFT's own model with a trained adapter, and the same one fused."""
     torch.manual_seed(0)
     config = kind(r=3, alpha=7, target_modules=["first", "second"], **settings)
-    stock = get_peft_model(_Two(bias=bias), config)  # type: ignore[arg-type]
+    stock = get_peft_model(Two(bias=bias), config)  # type: ignore[arg-type]
     for weight in stock.parameters():
         if weight.requires_grad:
             nn.init.normal_(weight, std=0.5)
@@ -42,15 +34,6 @@ def _pair(kind: Any, *, bias: bool = True, **settings: Any) -> tuple[PeftModel, 
     return stock, fused  # type: ignore[return-value]
 
 
-def _gradients(model: nn.Module, x: Tensor) -> dict[str, Tensor]:
-    """Of a loss that weighs every output differently; the input's under ''."""
-    x = x.clone().requires_grad_()
-    out = model(x)
-    (out.float() * torch.linspace(-1, 1, out.numel()).view_as(out)).sum().backward()
-    found = {name: weight.grad for name, weight in model.named_parameters() if weight.grad is not None}
-    return {**found, "": x.grad}  # type: ignore[dict-item]
-
-
 @BOTH
 @pytest.mark.parametrize("bias", [True, False])
 def test_values_and_gradients_are_pefts(kind: Any, bias: bool) -> None:
@@ -58,7 +41,7 @@ def test_values_and_gradients_are_pefts(kind: Any, bias: bool) -> None:
     x = torch.randn(3, 5, 12)
     with torch.no_grad():
         torch.testing.assert_close(fused(x), stock(x))
-    wanted, found = _gradients(stock, x), _gradients(fused, x)
+    wanted, found = gradients(stock, x), gradients(fused, x)
     assert wanted.keys() == found.keys() and len(wanted) > 4
     for name, gradient in wanted.items():
         torch.testing.assert_close(found[name], gradient, msg=name)
