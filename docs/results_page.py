@@ -181,14 +181,18 @@ def _as_shown(value: float, shown: str) -> str:
     return f"+{text}" if shown.startswith("+") and value >= 0 else text
 
 
-PARTS: Mapping[str, Callable[[], str]] = {
-    "readme-results": scores_table,
-    "results-finding": finding,
-    "results-table": scores_table,
-    "results-sweeps": sweeps_table,
-    "results-speed": speed,
-    "results-slices": slices,
-    "results-kinds": kinds,
-    "results-telling": telling,
-    "results-again": again,
-}
+PARTS: Mapping[str, Callable[[], str]] = (
+    {}
+    if not (STUDIES / MAIN).is_dir()
+    else {
+        "readme-results": scores_table,
+        "results-finding": finding,
+        "results-table": scores_table,
+        "results-sweeps": sweeps_table,
+        "results-speed": speed,
+        "results-slices": slices,
+        "results-kinds": kinds,
+        "results-telling": telling,
+        "results-again": again,
+    }
+)
