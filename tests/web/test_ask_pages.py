@@ -170,6 +170,7 @@ def test_controls_that_turn_text_around_are_named_and_shut_in(client: FlaskClien
         ({"context": "  \n"}, "context: is empty"),
         ({"question": "w" * 1001}, "question: at most 1,000 characters, found 1,001"),
         ({"context": "w" * 20_001}, "context: at most 20,000 characters, found 20,001"),
+        ({"answers": "\n".join(map(str, range(101)))}, "At most 100 true answers, found 101"),
     ],
 )
 def test_what_cannot_be_answered_is_said_and_the_form_kept(

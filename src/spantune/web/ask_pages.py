@@ -12,6 +12,7 @@ from werkzeug.datastructures import MultiDict
 
 from spantune.data import Example
 from spantune.web.gate import admit
+from spantune.web.limits import MOST_ANSWERS
 from spantune.web.problems import Problem
 from spantune.web.results import Result, result
 from spantune.web.served import Model
@@ -137,6 +138,9 @@ def _page(shared: Web, asked: Asked, *, answer: bool) -> Response:
 def _answered(shared: Web, asked: Asked) -> dict[str, object]:
     """What the template of the results takes; Problem where the question is refused."""
     example = Example("0", asked.question, asked.context)
+    if len(asked.golds) > MOST_ANSWERS:
+        detail = f"At most {MOST_ANSWERS} true answers, found {len(asked.golds):,}."
+        raise Problem(422, "Not a question that can be answered", detail)
     admit([example])
     chosen = [one for one in shared.models if one.name in asked.names]
     answers = shared.answerer.ask([example], asked.names, inside=asked.inside)

@@ -14,6 +14,8 @@ _MOST_CLIENTS = 10_000
 _LEAST_FORM, _BESIDE = 1_000_000, 100_000
 API_BYTES = 4_000_000
 """Largest body of a request to the API."""
+MOST_ANSWERS = 100
+"""Most true answers of a question: each is looked for in the context, and held against every model's answer."""
 
 
 def form_bytes(limits: LimitsConfig) -> int:
