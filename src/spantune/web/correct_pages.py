@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import dataclass
-from typing import Any, get_args
+from typing import get_args
 
 from flask import Blueprint, Response, abort, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
@@ -16,6 +16,7 @@ from spantune.reports.evidence import Incomplete
 from spantune.web.corrections import Corrections, Format, key_of, to_squad
 from spantune.web.cutting import cut
 from spantune.web.explore_pages import shelf
+from spantune.web.limits import whole
 from spantune.web.problems import Problem, busy
 from spantune.web.security import requires_token
 from spantune.web.shelf import Unread
@@ -66,7 +67,7 @@ def listed() -> str:
     kept = corrections()
     count = kept.count()
     pages = max(1, -(-count // _PER_PAGE))
-    page = min(max(_whole(request.args.get("page")) or 1, 1), pages)
+    page = min(whole(request.args.get("page")) or 1, pages)
     shown = kept.listed((page - 1) * _PER_PAGE, _PER_PAGE)
     return render_template("correct_list.html", shown=shown, count=count, page=page, pages=pages)
 
@@ -76,7 +77,7 @@ def listed() -> str:
 def mark() -> str:
     """The page on which the right span is marked; nothing is kept yet."""
     asked = _asked()
-    return _marking(asked, request.values.get("text", ""), _whole(request.values.get("start")))
+    return _marking(asked, request.values.get("text", ""), whole(request.values.get("start")))
 
 
 @PAGES.post("/corrections")
@@ -86,7 +87,7 @@ def save() -> ResponseReturnValue:
     asked = _asked()
     nothing = request.form.get("no_answer") is not None
     text = "" if nothing else _as_in(asked.context, request.form.get("text", ""))
-    start = None if nothing else _whole(request.form.get("start"))
+    start = None if nothing else whole(request.form.get("start"))
     if start is not None and asked.context[start : start + len(text)] != text:
         start = None  # the words were edited after they had been marked: these count
     title = asked.study or ""
@@ -151,7 +152,7 @@ def _asked() -> Asked:
     Browsers send every line break of a form as CR LF; a text that was entered has LF alone here. That of a study or an
     earlier correction is read from there, letter by letter.
     """
-    study, place = request.values.get("study", ""), _whole(request.values.get("place"))
+    study, place = request.values.get("study", ""), whole(request.values.get("place"))
     if study and place is not None:
         return _from_study(study, place)
     if key := request.values.get("key"):
@@ -198,8 +199,3 @@ def _as_in(context: str, text: str) -> str:
 
 def _lines(text: str) -> str:
     return text.replace("\r\n", "\n").replace("\r", "\n")
-
-
-def _whole(text: Any) -> int | None:
-    """A whole number of at most nine digits; None for anything else."""
-    return int(text) if isinstance(text, str) and text.isascii() and text.isdigit() and len(text) < 10 else None

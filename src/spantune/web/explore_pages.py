@@ -21,6 +21,7 @@ from spantune.reports.table import Table, comparison
 from spantune.studies.report import run_folders
 from spantune.web.cutting import Mark, cut, exact, in_lanes
 from spantune.web.exploration import ORDERS, PER_PAGE, WHO, Filters, Found, Index, Question
+from spantune.web.limits import whole
 from spantune.web.shelf import Shelf, Unread
 from spantune.web.state import web
 
@@ -80,7 +81,7 @@ def questions(study: str) -> ResponseReturnValue:
     filters = _filters(index, request.args)
     found = index.find(filters)
     pages = max(1, math.ceil(len(found.rows) / PER_PAGE))
-    page = min(max(_whole(request.args.get("page"), 1), 1), pages)
+    page = min(whole(request.args.get("page")) or 1, pages)
     rows = found.rows[(page - 1) * PER_PAGE : page * PER_PAGE].tolist()
     return render_template(
         "explore.html",
@@ -270,7 +271,3 @@ def _choices(index: Index, filters: Filters, found: Found) -> dict[str, Any]:
         },
         "chosen_slice": slice_name(*filters.slice) if filters.slice else "",
     }
-
-
-def _whole(text: str | None, default: int) -> int:
-    return int(text) if text and text.isascii() and text.isdigit() and len(text) < 10 else default

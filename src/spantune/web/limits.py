@@ -18,6 +18,11 @@ MOST_ANSWERS = 100
 """Most true answers of a question: each is looked for in the context, and held against every model's answer."""
 
 
+def whole(text: str | None) -> int | None:
+    """A whole number of at most nine digits, out of an address or a form; None for anything else."""
+    return int(text) if text and text.isascii() and text.isdigit() and len(text) < 10 else None
+
+
 def form_bytes(limits: LimitsConfig) -> int:
     """Largest form without a file: its longest text may take twelve bytes a character (four, each as `%F0`)."""
     return max(_LEAST_FORM, 12 * limits.max_context + _BESIDE)
