@@ -119,6 +119,7 @@ def test_the_list_has_pages(client):
     first, second = (client.get(f"/corrections?page={page}").text for page in (1, 2))
     assert first.count("/delete") == 20 and second.count("/delete") == 3
     assert "Number 22?" in first and "Number 0?" in second
+    assert '<ol class="cards kept" start="21">' in second
 
 
 @pytest.mark.parametrize(

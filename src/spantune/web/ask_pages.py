@@ -12,7 +12,7 @@ from werkzeug.datastructures import MultiDict
 
 from spantune.data import Example
 from spantune.web.gate import admit
-from spantune.web.limits import MOST_ANSWERS
+from spantune.web.limits import LONGEST_LINK, MOST_ANSWERS
 from spantune.web.problems import Problem
 from spantune.web.results import Result, result
 from spantune.web.served import Model
@@ -20,8 +20,6 @@ from spantune.web.state import Web, web
 
 PAGES = Blueprint("ask", __name__)
 _EXAMPLES = 6
-_LONGEST_LINK = 6_000
-"""Characters of an address that every browser and most programs between carry."""
 
 
 @dataclass(frozen=True)
@@ -66,7 +64,7 @@ class Asked:
         parts += [(key, "1") for key in ("unanswerable", "inside") if getattr(self, key)]
         parts += [("model", name) for name in self.names] if len(self.names) < len(models) else []
         address = f"{url_for('ask.page')}?{urlencode(parts)}"
-        return address if len(address) <= _LONGEST_LINK else None
+        return address if len(address) <= LONGEST_LINK else None
 
 
 @PAGES.get("/")

@@ -68,8 +68,9 @@ def listed() -> str:
     count = kept.count()
     pages = max(1, -(-count // _PER_PAGE))
     page = min(whole(request.args.get("page")) or 1, pages)
-    shown = kept.listed((page - 1) * _PER_PAGE, _PER_PAGE)
-    return render_template("correct_list.html", shown=shown, count=count, page=page, pages=pages)
+    before = (page - 1) * _PER_PAGE
+    shown = kept.listed(before, _PER_PAGE)
+    return render_template("correct_list.html", shown=shown, count=count, page=page, pages=pages, first=before + 1)
 
 
 @PAGES.route("/corrections/mark", methods=["GET", "POST"])

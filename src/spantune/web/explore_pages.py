@@ -21,7 +21,7 @@ from spantune.reports.table import Table, comparison
 from spantune.studies.report import run_folders
 from spantune.web.cutting import Mark, cut, exact, in_lanes
 from spantune.web.exploration import ORDERS, PER_PAGE, WHO, Filters, Found, Index, Question
-from spantune.web.limits import whole
+from spantune.web.limits import LONGEST_LINK, whole
 from spantune.web.shelf import Shelf, Unread
 from spantune.web.state import web
 
@@ -45,8 +45,6 @@ _FILE_POLICY = (
 reaches nothing of this app."""
 _SHELF = "spantune.shelf"
 _LONGEST_SEARCH = 200
-_LONGEST_LINK = 6_000
-"""Characters of an address that every proxy lets through; a longer question is asked by a form."""
 
 
 @dataclass(frozen=True)
@@ -92,6 +90,8 @@ def questions(study: str) -> ResponseReturnValue:
         shown=[index.question(row) for row in rows],
         page=page,
         pages=pages,
+        first=(page - 1) * PER_PAGE + 1,
+        longest_search=_LONGEST_SEARCH,
         query=_query(index, filters),
         choices=_choices(index, filters, found),
         looks=looks(index),
@@ -128,7 +128,7 @@ def question(study: str, place: int) -> ResponseReturnValue:
     return render_template(
         "explore_question.html",
         ask=ask,
-        ask_link=link if len(link) <= _LONGEST_LINK else None,
+        ask_link=link if len(link) <= LONGEST_LINK else None,
         study=study,
         index=index,
         one=one,
