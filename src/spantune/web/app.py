@@ -8,7 +8,6 @@ from typing import Any
 
 from flask import Blueprint, Flask, Response, jsonify
 
-from spantune import __version__
 from spantune.config import ServeConfig
 from spantune.web import api, ask_pages, correct_pages, document_pages, explore_pages, security
 from spantune.web.answering import Answerer
@@ -73,7 +72,6 @@ def _for_every_page() -> dict[str, Any]:
         "navigation": NAVIGATION,
         "ready": shared.answerer.ready,
         "not_ready": _not_ready(shared),
-        "version": __version__,
     }
 
 

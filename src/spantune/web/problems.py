@@ -85,11 +85,7 @@ def _of_user(error: UserError) -> Response:
 
 def _of_http(error: HTTPException) -> Response:
     status = error.code or 500
-    headers = {key: value for key, value in error.get_headers() if key in ("Allow", "Location", "Retry-After")}
-    if 300 <= status < 400:
-        response = error.get_response()
-        assert isinstance(response, Response)
-        return response
+    headers = {key: value for key, value in error.get_headers() if key in ("Allow", "Retry-After")}
     title = HTTPStatus(status).phrase if status in HTTPStatus._value2member_map_ else "Error"
     return _respond(Problem(status, title, error.description or title, headers=headers))
 

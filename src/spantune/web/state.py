@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -50,6 +49,3 @@ def web() -> Web:
     """That of the app whose request is being answered."""
     found: Web = current_app.extensions[EXTENSION]
     return found
-
-
-Clock = Callable[[], float]
