@@ -76,7 +76,8 @@ def page() -> ResponseReturnValue:
     # A picture or a frame of another site's page is no reader: it may not make the models work.
     read = request.headers.get("Sec-Fetch-Dest", "document") in ("document", "empty")
     found = bool(asked.question and asked.context.strip()) and read
-    return _page(shared, asked, answer=found and shared.answerer.ready)
+    state = shared.answerer.state
+    return _page(shared, asked, answer=found and state == "ready", again=found and state == "loading")
 
 
 @PAGES.post("/")
@@ -110,7 +111,8 @@ def _of_example(shared: Web, number: int) -> Asked:
     return Asked(example.question, example.context, golds, not golds, shared.names, inside)
 
 
-def _page(shared: Web, asked: Asked, *, answer: bool) -> Response:
+def _page(shared: Web, asked: Asked, *, answer: bool, again: bool = False) -> Response:
+    """The page; `again` lets it load itself once more, which a form must not: what was typed would be gone."""
     status, problem, headers = 200, None, {}
     found: dict[str, object] = {"result": None}
     if answer:
@@ -126,6 +128,7 @@ def _page(shared: Web, asked: Asked, *, answer: bool) -> Response:
         examples=shared.examples.some(_EXAMPLES),
         may_be_none=any(one.squad_v2 for one in shared.models),
         problem=problem,
+        again=again,
         **found,
     )
     response = Response(text, status)
