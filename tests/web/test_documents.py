@@ -6,12 +6,16 @@ import html
 import io
 import re
 from functools import cache
+from itertools import count
+from types import SimpleNamespace
 
 import pytest
 from flask.testing import FlaskClient
 from made_panel import Make
+from pypdf.errors import DependencyError
 
 from spantune.errors import DataError
+from spantune.web import documents
 from spantune.web.documents import Document, pasted, read_document
 
 
@@ -105,6 +109,24 @@ def test_surroundings_end_between_words() -> None:
 def test_what_cannot_be_read_is_said(name: str, content: bytes, said: str) -> None:
     with pytest.raises(DataError, match=said):
         read_document(name, content, 1000)
+
+
+@pytest.mark.parametrize("error", [DependencyError("no AES here"), ZeroDivisionError(), AssertionError()])
+def test_a_pdf_may_fail_in_any_way(monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
+    def fails(*_: object, **__: object) -> None:
+        raise error
+
+    monkeypatch.setattr("pypdf.PdfReader", fails)
+    with pytest.raises(DataError, match="the PDF cannot be read"):
+        read_document("a.pdf", pdf("text"), 1000)
+
+
+def test_a_single_page_takes_no_longer_than_it_may(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A clock by which each operator of the page takes a second."""
+    monkeypatch.setattr(documents, "time", SimpleNamespace(monotonic=count().__next__))
+    assert read_document("a.pdf", pdf(") Tj (".join(["w"] * 5)), 1000).text.strip()
+    with pytest.raises(DataError, match="takes too long"):
+        read_document("a.pdf", pdf(") Tj (".join(["w"] * 30)), 1000)
 
 
 def test_a_pasted_text_is_asked_and_the_places_are_told(client: FlaskClient) -> None:
