@@ -154,7 +154,14 @@ def test_an_uploaded_file_is_asked_and_comes_back_with_its_pages(client: FlaskCl
 
 def test_no_answer_in_a_document(client: FlaskClient) -> None:
     page = client.post("/documents", data={"question": "When?", "text": "Nothing here", "model": "careful"}).text
-    assert "no answer" in page and "Careful 75.0%" in page
+    assert "no answer" in page and "Careful 75.0%" in page and ">Answered<" in page
+
+
+def test_it_says_how_many_agree(client: FlaskClient) -> None:
+    page = client.post(
+        "/documents", data={"question": "When?", "text": "In 1832", "model": ["numbers", "careful"]}
+    ).text
+    assert "All 2 point to the same place" in page
 
 
 @pytest.mark.parametrize(
