@@ -9,6 +9,7 @@ import pytest
 from made_studies import ANSWERS, RIVER, ROWS, question_row, served, write_study
 
 from spantune.data import load_corpus
+from spantune.web.corrections import FILE
 
 CRLF = "First line.\r\nThe 𝒢ödel prize 🎲 goes\rto two.\nLast line 🎲 here."
 TOKEN = "a-token-of-some-length"
@@ -137,6 +138,13 @@ def test_the_list_has_pages(client):
 def test_what_cannot_be_corrected_is_refused(client, form, status):
     assert client.post("/corrections", data={"text": "x", **form}).status_code == status
     assert client.get("/corrections/export?version=v3").status_code == 422
+
+
+def test_a_store_that_cannot_be_read_is_no_mistake_of_the_reader(tmp_path):
+    (tmp_path / FILE).write_bytes(b"no database at all, but long enough to be taken for one" * 20)
+    answer = served([], tmp_path).get("/corrections")
+    assert answer.status_code == 500 and "The corrections cannot be read or written." in answer.text
+    assert str(tmp_path) not in answer.text
 
 
 def test_texts_are_escaped(client):
