@@ -132,6 +132,8 @@ def test_signing_in(make: Make) -> None:
     assert right.status_code == 302 and right.location == "/documents"
     cookie = right.headers["Set-Cookie"]
     assert "HttpOnly" in cookie and "SameSite=Strict" in cookie and TOKEN not in cookie
+    with_tls = client.post("/sign-in", data={"token": TOKEN}, base_url="https://localhost").headers["Set-Cookie"]
+    assert "Secure" in with_tls and "Secure" not in cookie
     assert client.get("/documents").status_code == 200
     other = make(host="0.0.0.0", token="another sixteen letters")
     other.set_cookie("spantune", cookie.split("=", 1)[1].split(";")[0])

@@ -34,7 +34,7 @@ def create_app(settings: ServeConfig, panel_source: PanelSource, studies: Sequen
     """
     app = Flask(__name__)
     app.jinja_options = {"trim_blocks": True, "lstrip_blocks": True}
-    token = security.token_for(settings, settings.token)
+    token = security.token_for(settings)
     app.config.update(
         SECRET_KEY=security.session_key(token),
         MAX_CONTENT_LENGTH=form_bytes(settings),  # pages that take more say so

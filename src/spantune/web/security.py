@@ -16,6 +16,7 @@ from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 from flask import Flask, Response, redirect, render_template, request, session, url_for
+from flask.sessions import SecureCookieSessionInterface
 from flask.typing import ResponseReturnValue
 
 from spantune.config import ServeConfig
@@ -42,10 +43,10 @@ _SAFE = ("GET", "HEAD", "OPTIONS")
 _SESSION = "token"
 
 
-def token_for(settings: ServeConfig, given: str | None) -> str | None:
+def token_for(settings: ServeConfig) -> str | None:
     """The secret that this app asks for: the one given, else a new one; None where only this machine reaches it."""
-    if given:
-        return given
+    if settings.token:
+        return settings.token
     return None if settings.loopback else secrets.token_urlsafe(24)
 
 
@@ -54,8 +55,16 @@ def session_key(token: str | None) -> bytes:
     return hmac.new(b"spantune web cookies", token.encode(), "sha256").digest() if token else secrets.token_bytes(32)
 
 
+class Sessions(SecureCookieSessionInterface):
+    """Cookies that a browser got with TLS are never sent without it."""
+
+    def get_cookie_secure(self, app: Flask) -> bool:
+        return request.is_secure
+
+
 def protect(app: Flask, settings: ServeConfig) -> None:
     """Check every request before anything else sees it, and put the headers on every response."""
+    app.session_interface = Sessions()
     allowed = _hosts(settings)
     app.before_request(functools.partial(_check_host, allowed))
     app.before_request(_check_origin)
