@@ -86,7 +86,7 @@ def requires_token(view: View) -> View:
             raise Problem(
                 401,
                 "A token is needed",
-                "Uploads and corrections need the token that the server printed at its start: send it as "
+                "Uploads and corrections need the token that was set or printed when the server started: send it as "
                 "`Authorization: Bearer TOKEN`, or sign in at /sign-in.",
                 headers={"WWW-Authenticate": 'Bearer realm="spantune"'},
             )
