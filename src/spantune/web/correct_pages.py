@@ -173,10 +173,10 @@ def _asked() -> Asked:
 
 
 def _from_study(study: str, place: int) -> Asked:
+    if study not in shelf().folders:
+        abort(404)
     try:
         index = shelf().index(study)
-    except KeyError:
-        abort(404)
     except Unread:
         raise busy("The study's questions are being read.") from None
     except Incomplete as error:
