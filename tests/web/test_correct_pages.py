@@ -88,6 +88,16 @@ def test_words_without_a_place_are_looked_up(client, tmp_path):
     assert answer.status_code == 422 and "does not stand in the context" in answer.text and ">\nRome<" in answer.text
 
 
+def test_a_letter_of_a_long_text_is_not_asked_for(client):
+    form = {"question": "?", "context": "w" * 20_000, "text": "w"}
+    for address in ("/corrections", "/corrections/mark"):
+        page = client.post(address, data=form).text
+        assert "stand in 20,000 places" in page and 'type="radio"' not in page and len(page) < 100_000
+    marked = client.post("/corrections/mark", data={**form, "start": "7"}).text
+    assert '<input type="hidden" name="start" value="7">' in marked and "20,000 places" not in marked
+    assert client.post("/corrections", data={**form, "start": "7"}).status_code == 303
+
+
 def test_words_that_were_edited_after_marking_count(client, tmp_path):
     form = {"question": "?", "context": RIVER, "text": "North Sea", "start": "4"}
     assert client.post("/corrections", data=form).status_code == 303

@@ -26,6 +26,8 @@ PAGES = Blueprint("correct", __name__)
 _PER_PAGE = 20
 _AROUND = 40
 """Characters on either side of a place, where the same words stand in several."""
+_MOST_PLACES = 50
+"""Places of the same words among which one is chosen; who means a letter of a long text says more of the words."""
 
 
 @dataclass(frozen=True)
@@ -130,20 +132,22 @@ def export() -> Response:
 def _marking(asked: Asked, text: str, start: int | None, problem: str | None = None) -> str:
     earlier = corrections().get(key_of(asked.question, asked.context))
     found = occurrences(asked.context, text) if text.strip() else []
+    known = any(at == start for at, _ in found)
+    if len(found) > _MOST_PLACES and not known:
+        problem = f"These words stand in {len(found):,} places: take in more of those around them."
     places = [
         Place(at, asked.context[max(0, at - _AROUND) : at], text, asked.context[end : end + _AROUND])
-        for at, end in found
+        for at, end in (found if 1 < len(found) <= _MOST_PLACES else ())
     ]
     return render_template(
         "correct_mark.html",
         asked=asked,
         pieces=cut(asked.context, asked.golds, ()),
         text=text,
-        start=start if any(place.start == start for place in places) else None,
-        places=places if len(places) > 1 else [],
+        start=start if known else None,
+        places=places,
         earlier=earlier,
         problem=problem,
-        nothing=request.form.get("no_answer") is not None,
     )
 
 
