@@ -53,7 +53,7 @@ document.addEventListener("keydown", (event) => {
 });
 
 // A card shows and hides its model's answer in the context, and brings it forward while it is pointed at.
-const marksOf = (card) => results.querySelectorAll(`.mark.${card.dataset.look}`);
+const marksOf = (card) => results.querySelectorAll(`.mark[data-method="${card.dataset.method}"]`);
 results.addEventListener("click", (event) => {
   const button = event.target.closest(".toggle");
   if (!button) return;
