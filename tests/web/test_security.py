@@ -75,6 +75,7 @@ def test_names_of_ones_own(make: Make) -> None:
         ({"Origin": "https://evil.example"}, 403),
         ({"Origin": "http://localhost:81"}, 403),
         ({"Origin": "null"}, 403),
+        ({"Origin": "http://["}, 403),
         ({"Sec-Fetch-Site": "cross-site", "Origin": "http://localhost"}, 403),
     ],
 )
@@ -141,7 +142,8 @@ def test_signing_in(make: Make) -> None:
 
 
 @pytest.mark.parametrize(
-    "target", ["https://evil.example", "//evil.example", "/\\evil.example", "\\/evil.example", "evil", "", "/a\nb"]
+    "target",
+    ["https://evil.example", "//evil.example", "/\\evil.example", "\\/evil.example", "evil", "", "/a\nb", "//["],
 )
 def test_signing_in_leads_nowhere_else(make: Make, target: str) -> None:
     client = make(host="0.0.0.0", token=TOKEN)

@@ -123,9 +123,8 @@ def sign_in() -> ResponseReturnValue:
 
 def _own_page(target: str) -> str:
     """A path of this app; the first page instead of anything else."""
-    parts = urlsplit(target)
-    own = target.startswith("/") and not target.startswith(("//", "/\\")) and not parts.netloc and not parts.scheme
-    return target if own and target.isprintable() and "\\" not in target else url_for("ask.page")
+    own = target.startswith("/") and not target.startswith("//") and "\\" not in target and target.isprintable()
+    return target if own else url_for("ask.page")
 
 
 def _digest(token: str) -> str:
@@ -167,7 +166,7 @@ def _check_origin() -> None:
     if site is not None:
         foreign = site not in ("same-origin", "none")
     elif origin is not None:
-        foreign = urlsplit(origin).netloc.lower() != request.host.lower() if "://" in origin else True
+        foreign = origin.partition("://")[2].lower() != request.host.lower()
     else:
         foreign = False  # no browser: nobody's cookies are sent along
     if foreign:
