@@ -32,7 +32,7 @@ def test_every_response_has_the_headers(client: FlaskClient) -> None:
         assert headers["X-Content-Type-Options"] == "nosniff" and headers["X-Frame-Options"] == "DENY", address
         policy = dict(one.strip().partition(" ")[::2] for one in headers["Content-Security-Policy"].split(";"))
         assert policy["default-src"] == "'none'" and policy["script-src"] == "'self'", address
-        assert policy["style-src"] == "'self'" and policy["frame-ancestors"] == "'none'", address
+        assert policy["style-src"] == policy["img-src"] == "'self'" and policy["frame-ancestors"] == "'none'", address
 
 
 def test_no_page_needs_what_the_policy_forbids(client: FlaskClient) -> None:
