@@ -15,6 +15,7 @@ from spantune.web.examples import ExampleQuestions
 from spantune.web.limits import Buckets, form_bytes
 from spantune.web.problems import Problem, busy, explain_errors
 from spantune.web.served import PanelSource
+from spantune.web.shelf import Shelf
 from spantune.web.state import EXTENSION, Web, web
 
 NAVIGATION = (
@@ -47,7 +48,7 @@ def create_app(settings: ServeConfig, panel_source: PanelSource, studies: Sequen
     models = panel_source.models
     shared = Web(
         settings=settings,
-        studies=tuple(map(Path, studies)),
+        shelf=Shelf(list(map(Path, studies))),
         models=models,
         answerer=Answerer(panel_source, waiting=settings.waiting, together=settings.batch),
         examples=ExampleQuestions(models, settings.max_context),

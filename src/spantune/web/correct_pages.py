@@ -15,7 +15,6 @@ from spantune.errors import DataError
 from spantune.reports.evidence import Incomplete
 from spantune.web.corrections import Corrections, Format, key_of, to_squad
 from spantune.web.cutting import cut
-from spantune.web.explore_pages import shelf
 from spantune.web.limits import whole
 from spantune.web.problems import Problem, busy
 from spantune.web.security import requires_token
@@ -177,10 +176,10 @@ def _asked() -> Asked:
 
 
 def _from_study(study: str, place: int) -> Asked:
-    if study not in shelf().folders:
+    if study not in web().shelf.folders:
         abort(404)
     try:
-        index = shelf().index(study)
+        index = web().shelf.index(study)
     except Unread:
         raise busy("The study's questions are being read.") from None
     except Incomplete as error:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from flask import Blueprint, Response, abort, current_app, redirect, render_template, request, send_file, url_for
+from flask import Blueprint, Response, abort, redirect, render_template, request, send_file, url_for
 from flask.typing import ResponseReturnValue
 from werkzeug.datastructures import MultiDict
 
@@ -22,7 +22,7 @@ from spantune.studies.report import run_folders
 from spantune.web.cutting import Mark, cut, exact, in_lanes
 from spantune.web.exploration import ORDERS, PER_PAGE, WHO, Filters, Found, Index, Question
 from spantune.web.limits import LONGEST_LINK, whole
-from spantune.web.shelf import Shelf, Unread
+from spantune.web.shelf import Unread
 from spantune.web.state import web
 
 PAGES = Blueprint("explore", __name__)
@@ -43,7 +43,6 @@ _FILE_POLICY = (
 )
 """A report has its own style and script in it, and a policy of its own that knows them by their digest; in a sandbox it
 reaches nothing of this app."""
-_SHELF = "spantune.shelf"
 _LONGEST_SEARCH = 200
 
 
@@ -55,16 +54,10 @@ class Link:
     address: str
 
 
-def shelf() -> Shelf:
-    """The studies of the app whose request is being answered."""
-    found: Shelf = current_app.extensions.setdefault(_SHELF, Shelf(web().studies))
-    return found
-
-
 @PAGES.get("/explore")
 def studies() -> ResponseReturnValue:
     """The only study, or a list of them."""
-    names = list(shelf().folders)
+    names = list(web().shelf.folders)
     if len(names) == 1:
         return redirect(url_for("explore.questions", study=names[0]))
     return render_template("explore_studies.html", names=names)
@@ -165,7 +158,7 @@ def file(study: str, name: str) -> Response:
     """One of `FILES`; any other name is not found, whatever it is."""
     if name not in _there(study):
         abort(404)
-    response = send_file(shelf().folders[study] / name, conditional=True)
+    response = send_file(web().shelf.folders[study] / name, conditional=True)
     response.headers["Content-Security-Policy"] = _FILE_POLICY
     return response
 
@@ -180,10 +173,10 @@ def looks(index: Index) -> list[str]:
 
 def _index(study: str) -> Index | Response:
     """The study's index, or the page that says why there is none (yet)."""
-    if study not in shelf().folders:
+    if study not in web().shelf.folders:
         abort(404)
     try:
-        return shelf().index(study)
+        return web().shelf.index(study)
     except Unread:
         response = Response(render_template("explore_wait.html", study=study, missing=None))
         response.headers["Refresh"] = "1"
@@ -201,12 +194,12 @@ def _asked_again(one: Question) -> dict[str, Any]:
 
 
 def _table(study: str) -> Table:
-    return comparison([RunRecord.read(one.path) for one in run_folders(shelf().folders[study])])
+    return comparison([RunRecord.read(one.path) for one in run_folders(web().shelf.folders[study])])
 
 
 def _there(study: str) -> Mapping[str, str]:
     """Those of `FILES` that a study has; 404 where no study is called so."""
-    folder = shelf().folders.get(study)
+    folder = web().shelf.folders.get(study)
     if folder is None:
         abort(404)
     return {name: title for name, title in FILES.items() if (folder / name).is_file()}
