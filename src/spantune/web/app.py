@@ -11,6 +11,7 @@ from flask import Blueprint, Flask, Response, jsonify
 from spantune.config import ServeConfig
 from spantune.web import api, ask_pages, correct_pages, document_pages, explore_pages, security
 from spantune.web.answering import Answerer
+from spantune.web.cutting import exact
 from spantune.web.examples import ExampleQuestions
 from spantune.web.limits import Buckets, form_bytes
 from spantune.web.problems import Problem, busy, explain_errors
@@ -35,6 +36,7 @@ def create_app(settings: ServeConfig, panel_source: PanelSource, studies: Sequen
     """
     app = Flask(__name__)
     app.jinja_options = {"trim_blocks": True, "lstrip_blocks": True}
+    app.add_template_filter(exact)
     token = security.token_for(settings)
     app.config.update(
         SECRET_KEY=security.session_key(token),

@@ -19,14 +19,13 @@ from spantune.reports.evidence import Incomplete
 from spantune.reports.pareto import COSTS
 from spantune.reports.table import Table, comparison
 from spantune.studies.report import run_folders
-from spantune.web.cutting import Mark, cut, exact, in_lanes
+from spantune.web.cutting import Mark, cut, in_lanes
 from spantune.web.exploration import ORDERS, PER_PAGE, WHO, Filters, Found, Index, Question
 from spantune.web.limits import LONGEST_LINK, whole
 from spantune.web.shelf import Unread
 from spantune.web.state import web
 
 PAGES = Blueprint("explore", __name__)
-PAGES.add_app_template_filter(exact)
 FILES = {
     "report.html": "Report",
     "report.md": "Report as Markdown",
