@@ -16,6 +16,8 @@ API_BYTES = 4_000_000
 """Largest body of a request to the API."""
 MOST_ANSWERS = 100
 """Most true answers of a question: each is looked for in the context, and held against every model's answer."""
+MOST_N_BEST = 20
+"""Most candidates of an answer."""
 LONGEST_LINK = 6_000
 """Characters of an address that every browser and most programs between carry; what is longer is sent by a form."""
 

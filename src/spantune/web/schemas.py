@@ -8,9 +8,8 @@ from typing import Annotated, Any
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, create_model
 
 from spantune.config import LimitsConfig
-from spantune.web.limits import MOST_ANSWERS
+from spantune.web.limits import MOST_ANSWERS, MOST_N_BEST
 
-MOST_N_BEST = 20
 _TEXT = "Some text; more than white space."
 
 
