@@ -162,6 +162,7 @@ def test_it_says_how_many_agree(client: FlaskClient) -> None:
         "/documents", data={"question": "When?", "text": "In 1832", "model": ["numbers", "careful"]}
     ).text
     assert "All 2 point to the same place" in page
+    assert re.findall(r'name="model" value="(\w+)" checked', page) == ["numbers", "careful"]
 
 
 @pytest.mark.parametrize(
