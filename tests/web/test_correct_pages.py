@@ -150,6 +150,15 @@ def test_what_cannot_be_corrected_is_refused(client, form, status):
     assert client.get("/corrections/export?version=v3").status_code == 422
 
 
+def test_a_study_whose_questions_are_gone_says_so(tmp_path):
+    study = write_study(tmp_path / "s", ROWS, ANSWERS)
+    (study / "questions.jsonl").unlink()
+    client, until = served([study], tmp_path), time.monotonic() + 60
+    while (answer := client.get("/corrections/mark?study=s&place=0")).status_code == 503 and time.monotonic() < until:
+        time.sleep(0.02)
+    assert answer.status_code == 409 and "The study cannot be read" in answer.text and "reported set" in answer.text
+
+
 def test_a_store_that_cannot_be_read_is_no_mistake_of_the_reader(tmp_path):
     (tmp_path / FILE).write_bytes(b"no database at all, but long enough to be taken for one" * 20)
     answer = served([], tmp_path).get("/corrections")

@@ -183,7 +183,7 @@ def _from_study(study: str, place: int) -> Asked:
     except Unread:
         raise busy("The study's questions are being read.") from None
     except Incomplete as error:
-        raise Problem(409, "Gone", f"The study's questions cannot be read: {error}.") from error
+        raise Problem(409, "The study cannot be read", f"{str(error)[0].upper()}{str(error)[1:]}.") from error
     row = index.row_of(place)
     if row is None:
         abort(404)
