@@ -33,6 +33,15 @@ def test_asking_marks_every_answer_in_the_text(open_page, form):
     assert again.locator("#results .card").count() == 3
 
 
+def test_the_address_never_asks_an_earlier_question(open_page):
+    page = open_page("/")
+    ask(page)
+    page.fill("#context", RIVER * 200)
+    page.press("#question", "Enter")
+    page.wait_for_selector("text=too long for a link")
+    assert "question=" not in page.url
+
+
 def test_an_answer_can_be_taken_out_of_the_text(open_page):
     page = open_page("/")
     ask(page)

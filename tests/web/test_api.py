@@ -98,6 +98,7 @@ TOO_LONG = "w" * 20_001
         ({"questions": [{**QUESTION, "question": "w" * 1001}]}, "questions[0].question", "at most 1000 characters"),
         ({"questions": [{**QUESTION, "context": TOO_LONG}]}, "questions[0].context", "at most 20000 characters"),
         ({"questions": [{**QUESTION, "context": 5}]}, "questions[0].context", "valid string"),
+        ({"questions": [{**QUESTION, "answers": ["w"] * 101}]}, "questions[0].answers", "at most 100 items"),
         ({"questions": [QUESTION], "n_best": 0}, "n_best", "greater than or equal to 1"),
         ({"questions": [QUESTION], "n_best": 21}, "n_best", "less than or equal to 20"),
         ({"questions": [QUESTION], "n_best": True}, "n_best", "valid integer"),

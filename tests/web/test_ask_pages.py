@@ -170,6 +170,7 @@ def test_controls_that_turn_text_around_are_named_and_shut_in(client: FlaskClien
         ({"context": "  \n"}, "context: is empty"),
         ({"question": "w" * 1001}, "question: at most 1,000 characters, found 1,001"),
         ({"context": "w" * 20_001}, "context: at most 20,000 characters, found 20,001"),
+        ({"answers": "\n".join(map(str, range(101)))}, "At most 100 true answers, found 101"),
     ],
 )
 def test_what_cannot_be_answered_is_said_and_the_form_kept(
@@ -196,6 +197,7 @@ def test_a_page_is_there_before_the_models_are(make: Make) -> None:
     assert '<meta http-equiv="refresh"' in page.text, "the link is followed when the models are there"
     refused = client.post("/", data=ASKED)
     assert refused.status_code == 503 and refused.headers["Retry-After"] == "2" and CONTEXT in refused.text
+    assert '<meta http-equiv="refresh"' not in refused.text, "it would lead to an empty form"
     source.gate.set()
     assert of(client.application).answerer.wait_until_loaded(20)
     assert 'class="card' in client.get("/", query_string=ASKED).text
@@ -204,4 +206,5 @@ def test_a_page_is_there_before_the_models_are(make: Make) -> None:
 def test_models_that_cannot_be_loaded_are_reported(make: Make) -> None:
     client = make(FakeSource(panel=RunError("there is no trained model here", where="runs/x")))
     assert "could not be loaded: there is no trained model here" in client.get("/").text
+    assert '<meta http-equiv="refresh"' not in client.get("/", query_string=ASKED).text, "they will not come"
     assert client.post("/", data=ASKED).status_code == 500

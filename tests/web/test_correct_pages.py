@@ -9,6 +9,7 @@ import pytest
 from made_studies import ANSWERS, RIVER, ROWS, question_row, served, write_study
 
 from spantune.data import load_corpus
+from spantune.web.corrections import FILE
 
 CRLF = "First line.\r\nThe 𝒢ödel prize 🎲 goes\rto two.\nLast line 🎲 here."
 TOKEN = "a-token-of-some-length"
@@ -87,6 +88,16 @@ def test_words_without_a_place_are_looked_up(client, tmp_path):
     assert answer.status_code == 422 and "does not stand in the context" in answer.text and ">\nRome<" in answer.text
 
 
+def test_a_letter_of_a_long_text_is_not_asked_for(client):
+    form = {"question": "?", "context": "w" * 20_000, "text": "w"}
+    for address in ("/corrections", "/corrections/mark"):
+        page = client.post(address, data=form).text
+        assert "stand in 20,000 places" in page and 'type="radio"' not in page and len(page) < 100_000
+    marked = client.post("/corrections/mark", data={**form, "start": "7"}).text
+    assert '<input type="hidden" name="start" value="7">' in marked and "20,000 places" not in marked
+    assert client.post("/corrections", data={**form, "start": "7"}).status_code == 303
+
+
 def test_words_that_were_edited_after_marking_count(client, tmp_path):
     form = {"question": "?", "context": RIVER, "text": "North Sea", "start": "4"}
     assert client.post("/corrections", data=form).status_code == 303
@@ -119,6 +130,7 @@ def test_the_list_has_pages(client):
     first, second = (client.get(f"/corrections?page={page}").text for page in (1, 2))
     assert first.count("/delete") == 20 and second.count("/delete") == 3
     assert "Number 22?" in first and "Number 0?" in second
+    assert '<ol class="cards kept" start="21">' in second
 
 
 @pytest.mark.parametrize(
@@ -136,6 +148,22 @@ def test_the_list_has_pages(client):
 def test_what_cannot_be_corrected_is_refused(client, form, status):
     assert client.post("/corrections", data={"text": "x", **form}).status_code == status
     assert client.get("/corrections/export?version=v3").status_code == 422
+
+
+def test_a_study_whose_questions_are_gone_says_so(tmp_path):
+    study = write_study(tmp_path / "s", ROWS, ANSWERS)
+    (study / "questions.jsonl").unlink()
+    client, until = served([study], tmp_path), time.monotonic() + 60
+    while (answer := client.get("/corrections/mark?study=s&place=0")).status_code == 503 and time.monotonic() < until:
+        time.sleep(0.02)
+    assert answer.status_code == 409 and "The study cannot be read" in answer.text and "reported set" in answer.text
+
+
+def test_a_store_that_cannot_be_read_is_no_mistake_of_the_reader(tmp_path):
+    (tmp_path / FILE).write_bytes(b"no database at all, but long enough to be taken for one" * 20)
+    answer = served([], tmp_path).get("/corrections")
+    assert answer.status_code == 500 and "The corrections cannot be read or written." in answer.text
+    assert str(tmp_path) not in answer.text
 
 
 def test_texts_are_escaped(client):

@@ -6,12 +6,16 @@ import html
 import io
 import re
 from functools import cache
+from itertools import count
+from types import SimpleNamespace
 
 import pytest
 from flask.testing import FlaskClient
 from made_panel import Make
+from pypdf.errors import DependencyError
 
 from spantune.errors import DataError
+from spantune.web import documents
 from spantune.web.documents import Document, pasted, read_document
 
 
@@ -107,6 +111,24 @@ def test_what_cannot_be_read_is_said(name: str, content: bytes, said: str) -> No
         read_document(name, content, 1000)
 
 
+@pytest.mark.parametrize("error", [DependencyError("no AES here"), ZeroDivisionError(), AssertionError()])
+def test_a_pdf_may_fail_in_any_way(monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
+    def fails(*_: object, **__: object) -> None:
+        raise error
+
+    monkeypatch.setattr("pypdf.PdfReader", fails)
+    with pytest.raises(DataError, match="the PDF cannot be read"):
+        read_document("a.pdf", pdf("text"), 1000)
+
+
+def test_a_single_page_takes_no_longer_than_it_may(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A clock by which each operator of the page takes a second."""
+    monkeypatch.setattr(documents, "time", SimpleNamespace(monotonic=count().__next__))
+    assert read_document("a.pdf", pdf(") Tj (".join(["w"] * 5)), 1000).text.strip()
+    with pytest.raises(DataError, match="takes too long"):
+        read_document("a.pdf", pdf(") Tj (".join(["w"] * 30)), 1000)
+
+
 def test_a_pasted_text_is_asked_and_the_places_are_told(client: FlaskClient) -> None:
     text = "First line.\nThe mill is of 1832.\n" + "More. " * 4000
     page = client.post("/documents", data={"question": "When?", "text": text}).text
@@ -126,12 +148,21 @@ def test_an_uploaded_file_is_asked_and_comes_back_with_its_pages(client: FlaskCl
     assert pages is not None and text is not None
     again = {"question": "When?", "text": text[1], "pages": pages[1], "name": "mill.pdf", "model": "numbers"}
     assert "page 2" in client.post("/documents", data=again).text
-    assert "line" in client.post("/documents", data={**again, "pages": "9 4 x -1"}).text, "nonsense is left out"
+    for nonsense in ("9 4 x -1", "9" * 5_000):
+        assert "line" in client.post("/documents", data={**again, "pages": nonsense}).text, "it is left out"
 
 
 def test_no_answer_in_a_document(client: FlaskClient) -> None:
     page = client.post("/documents", data={"question": "When?", "text": "Nothing here", "model": "careful"}).text
-    assert "no answer" in page and "Careful 75.0%" in page
+    assert "no answer" in page and "Careful 75.0%" in page and ">Answered<" in page
+
+
+def test_it_says_how_many_agree(client: FlaskClient) -> None:
+    page = client.post(
+        "/documents", data={"question": "When?", "text": "In 1832", "model": ["numbers", "careful"]}
+    ).text
+    assert "All 2 point to the same place" in page
+    assert re.findall(r'name="model" value="(\w+)" checked', page) == ["numbers", "careful"]
 
 
 @pytest.mark.parametrize(

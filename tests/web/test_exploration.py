@@ -155,6 +155,20 @@ def test_a_broken_study_is_looked_at_again(tmp_path):
     assert len(shelf.index("s", patience=60)) == 1
 
 
+def test_a_reader_that_fails_is_tried_again(study):
+    failures = [KeyError("a field that a record lacks"), None]
+
+    def read(path):
+        if error := failures.pop(0):
+            raise error
+        return read_index(path)
+
+    shelf = Shelf([study], read)
+    with pytest.raises(KeyError, match="a field"):
+        shelf.index("compare", patience=60)
+    assert len(shelf.index("compare", patience=60)) == 4
+
+
 def test_a_page_of_a_large_study_takes_milliseconds():
     """The issue allows 200 ms for 10,570 questions of 10 methods; a quarter of them here, by processor time."""
     index = made_up_index(questions=2_640, methods=10)

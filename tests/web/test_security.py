@@ -32,7 +32,7 @@ def test_every_response_has_the_headers(client: FlaskClient) -> None:
         assert headers["X-Content-Type-Options"] == "nosniff" and headers["X-Frame-Options"] == "DENY", address
         policy = dict(one.strip().partition(" ")[::2] for one in headers["Content-Security-Policy"].split(";"))
         assert policy["default-src"] == "'none'" and policy["script-src"] == "'self'", address
-        assert policy["style-src"] == "'self'" and policy["frame-ancestors"] == "'none'", address
+        assert policy["style-src"] == policy["img-src"] == "'self'" and policy["frame-ancestors"] == "'none'", address
 
 
 def test_no_page_needs_what_the_policy_forbids(client: FlaskClient) -> None:
@@ -75,6 +75,7 @@ def test_names_of_ones_own(make: Make) -> None:
         ({"Origin": "https://evil.example"}, 403),
         ({"Origin": "http://localhost:81"}, 403),
         ({"Origin": "null"}, 403),
+        ({"Origin": "http://["}, 403),
         ({"Sec-Fetch-Site": "cross-site", "Origin": "http://localhost"}, 403),
     ],
 )
@@ -132,6 +133,8 @@ def test_signing_in(make: Make) -> None:
     assert right.status_code == 302 and right.location == "/documents"
     cookie = right.headers["Set-Cookie"]
     assert "HttpOnly" in cookie and "SameSite=Strict" in cookie and TOKEN not in cookie
+    with_tls = client.post("/sign-in", data={"token": TOKEN}, base_url="https://localhost").headers["Set-Cookie"]
+    assert "Secure" in with_tls and "Secure" not in cookie
     assert client.get("/documents").status_code == 200
     other = make(host="0.0.0.0", token="another sixteen letters")
     other.set_cookie("spantune", cookie.split("=", 1)[1].split(";")[0])
@@ -139,7 +142,8 @@ def test_signing_in(make: Make) -> None:
 
 
 @pytest.mark.parametrize(
-    "target", ["https://evil.example", "//evil.example", "/\\evil.example", "\\/evil.example", "evil", "", "/a\nb"]
+    "target",
+    ["https://evil.example", "//evil.example", "/\\evil.example", "\\/evil.example", "evil", "", "/a\nb", "//["],
 )
 def test_signing_in_leads_nowhere_else(make: Make, target: str) -> None:
     client = make(host="0.0.0.0", token=TOKEN)

@@ -152,6 +152,14 @@ def test_headers_of_a_proxy_are_believed_from_it_alone(run: Callable[..., Runnin
         assert server.request("POST", "/api/answer", BODY, **{"X-Forwarded-For": f"10.1.1.{number}"})[0] == status
 
 
+@pytest.mark.parametrize("given", [None, "sixteen letters!"])
+def test_a_token_is_said_where_nobody_knows_it_yet(run: Callable[..., Running], given: str | None) -> None:
+    server = run(proxy="127.0.0.1", token=given)
+    token = of(server.app).token
+    until(lambda: any("/sign-in" in line for line in server.said))
+    assert token is not None and any(token in line for line in server.said) is (given is None)
+
+
 def test_a_port_that_is_taken(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     with listening(ServeConfig(port=0)) as taken:
         port = taken.getsockname()[1]

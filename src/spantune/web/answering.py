@@ -16,6 +16,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 from spantune.errors import SpantuneError
+from spantune.web.limits import MOST_N_BEST
 from spantune.web.problems import Problem, busy
 from spantune.web.served import Answering, PanelSource
 
@@ -28,7 +29,6 @@ _GATHER_SECONDS = 0.003
 """So long the worker waits for company behind the first request: what arrives together is answered together."""
 _CHARACTERS = 200_000
 """Most characters of the contexts of a batch that holds several requests: a long document goes alone."""
-_N_BEST = 20
 State = Literal["loading", "ready", "failed", "closed"]
 _log = logging.getLogger(__name__)
 
@@ -198,7 +198,7 @@ class Answerer:
         # Ids count through the batch, since a corpus has each once.
         examples = [one for request in batch for one in request.examples]
         found = self._panel.answer(
-            [replace(one, id=str(at)) for at, one in enumerate(examples)], n_best=_N_BEST, names=names
+            [replace(one, id=str(at)) for at, one in enumerate(examples)], n_best=MOST_N_BEST, names=names
         )
         at = 0
         for request in batch:

@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from flask import Blueprint, Response, render_template, request
+from flask import Blueprint, Response, json, render_template, request
 from pydantic import BaseModel, ValidationError
 
 from spantune.data import Example
@@ -179,6 +179,4 @@ def _entry(model: Model) -> given.ModelEntry:
 def _json(content: BaseModel | dict[str, Any]) -> Response:
     if isinstance(content, BaseModel):
         return Response(content.model_dump_json(), mimetype="application/json")
-    from flask import json
-
     return Response(json.dumps(content), mimetype="application/json")

@@ -8,14 +8,15 @@ from typing import Any
 
 from flask import Blueprint, Flask, Response, jsonify
 
-from spantune import __version__
 from spantune.config import ServeConfig
 from spantune.web import api, ask_pages, correct_pages, document_pages, explore_pages, security
 from spantune.web.answering import Answerer
+from spantune.web.cutting import exact
 from spantune.web.examples import ExampleQuestions
 from spantune.web.limits import Buckets, form_bytes
 from spantune.web.problems import Problem, busy, explain_errors
 from spantune.web.served import PanelSource
+from spantune.web.shelf import Shelf
 from spantune.web.state import EXTENSION, Web, web
 
 NAVIGATION = (
@@ -35,7 +36,8 @@ def create_app(settings: ServeConfig, panel_source: PanelSource, studies: Sequen
     """
     app = Flask(__name__)
     app.jinja_options = {"trim_blocks": True, "lstrip_blocks": True}
-    token = security.token_for(settings, settings.token)
+    app.add_template_filter(exact)
+    token = security.token_for(settings)
     app.config.update(
         SECRET_KEY=security.session_key(token),
         MAX_CONTENT_LENGTH=form_bytes(settings),  # pages that take more say so
@@ -48,7 +50,7 @@ def create_app(settings: ServeConfig, panel_source: PanelSource, studies: Sequen
     models = panel_source.models
     shared = Web(
         settings=settings,
-        studies=tuple(map(Path, studies)),
+        shelf=Shelf(list(map(Path, studies))),
         models=models,
         answerer=Answerer(panel_source, waiting=settings.waiting, together=settings.batch),
         examples=ExampleQuestions(models, settings.max_context),
@@ -73,7 +75,6 @@ def _for_every_page() -> dict[str, Any]:
         "navigation": NAVIGATION,
         "ready": shared.answerer.ready,
         "not_ready": _not_ready(shared),
-        "version": __version__,
     }
 
 

@@ -12,6 +12,7 @@ from werkzeug.datastructures import MultiDict
 
 from spantune.data import Example
 from spantune.web.gate import admit
+from spantune.web.limits import LONGEST_LINK, MOST_ANSWERS
 from spantune.web.problems import Problem
 from spantune.web.results import Result, result
 from spantune.web.served import Model
@@ -19,8 +20,6 @@ from spantune.web.state import Web, web
 
 PAGES = Blueprint("ask", __name__)
 _EXAMPLES = 6
-_LONGEST_LINK = 6_000
-"""Characters of an address that every browser and most programs between carry."""
 
 
 @dataclass(frozen=True)
@@ -65,7 +64,7 @@ class Asked:
         parts += [(key, "1") for key in ("unanswerable", "inside") if getattr(self, key)]
         parts += [("model", name) for name in self.names] if len(self.names) < len(models) else []
         address = f"{url_for('ask.page')}?{urlencode(parts)}"
-        return address if len(address) <= _LONGEST_LINK else None
+        return address if len(address) <= LONGEST_LINK else None
 
 
 @PAGES.get("/")
@@ -77,7 +76,8 @@ def page() -> ResponseReturnValue:
     # A picture or a frame of another site's page is no reader: it may not make the models work.
     read = request.headers.get("Sec-Fetch-Dest", "document") in ("document", "empty")
     found = bool(asked.question and asked.context.strip()) and read
-    return _page(shared, asked, answer=found and shared.answerer.ready)
+    state = shared.answerer.state
+    return _page(shared, asked, answer=found and state == "ready", again=found and state == "loading")
 
 
 @PAGES.post("/")
@@ -111,7 +111,8 @@ def _of_example(shared: Web, number: int) -> Asked:
     return Asked(example.question, example.context, golds, not golds, shared.names, inside)
 
 
-def _page(shared: Web, asked: Asked, *, answer: bool) -> Response:
+def _page(shared: Web, asked: Asked, *, answer: bool, again: bool = False) -> Response:
+    """The page; `again` lets it load itself once more, which a form must not: what was typed would be gone."""
     status, problem, headers = 200, None, {}
     found: dict[str, object] = {"result": None}
     if answer:
@@ -127,6 +128,7 @@ def _page(shared: Web, asked: Asked, *, answer: bool) -> Response:
         examples=shared.examples.some(_EXAMPLES),
         may_be_none=any(one.squad_v2 for one in shared.models),
         problem=problem,
+        again=again,
         **found,
     )
     response = Response(text, status)
@@ -137,6 +139,9 @@ def _page(shared: Web, asked: Asked, *, answer: bool) -> Response:
 def _answered(shared: Web, asked: Asked) -> dict[str, object]:
     """What the template of the results takes; Problem where the question is refused."""
     example = Example("0", asked.question, asked.context)
+    if len(asked.golds) > MOST_ANSWERS:
+        detail = f"At most {MOST_ANSWERS} true answers, found {len(asked.golds):,}."
+        raise Problem(422, "Not a question that can be answered", detail)
     admit([example])
     chosen = [one for one in shared.models if one.name in asked.names]
     answers = shared.answerer.ask([example], asked.names, inside=asked.inside)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import dataclass
-from typing import Any, get_args
+from typing import get_args
 
 from flask import Blueprint, Response, abort, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
@@ -15,7 +15,7 @@ from spantune.errors import DataError
 from spantune.reports.evidence import Incomplete
 from spantune.web.corrections import Corrections, Format, key_of, to_squad
 from spantune.web.cutting import cut
-from spantune.web.explore_pages import shelf
+from spantune.web.limits import whole
 from spantune.web.problems import Problem, busy
 from spantune.web.security import requires_token
 from spantune.web.shelf import Unread
@@ -25,6 +25,8 @@ PAGES = Blueprint("correct", __name__)
 _PER_PAGE = 20
 _AROUND = 40
 """Characters on either side of a place, where the same words stand in several."""
+_MOST_PLACES = 50
+"""Places of the same words among which one is chosen; who means a letter of a long text says more of the words."""
 
 
 @dataclass(frozen=True)
@@ -66,9 +68,10 @@ def listed() -> str:
     kept = corrections()
     count = kept.count()
     pages = max(1, -(-count // _PER_PAGE))
-    page = min(max(_whole(request.args.get("page")) or 1, 1), pages)
-    shown = kept.listed((page - 1) * _PER_PAGE, _PER_PAGE)
-    return render_template("correct_list.html", shown=shown, count=count, page=page, pages=pages)
+    page = min(whole(request.args.get("page")) or 1, pages)
+    before = (page - 1) * _PER_PAGE
+    shown = kept.listed(before, _PER_PAGE)
+    return render_template("correct_list.html", shown=shown, count=count, page=page, pages=pages, first=before + 1)
 
 
 @PAGES.route("/corrections/mark", methods=["GET", "POST"])
@@ -76,7 +79,7 @@ def listed() -> str:
 def mark() -> str:
     """The page on which the right span is marked; nothing is kept yet."""
     asked = _asked()
-    return _marking(asked, request.values.get("text", ""), _whole(request.values.get("start")))
+    return _marking(asked, request.values.get("text", ""), whole(request.values.get("start")))
 
 
 @PAGES.post("/corrections")
@@ -86,7 +89,7 @@ def save() -> ResponseReturnValue:
     asked = _asked()
     nothing = request.form.get("no_answer") is not None
     text = "" if nothing else _as_in(asked.context, request.form.get("text", ""))
-    start = None if nothing else _whole(request.form.get("start"))
+    start = None if nothing else whole(request.form.get("start"))
     if start is not None and asked.context[start : start + len(text)] != text:
         start = None  # the words were edited after they had been marked: these count
     title = asked.study or ""
@@ -128,20 +131,22 @@ def export() -> Response:
 def _marking(asked: Asked, text: str, start: int | None, problem: str | None = None) -> str:
     earlier = corrections().get(key_of(asked.question, asked.context))
     found = occurrences(asked.context, text) if text.strip() else []
+    known = any(at == start for at, _ in found)
+    if len(found) > _MOST_PLACES and not known:
+        problem = f"These words stand in {len(found):,} places: take in more of those around them."
     places = [
         Place(at, asked.context[max(0, at - _AROUND) : at], text, asked.context[end : end + _AROUND])
-        for at, end in found
+        for at, end in (found if 1 < len(found) <= _MOST_PLACES else ())
     ]
     return render_template(
         "correct_mark.html",
         asked=asked,
         pieces=cut(asked.context, asked.golds, ()),
         text=text,
-        start=start if any(place.start == start for place in places) else None,
-        places=places if len(places) > 1 else [],
+        start=start if known else None,
+        places=places,
         earlier=earlier,
         problem=problem,
-        nothing=request.form.get("no_answer") is not None,
     )
 
 
@@ -151,7 +156,7 @@ def _asked() -> Asked:
     Browsers send every line break of a form as CR LF; a text that was entered has LF alone here. That of a study or an
     earlier correction is read from there, letter by letter.
     """
-    study, place = request.values.get("study", ""), _whole(request.values.get("place"))
+    study, place = request.values.get("study", ""), whole(request.values.get("place"))
     if study and place is not None:
         return _from_study(study, place)
     if key := request.values.get("key"):
@@ -171,14 +176,14 @@ def _asked() -> Asked:
 
 
 def _from_study(study: str, place: int) -> Asked:
-    try:
-        index = shelf().index(study)
-    except KeyError:
+    if study not in web().shelf.folders:
         abort(404)
+    try:
+        index = web().shelf.index(study)
     except Unread:
         raise busy("The study's questions are being read.") from None
     except Incomplete as error:
-        raise Problem(409, "Gone", f"The study's questions cannot be read: {error}.") from error
+        raise Problem(409, "The study cannot be read", f"{str(error)[0].upper()}{str(error)[1:]}.") from error
     row = index.row_of(place)
     if row is None:
         abort(404)
@@ -198,8 +203,3 @@ def _as_in(context: str, text: str) -> str:
 
 def _lines(text: str) -> str:
     return text.replace("\r\n", "\n").replace("\r", "\n")
-
-
-def _whole(text: Any) -> int | None:
-    """A whole number of at most nine digits; None for anything else."""
-    return int(text) if isinstance(text, str) and text.isascii() and text.isdigit() and len(text) < 10 else None

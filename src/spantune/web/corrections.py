@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any, Literal
 
 from spantune.analysis.error_kinds import occurrences
-from spantune.data import Answer, Example
 from spantune.errors import DataError, RunError
 
 FILE = "corrections.sqlite3"
@@ -51,12 +50,6 @@ class Correction:
     text: str
     title: str
     corrected_at: str
-
-    @property
-    def example(self) -> Example:
-        """The same for the readers of data."""
-        answers = () if self.start is None else (Answer(self.text, self.start),)
-        return Example(self.key, self.question, self.context, answers, self.title)
 
 
 def key_of(question: str, context: str) -> str:

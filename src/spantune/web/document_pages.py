@@ -13,7 +13,7 @@ from spantune.web.answering import Answered
 from spantune.web.cutting import Mark, Piece, cut, in_lanes
 from spantune.web.documents import Document, pasted, read_document
 from spantune.web.gate import admit
-from spantune.web.limits import upload_bytes
+from spantune.web.limits import upload_bytes, whole
 from spantune.web.problems import Problem
 from spantune.web.security import requires_token
 from spantune.web.served import Model
@@ -81,7 +81,7 @@ def _document(shared: Web) -> Document:
         name = uploaded.filename.replace("\\", "/").rsplit("/", 1)[-1][:200]
         return read_document(name, content, longest)
     document = pasted(request.form.get("text", ""), longest, request.form.get("name", "")[:200])
-    starts = [int(one) for one in request.form.get("pages", "").split() if one.isascii() and one.isdigit()][:1000]
+    starts = [at for at in map(whole, request.form.get("pages", "").split()) if at is not None]
     known = starts == sorted(set(starts)) and bool(starts) and starts[-1] <= len(document.text)
     return Document(document.text, document.name, tuple(starts) if known else ())
 

@@ -99,7 +99,6 @@ def _refuse_long(length: int, longest: int, name: str) -> None:
 
 def _of_pdf(name: str, content: bytes, longest: int) -> Document:
     from pypdf import PdfReader
-    from pypdf.errors import PyPdfError
 
     logging.getLogger("pypdf").setLevel(logging.ERROR)
     parts: list[str] = []
@@ -126,7 +125,7 @@ def _of_pdf(name: str, content: bytes, longest: int) -> Document:
             _refuse_long(length, longest, name)
     except DataError:
         raise
-    except (PyPdfError, ValueError, KeyError, TypeError, AttributeError, IndexError, RecursionError, OSError) as error:
+    except Exception as error:  # a broken file fails in any of a parser's ways
         raise DataError("the PDF cannot be read", where=name, found=type(error).__name__) from error
     finally:
         _reading.release()
@@ -139,9 +138,12 @@ def _of_pdf(name: str, content: bytes, longest: int) -> Document:
 
 
 def _page_texts(reader: object, end: float, name: str) -> Iterator[str]:
-    for page in reader.pages:  # type: ignore[attr-defined]
+    def in_time(*_: object) -> None:
         if time.monotonic() > end:
             raise DataError("the PDF takes too long to read", where=name, expected=f"at most {_PDF_SECONDS:.0f} s")
-        text = page.extract_text() or ""
+
+    for page in reader.pages:  # type: ignore[attr-defined]
+        text = page.extract_text(visitor_operand_before=in_time) or ""
+        in_time()  # within a form of the page the visitor's error is swallowed
         # Lone surrogates come out of broken fonts, and no tokenizer takes them.
         yield text.encode("utf-8", "replace").decode("utf-8") + "\n"

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from flask import Blueprint, Response, abort, current_app, redirect, render_template, request, send_file, url_for
+from flask import Blueprint, Response, abort, redirect, render_template, request, send_file, url_for
 from flask.typing import ResponseReturnValue
 from werkzeug.datastructures import MultiDict
 
@@ -19,13 +19,13 @@ from spantune.reports.evidence import Incomplete
 from spantune.reports.pareto import COSTS
 from spantune.reports.table import Table, comparison
 from spantune.studies.report import run_folders
-from spantune.web.cutting import Mark, cut, exact, in_lanes
+from spantune.web.cutting import Mark, cut, in_lanes
 from spantune.web.exploration import ORDERS, PER_PAGE, WHO, Filters, Found, Index, Question
-from spantune.web.shelf import Shelf, Unread
+from spantune.web.limits import LONGEST_LINK, whole
+from spantune.web.shelf import Unread
 from spantune.web.state import web
 
 PAGES = Blueprint("explore", __name__)
-PAGES.add_app_template_filter(exact)
 FILES = {
     "report.html": "Report",
     "report.md": "Report as Markdown",
@@ -42,10 +42,7 @@ _FILE_POLICY = (
 )
 """A report has its own style and script in it, and a policy of its own that knows them by their digest; in a sandbox it
 reaches nothing of this app."""
-_SHELF = "spantune.shelf"
 _LONGEST_SEARCH = 200
-_LONGEST_LINK = 6_000
-"""Characters of an address that every proxy lets through; a longer question is asked by a form."""
 
 
 @dataclass(frozen=True)
@@ -56,16 +53,10 @@ class Link:
     address: str
 
 
-def shelf() -> Shelf:
-    """The studies of the app whose request is being answered."""
-    found: Shelf = current_app.extensions.setdefault(_SHELF, Shelf(web().studies))
-    return found
-
-
 @PAGES.get("/explore")
 def studies() -> ResponseReturnValue:
     """The only study, or a list of them."""
-    names = list(shelf().folders)
+    names = list(web().shelf.folders)
     if len(names) == 1:
         return redirect(url_for("explore.questions", study=names[0]))
     return render_template("explore_studies.html", names=names)
@@ -80,7 +71,7 @@ def questions(study: str) -> ResponseReturnValue:
     filters = _filters(index, request.args)
     found = index.find(filters)
     pages = max(1, math.ceil(len(found.rows) / PER_PAGE))
-    page = min(max(_whole(request.args.get("page"), 1), 1), pages)
+    page = min(whole(request.args.get("page")) or 1, pages)
     rows = found.rows[(page - 1) * PER_PAGE : page * PER_PAGE].tolist()
     return render_template(
         "explore.html",
@@ -91,6 +82,8 @@ def questions(study: str) -> ResponseReturnValue:
         shown=[index.question(row) for row in rows],
         page=page,
         pages=pages,
+        first=(page - 1) * PER_PAGE + 1,
+        longest_search=_LONGEST_SEARCH,
         query=_query(index, filters),
         choices=_choices(index, filters, found),
         looks=looks(index),
@@ -127,7 +120,7 @@ def question(study: str, place: int) -> ResponseReturnValue:
     return render_template(
         "explore_question.html",
         ask=ask,
-        ask_link=link if len(link) <= _LONGEST_LINK else None,
+        ask_link=link if len(link) <= LONGEST_LINK else None,
         study=study,
         index=index,
         one=one,
@@ -164,7 +157,7 @@ def file(study: str, name: str) -> Response:
     """One of `FILES`; any other name is not found, whatever it is."""
     if name not in _there(study):
         abort(404)
-    response = send_file(shelf().folders[study] / name, conditional=True)
+    response = send_file(web().shelf.folders[study] / name, conditional=True)
     response.headers["Content-Security-Policy"] = _FILE_POLICY
     return response
 
@@ -179,10 +172,10 @@ def looks(index: Index) -> list[str]:
 
 def _index(study: str) -> Index | Response:
     """The study's index, or the page that says why there is none (yet)."""
-    if study not in shelf().folders:
+    if study not in web().shelf.folders:
         abort(404)
     try:
-        return shelf().index(study)
+        return web().shelf.index(study)
     except Unread:
         response = Response(render_template("explore_wait.html", study=study, missing=None))
         response.headers["Refresh"] = "1"
@@ -200,12 +193,12 @@ def _asked_again(one: Question) -> dict[str, Any]:
 
 
 def _table(study: str) -> Table:
-    return comparison([RunRecord.read(one.path) for one in run_folders(shelf().folders[study])])
+    return comparison([RunRecord.read(one.path) for one in run_folders(web().shelf.folders[study])])
 
 
 def _there(study: str) -> Mapping[str, str]:
     """Those of `FILES` that a study has; 404 where no study is called so."""
-    folder = shelf().folders.get(study)
+    folder = web().shelf.folders.get(study)
     if folder is None:
         abort(404)
     return {name: title for name, title in FILES.items() if (folder / name).is_file()}
@@ -270,7 +263,3 @@ def _choices(index: Index, filters: Filters, found: Found) -> dict[str, Any]:
         },
         "chosen_slice": slice_name(*filters.slice) if filters.slice else "",
     }
-
-
-def _whole(text: str | None, default: int) -> int:
-    return int(text) if text and text.isascii() and text.isdigit() and len(text) < 10 else default

@@ -14,6 +14,17 @@ _MOST_CLIENTS = 10_000
 _LEAST_FORM, _BESIDE = 1_000_000, 100_000
 API_BYTES = 4_000_000
 """Largest body of a request to the API."""
+MOST_ANSWERS = 100
+"""Most true answers of a question: each is looked for in the context, and held against every model's answer."""
+MOST_N_BEST = 20
+"""Most candidates of an answer."""
+LONGEST_LINK = 6_000
+"""Characters of an address that every browser and most programs between carry; what is longer is sent by a form."""
+
+
+def whole(text: str | None) -> int | None:
+    """A whole number of at most nine digits, out of an address or a form; None for anything else."""
+    return int(text) if text and text.isascii() and text.isdigit() and len(text) < 10 else None
 
 
 def form_bytes(limits: LimitsConfig) -> int:

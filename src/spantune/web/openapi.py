@@ -17,7 +17,6 @@ _REF = "#/components/schemas/{model}"
 _PROBLEMS = {
     400: "The request cannot be read.",
     403: "It was sent by a page of another site.",
-    405: "The address has no such method.",
     413: "The body is too large.",
     415: "The body is not JSON.",
     421: "The server is not called by this name.",

@@ -9,7 +9,7 @@ from typing import Any
 from flask import Flask, Response, current_app, json, render_template, request
 from werkzeug.exceptions import HTTPException
 
-from spantune.errors import UserError
+from spantune.errors import DataError, UserError
 
 JSON = "application/problem+json"
 
@@ -64,7 +64,8 @@ def wants_json() -> bool:
 def explain_errors(app: Flask) -> None:
     """Turn every error into a problem or a page; what nobody foresaw is logged and says nothing of itself."""
     app.register_error_handler(Problem, _respond)
-    app.register_error_handler(UserError, _of_user)
+    app.register_error_handler(DataError, _of_data)
+    app.register_error_handler(UserError, _of_operator)
     app.register_error_handler(HTTPException, _of_http)
     app.register_error_handler(Exception, _unforeseen)
 
@@ -78,18 +79,20 @@ def _respond(problem: Problem) -> Response:
     return response
 
 
-def _of_user(error: UserError) -> Response:
+def _of_data(error: DataError) -> Response:
     expected = f" Expected: {error.expected}." if error.expected else ""
     return _respond(Problem(422, "Not understood", f"{error.problem}.{expected}"))
 
 
+def _of_operator(error: UserError) -> Response:
+    """What whoever runs the server has to mend: a folder or a file of his, not the request."""
+    current_app.logger.error("%s %s: %s", request.method, request.path, error)
+    return _respond(Problem(500, "Something failed here", f"{error.problem[0].upper()}{error.problem[1:]}."))
+
+
 def _of_http(error: HTTPException) -> Response:
     status = error.code or 500
-    headers = {key: value for key, value in error.get_headers() if key in ("Allow", "Location", "Retry-After")}
-    if 300 <= status < 400:
-        response = error.get_response()
-        assert isinstance(response, Response)
-        return response
+    headers = {key: value for key, value in error.get_headers() if key in ("Allow", "Retry-After")}
     title = HTTPStatus(status).phrase if status in HTTPStatus._value2member_map_ else "Error"
     return _respond(Problem(status, title, error.description or title, headers=headers))
 

@@ -44,7 +44,7 @@ class Shown:
     judged: Judged | None = None
 
     @property
-    def fifths(self) -> int:
+    def twentieths(self) -> int:
         """The probability in steps of a twentieth: the class of its bar."""
         return round(20 * self.prediction.probability)
 

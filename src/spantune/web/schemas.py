@@ -8,8 +8,8 @@ from typing import Annotated, Any
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, create_model
 
 from spantune.config import LimitsConfig
+from spantune.web.limits import MOST_ANSWERS, MOST_N_BEST
 
-MOST_ANSWERS, MOST_N_BEST = 20, 20
 _TEXT = "Some text; more than white space."
 
 
@@ -153,7 +153,9 @@ class Schemas:
         context: Any = _text(limits.max_context, "The text that answers it.")
         accepted: Any = Annotated[
             list[Annotated[str, StringConstraints(max_length=limits.max_context)]] | None,
-            Field(description="Accepted answers, [] where none is right: the answers are scored.", max_length=20),
+            Field(
+                description="Accepted answers, [] where none is right: the answers are scored.", max_length=MOST_ANSWERS
+            ),
         ]
         models: Any = Annotated[
             list[Annotated[str, Field(json_schema_extra={"enum": list(names)} if names else None)]] | None,

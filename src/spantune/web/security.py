@@ -16,6 +16,7 @@ from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 from flask import Flask, Response, redirect, render_template, request, session, url_for
+from flask.sessions import SecureCookieSessionInterface
 from flask.typing import ResponseReturnValue
 
 from spantune.config import ServeConfig
@@ -26,8 +27,8 @@ from spantune.web.state import web
 View = TypeVar("View", bound=Callable[..., Any])
 
 POLICY = (
-    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; font-src 'self'; "
-    "connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; form-action 'self'; "
+    "base-uri 'none'; frame-ancestors 'none'"
 )
 HEADERS = {
     "Content-Security-Policy": POLICY,
@@ -42,10 +43,10 @@ _SAFE = ("GET", "HEAD", "OPTIONS")
 _SESSION = "token"
 
 
-def token_for(settings: ServeConfig, given: str | None) -> str | None:
+def token_for(settings: ServeConfig) -> str | None:
     """The secret that this app asks for: the one given, else a new one; None where only this machine reaches it."""
-    if given:
-        return given
+    if settings.token:
+        return settings.token
     return None if settings.loopback else secrets.token_urlsafe(24)
 
 
@@ -54,8 +55,16 @@ def session_key(token: str | None) -> bytes:
     return hmac.new(b"spantune web cookies", token.encode(), "sha256").digest() if token else secrets.token_bytes(32)
 
 
+class Sessions(SecureCookieSessionInterface):
+    """Cookies that a browser got with TLS are never sent without it."""
+
+    def get_cookie_secure(self, app: Flask) -> bool:
+        return request.is_secure
+
+
 def protect(app: Flask, settings: ServeConfig) -> None:
     """Check every request before anything else sees it, and put the headers on every response."""
+    app.session_interface = Sessions()
     allowed = _hosts(settings)
     app.before_request(functools.partial(_check_host, allowed))
     app.before_request(_check_origin)
@@ -77,7 +86,7 @@ def requires_token(view: View) -> View:
             raise Problem(
                 401,
                 "A token is needed",
-                "Uploads and corrections need the token that the server printed at its start: send it as "
+                "Uploads and corrections need the token that was set or printed when the server started: send it as "
                 "`Authorization: Bearer TOKEN`, or sign in at /sign-in.",
                 headers={"WWW-Authenticate": 'Bearer realm="spantune"'},
             )
@@ -114,9 +123,8 @@ def sign_in() -> ResponseReturnValue:
 
 def _own_page(target: str) -> str:
     """A path of this app; the first page instead of anything else."""
-    parts = urlsplit(target)
-    own = target.startswith("/") and not target.startswith(("//", "/\\")) and not parts.netloc and not parts.scheme
-    return target if own and target.isprintable() and "\\" not in target else url_for("ask.page")
+    own = target.startswith("/") and not target.startswith("//") and "\\" not in target and target.isprintable()
+    return target if own else url_for("ask.page")
 
 
 def _digest(token: str) -> str:
@@ -158,7 +166,7 @@ def _check_origin() -> None:
     if site is not None:
         foreign = site not in ("same-origin", "none")
     elif origin is not None:
-        foreign = urlsplit(origin).netloc.lower() != request.host.lower() if "://" in origin else True
+        foreign = origin.partition("://")[2].lower() != request.host.lower()
     else:
         foreign = False  # no browser: nobody's cookies are sent along
     if foreign:

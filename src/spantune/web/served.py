@@ -83,15 +83,13 @@ class Runs:
 def what_to_serve(named: Sequence[str]) -> tuple[str, ...]:
     """The folders that were named (`zoo` for all of it), else the demo, else the zoo; RunError without any."""
     found = tuple(named) or ((str(DEMO),) if DEMO.is_dir() else zoo.names())
-    found = tuple(
-        each for one in found for each in (zoo.names() if one == "zoo" and not Path(one).exists() else (one,))
-    )
+    found = tuple(each for one in found for each in (zoo.names() if _is_zoo(one) else (one,)))
     if not found:
         raise RunError(
             "there is no model to serve",
             expected=f"run or study folders, or {DEMO} in this folder",
             found="neither",
-            fix="`make demo` trains six methods in minutes; `spantune train` trains one",
+            fix="`make demo` trains several methods in minutes; `spantune train` trains one",
         )
     return found
 

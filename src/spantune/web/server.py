@@ -111,7 +111,8 @@ def _announce(shared: Web, open_socket: socket.socket, say: Say) -> None:
     count = len(shared.models)
     say(f"listening on {address} (Ctrl-C stops); loading {count} model{'s' * (count != 1)}")
     if shared.token is not None:
-        say(f"token for uploads and corrections: {shared.token} (enter it at {address}/sign-in)")
+        known = "the one that was set" if shared.settings.token else shared.token  # a secret is not for logs
+        say(f"token for uploads and corrections: {known} (enter it at {address}/sign-in)")
 
     def tell() -> None:
         if shared.answerer.wait_until_loaded():

@@ -7,7 +7,6 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Future, TimeoutError
 from pathlib import Path
 
-from spantune.reports.evidence import Incomplete
 from spantune.web.exploration import Index, read_index
 
 _PATIENCE = 1.5
@@ -56,7 +55,7 @@ class Shelf:
             return coming.result(timeout=patience)
         except TimeoutError:
             raise Unread(name) from None
-        except Incomplete:
+        except Exception:
             with self._lock:  # what is missing may come back: the next request looks again
                 self._indexes.pop(name, None)
             raise

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,6 +12,7 @@ from spantune.web.answering import Answerer
 from spantune.web.examples import ExampleQuestions
 from spantune.web.limits import Buckets
 from spantune.web.served import Model
+from spantune.web.shelf import Shelf
 
 EXTENSION = "spantune"
 
@@ -22,13 +22,13 @@ class Web:
     """One app.
 
     Attributes:
-        studies: folders of the studies that are served. models: what answers, in the order of their colours.
+        shelf: the studies that are served. models: what answers, in the order of their colours.
         answerer: the queue before the models. examples: questions to try. buckets: who asked how much.
         token: what uploads and corrections need; None where nobody but this machine reaches the app.
     """
 
     settings: ServeConfig
-    studies: tuple[Path, ...]
+    shelf: Shelf
     models: tuple[Model, ...]
     answerer: Answerer
     examples: ExampleQuestions
@@ -50,6 +50,3 @@ def web() -> Web:
     """That of the app whose request is being answered."""
     found: Web = current_app.extensions[EXTENSION]
     return found
-
-
-Clock = Callable[[], float]

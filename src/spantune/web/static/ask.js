@@ -24,8 +24,9 @@ form.addEventListener("submit", async (event) => {
     const known = made.querySelector(".outcome, .alert");
     results.replaceChildren(...(known ? made.body.childNodes : [alertOf(`The server said ${response.status}.`)]));
     turnStrips();
+    // The address asks what is shown, and nothing where that is too long for an address.
     const link = results.querySelector("#link");
-    if (link) history.replaceState(null, "", link.getAttribute("href"));
+    if (results.querySelector(".outcome")) history.replaceState(null, "", link?.getAttribute("href") ?? location.pathname);
     results.setAttribute("aria-busy", "false");
     if (!matchMedia("(min-width: 60rem)").matches) results.scrollIntoView({ block: "start" });
   } catch (error) {
@@ -52,7 +53,7 @@ document.addEventListener("keydown", (event) => {
 });
 
 // A card shows and hides its model's answer in the context, and brings it forward while it is pointed at.
-const marksOf = (card) => results.querySelectorAll(`.mark.${card.dataset.look}`);
+const marksOf = (card) => results.querySelectorAll(`.mark[data-method="${card.dataset.method}"]`);
 results.addEventListener("click", (event) => {
   const button = event.target.closest(".toggle");
   if (!button) return;
