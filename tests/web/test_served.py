@@ -90,6 +90,8 @@ def test_the_demo_is_served_where_nothing_is_named(
     assert served.what_to_serve(("zoo", "runs/x")) == ("zoo/lora", "runs/x")
     monkeypatch.chdir(tmp_path / "shipped")
     assert served.what_to_serve(()) == ("zoo/lora",)
+    write("shipped/studies/demo/ia3-0", "ia3", status="interrupted")
+    assert served.what_to_serve(()) == ("zoo/lora",), "a demo that was stopped has nothing to serve"
     (model,) = served.models_in(("zoo/lora",))
     assert model.folder == tmp_path / "shipped" / "lora" and served.studies_in(("zoo/lora",)) == ()
 

@@ -82,7 +82,7 @@ class Runs:
 
 def what_to_serve(named: Sequence[str]) -> tuple[str, ...]:
     """The folders that were named (`zoo` for all of it), else the demo, else the zoo; RunError without any."""
-    found = tuple(named) or ((str(DEMO),) if DEMO.is_dir() else zoo.names())
+    found = tuple(named) or ((str(DEMO),) if _finished(DEMO) else zoo.names())
     found = tuple(each for one in found for each in (zoo.names() if _is_zoo(one) else (one,)))
     if not found:
         raise RunError(
@@ -167,13 +167,17 @@ def _runs_in(study: Path) -> list[Path]:
     return sorted(path.parent for path in study.glob(f"*/{RECORD}")) if study.is_dir() else []
 
 
+def _finished(study: Path) -> list[tuple[Path, RunRecord]]:
+    records = ((path, RunRecord.read(path)) for path in _runs_in(study))
+    return [(path, record) for path, record in records if record.status == "finished"]
+
+
 def _chosen(study: Path) -> list[Path]:
     """Of each method (and the floor) and encoder the finished run with the lowest seed, in the study's order."""
     chosen: dict[tuple[str, str, bool], tuple[int, Path]] = {}
-    for path in _runs_in(study):
-        record = RunRecord.read(path)
+    for path, record in _finished(study):
         key = (record.method, record.model, record.trained)
-        if record.status == "finished" and (key not in chosen or record.seed < chosen[key][0]):
+        if key not in chosen or record.seed < chosen[key][0]:
             chosen[key] = (record.seed, path)
     if not chosen:
         raise RunError(
