@@ -32,8 +32,8 @@ class PrefixTuningOptions:
     label="Prefix tuning",
     family="prompt",
     paper="Li and Liang 2021, arXiv:2101.00190; Liu et al. 2022 (P-tuning v2), arXiv:2110.07602",
-    learning_rate=3e-2,
-    grid=(1e-2, 3e-2, 1e-1),
+    learning_rate=1e-1,
+    grid=(3e-2, 1e-1, 3e-1),
     options=PrefixTuningOptions,
 )
 def prefix_tuning(options: PrefixTuningOptions, encoder: EncoderShape) -> PrefixTuningConfig:

@@ -32,8 +32,8 @@ class PromptEncoderOptions:
     label="Prompt encoder",
     family="prompt",
     paper="Liu et al. 2021 (P-tuning), arXiv:2103.10385",
-    learning_rate=3e-3,
-    grid=(1e-3, 3e-3, 1e-2),
+    learning_rate=1e-2,
+    grid=(3e-3, 1e-2, 3e-2),
     options=PromptEncoderOptions,
 )
 def prompt_encoder(options: PromptEncoderOptions, encoder: EncoderShape) -> PromptEncoderConfig:
