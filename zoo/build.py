@@ -99,7 +99,7 @@ def card(record: RunRecord, corpus: Corpus, answers: Mapping[str, str]) -> str:
     (standing,) = compare(score_runs(corpus.examples, {record.method: [answers]})).standings
     sets = {name: _set_line(data.sources, data.examples) for name, data in record.data.items()}
     (low, high), config = standing.f1.interval, record.config
-    seconds = record.timings.train_seconds or 0.0
+    seconds, cores = record.timings.train_seconds or 0.0, record.hardware.get("cores")
     options = ", ".join(f"{key} {value}" for key, value in record.options.items()) or "none"
     chosen = (
         f"the best of its checkpoints on {sets['selection']}, contexts carved from the training data"
@@ -119,7 +119,7 @@ def card(record: RunRecord, corpus: Corpus, answers: Mapping[str, str]) -> str:
 | F1 | {standing.f1.mean:.1f} ({low:.1f} to {high:.1f}) |
 | Trainable parameters | {record.parameters.trainable if record.parameters else 0:,} |
 | Size | {(record.adapter_bytes or 0) / 1e6:.2f} MB |
-| Training | {seconds / 3600:.1f} h on {record.hardware.get("cores")} cores of {record.hardware.get("cpu")} |
+| Training | {seconds / 3600:.1f} h on {cores} core{"s" * (cores != 1)} of {record.hardware.get("cpu")} |
 | Learning rate, epochs, batch | {config["learning_rate"]:g}, {config["epochs"]:g}, {config["batch_size"]} |
 | Options | {options} |
 

@@ -15,7 +15,6 @@ from spantune.modeling.encoders import BUNDLED
 from spantune.records import RunFolder, RunRecord, without_paths
 
 NAMES = zoo.names()
-pytestmark = pytest.mark.skipif(not NAMES, reason="this version ships without adapters")
 CONTEXT = (
     "The old mill on the river was built by Ada Brandt in 1832. It ground rye for three villages until a flood broke "
     "its wheel in the spring of 1871, and since then it has been a library with eleven thousand books."
