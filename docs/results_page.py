@@ -185,7 +185,6 @@ PARTS: Mapping[str, Callable[[], str]] = (
     {}
     if not (STUDIES / MAIN).is_dir()
     else {
-        "readme-results": scores_table,
         "results-finding": finding,
         "results-table": scores_table,
         "results-sweeps": sweeps_table,

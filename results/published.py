@@ -48,7 +48,7 @@ _NUMBERS = ("start", "end", "em", "f1", "kind")
 
 
 def publish(study: Path, target: Path) -> Report:
-    """Write a finished study into `target`, and return what it shows there.
+    """Write what of a study has finished into `target`, and return what it shows there.
 
     Raises:
         RunError: its answers cannot be read or compared.
@@ -63,11 +63,12 @@ def publish(study: Path, target: Path) -> Report:
             found=report.missing or "no finished run",
         )
     target.mkdir(parents=True, exist_ok=True)
-    kept = {folder.path.name for folder in report.folders}
+    finished = [pair for pair in zip(report.folders, report.records, strict=True) if pair[1].status == "finished"]
+    kept = {folder.path.name for folder, _ in finished}
     content = json.loads((study / STUDY).read_text(encoding="utf-8"))
     runs = [one for one in content["runs"] if one["folder"] in kept]
     _write_json(target / STUDY, without_paths({**content, "command": _typed(record.command), "runs": runs}))
-    for folder, run in zip(report.folders, report.records, strict=True):
+    for folder, run in finished:
         place = target / folder.path.name
         place.mkdir(exist_ok=True)
         _public(run).write(place)

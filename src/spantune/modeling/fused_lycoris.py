@@ -1,7 +1,8 @@
 """LoHa's and LoKr's layers in one matrix product: `(W + dW) x` instead of PEFT's `W x + dW x`; the same function.
 
 Their update `dW` is made as a whole matrix anyhow. Added to the weights before the product, it saves one of two
-products on the way forward and one of three on the way back, for a sum over the weights.
+products on the way forward and one of three on the way back, for a sum over the weights. Only while it learns: a model
+that answers may hold its encoder's weights rounded (`modeling.casting`), and a sum would then round twice.
 
 Shapes: T tokens of the batch, I inputs, O outputs.
 """
@@ -11,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, cast
 
+import torch
 from peft.tuners.loha.layer import Linear as LohaLinear
 from peft.tuners.lokr.layer import Linear as LokrLinear
 from peft.tuners.lycoris_utils import LycorisLayer
@@ -27,8 +29,8 @@ def fuse(network: nn.Module) -> None:
 
 
 def _made(layer: LycorisLayer, x: Tensor, plain: Callable[..., Tensor], *args: Any, **kwargs: Any) -> Tensor:
-    """(..., I) to (..., O), the fused way where one update of a linear layer is active; else PEFT's own."""
-    adapter = None if args or kwargs else _the_only_one(layer)
+    """(..., I) to (..., O), the fused way where one update of a linear layer learns; else PEFT's own."""
+    adapter = None if args or kwargs or not torch.is_grad_enabled() else _the_only_one(layer)
     if adapter is None:
         return plain(x, *args, **kwargs)
     base = cast(nn.Linear, layer.base_layer)
