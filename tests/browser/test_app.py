@@ -80,11 +80,13 @@ def test_without_scripts(open_page):
     page = open_page("/", java_script_enabled=False)
     page.fill("#question", "Where?")
     page.fill("#context", RIVER)
-    page.click("button.primary")
+    with page.expect_navigation():
+        page.click("button.primary")
     assert page.locator("#marked .mark").count() > 0
     page.goto("/explore/compare")
     page.select_option("#who", "none")
-    page.click("form.filters button")
+    with page.expect_navigation():
+        page.click("form.filters button")
     assert page.locator(".card h3").all_text_contents() == ["When was it built?", "Which prize?"]
     page.click("text=Which prize?")
     page.click("text=Correct the answer")
@@ -146,14 +148,16 @@ def test_a_number_of_the_matrix_leads_to_its_questions(open_page):
 
 def test_from_a_question_to_asking_it_now(open_page):
     page = open_page("/explore/compare/questions/4")
-    page.click("text=Ask this now")
+    with page.expect_navigation():
+        page.click("text=Ask this now")
     assert page.input_value("#question") == "Which prize?" and page.input_value("#context") == EMOJI
 
 
 def test_from_an_answer_to_marking_the_right_one(open_page):
     page = open_page("/")
     ask(page)
-    page.click("text=Mark the right answer")
+    with page.expect_navigation():
+        page.click("text=Mark the right answer")
     assert page.locator("h1").text_content() == "Where does it begin?"
     assert page.locator("#context").text_content() == RIVER
 
@@ -220,7 +224,8 @@ def test_on_a_phone_the_answer_stays_in_sight(open_page):
 def test_words_that_stand_twice_are_asked_for(open_page):
     page = open_page("/corrections/mark?study=compare&place=4")
     page.fill("#text", "𝒢ödel")
-    page.click("text=Save")
+    with page.expect_navigation():
+        page.click("text=Save")
     places = page.get_by_role("radio")
     assert places.count() == 2
     places.nth(1).check()
