@@ -22,6 +22,7 @@ from spantune.methods import methods
 from spantune.records import Answering, DataRecord, Parameters, RunFolder, RunRecord, Timings
 from spantune.studies.again import train_words
 from spantune.studies.recommend import recommend
+from spantune.studies.record import FinalRun, StudyRecord
 from spantune.training.resolve import resolve as resolved
 
 MADE: Mapping[str, tuple[int, int, float, float]] = {  # every n-th answer is wrong; bytes, milliseconds, seconds
@@ -153,6 +154,16 @@ def test_unfinished_runs_and_data_that_is_gone(study: Path, tmp_path: Path) -> N
     assert "Without statistics, since the reported set" in said and said.count("95%") == 0
 
 
+def test_neither_a_leftover_run_nor_the_floor_is_recommended(study: Path, tmp_path: Path) -> None:
+    copy = tmp_path / "copy"
+    shutil.copytree(study, copy)
+    record = RunRecord.read(copy / "full-0")
+    replace(record, label="Unadapted", config={**record.config, "epochs": 0.0}).write(copy / "full-0")
+    named = [FinalRun(name, "minilm", 0, f"{name}-0", "finished") for name in ("full", "ia3")]
+    StudyRecord(copy, "finished", runs=tuple(named)).write()
+    assert [one.label for one in recommend(RecommendConfig(str(copy))).candidates] == ["(IA)³"]
+
+
 def test_a_limit_on_what_was_not_measured_says_how_to_measure_it(study: Path, tmp_path: Path) -> None:
 
     copy = tmp_path / "copy"
@@ -169,9 +180,9 @@ def test_a_limit_on_what_was_not_measured_says_how_to_measure_it(study: Path, tm
 @pytest.mark.parametrize("name", ["missing", "empty"])
 def test_no_study(name: str, tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
-    with pytest.raises(RunError, match="there is nothing to choose from") as raised:
+    with pytest.raises(RunError, match="there is no study here") as raised:
         recommend(RecommendConfig(str(tmp_path / name)))
-    assert "found:    no run" in str(raised.value)
+    assert "name the study folder that `spantune compare` wrote" in str(raised.value)
 
 
 def test_wrong_limits_are_named_together() -> None:

@@ -5,18 +5,18 @@ from __future__ import annotations
 import shlex
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from spantune.analysis.statistics import Comparison, Difference, compare
 from spantune.config import RecommendConfig
 from spantune.errors import RunError
-from spantune.records import RunFolder, RunRecord
+from spantune.records import RunRecord
 from spantune.reports import numbers
 from spantune.reports.evidence import Incomplete, read_scores
 from spantune.reports.groups import group
 from spantune.studies.again import train_words
 from spantune.studies.choice import COSTS, Candidate, Choice, Limit, choose, costs_against
+from spantune.studies.report import run_folders
 
 _FIELDS = ("f1", *COSTS, "trainable")
 
@@ -171,8 +171,8 @@ def recommend(config: RecommendConfig) -> Recommendation:
     Raises:
         RunError: there is no study, or no run of it has finished and was scored.
     """
-    folders = [one.parent for one in sorted(Path(config.study).glob("*/record.json"))]
-    records = [RunRecord.read(folder) for folder in folders]
+    folders = run_folders(config.study)
+    records = [RunRecord.read(folder.path) for folder in folders]
     groups = [one for one in group(records) if one.runs[0].trained]  # the floor is there to be beaten
     candidates = tuple(one for one in map(Candidate.of, groups) if one is not None)
     if not candidates:
@@ -185,7 +185,7 @@ def recommend(config: RecommendConfig) -> Recommendation:
         )
     comparison, unsure = None, None
     if len(candidates) > 1:
-        by_record = {id(record): RunFolder(folder) for record, folder in zip(records, folders, strict=True)}
+        by_record = {id(record): folder for record, folder in zip(records, folders, strict=True)}
         try:
             comparison = compare(read_scores(groups, by_record))
         except Incomplete as error:
