@@ -20,7 +20,7 @@ $(VENV)/.ready: requirements.lock pyproject.toml
 	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation -e .
 	@touch $@
 
-demo: setup  ## seven methods on the embedded sample: table, plots, one question to each
+demo: setup  ## six methods and the floor on the embedded sample: table, plots, one question to each
 	$(BIN)/spantune compare --config configs/demo.yaml
 	$(BIN)/spantune ask $(STUDY)/*-0 --question "$$(cat configs/demo-question.txt)" --context-file configs/demo-context.txt
 

@@ -181,17 +181,13 @@ def _as_shown(value: float, shown: str) -> str:
     return f"+{text}" if shown.startswith("+") and value >= 0 else text
 
 
-PARTS: Mapping[str, Callable[[], str]] = (
-    {}
-    if not (STUDIES / MAIN).is_dir()
-    else {
-        "results-finding": finding,
-        "results-table": scores_table,
-        "results-sweeps": sweeps_table,
-        "results-speed": speed,
-        "results-slices": slices,
-        "results-kinds": kinds,
-        "results-telling": telling,
-        "results-again": again,
-    }
-)
+PARTS: Mapping[str, Callable[[], str]] = {
+    "results-finding": finding,
+    "results-table": scores_table,
+    "results-sweeps": sweeps_table,
+    "results-speed": speed,
+    "results-slices": slices,
+    "results-kinds": kinds,
+    "results-telling": telling,
+    "results-again": again,
+}

@@ -31,7 +31,7 @@ from spantune.analysis.statistics import Comparison, compare
 from spantune.data import Example
 from spantune.errors import RunError
 from spantune.records import History, RunFolder, RunRecord, without_paths
-from spantune.reports.evidence import Evidence
+from spantune.reports.evidence import SLICE_RESAMPLES, Evidence
 from spantune.reports.finding import finding
 from spantune.reports.groups import Group, group
 from spantune.reports.report import Report
@@ -93,19 +93,8 @@ def published(folder: Path) -> Report:
     groups = group(about.records)
     evidence = _evidence(_rows(folder / ANSWERS), groups, _run_names(groups, about))
     table = comparison(about.records, evidence.comparison)
-    return Report(
-        folder=folder,
-        folders=about.folders,
-        records=about.records,
-        histories=about.histories,
-        sweeps=about.sweeps,
-        table=table,
-        finding=finding(table.groups, evidence.comparison, []),
-        evidence=evidence,
-        missing=None,
-        failures=about.failures,
-        commands=about.commands,
-    )
+    found = finding(table.groups, evidence.comparison, [])
+    return replace(about, folder=folder, table=table, finding=found, evidence=evidence, missing=None)
 
 
 def thinned(history: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
@@ -182,7 +171,7 @@ def _evidence(
     divided = [np.array([[one[part.name] == name for one in rows] for name in part.slices]) for part in DIMENSIONS]
     counts = tuple(_counted(method, some) for method, some in zip(methods, said, strict=True))
     found: Comparison = compare(scores)
-    slices = slice_scores(scores, DIMENSIONS, divided, resamples=2_000)
+    slices = slice_scores(scores, DIMENSIONS, divided, resamples=SLICE_RESAMPLES)
     return Evidence(scores, divided, {}, kinds, found, slices, counts)
 
 

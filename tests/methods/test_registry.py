@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from spantune.errors import MethodError
-from spantune.methods import Method, get, methods
+from spantune.methods import Method, Unfreeze, get, methods
 from spantune.methods import registry as registry_module
 from spantune.methods.architectures import ARCHITECTURES, LINEAR
 from spantune.methods.registry import method
@@ -42,6 +42,13 @@ def test_the_traits_of_each_method(one: Method) -> None:
     assert one.resolve({}) == one.options()
     assert all(re.fullmatch(r"[a-z_]+", field.name) for field in fields(one.options))
     assert not (one.mergeable and one.family == "prompt") and not (one.mergeable and one.whole_encoder)
+
+
+@pytest.mark.parametrize("one", methods().values(), ids=lambda one: one.name)
+def test_the_families_that_add_nothing(one: Method) -> None:
+    from spantune.modeling.inspection import shape_of
+
+    assert one.adds_nothing == isinstance(one.inject(one.options(), shape_of(empty("bert"))), Unfreeze)
 
 
 def test_reference_methods_come_first_and_families_together() -> None:

@@ -58,7 +58,8 @@ def test_it_answers_as_the_run_that_it_begins_with(finished: Any, study: Any, tm
     assert {one.label for one in result.table.groups} == {"Full fine-tuning", "Unadapted"}
 
 
-def test_a_run_of_no_epochs_by_itself(config: Any, tmp_path: Path) -> None:
-    record = train(config(epochs=0))
+@pytest.mark.parametrize(("method", "label"), [("full", "Unadapted"), ("bitfit", "Unadapted"), ("lora", "LoRA")])
+def test_a_run_of_no_epochs_by_itself(method: str, label: str, config: Any, tmp_path: Path) -> None:
+    record = train(config(epochs=0, method=method))
     assert record.status == "finished" and record.metric("f1") is not None
-    assert (tmp_path / "run" / "adapter").is_dir() and record.label != "Unadapted" and not record.trained
+    assert (tmp_path / "run" / "adapter").is_dir() and record.label == label and not record.trained

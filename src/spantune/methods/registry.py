@@ -89,6 +89,11 @@ class Method:
     budgeted: bool = False
     reads_weights: bool = False
 
+    @property
+    def adds_nothing(self) -> bool:
+        """Whether an untrained model of this method is the encoder as it is, with its span head."""
+        return self.family in ("reference", "selective")
+
     def resolve(self, given: Mapping[str, Any]) -> Any:
         """The options with the given values in place of defaults; MethodError for unknown names and bad values."""
         known = {one.name: one for one in dataclasses.fields(self.options)}

@@ -16,7 +16,7 @@ from spantune.data.stored import hub_reachable
 from spantune.errors import EncoderError, MethodError
 from spantune.methods.architectures import ARCHITECTURES
 from spantune.modeling import attention
-from spantune.modeling.faults import encoder_fault
+from spantune.modeling.faults import encoder_fault, not_numbers
 from spantune.modeling.inspection import architecture_of
 from spantune.modeling.manifest import MANIFEST, Identity, known_method, read_manifest, saved_in
 from spantune.modeling.probe import require_sound
@@ -306,7 +306,7 @@ def _require_filled(network: PreTrainedModel, told: Mapping[str, Any], name: str
     lacking = sorted(
         key for key in {*told["missing_keys"], *shapes} if not key.startswith(tuple(f"{x}." for x in drawn))
     )
-    broken = [key for key, weight in network.named_parameters() if not _is_filled(weight)]
+    broken = not_numbers(network.named_parameters())
     if not lacking and not broken:
         return
     raise EncoderError(
@@ -317,11 +317,6 @@ def _require_filled(network: PreTrainedModel, told: Mapping[str, Any], name: str
         else f"{len(broken)} with values that are not numbers, first {broken[0]}",
         fix="check that config.json and the weights belong together" if lacking else "fetch the weights again",
     )
-
-
-def _is_filled(weight: torch.Tensor) -> bool:
-    """Whether every value is a number: the extremes tell, in one pass and a hundredth of `isfinite`'s time."""
-    return not weight.numel() or all(bool(one.isfinite()) for one in weight.detach().aminmax())
 
 
 def empty_network(config: PretrainedConfig) -> PreTrainedModel:

@@ -5,8 +5,13 @@ from __future__ import annotations
 import json
 import os
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 ENCODER_WEIGHTS = "model.safetensors"
 ENCODER_PICKLES = "pytorch_model*.bin"
@@ -42,6 +47,15 @@ def pickle_fault(folder: Path, pickles: str, wanted: str) -> Fault | None:
         fix=f"in that folder, two lines of Python:\n{_CONVERSION.format(pickles=pickles, wanted=wanted)}",
         expected=f"weights as safetensors ({wanted})",
     )
+
+
+def not_numbers(tensors: Iterable[tuple[str, Tensor]]) -> list[str]:
+    """Names of the tensors that hold NaN or an infinity: their extremes tell, without a mask of their size."""
+    return [
+        name
+        for name, tensor in tensors
+        if tensor.numel() and not all(bool(one.isfinite()) for one in tensor.detach().aminmax())
+    ]
 
 
 def listing(folder: Path) -> str:

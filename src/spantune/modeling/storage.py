@@ -21,7 +21,7 @@ from torch import Tensor
 from spantune.errors import EncoderError, RunError
 from spantune.modeling import rank_budget
 from spantune.modeling.encoders import fingerprint, load_network, load_tokenizer, public_name
-from spantune.modeling.faults import pickle_fault
+from spantune.modeling.faults import not_numbers, pickle_fault
 from spantune.modeling.inspection import architecture_of, shape_of
 from spantune.modeling.manifest import FORMAT, MANIFEST, Identity, known_method, read_manifest
 from spantune.modeling.releases import explained_by_release, read_adapter_config, require_same_meaning
@@ -194,7 +194,7 @@ def _read_weights(path: Path) -> dict[str, Tensor]:
             found=fault.found if fault else str(error),
             fix=fault.fix if fault else None,
         ) from error
-    if broken := sorted(name for name, weight in state.items() if not weight.isfinite().all()):
+    if broken := sorted(not_numbers(state.items())):
         found = f"{len(broken)} tensors with values that are not numbers, first {broken[0]}"
         raise RunError("the adapter's weights are damaged", where=str(path), found=found)
     return state

@@ -31,7 +31,7 @@ Spans = Mapping[str, Sequence[Mapping[str, Span]]]
 
 # The first candidate of a question, as `inference.evaluation` lays the file out; the other nineteen are skipped.
 _FIRST = re.compile(rb'\n  ("(?:[^"\\]|\\.)*"): \[\s*\{\s*"text": "(?:[^"\\]|\\.)*",\s*"start": (\d+),\s*"end": (\d+)')
-_SLICE_RESAMPLES = 2_000
+SLICE_RESAMPLES = 2_000
 """Slices are many and their intervals a hint, so that a fifth of the resamples does (the first of them)."""
 
 
@@ -81,7 +81,7 @@ class Evidence(Judged):
             resamples: of the bootstrap; default as in `analysis.statistics.compare`.
         """
         found = judged(scores, spans)
-        few = min(resamples or _SLICE_RESAMPLES, _SLICE_RESAMPLES)
+        few = min(resamples or SLICE_RESAMPLES, SLICE_RESAMPLES)
         return cls(
             scores,
             found.divided,

@@ -34,8 +34,9 @@ class Rate:
         """As measured by a finished run; None where it measured nothing."""
         spent = record.timings
         per_second = spent.examples_per_second
-        learned = per_second or not record.config.get("epochs")
-        if not learned or spent.train_seconds is None or spent.eval_seconds is None or spent.wall_seconds is None:
+        if spent.train_seconds is None or spent.eval_seconds is None or spent.wall_seconds is None:
+            return None
+        if record.trained and not per_second:
             return None
         questions = {name: used.examples for name, used in record.data.items()}
         config = record.config

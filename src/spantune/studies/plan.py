@@ -49,16 +49,20 @@ def arms(config: CompareConfig) -> tuple[Arm, ...]:
     compared = tuple(config.methods or methods())
     base = {method: _run(config, method, config.encoders[0], config.seeds[0]) for method in compared}
     parameters = swept(config, base)
-
-    def arm(title: str, model: str, name: str, **about: Any) -> Arm:
-        shown = (f"{title} on {name}", f"{name}-{title}") if several else (title, title)
-        return Arm(about.pop("method", title), model, *shown, **about)
-
-    made: list[Arm] = []
-    for model, name in zip(config.encoders, names, strict=True):
-        made += [arm(method, model, name, parameters=parameters[method]) for method in compared]
-        made += [arm(FLOOR, model, name, method=PLAIN, learns=False)] * config.floor
-    return tuple(made)
+    lines = [(method, method, parameters[method]) for method in compared]
+    lines += [(FLOOR, PLAIN, ())] * config.floor
+    return tuple(
+        Arm(
+            method,
+            model,
+            title=f"{title} on {name}" if several else title,
+            folder=f"{name}-{title}" if several else title,
+            parameters=chosen,
+            learns=title != FLOOR,
+        )
+        for model, name in zip(config.encoders, names, strict=True)
+        for title, method, chosen in lines
+    )
 
 
 def final_run(config: CompareConfig, arm: Arm, seed: int, chosen: Values) -> TrainConfig:

@@ -19,6 +19,7 @@ from spantune.inference.evaluation import n_best_file, scores, write_answers
 from spantune.inference.predictor import Predictor
 from spantune.modeling import SpanModel, build, load_tokenizer, save
 from spantune.modeling.encoders import choose_device, choose_dtype
+from spantune.modeling.faults import not_numbers
 from spantune.modeling.storage import replace_folder, trainable_state
 from spantune.records import (
     Best,
@@ -223,7 +224,7 @@ def _score(
 
 def _refuse_diverged(model: SpanModel, config: TrainConfig) -> None:
     """RunError where a trained weight is not a number: such a model is not worth saving."""
-    broken = [name for name, weight in trainable_state(model).items() if not weight.isfinite().all()]
+    broken = not_numbers(trainable_state(model).items())
     if broken:
         raise _diverged(f"{len(broken)} trained tensors with values that are none, first {broken[0]}", config)
 

@@ -15,7 +15,7 @@ import yaml
 
 from spantune.config import TrainConfig
 from spantune.errors import SpantuneError
-from spantune.methods import PLAIN, get
+from spantune.methods import get
 from spantune.records import (
     History,
     RunFolder,
@@ -59,7 +59,7 @@ class RunSheet:
         self.record = RunRecord(
             status="running",
             method=method.name,
-            label=UNADAPTED if not config.epochs and method.name == PLAIN else method.label,
+            label=UNADAPTED if method.adds_nothing and not config.epochs else method.label,
             model=config.model,
             seed=config.seed,
             command=tuple(re.sub(r"://[^/@]*@", "://", word) for word in sys.argv),
