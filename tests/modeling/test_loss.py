@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from spantune.modeling import SpanLogits, build
-from spantune.modeling.loss import span_loss
+from spantune.modeling.loss import distillation_loss, span_loss, span_probabilities
 
 B, L = 3, 8
 LABELS = torch.tensor([[3], [0], [5]]), torch.tensor([[4], [0], [5]])
@@ -81,6 +81,39 @@ def test_half_precision_logits_lose_nothing_more() -> None:
     loss = span_loss(half, *LABELS, context())
     assert loss.dtype == torch.float32 and torch.equal(loss, span_loss(back, *LABELS, context()))
     assert torch.isfinite(span_loss(SpanLogits(half.start * 1e30, half.end * 1e30), *LABELS, context())).all()
+
+
+@pytest.mark.parametrize("temperature", [1.0, 2.5])
+def test_distillation_is_the_divergence_from_the_teacher(temperature: float, logits: SpanLogits) -> None:
+    teacher = SpanLogits(torch.randn(B, L), torch.randn(B, L))
+    kept = context()[0].nonzero().flatten()
+    expected = torch.zeros(B)
+    for ours, theirs in zip(logits, teacher, strict=True):
+        said = (theirs[:, kept] / temperature).softmax(1)
+        own = (ours[:, kept] / temperature).softmax(1)
+        expected += temperature**2 * (said * (said.log() - own.log())).sum(1) / 2
+    taught = span_probabilities(teacher, context(), temperature)
+    assert taught.shape == (B, 2, L) and not taught[:, :, 1].any() and not taught[:, :, 7].any()
+    torch.testing.assert_close(distillation_loss(logits, taught, context(), temperature), expected)
+    own = span_probabilities(logits, context(), temperature)
+    torch.testing.assert_close(
+        distillation_loss(logits, own, context(), temperature), torch.zeros(B), rtol=0, atol=1e-5
+    )
+    assert not distillation_loss(logits, torch.zeros_like(own), context(), temperature).any(), "no lesson, no loss"
+
+
+def test_distillation_ignores_question_and_padding_and_keeps_the_gradient_finite(logits: SpanLogits) -> None:
+    taught = torch.zeros(B, 2, L)
+    taught[:, :, 3] = 1.0  # a teacher that is sure: every other probability is 0
+    loud = SpanLogits(*(scores.clone().requires_grad_() for scores in logits))
+    with torch.no_grad():
+        for scores in loud:
+            scores[:, 1], scores[:, 7] = 50.0, -70.0
+    there = distillation_loss(loud, taught, context(), 2.0)
+    assert torch.equal(there, distillation_loss(logits, taught, context(), 2.0))
+    there.sum().backward()
+    for scores in loud:
+        assert scores.grad is not None and scores.grad.isfinite().all() and not scores.grad[:, [1, 7]].any()
 
 
 def test_accumulating_changes_no_gradient(tiny_encoder: Path, inputs_of: Callable[[Path], Any]) -> None:

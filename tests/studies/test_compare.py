@@ -207,6 +207,7 @@ def test_an_encoder_that_cannot_be_used_costs_its_own_runs(study: Any, bert: str
         ({"options": {"lora": {"rank": 0}}}, MethodError, "rank"),
         ({"seeds": ()}, ConfigError, "at least one seed"),
         ({"output": "{nothing}"}, ConfigError, "cannot be filled in"),
+        ({"teachers": ("runs/ful-0",)}, RunError, "there is no trained model here"),
         ({"sweep": ("learning-rate",), "grid": ("lora.learning-rate=1",)}, ConfigError, "a grid of one value"),
     ],
 )

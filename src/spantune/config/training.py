@@ -190,6 +190,28 @@ class OptimiserConfig(Checked):
 
 
 @dataclass(frozen=True)
+class TeacherConfig(Checked):
+    """Finished runs whose answers are learned beside the accepted ones (knowledge distillation)."""
+
+    teachers: tuple[str, ...] = ()
+    """Finished runs, such as `runs/full-0` or `zoo/lora`, with the same tokens: the mean of their probabilities is
+    learned too, which says how near the other spans come."""
+    teacher_weight: float = 0.5
+    """The teachers' share of the loss; the accepted answers have the rest."""
+    teacher_temperature: float = 2.0
+    """Divides the logits of teachers and pupil where they are compared: the higher, the more the unlikely spans
+    count."""
+
+    def problems(self) -> list[str | None]:
+        names, weight, temperature = self.teachers, self.teacher_weight, self.teacher_temperature
+        return [
+            check(len(set(names)) == len(names), "teachers", "each run once", names),
+            check(0 < weight <= 1, "teacher_weight", "above 0, at most 1", weight),
+            check(temperature > 0, "teacher_temperature", "above 0", temperature),
+        ]
+
+
+@dataclass(frozen=True)
 class TrackingConfig(Checked):
     """What is written down besides the run folder."""
 
@@ -226,7 +248,14 @@ class AfterwardsConfig(Checked):
 
 @dataclass(frozen=True)
 class RunConfig(
-    DataConfig, WindowConfig, DecodeConfig, EncoderConfig, OptimiserConfig, TrackingConfig, AfterwardsConfig
+    DataConfig,
+    WindowConfig,
+    DecodeConfig,
+    EncoderConfig,
+    OptimiserConfig,
+    TeacherConfig,
+    TrackingConfig,
+    AfterwardsConfig,
 ):
     """All that a training run needs, except its method: shared by `train` and `compare`."""
 

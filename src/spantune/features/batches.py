@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
@@ -120,6 +120,13 @@ def context_mask(rows: Columns, length: int) -> Tensor:
     return torch.from_numpy(np.arange(length, dtype=np.uint16) - first < count)
 
 
+def allowed_tokens(rows: Columns, length: int) -> Tensor:
+    """(B, L) bool, the tokens among which start and end are chosen: the context, and token 0 for no answer."""
+    allowed = context_mask(rows, length)
+    allowed[:, 0] = True
+    return allowed
+
+
 def end_points(rows: Columns, length: int) -> Tensor:
     """(B, L) bool, True where an answer may start or end: context tokens of more than white space."""
     mask, blank = context_mask(rows, length), Lists.of(rows["blank"])
@@ -158,8 +165,17 @@ def labels(rows: Columns, which: Labels) -> dict[str, Tensor]:
 def training_batch(
     rows: Columns, *, pad_token_id: int, which: Labels, max_length: int | None = None
 ) -> dict[str, Tensor]:
-    """Inputs, labels and `allowed` (B, L): the tokens among which start and end are chosen (context and token 0)."""
+    """Inputs, labels and `allowed_tokens` (B, L); where the rows have lessons, also `taught` (B, 2, L)."""
     inputs = model_inputs(rows, pad_token_id, max_length=max_length)
-    allowed = context_mask(rows, inputs["input_ids"].shape[1])
-    allowed[:, 0] = True
-    return {**inputs, **labels(rows, which), "allowed": allowed}
+    allowed = allowed_tokens(rows, inputs["input_ids"].shape[1])
+    batch = {**inputs, **labels(rows, which), "allowed": allowed}
+    if "lesson" in rows:
+        batch["taught"] = taught(rows["lesson"], allowed)
+    return batch
+
+
+def taught(lessons: Sequence[np.ndarray], allowed: Tensor) -> Tensor:
+    """Teachers' probabilities of start and end, (B, 2, L), from those of each row's allowed tokens, (2, N)."""
+    both = allowed[:, None].expand(-1, 2, -1)
+    values = torch.from_numpy(np.concatenate([one.ravel() for one in lessons])).float()
+    return torch.zeros(both.shape).masked_scatter_(both, values)

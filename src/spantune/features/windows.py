@@ -229,15 +229,12 @@ def make_windows(
 ) -> Windows:
     """Tokenise a corpus once for each (data, tokenizer, lengths); afterwards it is read from `datasets`' cache."""
     from datasets import Dataset, concatenate_datasets
-    from datasets import config as datasets_config
 
     if not cache:
         columns = _columns(rules)
         parts = [Dataset.from_dict(rows, columns) for _, rows in _pieces(corpus.examples, tokenizer, rules)]
         return Windows(parts[0] if len(parts) == 1 else concatenate_datasets(parts), corpus, rules)
     key = _fingerprint(corpus, tokenizer, rules)
-    folder = Path(datasets_config.HF_DATASETS_CACHE) / "spantune"
-    folder.mkdir(parents=True, exist_ok=True)
     rows = Dataset.from_dict({"row": np.arange(len(corpus.examples))})
     made = rows.map(
         lambda batch: _tokenise([corpus.examples[row] for row in batch["row"]], batch["row"], tokenizer, rules),
@@ -246,11 +243,20 @@ def make_windows(
         remove_columns=["row"],
         features=_columns(rules),
         new_fingerprint=key,
-        cache_file_name=str(folder / f"windows-{key}.arrow"),
+        cache_file_name=str(cache_folder() / f"windows-{key}.arrow"),
         load_from_cache_file=True,
         desc=f"Windows of {corpus.name}",
     )
     return Windows(made, corpus, rules)
+
+
+def cache_folder() -> Path:
+    """Where `datasets` keeps what can be made again, and in it our part."""
+    from datasets import config
+
+    folder = Path(config.HF_DATASETS_CACHE) / "spantune"
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
 
 
 def _columns(rules: WindowRules) -> Features:

@@ -18,8 +18,8 @@ from spantune.config import DecodeConfig, Labels
 from spantune.evaluation.answers import AnswerCollector, BestAnswers, Prediction
 from spantune.evaluation.decoding import best_spans, window_candidates
 from spantune.features.batches import (
+    allowed_tokens,
     character_spans,
-    context_mask,
     end_points,
     labels,
     model_inputs,
@@ -114,14 +114,13 @@ def answer_windows(
                     part.examples, n_best=decode.n_best, squad_v2=squad_v2, null_threshold=null_threshold
                 )
                 decoder = PartDecoder(part, collector, decode, candidates=sink is not None)
-                forward = partial(logits_of, model, part.columns, pad_token_id, windows.rules.max_length, dtype)
-                batches = sorted_batches(part.columns["length"], tokens, multiple_of=_sides(model.device))
-                with _side_by_side(model.device, len(batches)) as each:
-                    for batch, logits in zip(batches, each(forward, batches), strict=True):
-                        decoder.add(batch, logits)
-                        loss.add(logits, Rows(part.columns, batch))
-                        if on_batch is not None:
-                            on_batch(len(batch))
+                for batch, logits in batch_logits(
+                    model, part.columns, pad_token_id, windows.rules.max_length, dtype, tokens=tokens
+                ):
+                    decoder.add(batch, logits)
+                    loss.add(logits, Rows(part.columns, batch))
+                    if on_batch is not None:
+                        on_batch(len(batch))
                 decoder.finish()
                 answers.keep([example.id for example in part.examples], collector.best())
                 answers.seconds += time.perf_counter() - began
@@ -198,6 +197,16 @@ def _stacked(batches: Sequence[Tensor]) -> Tensor:
     return whole
 
 
+def batch_logits(
+    model: SpanModel, columns: Columns, pad_token_id: int, max_length: int, dtype: torch.dtype, *, tokens: int
+) -> Iterator[tuple[np.ndarray, SpanLogits]]:
+    """The rows of each batch of at most so many tokens, and their logits, (B, L) each; similar lengths together."""
+    forward = partial(logits_of, model, columns, pad_token_id, max_length, dtype)
+    batches = sorted_batches(columns["length"], tokens, multiple_of=_sides(model.device))
+    with _side_by_side(model.device, len(batches)) as each:
+        yield from zip(batches, each(forward, batches), strict=True)
+
+
 @torch.inference_mode()
 def logits_of(
     model: SpanModel, columns: Columns, pad_token_id: int, max_length: int, dtype: torch.dtype, batch: np.ndarray
@@ -262,8 +271,7 @@ class _Loss:
         if self.which is None:
             return
         device = logits.start.device
-        allowed = context_mask(rows, logits.start.shape[1]).to(device)
-        allowed[:, 0] = True
+        allowed = allowed_tokens(rows, logits.start.shape[1]).to(device)
         wanted = {key: tensor.to(device) for key, tensor in labels(rows, self.which).items()}
         labelled = rows["kind"] != CUT
         values = span_loss(logits, wanted["starts"], wanted["ends"], allowed)

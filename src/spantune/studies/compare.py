@@ -49,6 +49,10 @@ def compare(config: CompareConfig, say: Say | None = None, executor: Executor | 
     say = say or (lambda text: print(text, file=sys.stderr, flush=True))
     clock = Clock(config.budget_minutes)
     folder, compared, facts = Path(config.output), arms(config), facts_as_they_are()
+    if config.teachers:
+        from spantune.training.teachers import refuse_teachers
+
+        refuse_teachers(config)
     _refuse_other_study(config, compared)
     with explained(folder):
         folder.mkdir(parents=True, exist_ok=True)

@@ -38,6 +38,7 @@ from spantune.training.callbacks import Cadence, GracefulStop, Journal
 from spantune.training.checkpoints import last_checkpoint, remove_checkpoints, whole_or_gone
 from spantune.training.resolve import refuse_changes, refuse_other_data, resolve
 from spantune.training.sheet import RunSheet, run_sheet
+from spantune.training.teachers import Lessons, lessons, refuse_teachers
 from spantune.training.trainer import SpanTrainer, training_arguments
 
 if TYPE_CHECKING:
@@ -85,6 +86,7 @@ def train(config: TrainConfig) -> RunRecord:
         dtype = choose_dtype(config.precision, device)
         sheet.update(device=device.type, precision=str(dtype).removeprefix("torch."))
         further = further_sets(config)
+        refuse_teachers(config)
         tokenizer = load_tokenizer(config.model)
         model = build(
             config.model,
@@ -98,12 +100,13 @@ def train(config: TrainConfig) -> RunRecord:
             model.recompute_activations()
         with processes.first_process_first():
             material = prepare(config, tokenizer, model)
+            taught = lessons(config, material.train)
         if previous is not None:
             refuse_other_data(previous, material.splits.train.fingerprint)
         sheet.update(data=_data_records(config, material), parameters=_count(model, config), notes=_notes(material))
         sheet.start_tracking()
 
-        trainer = _trainer(config, folder, material, tokenizer, model, sheet, dtype)
+        trainer = _trainer(config, folder, material, taught, tokenizer, model, sheet, dtype)
         with GracefulStop() as stop:
             trainer.add_callback(stop)
             checkpoint = processes.agreed(lambda: last_checkpoint(folder, sheet.history) if previous else None)
@@ -173,6 +176,7 @@ def _trainer(
     config: TrainConfig,
     folder: RunFolder,
     material: Material,
+    taught: Lessons | None,
     tokenizer: PreTrainedTokenizerFast,
     model: SpanModel,
     sheet: RunSheet,
@@ -200,6 +204,7 @@ def _trainer(
             Cadence(config, steps_per_epoch, selects=material.selection is not None),
             Journal(sheet.journal),
         ],
+        taught=taught,
     )
 
 

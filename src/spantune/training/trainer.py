@@ -22,7 +22,7 @@ from spantune.evaluation.metrics import headline, score
 from spantune.features.batches import NO_LABEL, LengthBatches, training_batch
 from spantune.features.windows import Windows, numbers
 from spantune.inference.engine import answer_windows
-from spantune.modeling.loss import span_loss
+from spantune.modeling.loss import distillation_loss, span_loss
 from spantune.modeling.rank_budget import RankBudget, drop_pruned
 from spantune.modeling.span_model import SpanLogits, SpanModel
 from spantune.modeling.storage import load_trainable_state, trainable_state
@@ -30,6 +30,7 @@ from spantune.training import processes
 from spantune.training.callbacks import Bar
 from spantune.training.checkpoints import whole_or_gone
 from spantune.training.micro_batches import SideBySide, side_by_side, sides, split
+from spantune.training.teachers import Lessons, TaughtRows
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -102,7 +103,7 @@ class SpanTrainer(Trainer):
 
     Args:
         model, tokenizer: what is trained. config: of the run. arguments: see `training_arguments`.
-        train: windows to learn. selection: windows to score, or None.
+        train: windows to learn. selection: windows to score, or None. taught: what teachers say of those to learn.
     """
 
     model: SpanModel
@@ -118,9 +119,11 @@ class SpanTrainer(Trainer):
         selection: Windows | None,
         dtype: torch.dtype,
         callbacks: list[TrainerCallback],
+        taught: Lessons | None = None,
     ) -> None:
         trainable = train.trainable()
-        rows = trainable if processes.count() == 1 else processes.CountedRows(trainable)
+        rows: Any = trainable if taught is None else TaughtRows(trainable, taught)
+        rows = rows if processes.count() == 1 else processes.CountedRows(rows)
         super().__init__(model=model, args=arguments, train_dataset=rows, callbacks=callbacks)
         self.remove_callback(PrinterCallback)
         self.remove_callback(ProgressCallback)
@@ -171,11 +174,15 @@ class SpanTrainer(Trainer):
         return_outputs: bool = False,
         num_items_in_batch: Tensor | int | None = None,
     ) -> Tensor | tuple[Tensor, SpanLogits]:
-        """Span loss summed over the micro-batch, divided by the windows of the optimiser step."""
+        """Span loss (with teachers: and theirs) summed over the micro-batch, divided by the windows of the step."""
         inputs = dict(inputs)
         starts, ends, allowed = (inputs.pop(key) for key in ("starts", "ends", "allowed"))
+        taught = inputs.pop("taught", None)
         logits = model(**inputs)
         losses = span_loss(logits, starts, ends, allowed)
+        if taught is not None:
+            theirs = distillation_loss(logits, taught, allowed, self.config.teacher_temperature)
+            losses = torch.lerp(losses, theirs, self.config.teacher_weight)
         if self.ranks is not None:
             # Of each window, so that a step counts it once; of its gradient alone, so that the loss is the span loss.
             penalty = self.ranks.penalty()
@@ -358,4 +365,6 @@ def _parts(
     if any(stands_in):
         for key in ("starts", "ends"):
             parts[0][key].fill_(NO_LABEL)
+        if "taught" in parts[0]:
+            parts[0]["taught"].zero_()
     return {"parts": parts, "windows": stands_in.count(False)}
