@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -17,6 +18,7 @@ from typing import Any
 import numpy as np
 from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
+from tqdm import tqdm
 
 from spantune.config import TeacherConfig, TrainConfig
 from spantune.errors import ConfigError
@@ -111,7 +113,9 @@ def _made(config: TrainConfig, windows: Windows) -> dict[str, np.ndarray]:
     edges = np.concatenate([[0], np.cumsum(2 * _allowed(windows))])
     values = np.zeros(edges[-1], dtype=np.float32)
     for teacher in config.teachers:
-        for window, said in _said(teacher, config, windows):
+        said_by = _said(teacher, config, windows)
+        shown = {"desc": f"{teacher} answers", "unit": "window", "total": len(edges) - 1}
+        for window, said in tqdm(said_by, disable=not sys.stderr.isatty(), **shown):
             values[edges[window] : edges[window + 1]] += said
     return {"values": (values / len(config.teachers)).astype(np.float16), "edges": edges}
 
@@ -131,7 +135,7 @@ def _trains(columns: Columns) -> np.ndarray:
 
 def _said(teacher: str, config: TrainConfig, windows: Windows) -> Iterator[tuple[int, np.ndarray]]:
     """A teacher's probabilities of each window that trains, with its number."""
-    predictor = Predictor.load(teacher, predicting(config))
+    predictor = Predictor.load(teacher, replace(predicting(config), merge=True))
     theirs = _windows_of(predictor, teacher, config, windows)
     model, rules = predictor.model, theirs.rules
     tokens = batch_tokens(model.device, rules.max_length, config.eval_batch_size)
