@@ -84,6 +84,25 @@ def test_a_failed_trial_is_none_of_the_best(searched: Any) -> None:
     assert {one.reason for one in result.sweeps[0].points if one.status == "failed"} <= {"diverged"}
 
 
+def test_trials_that_failed_or_found_no_time_are_tried_again(searched: Any) -> None:
+    """By the same command; each once, also where it is called several times."""
+    best: list[int] = []
+
+    def at_first(config: Any) -> float | str:
+        best[:] = [*best, config.options["rank"]]
+        return "out of memory" if len(best) == 2 else ranked(config) - 100 * (len(best) != 2)
+
+    result, _ = run(searched(), first := Pretend(at_first))
+    failed = first.ran[1].config.options["rank"]
+    assert [one.status for one in result.sweeps[0].points].count("failed") == 1
+    for missing in ([failed], []):
+        again, _ = run(searched(), second := Pretend(ranked))
+        trials = [job for job in second.ran if "trial" in job.name]
+        assert [one.config.options["rank"] for one in trials] == missing
+        assert again.sweeps[0].chosen["lora.rank"] == failed
+        assert [one.status for one in again.sweeps[0].points] == ["finished"] * 6
+
+
 def test_a_storage_that_cannot_be_used(searched: Any) -> None:
     for storage in ("nonsense", "sqlite:////no/such/folder/x.db"):
         with pytest.raises(ConfigError, match="the storage of Optuna's trials cannot be used"):

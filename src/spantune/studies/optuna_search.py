@@ -61,7 +61,9 @@ class OptunaSearch:
             first = {one.key: default[one.key] for one in parameters if _holds(one, default[one.key])}
             self._study.enqueue_trial(first, skip_if_exists=True)
         self._spaces = {one.key: _distribution(one) for one in parameters}
-        self._again = [one for one in there if one.user_attrs.get(_WORKER) == worker]
+        mine = [one for one in there if one.user_attrs.get(_WORKER) == worker]
+        self._again = [one for one in mine if one.state.name != "FAIL"]
+        self._given_up = self._tried_again([one for one in mine if one.state.name == "FAIL"])
         self._open: dict[str, int] = {}
         self._ended = ""
 
@@ -109,9 +111,22 @@ class OptunaSearch:
         else:
             self._study.tell(number, f1, skip_if_finished=True)
 
+    def _tried_again(self, failed: Sequence[FrozenTrial]) -> frozenset[int]:
+        """Queue the values of trials that failed or were dropped in an earlier call; the numbers of those trials.
+
+        Optuna takes no score for a trial that has ended, so they are tried as new ones.
+        """
+        values = [one.params for one in self._study.get_trials(deepcopy=False) if one.state.name != "FAIL"]
+        for one in failed:
+            if one.params not in values:
+                self._study.enqueue_trial(one.params)
+                values.append(one.params)
+        return frozenset(one.number for one in failed)
+
     def _counted(self) -> list[FrozenTrial]:
-        """Trials that have been begun, whoever did."""
-        return [one for one in self._study.get_trials(deepcopy=False) if one.state.name != "WAITING"]
+        """Trials that have been begun, whoever did, but for those that are tried again."""
+        found = self._study.get_trials(deepcopy=False)
+        return [one for one in found if one.state.name != "WAITING" and one.number not in self._given_up]
 
     def _others_run(self) -> bool:
         longest = max((one.duration.total_seconds() for one in self._counted() if one.duration), default=0.0)

@@ -105,6 +105,7 @@ class Schedule:
             Whether there was anything.
         """
         before = len(self._waiting), len(self.searches)
+        trials = sum(one.trial is not None for one in self._waiting)
         for place, arm in enumerate(self.arms):
             search = self.searches.get(arm.folder)
             if search is None:
@@ -112,7 +113,7 @@ class Schedule:
             if search.done:
                 self._choose(arm, search)
                 continue
-            for trial in search.ask(max(0, self.executor.workers - len(self._under_way) - len(self._waiting))):
+            for trial in search.ask(max(0, self.executor.workers - len(self._under_way) - trials)):
                 config = sweep_run(self.config, arm, trial.label, trial.values)
                 title = sweep_title(arm, trial.values)
                 cell = planned(sweep_name(arm, trial.label), title, config, self.facts)
