@@ -119,6 +119,7 @@ def test_few_batches_are_shared_out_evenly() -> None:
     assert [len(batch) for batch in sorted_batches(lengths, 3040)] == [10, 10, 10]
     assert [len(batch) for batch in sorted_batches(lengths, 3040, multiple_of=2)] == [7, 8, 7, 8]
     assert [len(batch) for batch in sorted_batches([300], 3040, multiple_of=2)] == [1]
+    assert sorted_batches([], 3040, multiple_of=2) == []
 
 
 ROWS: dict[str, Any] = {

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 from tiny import history, same_weights, weights
+from transformers import TrainingArguments
 
 from spantune.features.batches import LengthBatches
 from spantune.methods import methods
@@ -16,7 +18,7 @@ from spantune.modeling.storage import trainable_state
 from spantune.records import RunRecord
 from spantune.training import train
 from spantune.training.resolve import resolve
-from spantune.training.trainer import SpanTrainer
+from spantune.training.trainer import SpanTrainer, training_arguments
 
 pytestmark = pytest.mark.usefixtures("no_plots")
 
@@ -169,3 +171,24 @@ def test_the_default_learning_rate_is_the_methods_own(config: Any) -> None:
     for name, method in methods().items():
         assert resolve(config(method=name, learning_rate=None)).learning_rate == method.learning_rate
     assert resolve(config(method="lora", learning_rate=5e-4)).learning_rate == 5e-4
+
+
+def test_several_gpus_in_sight_are_not_wrapped_into_one_model(config: Any, tmp_path: Path, monkeypatch: Any) -> None:
+    """The Trainer's DataParallel would compute in fp32 and share batches out unrecorded."""
+    monkeypatch.setattr(TrainingArguments, "n_gpu", property(lambda self: 2))
+    arguments = training_arguments(
+        config(), tmp_path, learning_rate=1e-3, steps=10, device=torch.device("cpu"), dtype=torch.float32
+    )
+    assert arguments._n_gpu == 1
+
+
+def test_without_a_labelled_window_the_selection_has_no_loss(
+    config: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from spantune.training import trainer
+
+    real = trainer.answer_windows
+    monkeypatch.setattr(trainer, "answer_windows", lambda *given, **named: replace(real(*given, **named), loss=None))
+    train(config(epochs=1))
+    evaluated = [row for row in history(tmp_path / "run") if "selection_f1" in row]
+    assert evaluated and not any("selection_loss" in row for row in evaluated)

@@ -118,6 +118,11 @@ def test_not_with_random_numbers_nor_one_thread_nor_a_gpu() -> None:
     attending = _Net()
     attending.attention_dropout = 0.1  # type: ignore[assignment]
     assert sides(attending, cpu) == 1
+    by_adapter = _Net()
+    by_adapter.rank_dropout = {"default": 0.1}  # type: ignore[assignment]
+    assert sides(by_adapter, cpu) == 1
+    by_adapter.rank_dropout = {"default": 0.0}  # type: ignore[assignment]
+    assert sides(by_adapter, cpu) == SIDES
     assert sides(_Net(), torch.device("cuda")) == 1
     torch.set_num_threads(1)
     assert sides(_Net(), cpu) == 1

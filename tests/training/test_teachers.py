@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +13,10 @@ import datasets.config
 import numpy as np
 import pytest
 import torch
+from safetensors import SafetensorError
 from tiny import history, make_encoder, weights
 
-from spantune.config import TrainConfig
+from spantune.config import PredictorConfig, TrainConfig
 from spantune.data import load_corpus
 from spantune.errors import ConfigError, RunError
 from spantune.evaluation.metrics import score
@@ -24,6 +26,7 @@ from spantune.features.columns import as_columns
 from spantune.inference import Predictor
 from spantune.modeling import load_tokenizer
 from spantune.records import RunFolder
+from spantune.studies.cells import facts_as_they_are, planned
 from spantune.training import teachers, train
 from spantune.training.teachers import Lessons, TaughtRows, lessons
 from spantune.training.trainer import _parts
@@ -103,7 +106,7 @@ def test_what_was_said_is_kept_until_it_would_differ(
     asked = config(teachers=(str(finished.path),))
     windows = windows_of(asked)
     first = lessons(asked, windows)
-    (file,) = own_cache.glob("lessons-*")
+    (file,) = own_cache.glob("lessons-*.safetensors")
     made = []
     real = teachers._made
     monkeypatch.setattr(teachers, "_made", lambda *given: made.append(given) or real(*given))
@@ -115,7 +118,22 @@ def test_what_was_said_is_kept_until_it_would_differ(
     file.write_bytes(file.read_bytes()[:100])
     repaired = lessons(asked, windows)
     assert len(made) == 3 and repaired is not None and np.array_equal(first.values, repaired.values)
-    assert not [one for one in own_cache.iterdir() if one.name.startswith(".")]
+    lessons(config(teachers=(str(finished.path),), precision="bf16"), windows)
+    assert len(made) == 4, "another precision"
+
+
+def test_lessons_that_cannot_be_kept_are_given_all_the_same(
+    finished: RunFolder, config: Any, own_cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: Any) -> None:
+        raise SafetensorError("No space left on device")
+
+    monkeypatch.setattr(teachers, "save_file", full)
+    asked = config(teachers=(str(finished.path),))
+    with pytest.warns(UserWarning, match="cannot be kept for the next run: No space left"):
+        found = lessons(asked, windows := windows_of(asked))
+    assert found is not None and len(found) == len(windows.trainable())
+    assert not list(own_cache.glob("*.safetensors"))
 
 
 def test_a_batch_has_each_lesson_at_its_tokens(finished: RunFolder, config: Any) -> None:
@@ -221,9 +239,52 @@ def test_teachers_that_cannot_teach(finished: RunFolder, config: Any, tmp_path: 
     shape = {"hidden_size": 32, "num_hidden_layers": 1, "num_attention_heads": 4, "intermediate_size": 32}
     made = BertConfig(vocab_size=len(vocabulary), max_position_embeddings=96, **shape)
     BertModel(made, add_pooling_layer=False).save_pretrained(other)
+    lessons(config(teachers=(str(finished.path),)), windows_of(config()))
     with pytest.raises(ConfigError, match="other tokens than the encoder that learns") as of_tokens:
         train(config("tokens", model=str(other), teachers=(str(finished.path),)))
-    assert of_tokens.value.where == f"teachers: {finished.path}"
+    assert of_tokens.value.where == f"teachers: {finished.path}", "also where it has taught others before"
+
+
+def test_a_teacher_with_fewer_positions(
+    finished: RunFolder, config: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = config(teachers=(str(finished.path),))
+    windows = windows_of(asked)
+    teacher = Predictor.load(finished.path, PredictorConfig(device="cpu"))
+    monkeypatch.setattr("spantune.modeling.SpanModel.max_length", property(lambda self: 47))
+    with pytest.raises(ConfigError, match="windows of 48 tokens do not fit into a teacher") as raised:
+        teachers._windows_of(teacher, "it", asked, windows)
+    assert raised.value.where == "teachers: it" and "--max-length 47" in str(raised.value.fix)
+
+
+def test_a_teacher_that_was_trained_again(finished: RunFolder, config: Any, tmp_path: Path, no_plots: None) -> None:
+    """Neither goes on teaching half a run, nor leaves what the earlier one taught as done."""
+    teacher = Path(shutil.copytree(finished.path, tmp_path / "teacher"))
+    asked = {"teachers": (str(teacher),), "epochs": 1}
+    record = train(config(**asked))
+    assert record.teachers == teachers.digests(config(**asked)) and len(record.teachers) == 1
+    facts = facts_as_they_are()
+    assert planned("run", "run", config(**asked), facts).plan == "done"
+    (file,) = (teacher / "adapter").glob("*.safetensors")
+    file.write_bytes(file.read_bytes()[:-1] + bytes([file.read_bytes()[-1] ^ 1]))
+    cell = planned("run", "run", config(**asked), facts)
+    assert (cell.plan, cell.why) == ("run", "changed: a teacher was trained again")
+    replace(record, status="interrupted").write(tmp_path / "run")
+    with pytest.raises(RunError, match="a teacher has changed since the run was started"):
+        train(config(resume=True, **asked))
+
+
+@pytest.mark.parametrize("key", ["teachers", "model"])
+def test_what_is_learned_from_is_not_written_over(key: str, finished: RunFolder, config: Any, tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(finished.path, tmp_path / "run"))
+    before = sorted(path for path in folder.rglob("*"))
+    for place in (folder, folder / "adapter"):
+        changes = {key: (str(place),) if key == "teachers" else str(place)}
+        with pytest.raises(ConfigError, match="cannot be written over what it learns from"):
+            train(config(overwrite=True, **changes))
+    with pytest.raises(RunError, match="there is no trained model here"):
+        train(config(overwrite=True, teachers=("runs/ful-0",)))
+    assert sorted(path for path in folder.rglob("*")) == before
 
 
 @pytest.mark.parametrize(
@@ -232,6 +293,8 @@ def test_teachers_that_cannot_teach(finished: RunFolder, config: Any, tmp_path: 
         ({"teachers": ("a", "a")}, "teachers: expected each run once"),
         ({"teacher_weight": 0.0}, "teacher-weight: expected above 0, at most 1"),
         ({"teacher_temperature": 0.0}, "teacher-temperature: expected above 0"),
+        ({"teacher_weight": 0.7}, "teacher-weight: needs --teachers"),
+        ({"teacher_temperature": 1.0}, "teacher-temperature: needs --teachers"),
     ],
 )
 def test_settings_out_of_range(changes: dict[str, Any], told: str) -> None:

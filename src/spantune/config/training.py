@@ -15,7 +15,11 @@ Labels = Literal["first", "all"]
 
 def check(ok: bool, key: str, expected: str, found: object) -> str | None:
     """A line for `ConfigError` where a value is out of its range."""
-    return None if ok else f"{key.replace('_', '-')}: expected {expected}, found {found!r}"
+    return None if ok else f"{_flag(key)}: expected {expected}, found {found!r}"
+
+
+def _flag(key: str) -> str:
+    return key.replace("_", "-")
 
 
 @dataclass(frozen=True)
@@ -208,6 +212,10 @@ class TeacherConfig(Checked):
             check(len(set(names)) == len(names), "teachers", "each run once", names),
             check(0 < weight <= 1, "teacher_weight", "above 0, at most 1", weight),
             check(temperature > 0, "teacher_temperature", "above 0", temperature),
+            *(
+                None if names or getattr(self, one.name) == one.default else f"{_flag(one.name)}: needs --teachers"
+                for one in fields(TeacherConfig)
+            ),
         ]
 
 

@@ -70,6 +70,8 @@ def sorted_batches(lengths: ArrayLike, tokens: int, *, multiple_of: int = 1) -> 
         multiple_of: as many batches are worked on at once: where their number can be such a multiple without a larger
             batch, it is, and their sizes are nearly equal.
     """
+    if not len(lengths):  # type: ignore[arg-type]
+        return []
     order = np.argsort(-np.asarray(lengths), kind="stable")
     longest = np.asarray(lengths)[order]
     edges = [0]

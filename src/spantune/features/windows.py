@@ -289,11 +289,18 @@ def _pieces(
 
 
 def _fingerprint(corpus: Corpus, tokenizer: PreTrainedTokenizerFast, rules: WindowRules) -> str:
-    backend = tokenizer.backend_tokenizer
-    backend.no_truncation()
-    backend.no_padding()
-    parts = [str(_LAYOUT), corpus.fingerprint, backend.to_str(), json.dumps(vars(rules), sort_keys=True)]
+    rules_text = json.dumps(vars(rules), sort_keys=True)
+    parts = [str(_LAYOUT), corpus.fingerprint, tokenizer_digest(tokenizer), rules_text]
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:32]
+
+
+def tokenizer_digest(tokenizer: PreTrainedTokenizerFast) -> str:
+    """What decides the tokens that it makes of a text: two with the same digest make the same."""
+    backend = tokenizer.backend_tokenizer
+    backend.no_truncation()  # what was asked for last leaves its traces in the backend
+    backend.no_padding()
+    besides = (tokenizer.truncation_side, tokenizer.split_special_tokens, tokenizer.pad_token_id)
+    return hashlib.sha256(f"{besides}{backend.to_str()}".encode()).hexdigest()
 
 
 def _tokenise(

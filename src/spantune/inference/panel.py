@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ctypes
 import gc
-import hashlib
 import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -21,7 +20,7 @@ from spantune.data import Corpus, Example
 from spantune.errors import ConfigError
 from spantune.evaluation.answers import Prediction
 from spantune.features import StreamedWindows, WindowRules
-from spantune.features.windows import Part
+from spantune.features.windows import Part, tokenizer_digest
 from spantune.inference.inside import Inside, look_inside
 from spantune.inference.predictor import Predictor, question_on
 from spantune.modeling.casting import cast_linear_weights
@@ -158,11 +157,7 @@ class _Cut(NamedTuple):
 
 
 def _cut(predictor: Predictor) -> _Cut:
-    tokenizer, backend = predictor.tokenizer, predictor.tokenizer.backend_tokenizer
-    backend.no_truncation()  # what was asked for last leaves its traces in the backend
-    backend.no_padding()
-    besides = (tokenizer.truncation_side, tokenizer.split_special_tokens, tokenizer.pad_token_id)
-    return _Cut(hashlib.sha256(f"{besides}{backend.to_str()}".encode()).hexdigest(), predictor.rules)
+    return _Cut(tokenizer_digest(predictor.tokenizer), predictor.rules)
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ class LohaOptions:
     alpha: int = 16
     """The update is scaled by alpha / rank."""
     dropout: float = 0.0
-    """Chance that a rank is dropped while training."""
+    """Chance that an output of the update is dropped while training."""
     targets: str = "linear"
     """Which layers are adapted: query-value, attention, linear, or names separated by commas."""
 

@@ -123,6 +123,8 @@ class RunRecord:
     """The method's options, defaults included."""
     data: Mapping[str, DataRecord] = field(default_factory=dict)
     """The sets: `train`, `selection`, `reported`, further ones by name."""
+    teachers: Mapping[str, str] = field(default_factory=dict)
+    """By name the digest of each teacher's model: trained again, it is another."""
     versions: Mapping[str, str] = field(default_factory=dict)
     """Python and packages."""
     device: str | None = None

@@ -114,6 +114,11 @@ def _plan(config: TrainConfig, facts: Facts) -> tuple[Plan, str]:
         return "run", f"changed: {'; '.join(differences.values())}"
     if other := _other_data(facts(config), before):
         return "run", f"changed: {other}"
+    if config.teachers:
+        from spantune.training.teachers import digests
+
+        if before.teachers != digests(config):
+            return "run", "changed: a teacher was trained again"
     code = code_version(config.method)
     if code and before.code and before.code != code:
         return "run", "changed: spantune's code"

@@ -11,7 +11,7 @@ from typing import Any
 from spantune.analysis.domains import drop_scores
 from spantune.analysis.scores import Scores, score_runs
 from spantune.analysis.semantic import Embed, semantic_scores, sentence_encoder
-from spantune.config import AFTERWARDS, PredictorConfig, TrainConfig
+from spantune.config import AFTERWARDS, TrainConfig
 from spantune.data import Corpus, Splits, load_evaluation, load_splits
 from spantune.data.splits import refuse_unanswerable
 from spantune.errors import DataError
@@ -20,17 +20,7 @@ from spantune.inference.evaluation import evaluation_folder, score_set
 from spantune.inference.predictor import Predictor
 from spantune.inference.speed import answering
 from spantune.records import DataRecord, RunFolder, RunRecord, hardware
-from spantune.training.resolve import unmeasured
-
-
-def predicting(config: TrainConfig) -> PredictorConfig:
-    """How a run's own model answers at its end."""
-    return PredictorConfig(
-        device=config.device,
-        precision=config.precision,
-        eval_batch_size=config.eval_batch_size,
-        max_answer_length=config.max_answer_length,
-    )
+from spantune.training.resolve import predicting, unmeasured
 
 
 def further_sets(config: TrainConfig) -> dict[str, Corpus]:

@@ -55,14 +55,17 @@ def sides(model: nn.Module, device: torch.device) -> int:
 
     Dropout draws from one source of random numbers, and who draws first would be chance.
     """
-    random = any(isinstance(module, nn.Dropout) and module.p > 0 for module in model.modules())
-    random = random or any(
-        isinstance(value, float) and value > 0
-        for module in model.modules()
-        for name, value in vars(module).items()
-        if name in ("dropout", "dropout_p", "dropout_prob", "attention_dropout")
-    )
+    random = any(rate > 0 for module in model.modules() for rate in _dropout_rates(module))
     return SIDES if device.type == "cpu" and torch.get_num_threads() >= SIDES and not random else 1
+
+
+def _dropout_rates(module: nn.Module) -> list[float]:
+    """Those that the module draws by itself; PEFT keeps them by adapter."""
+    rates = [module.p] if isinstance(module, nn.Dropout) else []
+    for name in ("dropout", "dropout_p", "dropout_prob", "attention_dropout", "rank_dropout", "module_dropout"):
+        value = vars(module).get(name)
+        rates += [one for one in (value.values() if isinstance(value, dict) else [value]) if isinstance(one, float)]
+    return rates
 
 
 class SideBySide:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
 
-from spantune.config import AFTERWARDS, BOOKKEEPING, TrainConfig
+from spantune.config import AFTERWARDS, BOOKKEEPING, PredictorConfig, TrainConfig
 from spantune.errors import ConfigError, RunError
 from spantune.methods import get
 from spantune.records import RunRecord
@@ -29,6 +30,31 @@ def resolve(config: TrainConfig) -> TrainConfig:
         learning_rate=config.learning_rate or method.learning_rate,
         output=output,
     )
+
+
+def predicting(config: TrainConfig) -> PredictorConfig:
+    """How a run's models answer: its own at its end, and its teachers."""
+    return PredictorConfig(
+        device=config.device,
+        precision=config.precision,
+        eval_batch_size=config.eval_batch_size,
+        max_answer_length=config.max_answer_length,
+    )
+
+
+def refuse_own_folder(config: TrainConfig) -> None:
+    """ConfigError where a run would be written over the model or a teacher that it begins with."""
+    own = Path(config.output).resolve()
+    named = {"model": (config.model,), "teachers": config.teachers}
+    for key, name in ((key, name) for key, names in named.items() for name in names):
+        if own == (place := Path(name).resolve()) or own in place.parents:
+            raise ConfigError(
+                "a run cannot be written over what it learns from",
+                where=f"output: {config.output}",
+                expected="another folder",
+                found=f"that of {key.replace('_', '-')} {name}",
+                fix="choose another --output",
+            )
 
 
 def changed(config: TrainConfig, before: RunRecord) -> dict[str, str]:
@@ -69,6 +95,18 @@ def refuse_other_data(before: RunRecord, fingerprint: str) -> None:
             expected=f"examples with the digest {before.data['train'].fingerprint[:12]}",
             found=fingerprint[:12],
             fix="bring the data back, or start over with --overwrite",
+        )
+
+
+def refuse_other_teachers(before: RunRecord, teachers: Mapping[str, str]) -> None:
+    """RunError where a run would be resumed with teachers that were trained again since."""
+    if other := [name for name, digest in teachers.items() if before.teachers.get(name, digest) != digest]:
+        raise RunError(
+            "a teacher has changed since the run was started",
+            where=", ".join(other),
+            expected="the models that it began to learn from",
+            found="others of the same name",
+            fix="bring them back, or start over with --overwrite",
         )
 
 

@@ -33,12 +33,19 @@ from spantune.records import (
 from spantune.records.files import TEMPORARY
 from spantune.reports.plots import run_plots
 from spantune.training import processes
-from spantune.training.afterwards import completed, further_sets, measured, predicting
+from spantune.training.afterwards import completed, further_sets, measured
 from spantune.training.callbacks import Cadence, GracefulStop, Journal
 from spantune.training.checkpoints import last_checkpoint, remove_checkpoints, whole_or_gone
-from spantune.training.resolve import refuse_changes, refuse_other_data, resolve
+from spantune.training.resolve import (
+    predicting,
+    refuse_changes,
+    refuse_other_data,
+    refuse_other_teachers,
+    refuse_own_folder,
+    resolve,
+)
 from spantune.training.sheet import RunSheet, run_sheet
-from spantune.training.teachers import Lessons, lessons, refuse_teachers
+from spantune.training.teachers import Lessons, digests, lessons, refuse_teachers
 from spantune.training.trainer import SpanTrainer, training_arguments
 
 if TYPE_CHECKING:
@@ -71,6 +78,8 @@ def train(config: TrainConfig) -> RunRecord:
         KeyboardInterrupt: it was interrupted; a checkpoint is written and the record says so.
     """
     config = resolve(config)
+    refuse_own_folder(config)
+    refuse_teachers(config, squad_v2=config.squad_v2)
     processes.join(config.device)
     folder = RunFolder(Path(config.output))
     previous = processes.agreed(lambda: folder.prepare(overwrite=config.overwrite, resume=config.resume))
@@ -81,12 +90,10 @@ def train(config: TrainConfig) -> RunRecord:
             return processes.agreed(lambda: completed(config, folder, finished))
 
     with run_sheet(config, folder, previous) as sheet:
-        reset_peak_memory()
         device = choose_device(config.device)
         dtype = choose_dtype(config.precision, device)
         sheet.update(device=device.type, precision=str(dtype).removeprefix("torch."))
         further = further_sets(config)
-        refuse_teachers(config)
         tokenizer = load_tokenizer(config.model)
         model = build(
             config.model,
@@ -100,9 +107,13 @@ def train(config: TrainConfig) -> RunRecord:
             model.recompute_activations()
         with processes.first_process_first():
             material = prepare(config, tokenizer, model)
-            taught = lessons(config, material.train)
+        teachers = digests(config)
         if previous is not None:
             refuse_other_data(previous, material.splits.train.fingerprint)
+            refuse_other_teachers(previous, teachers)
+        sheet.update(teachers=teachers)
+        taught = lessons(config, material.train)
+        reset_peak_memory()  # what a run needs, whether or not the teachers had to answer anew
         sheet.update(data=_data_records(config, material), parameters=_count(model, config), notes=_notes(material))
         sheet.start_tracking()
 

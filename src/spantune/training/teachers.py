@@ -10,28 +10,36 @@ import hashlib
 import json
 import os
 import sys
+import warnings
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
+from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from filelock import FileLock
 from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 from tqdm import tqdm
 
 from spantune.config import TeacherConfig, TrainConfig
 from spantune.errors import ConfigError
-from spantune.features import Windows, make_windows, window_rules
+from spantune.features import Windows, make_windows
 from spantune.features.batches import allowed_tokens
 from spantune.features.columns import Columns, Rows
-from spantune.features.windows import CUT, cache_folder
+from spantune.features.windows import CUT, cache_folder, numbers
 from spantune.inference.engine import AT_ONCE, batch_logits, batch_tokens
 from spantune.inference.predictor import Predictor, model_folder
 from spantune.modeling.casting import linear_weights_cast
+from spantune.modeling.encoders import choose_device, choose_dtype
 from spantune.modeling.loss import span_probabilities
-from spantune.records.files import TEMPORARY, explained
-from spantune.training.afterwards import predicting
+from spantune.modeling.manifest import read_manifest
+from spantune.records.files import TEMPORARY
+from spantune.training.resolve import predicting
+
+if TYPE_CHECKING:
+    from pyarrow import Table
 
 
 @dataclass(frozen=True)
@@ -71,41 +79,86 @@ class TaughtRows:
         return [{**row, "lesson": self.lessons[number]} for number, row in zip(chosen, rows, strict=True)]
 
 
-def refuse_teachers(config: TeacherConfig) -> None:
-    """RunError where one is no finished run: told before anything is trained."""
+def refuse_teachers(config: TeacherConfig, *, squad_v2: bool) -> None:
+    """Told before anything is trained, or an older run is given up.
+
+    Raises:
+        RunError: a teacher is no finished run. ConfigError: it always answers, and the pupil should learn not to.
+    """
     for teacher in config.teachers:
-        model_folder(teacher)
+        settings = read_manifest(model_folder(teacher))["settings"]
+        if squad_v2 and not settings.get("squad_v2"):
+            raise ConfigError(
+                "a teacher that answers every question cannot teach when not to answer",
+                where=f"teachers: {teacher}",
+                expected="a run that was trained with --squad-v2",
+                found="one that was trained without",
+            )
+
+
+def digests(config: TeacherConfig) -> dict[str, str]:
+    """By name what each teacher's model is: its files, and so its settings, its encoder and its weights."""
+    found = {}
+    for teacher in config.teachers:
+        files = sorted(path for path in Path(model_folder(teacher)).rglob("*") if path.is_file())
+        known = [(path.name, _digest(path, path.stat().st_mtime_ns)) for path in files]
+        found[teacher] = hashlib.sha256(json.dumps(known).encode()).hexdigest()[:16]
+    return found
+
+
+@lru_cache(maxsize=1024)
+def _digest(path: Path, changed: int) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def lessons(config: TrainConfig, windows: Windows) -> Lessons | None:
     """What the configuration's teachers say of the windows that train; None without teachers.
 
+    Of several processes that want the same, one asks the teachers; the others wait and read what it has kept.
+
     Raises:
         RunError: a teacher is no finished run.
-        ConfigError: it reads other tokens than the pupil, its encoder is too short, or it cannot answer nothing where
-            the pupil should learn to.
+        ConfigError: it reads other tokens than the pupil, or its encoder has fewer positions than a window.
     """
     if not config.teachers or not config.epochs:
         return None
-    path = cache_folder() / f"lessons-{_fingerprint(config, windows)}.safetensors"
-    try:
-        found = load_file(path)
-    except (OSError, SafetensorError):  # not there, or torn
-        found = _made(config, windows)
-        making = path.with_name(f"{TEMPORARY}{os.getpid()}-{path.name}")
-        with explained(path):
-            save_file(found, making)
-            making.replace(path)
+    path = cache_folder() / f"lessons-{_key(config, windows)}.safetensors"
+    with FileLock(path.with_suffix(".lock")):
+        found = _kept(path)
+        if found is None:
+            found = _made(config, windows)
+            _keep(found, path)
     return Lessons(found["values"], found["edges"])
 
 
-def _fingerprint(config: TrainConfig, windows: Windows) -> str:
-    """A digest of all that lessons depend on: examples, lengths, temperature and the teachers' files."""
-    rules = json.dumps(asdict(windows.rules), sort_keys=True)
-    digest = hashlib.sha256(f"{windows.corpus.fingerprint}\0{rules}\0{config.teacher_temperature}".encode())
-    for teacher in config.teachers:
-        for file in sorted(path for path in Path(model_folder(teacher)).rglob("*") if path.is_file()):
-            digest.update(file.name.encode() + hashlib.sha256(file.read_bytes()).digest())
+def _kept(path: Path) -> dict[str, np.ndarray] | None:
+    """None where there is nothing, or it is torn."""
+    try:
+        return load_file(path)
+    except (OSError, SafetensorError):
+        return None
+
+
+def _keep(found: dict[str, np.ndarray], path: Path) -> None:
+    """For the next run; a disk that is full only makes that one ask again."""
+    making = path.with_name(f"{TEMPORARY}{os.getpid()}-{path.name}")
+    try:
+        save_file(found, making)
+        making.replace(path)
+    except (OSError, SafetensorError) as error:
+        making.unlink(missing_ok=True)
+        warnings.warn(f"what the teachers said cannot be kept for the next run: {error}", stacklevel=2)
+
+
+def _key(config: TrainConfig, windows: Windows) -> str:
+    """A digest of all that lessons depend on: the windows' tokens, the teachers, temperature and precision."""
+    dtype = choose_dtype(config.precision, choose_device(config.device))
+    digest = hashlib.sha256(json.dumps([digests(config), config.teacher_temperature, str(dtype)]).encode())
+    for name in ("length", "context_first", "kind"):
+        digest.update(numbers(windows.dataset, name).tobytes())
+    for chunk in _tokens(windows)["input_ids"].chunks:
+        digest.update(chunk.flatten().to_numpy().tobytes())
     return digest.hexdigest()[:32]
 
 
@@ -154,18 +207,17 @@ def _said(teacher: str, config: TrainConfig, windows: Windows) -> Iterator[tuple
 
 def _windows_of(predictor: Predictor, teacher: str, config: TrainConfig, windows: Windows) -> Windows:
     """The same windows as the teacher reads them (with segment ids, or without)."""
-    if config.squad_v2 and not predictor.squad_v2:
+    model, rules = predictor.model, windows.rules
+    if rules.max_length > model.max_length:
         raise ConfigError(
-            "a teacher that answers every question cannot teach when not to answer",
+            f"windows of {rules.max_length} tokens do not fit into a teacher",
             where=f"teachers: {teacher}",
-            expected="a run that was trained with --squad-v2",
-            found="one that was trained without",
+            expected=f"max-length of at most {model.max_length} (its positions, less those of virtual tokens)",
+            found=f"max-length {rules.max_length}",
+            fix=f"--max-length {model.max_length}, or another teacher",
         )
-    segment_ids = predictor.model.sends_segment_ids
-    window_rules(config, predictor.tokenizer, longest=predictor.model.max_length, segment_ids=segment_ids)
-    theirs = make_windows(windows.corpus, predictor.tokenizer, replace(windows.rules, segment_ids=segment_ids))
-    ours = windows.dataset.with_format("arrow", columns=["input_ids"])[:]
-    if not ours.equals(theirs.dataset.with_format("arrow", columns=["input_ids"])[:]):
+    theirs = make_windows(windows.corpus, predictor.tokenizer, replace(rules, segment_ids=model.sends_segment_ids))
+    if _tokens(windows) != _tokens(theirs):
         raise ConfigError(
             "a teacher reads other tokens than the encoder that learns",
             where=f"teachers: {teacher}",
@@ -174,3 +226,7 @@ def _windows_of(predictor: Predictor, teacher: str, config: TrainConfig, windows
             fix="a teacher on an encoder of the same vocabulary",
         )
     return theirs
+
+
+def _tokens(windows: Windows) -> Table:
+    return windows.dataset.with_format("arrow", columns=["input_ids"])[:]

@@ -50,7 +50,7 @@ def training_arguments(
     config: RunConfig, folder: Path, *, learning_rate: float, steps: int, device: torch.device, dtype: torch.dtype
 ) -> TrainingArguments:
     """The Trainer's own settings. Evaluation and saving are decided by `training.callbacks`, so they are off here."""
-    return TrainingArguments(
+    arguments = TrainingArguments(
         output_dir=str(folder),
         per_device_train_batch_size=config.batch_size,
         gradient_accumulation_steps=config.gradient_accumulation,
@@ -76,6 +76,10 @@ def training_arguments(
         label_names=["starts", "ends"],
         disable_tqdm=not sys.stderr.isatty(),  # a log or a notebook would keep every state of the bar
     )
+    # With several GPUs in sight the Trainer would wrap the model in DataParallel, which drops autocast. One process has
+    # one GPU here; several GPUs are several processes (docs/distributed.md).
+    arguments._n_gpu = min(1, arguments.n_gpu)
+    return arguments
 
 
 @dataclass
@@ -257,7 +261,8 @@ class SpanTrainer(Trainer):
             loss_labels=self.config.labels,
         )
         scored = headline(score(self.selection.corpus.examples, answers.texts))
-        return {"eval_em": scored["em"], "eval_f1": scored["f1"], "eval_loss": answers.loss or 0.0}
+        loss = {} if answers.loss is None else {"eval_loss": answers.loss}  # None: no window with a label
+        return {"eval_em": scored["em"], "eval_f1": scored["f1"], **loss}
 
     def _keep_if_best(self, f1: float) -> None:
         if self.progress.best_f1 is not None and f1 <= self.progress.best_f1:
