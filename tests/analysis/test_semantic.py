@@ -6,7 +6,7 @@ import torch
 from transformers import AutoModel, AutoTokenizer
 
 from spantune.analysis.scores import score_runs
-from spantune.analysis.semantic import _batches, meanings, semantic_scores, sentence_encoder
+from spantune.analysis.semantic import meanings, semantic_scores, sentence_encoder
 from spantune.data import Answer, Example
 from spantune.errors import EncoderError
 
@@ -84,13 +84,6 @@ def test_other_numbers_are_never_right():
 def test_the_threshold_is_the_callers():
     scores = score_runs((ASKED,), {"a": [{"which": "river Tyne"}]})
     assert [meanings(scores, Embedder(), value)[0].right_in_meaning for value in (0.95, 0.97)] == [1.0, 0.0]
-
-
-def test_batches_hold_similar_lengths_and_every_row_once(monkeypatch):
-    monkeypatch.setattr("spantune.analysis.semantic._TOKENS_AT_ONCE", 10)
-    lengths = [3, 9, 2, 12, 3, 1]
-    made = list(_batches(lengths))
-    assert made == [[3], [1], [0, 4, 2], [5]]
 
 
 def test_an_embedding_is_the_mean_of_its_tokens(tiny_bert):

@@ -10,6 +10,7 @@ import numpy as np
 
 from spantune.analysis.scores import Scores
 from spantune.data.example import Example
+from spantune.data.repairs import starts_of
 
 Kind = Literal["correct", "boundary", "partial", "elsewhere", "empty", "wrongly answered"]
 KINDS: Mapping[Kind, str] = {
@@ -67,12 +68,7 @@ def _closeness(one: Span, other: Span) -> float:
 
 def occurrences(context: str, text: str) -> list[Span]:
     """Every place where the context has the text, overlapping ones too; none for an empty text."""
-    found: list[Span] = []
-    at = context.find(text) if text else -1
-    while at >= 0:
-        found.append((at, at + len(text)))
-        at = context.find(text, at + 1)
-    return found
+    return [(at, at + len(text)) for at in starts_of(context, text)] if text else []
 
 
 def error_kinds(scores: Scores, spans: Mapping[str, Sequence[Mapping[str, Span]]] | None = None) -> list[np.ndarray]:

@@ -8,7 +8,7 @@ two names is right.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -128,6 +128,7 @@ def sentence_encoder(name: str | None = None, device: Device = "auto") -> Embed:
     """
     import torch
 
+    from spantune.features.batches import sorted_batches
     from spantune.modeling.encoders import BUNDLED, choose_device, choose_dtype, load_network, load_tokenizer
 
     where = choose_device(device)
@@ -140,7 +141,7 @@ def sentence_encoder(name: str | None = None, device: Device = "auto") -> Embed:
     def embed(texts: Sequence[str]) -> np.ndarray:
         ids = tokenizer(list(texts), truncation=True, max_length=_LONGEST, return_attention_mask=False)["input_ids"]
         made = np.empty((len(ids), encoder.config.hidden_size), dtype=np.float32)
-        for rows in _batches([len(one) for one in ids]):
+        for rows in sorted_batches([len(one) for one in ids], _TOKENS_AT_ONCE):
             inputs = tokenizer.pad({"input_ids": [ids[row] for row in rows]}, return_tensors="pt").to(where)
             with torch.autocast(where.type, dtype, enabled=dtype != torch.float32):
                 hidden = encoder(**inputs).last_hidden_state
@@ -156,13 +157,3 @@ def _pooled(hidden: Tensor, mask: Tensor) -> Tensor:
 
     weights = mask[..., None].float()
     return functional.normalize((hidden.float() * weights).sum(dim=1) / weights.sum(dim=1), dim=1)
-
-
-def _batches(lengths: Iterable[int]) -> Iterator[list[int]]:
-    """Rows of similar length, longest first, so that a padded batch holds at most `_TOKENS_AT_ONCE` tokens."""
-    sizes = list(lengths)
-    order = sorted(range(len(sizes)), key=lambda row: (-sizes[row], row))
-    while order:
-        count = max(1, _TOKENS_AT_ONCE // sizes[order[0]])
-        yield order[:count]
-        order = order[count:]

@@ -8,11 +8,11 @@ from functools import lru_cache
 from spantune.data.example import Answer
 
 
-def occurrences(context: str, text: str, at_most: int = 1000) -> list[int]:
-    """Characters at which the text starts, overlapping ones included."""
+def starts_of(context: str, text: str, at_most: int | None = None) -> list[int]:
+    """Characters at which the text starts, overlapping places included."""
     found: list[int] = []
     start = context.find(text)
-    while start >= 0 and len(found) < at_most:
+    while start >= 0 and (at_most is None or len(found) < at_most):
         found.append(start)
         start = context.find(text, start + 1)
     return found
@@ -23,14 +23,14 @@ def find_once(context: str, text: str) -> Answer | None:
 
     The answer's text is always the context's own. None where there is no such place or more than one.
     """
-    exact = occurrences(context, text, at_most=2)
+    exact = starts_of(context, text, at_most=2)
     if exact:
         return Answer(text, exact[0]) if len(exact) == 1 else None
     folded, spans = _folded(context)
     wanted = _folded(text.strip())[0]
     places = {
         (spans[at][0], spans[at + len(wanted) - 1][1])
-        for at in occurrences(folded, wanted)
+        for at in starts_of(folded, wanted)
         if _whole(spans, at, at + len(wanted))
     }
     if len(places) != 1:

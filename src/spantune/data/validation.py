@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 
 from spantune.data.defects import Defect
 from spantune.data.example import Answer, Example
-from spantune.data.repairs import find_once, occurrences
+from spantune.data.repairs import find_once, starts_of
 from spantune.data.rows import Missing, RawRow, Unreadable, is_missing
 
 
@@ -191,7 +191,7 @@ def _mismatch(context: str, text: str, start: object, offset: int | None, place:
 
 
 def _stands(context: str, text: str, place: Answer | None) -> str:
-    times = len(occurrences(context, text))
+    times = len(starts_of(context, text))
     if times:
         return f"{text!r} stands at {place.start}" if place else f"{text!r} stands {times} times"
     return f"the context has {place.text!r}" if place else f"{text!r} does not stand in the context"
