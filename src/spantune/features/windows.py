@@ -18,13 +18,13 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import groupby
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from spantune.data import Corpus, Example
 from spantune.errors import ConfigError
+from spantune.features.cache import cache_folder, tokenizer_digest
 from spantune.features.columns import ArrowColumns, Columns, as_columns
 from spantune.features.offsets import take_in_marks, white_space, without_white_space
 
@@ -250,15 +250,6 @@ def make_windows(
     return Windows(made, corpus, rules)
 
 
-def cache_folder() -> Path:
-    """Where `datasets` keeps what can be made again, and in it our part."""
-    from datasets import config
-
-    folder = Path(config.HF_DATASETS_CACHE) / "spantune"
-    folder.mkdir(parents=True, exist_ok=True)
-    return folder
-
-
 def _columns(rules: WindowRules) -> Features:
     from datasets import Features, List, Value
 
@@ -292,15 +283,6 @@ def _fingerprint(corpus: Corpus, tokenizer: PreTrainedTokenizerFast, rules: Wind
     rules_text = json.dumps(vars(rules), sort_keys=True)
     parts = [str(_LAYOUT), corpus.fingerprint, tokenizer_digest(tokenizer), rules_text]
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:32]
-
-
-def tokenizer_digest(tokenizer: PreTrainedTokenizerFast) -> str:
-    """What decides the tokens that it makes of a text: two with the same digest make the same."""
-    backend = tokenizer.backend_tokenizer
-    backend.no_truncation()  # what was asked for last leaves its traces in the backend
-    backend.no_padding()
-    besides = (tokenizer.truncation_side, tokenizer.split_special_tokens, tokenizer.pad_token_id)
-    return hashlib.sha256(f"{besides}{backend.to_str()}".encode()).hexdigest()
 
 
 def _tokenise(

@@ -20,7 +20,8 @@ from spantune.data import Corpus, Example
 from spantune.errors import ConfigError
 from spantune.evaluation.answers import Prediction
 from spantune.features import StreamedWindows, WindowRules
-from spantune.features.windows import Part, tokenizer_digest
+from spantune.features.cache import tokenizer_digest
+from spantune.features.windows import Part
 from spantune.inference.inside import Inside, look_inside
 from spantune.inference.predictor import Predictor, question_on
 from spantune.modeling.casting import cast_linear_weights

@@ -27,8 +27,9 @@ from spantune.config import TeacherConfig, TrainConfig
 from spantune.errors import ConfigError
 from spantune.features import Windows, make_windows
 from spantune.features.batches import allowed_tokens
+from spantune.features.cache import cache_folder
 from spantune.features.columns import Columns, Rows
-from spantune.features.windows import CUT, cache_folder, numbers
+from spantune.features.windows import CUT, numbers
 from spantune.inference.engine import AT_ONCE, batch_logits, batch_tokens
 from spantune.inference.predictor import Predictor, model_folder
 from spantune.modeling.casting import linear_weights_cast
