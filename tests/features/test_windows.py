@@ -308,9 +308,9 @@ def test_lengths_that_no_tokenizer_allows(max_length: int, doc_stride: int) -> N
 def test_a_context_of_100_000_characters(tiny_tokenizer: Any) -> None:
     text = "the old mill near the river é. " * 3300
     example = Example("id", "Who built it?", text, (Answer("river", text.rindex("river")),))
-    began = time.perf_counter()
+    began = time.process_time()
     windows = windows_of(example, tiny_tokenizer, max_length=384, doc_stride=128)
-    assert time.perf_counter() - began < 1
+    assert time.process_time() - began < 1
     assert windows.unreachable() == [] and len(windows) > 80
 
 
