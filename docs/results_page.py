@@ -49,7 +49,9 @@ def scores_table() -> str:
     """Scores and costs of every method, by rank."""
     report = study()
     title = ("Method", "EM", "F1", "95% of F1", "Tied", "Trainable", "of the model", "Adapter", "Training", "Latency")
-    return table(title, [_row(report, one) for one in report.table.groups if one.finished], right=title[1:])
+    rows = [_row(report, one) for one in report.table.groups if one.finished]
+    facts = dict(reproduce.facts(report.records))
+    return f"{table(title, rows, right=title[1:])}\n\nTrained on {facts['Machine']} ({facts['Device']})."
 
 
 def _row(report: Report, one: Group) -> tuple[str, ...]:

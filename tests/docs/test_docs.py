@@ -44,9 +44,9 @@ def test_a_stale_part_is_noticed() -> None:
     assert generate.regenerated(generate.regenerated(text)) == generate.regenerated(text)
 
 
-def test_every_generated_part_stands_in_one_page() -> None:
+def test_every_generated_part_stands_in_a_page() -> None:
     wanted = re.findall(r"<!-- generated: ([\w-]+) -->", "".join(page.read_text(encoding="utf-8") for page in PAGES))
-    assert sorted(wanted) == sorted(generate.PARTS)
+    assert set(wanted) == set(generate.PARTS)
 
 
 # Commands
