@@ -19,7 +19,7 @@ from spantune.reports.reproduce import typed
 from spantune.studies import FinalRun, Point, StudyRecord, Sweep, compare
 from spantune.studies.again import compare_words
 from spantune.studies.record import STUDY
-from spantune.studies.sheet import protocol_of
+from spantune.studies.sheet import StudySheet, protocol_of
 
 
 @pytest.mark.parametrize(
@@ -65,10 +65,13 @@ def test_a_record_that_is_lost_is_written_anew(study: Any, tmp_path: Path, no_pl
     assert [one.status for one in StudyRecord.read(tmp_path / "study").runs] == ["finished", "finished"]
 
 
-def test_passwords_stay_out_of_it(study: Any) -> None:
+def test_passwords_stay_out_of_it(study: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     secret = {"tracking_uri": "https://me:secret@host", "storage": "postgresql://me:secret@host/x"}
     protocol = protocol_of(study(**secret, search="optuna", sweep=("learning-rate",)))
     assert (protocol["tracking_uri"], protocol["storage"]) == ("https://host", "postgresql://host/x")
+    monkeypatch.setattr("sys.argv", ["spantune", "--storage=postgresql://me:secret@host/x", "http://[x"])
+    record = StudySheet(study(), study(), (), (), None, left_out=(), notes=()).record
+    assert record.command == ("spantune", "--storage=postgresql://host/x", "http://[x")
 
 
 def test_the_protocol_is_a_configuration(study: Any, tmp_path: Path) -> None:
