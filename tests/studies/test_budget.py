@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from spantune.studies import StudyRecord, compare
 from spantune.studies.apart import Outcome
 from spantune.studies.budget import Clock, Rate, duration, fit
 from spantune.studies.cells import DataFacts, facts_as_they_are
+from spantune.studies.estimate import seconds_left
 from spantune.studies.plan import arms, final_run
 
 pytestmark = pytest.mark.usefixtures("no_plots")
@@ -183,6 +185,25 @@ def test_finished_runs_are_what_others_are_timed_by(study: Any, monkeypatch: pyt
     each = a_run_takes(config)
     assert executor.ran == []
     assert said[-1] == f"estimate: full {duration(each)}, lora {duration(each)} a run; {duration(2 * each)} in all"
+
+
+@pytest.mark.parametrize("search", ["grid", "optuna"])
+def test_finished_points_of_a_sweep_are_not_still_to_do(search: str, study: Any) -> None:
+    if search == "optuna":
+        pytest.importorskip("optuna")
+    config = study(methods=("lora",), sweep=("learning-rate",), sweep_examples=40, search=search, trials=3)
+
+    def left() -> float:
+        return seconds_left(config, arms(config), {"lora": PRETENDED}, facts_as_they_are())
+
+    whole, final = left(), a_run_takes(config)
+    with pytest.raises(KeyboardInterrupt):
+        run(config, executor := Pretend(ends={"lora-0": KeyboardInterrupt()}))
+    assert len(executor.names) == 4 and left() == pytest.approx(final) and whole > final
+    shutil.rmtree(Path(config.output) / executor.names[0])
+    assert left() == pytest.approx(final + (whole - final) / 3)
+    other = replace(config, sweep_examples=30)
+    assert seconds_left(other, arms(other), {"lora": PRETENDED}, facts_as_they_are()) > left(), "another sweep"
 
 
 @pytest.mark.parametrize(("seconds", "words"), [(40.2, "40 s"), (100, "2 min"), (5400, "1 h 30 min"), (-3, "0 s")])

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from optuna import Study
     from optuna.trial import FrozenTrial
 
+TRIAL = "trial-"
+"""How the label of a trial begins; its number follows."""
 _WORKER = "worker"
 _STALE_SECONDS = 600.0  # a trial of another worker that takes longer than this, and three times the longest, is lost
 
@@ -167,11 +169,11 @@ def local_storage(folder: Path) -> str:
 
 
 def _label(number: int) -> str:
-    return f"trial-{number}"
+    return f"{TRIAL}{number}"
 
 
 def _number(label: str) -> int:
-    return int(label.removeprefix("trial-"))
+    return int(label.removeprefix(TRIAL))
 
 
 def _opened(storage: str, name: str) -> Study:

@@ -82,7 +82,7 @@ class GridSearch:
         self._scores: dict[str, tuple[Trial, float | None]] = {}
         self._extension, self._edge = 0, ""
         self._open: dict[str, Trial] = {}
-        self._next = [self._trial(point, 0) for point in combinations(parameters)]
+        self._next = [Trial(label_of(point), point) for point in combinations(parameters)]
 
     def ask(self, room: int) -> list[Trial]:
         new, self._next = self._next, []
@@ -121,10 +121,6 @@ class GridSearch:
     def _bound(self) -> str:
         return f"the bound of {self.extend} extension{'s' * (self.extend != 1)}"
 
-    def _trial(self, values: Values, extension: int) -> Trial:
-        label = "-".join(f"{_name(key)}-{shown(value)}" for key, value in values.items())
-        return Trial(re.sub(r"[^\w.+-]", lambda found: f"%{ord(found[0]):x}", label), values, extension)
-
     def _best(self) -> tuple[Trial, float] | None:
         known = [(trial, f1) for trial, f1 in self._scores.values() if f1 is not None]
         return min(known, key=lambda one: (-one[1], self._distance(one[0]), one[0].label), default=None)
@@ -160,7 +156,7 @@ class GridSearch:
             if value is not None:
                 found.append({**trial.values, one.key: value})
         self._extension += bool(found)
-        return [self._trial(point, self._extension) for point in found]
+        return [Trial(label_of(point), point, self._extension) for point in found]
 
     def _step(self, parameter: Parameter, edge: Any) -> Any:
         """The next value beyond an edge, by the ratio of the last two; None where there is none, for a reason kept."""
@@ -183,6 +179,12 @@ def combinations(parameters: Sequence[Parameter]) -> list[Values]:
     assert not any(isinstance(one.values, Range) for one in parameters), "a grid has no ranges"
     keys = [one.key for one in parameters]
     return [dict(zip(keys, point, strict=True)) for point in itertools.product(*(one.values for one in parameters))]  # type: ignore[arg-type]
+
+
+def label_of(values: Values) -> str:
+    """A point's `Trial.label`, in characters that any file system takes."""
+    label = "-".join(f"{_name(key)}-{shown(value)}" for key, value in values.items())
+    return re.sub(r"[^\w.+-]", lambda found: f"%{ord(found[0]):x}", label)
 
 
 def _name(key: str) -> str:
