@@ -187,6 +187,16 @@ def test_finished_runs_are_what_others_are_timed_by(study: Any, monkeypatch: pyt
     assert said[-1] == f"estimate: full {duration(each)}, lora {duration(each)} a run; {duration(2 * each)} in all"
 
 
+def test_what_is_done_and_waits_to_be_read_is_not_left(study: Any) -> None:
+    config = study(seeds=(0, 1))
+    _, said = run(config, Pretend())
+    assert any(line.startswith("  lora, seed 0: F1 50.0") and "about" in line for line in said)
+    shutil.rmtree(Path(config.output) / "lora-0")
+    _, said = run(config, Pretend())
+    (told,) = [line for line in said if "F1" in line]
+    assert told.startswith("  lora, seed 0: F1 50.0") and "left" not in told
+
+
 @pytest.mark.parametrize("search", ["grid", "optuna"])
 def test_finished_points_of_a_sweep_are_not_still_to_do(search: str, study: Any) -> None:
     if search == "optuna":

@@ -299,7 +299,8 @@ class Schedule:
 
     def _final_seconds(self) -> float:
         """What all final runs that have not ended will take, as far as it is known."""
-        open_runs = {one.folder for one in self.sheet.record.runs if one.status in ("planned", "running")}
+        runs = (one for one in self.sheet.record.runs if one.status in ("planned", "running"))
+        open_runs = {one.folder for one in runs if one.plan != "done"}  # what is done may wait to be read
         total = 0.0
         for arm in self.arms:
             number = sum(final_name(arm, seed) in open_runs for seed in self.config.seeds)
