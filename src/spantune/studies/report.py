@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from spantune.reports.report import Report, read_report
 from spantune.reports.reproduce import typed
 from spantune.reports.trials import Trial, WideSweep
 from spantune.studies.again import compare_words
-from spantune.studies.record import STUDY, StudyRecord, Sweep
+from spantune.studies.record import STUDY, Point, StudyRecord, Sweep
 
 
 def report(folder: Path | str) -> Report:
@@ -40,7 +41,8 @@ def report_of(study: StudyRecord) -> Report:
         RunError: the record or history of a run is broken.
     """
     encoders = {one.model for one in study.sweeps}
-    swept = [_swept(one, len(encoders) > 1) for one in study.sweeps if one.points]
+    tried = (replace(one, points=tuple(filter(_tried, one.points))) for one in study.sweeps)
+    swept = [_swept(one, len(encoders) > 1) for one in tried if one.points]
     without = {one.folder for one in study.runs} - {one.path.name for one in study.folders}
     lost = (one for one in (*study.failed, *study.skipped) if one.folder in without)
     failures = [f"{one.folder}: {one.reason or one.status}" for one in lost]
@@ -70,6 +72,11 @@ def _runs_in(path: Path) -> list[RunFolder]:
             fix="name the study folder that `spantune compare` wrote (its --output)",
         )
     return found
+
+
+def _tried(point: Point) -> bool:
+    """Whether it has a score or failed; others were never run, or have not ended."""
+    return point.f1 is not None or point.status == "failed"
 
 
 def _swept(sweep: Sweep, several: bool) -> sweeps.Sweep | WideSweep:
