@@ -156,6 +156,17 @@ def test_a_run_that_would_not_end_in_time_is_not_begun(study: Any, monkeypatch: 
     assert [one.status for one in again.runs] == ["finished"] * 4
 
 
+def test_no_speed_is_measured_once_the_budget_is_used_up(study: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The runs begin side by side and take far longer than the estimate."""
+    config = study(budget_minutes=1.0, cost_seconds=1.0)
+    _, said = run(config, executor := Timed(monkeypatch, slower=20.0, workers=2))
+    assert executor.names[-2:] == ["full-0", "lora-0"] and executor.now > 60
+    assert said.count("  the budget is used up: the speed of the other runs is not measured") == 1
+    run(replace(config, budget_minutes=None), again := Pretend(workers=2))
+    measured = [job.name for job in again.ran if job.config.cost_seconds]
+    assert measured == ["full-0", "lora-0"], "the same command without the budget does it"
+
+
 def test_a_step_beyond_an_edge_leaves_the_final_runs_their_time(study: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     upwards = Timed(monkeypatch, f1=lambda config: config.learning_rate)
     config = study(methods=("lora",), sweep=("learning-rate",), sweep_examples=80, budget_minutes=0.75, sweep_extend=5)
