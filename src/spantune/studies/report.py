@@ -12,6 +12,7 @@ from spantune.methods import get
 from spantune.records import RunFolder
 from spantune.records.record import RECORD
 from spantune.reports import sweeps
+from spantune.reports.numbers import is_number
 from spantune.reports.report import Report, read_report
 from spantune.reports.reproduce import typed
 from spantune.reports.trials import Trial, WideSweep
@@ -83,7 +84,7 @@ def _swept(sweep: Sweep, several: bool) -> sweeps.Sweep | WideSweep:
     """A sweep as it is drawn: over one number with the grid and its edges, over others trial by trial."""
     names = list(dict.fromkeys(name for point in sweep.points for name in point.values))
     label = get(sweep.method).label + (f", {Path(sweep.model).name}" if several else "")
-    if len(names) != 1 or not all(_is_number(point.values.get(names[0])) for point in sweep.points):
+    if len(names) != 1 or not all(is_number(point.values.get(names[0])) for point in sweep.points):
         tried = tuple(Trial(point.values, point.f1, point.reason) for point in sweep.points)
         return WideSweep(sweep.method, label, tried, sweep.chosen, sweep.edge)
     points = tuple(
@@ -91,10 +92,4 @@ def _swept(sweep: Sweep, several: bool) -> sweeps.Sweep | WideSweep:
         for point in sweep.points
     )
     chosen: Any = (sweep.chosen or {}).get(names[0])
-    return sweeps.Sweep(
-        sweep.method, label, names[0], points, float(chosen) if _is_number(chosen) else None, sweep.edge
-    )
-
-
-def _is_number(value: object) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool)
+    return sweeps.Sweep(sweep.method, label, names[0], points, float(chosen) if is_number(chosen) else None, sweep.edge)

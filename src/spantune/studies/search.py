@@ -9,7 +9,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from spantune.studies.parameters import Parameter, Range, Values, described, shown
+from spantune.reports.numbers import is_number, shown
+from spantune.studies.parameters import Parameter, Range, Values, described
 
 
 @dataclass(frozen=True)
@@ -135,7 +136,7 @@ class GridSearch:
     def _at_edge(self, parameter: Parameter, best: Trial) -> str | None:
         """In words, where the best value of a number is the first or last that was tried; runs that failed count."""
         value = best.values[parameter.key]
-        if not _is_number(value):
+        if not is_number(value):
             return None
         tried = self._tried(parameter)
         if value not in (tried[0], tried[-1]) or len(tried) < 2:
@@ -193,13 +194,9 @@ def _name(key: str) -> str:
 
 
 def _factor(value: Any, default: Any) -> float:
-    if _is_number(value) and _is_number(default) and value > 0 and default > 0:
+    if is_number(value) and is_number(default) and value > 0 and default > 0:
         return abs(math.log(value / default))
     return float(value != default)
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool)
 
 
 def _rounded(value: float) -> float:
