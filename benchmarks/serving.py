@@ -84,6 +84,13 @@ class Server:
         self.began = time.perf_counter()
         self.process = subprocess.Popen(words, stdout=subprocess.PIPE, text=True)
         self.port, self.listening = 0, 0.0
+        try:
+            self._start()
+        except BaseException:
+            self.end()
+            raise
+
+    def _start(self) -> None:
         for line in self.lines():
             if found := re.search(r"listening on http://\S+:(\d+)", line):
                 self.port, self.listening = int(found[1]), time.perf_counter() - self.began
@@ -95,6 +102,11 @@ class Server:
                 raise SystemExit("the models were not loaded")
             time.sleep(0.05)
         self.ready = time.perf_counter() - self.began
+
+    def end(self) -> None:
+        """At once, where it still runs."""
+        self.process.kill()
+        self.process.wait()
 
     def lines(self) -> Iterator[str]:
         assert self.process.stdout is not None
@@ -191,8 +203,7 @@ def measure(folders: Sequence[str], count: int, seconds: float, more: Sequence[s
         exit_code = server.process.wait(120)
         stop_seconds = time.perf_counter() - began
     finally:
-        server.process.kill()
-        server.process.wait()
+        server.end()
     return Report(
         models=models,
         listening_seconds=round(server.listening, 2),

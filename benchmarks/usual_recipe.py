@@ -20,6 +20,7 @@ import numpy as np
 
 from spantune.config import WindowConfig
 from spantune.data import Example
+from spantune.errors import MethodError
 from spantune.methods import Unfreeze, get
 from spantune.modeling.encoders import choose_device, locate
 
@@ -45,7 +46,7 @@ def load_model(model: str, method: str = "full", *, attention: str = "sdpa", see
     """The stock question-answering model; inside PEFT's wrapper for a method that has one.
 
     Raises:
-        ValueError: PEFT does not have the method.
+        MethodError: PEFT does not have the method.
     """
     import torch
     from peft import PeftConfig, get_peft_model
@@ -64,7 +65,12 @@ def load_model(model: str, method: str = "full", *, attention: str = "sdpa", see
             weight.requires_grad = re.fullmatch(injection.pattern, name) is not None
         return network
     if not isinstance(injection, PeftConfig):
-        raise ValueError(f"the usual recipe has no {method}: PEFT does not make it")
+        raise MethodError(
+            f"the usual recipe has no {method}",
+            expected="full, or a method that PEFT makes",
+            found=f"{chosen.label}, which spantune makes itself",
+            fix="leave it out of --methods",
+        )
     injection.task_type = "QUESTION_ANS"
     return get_peft_model(network, injection)
 

@@ -17,6 +17,7 @@ from benchmarks.material import examples_of
 from benchmarks.plan import Plan
 from benchmarks.usual_recipe import Logits
 from spantune.data import Example
+from spantune.errors import MethodError
 from spantune.evaluation.answers import Prediction
 from spantune.features import Windows
 from spantune.modeling import load_tokenizer
@@ -120,7 +121,7 @@ def test_both_sides_train_as_many_parameters(plan: Plan) -> None:
 
 
 def test_what_peft_lacks_is_refused(plan: Plan) -> None:
-    with pytest.raises(ValueError, match="bottleneck"):
+    with pytest.raises(MethodError, match="leave it out of --methods"):
         usual_recipe.load_model(plan.model, "bottleneck")
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from spantune.records import without_paths
+from spantune.records import command_line, without_password, without_paths
 
 
 @pytest.mark.parametrize(
@@ -21,6 +21,29 @@ from spantune.records import without_paths
 )
 def test_folders_go_and_names_stay(text: str, kept: str) -> None:
     assert without_paths(text) == kept
+
+
+@pytest.mark.parametrize(
+    ("text", "kept"),
+    [
+        ("https://me:secret@host:5000/x", "https://host:5000/x"),
+        ("https://token@host", "https://host"),
+        ("postgresql+psycopg2://me:s@cr:et@host/base", "postgresql+psycopg2://host/base"),
+        ("--storage=postgresql://me:secret@host/base", "--storage=postgresql://host/base"),
+        ("sqlite:////a b/me@home/mlflow.db", "sqlite:////a b/me@home/mlflow.db"),
+        ("me@host", "me@host"),
+        ("http://[x", "http://[x"),
+        ("https://me:secret@[x", "https://[x"),
+    ],
+)
+def test_addresses_are_shown_without_their_secrets(text: str, kept: str) -> None:
+    assert without_password(text) == kept
+
+
+def test_a_command_line_keeps_no_password_however_it_was_given(monkeypatch: pytest.MonkeyPatch) -> None:
+    given = ["spantune", "compare", "--tracking-uri", "https://me:secret@host", "--storage=postgresql://me:secret@host"]
+    monkeypatch.setattr("sys.argv", given)
+    assert command_line() == (*given[:3], "https://host", "--storage=postgresql://host")
 
 
 def test_it_reaches_everything_and_changes_nothing_else() -> None:

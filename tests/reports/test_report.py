@@ -17,7 +17,7 @@ from spantune.reports import browser
 from spantune.reports.browser import Mark, pieces
 from spantune.reports.figures import plans
 from spantune.reports.page import visible
-from spantune.reports.report import read_report, write_report
+from spantune.reports.report import read_report
 from spantune.reports.sweeps import Sweep, SweepPoint
 from spantune.reports.trials import Trial, WideSweep
 from spantune.studies.report import report
@@ -51,8 +51,12 @@ WIDE_SWEEP = WideSweep(
 def study(tmp_path_factory):
     folder = tmp_path_factory.mktemp("study")
     runs = write_study(folder, {"full": (9, 8), "lora": (9, 7), "ia3": (2, 2)})
-    made = write_report(folder, runs, sweeps=[SWEEP, WIDE_SWEEP], failures=["lora-3: no memory"], resamples=RESAMPLES)
+    made = _read(folder, runs).write()
     return made, (folder / "report.html").read_text(encoding="utf-8")
+
+
+def _read(folder, runs):
+    return read_report(folder, runs, sweeps=[SWEEP, WIDE_SWEEP], failures=["lora-3: no memory"], resamples=RESAMPLES)
 
 
 class Tags(HTMLParser):
@@ -132,10 +136,7 @@ def test_the_other_files(study):
 
 def test_the_same_study_makes_the_same_page(study, tmp_path):
     made, page = study
-    again = write_report(
-        made.folder, _folders(made), sweeps=[SWEEP, WIDE_SWEEP], failures=["lora-3: no memory"],
-        resamples=RESAMPLES,
-    )  # fmt: skip
+    again = _read(made.folder, _folders(made)).write()
     assert again.written[0].read_text(encoding="utf-8") == page
 
 
@@ -179,7 +180,7 @@ def test_texts_of_the_data_are_escaped(tmp_path, monkeypatch):
     runs = write_study(folder, {"full": (5,), "lora": (2,)}, HOSTILE, words=1)
     records = [RunRecord.read(one.path) for one in runs]
     replace(records[0], label="<img src=x onerror=alert(1)> $x_1$", notes=("<b>note</b>",)).write(runs[0].path)
-    write_report(folder, runs, resamples=RESAMPLES)
+    read_report(folder, runs, resamples=RESAMPLES).write()
     page = (folder / "report.html").read_text(encoding="utf-8")
     tags = Tags(page).found
     assert [tag for tag, _ in tags].count("script") == 3 and "img" not in {tag for tag, _ in tags}

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from dataclasses import replace
 
 import pytest
 from made_study import RESAMPLES, write_study
@@ -21,6 +22,7 @@ from spantune.reports import (
     standings,
     telling_questions,
 )
+from spantune.reports.sweeps import Sweep, SweepPoint, sweep_curves
 from spantune.reports.trials import Trial, WideSweep, trials
 
 
@@ -105,6 +107,32 @@ def test_a_sweep_over_several_settings():
     rings = [[one for one in axes.collections if not len(one.get_facecolor())] for axes in figure.axes]
     assert [one[0].get_offsets().tolist()[0] for one in rings] == [[3, 50], [1e-3, 50], [8, 50], [0, 50]]
     assert trials([]) is None
+
+
+def test_sweeps_over_one_setting_and_over_several():
+    """What all panels share stands once; else each panel names its own."""
+    points = (SweepPoint(1.0, 40.0), SweepPoint(2.0, 50.0), SweepPoint(4.0, None, True))
+    rate, rank = (Sweep("lora", "LoRA", name, points, 2.0) for name in ("learning_rate", "lora.rank"))
+
+    def texts(*sweeps):
+        figure = sweep_curves(sweeps)
+        return [one.get_text() for one in figure.texts], [axes.get_xlabel() for axes in figure.axes]
+
+    written, labels = texts(rate, rate)
+    assert "F1 on the selection split by learning rate" in written and "learning rate" in written
+    assert labels == ["", ""]
+    written, labels = texts(rate, rank)
+    assert "F1 on the selection split by the setting that was swept" in written and "learning rate" not in written
+    assert labels == ["learning rate", "lora.rank"]
+
+
+def test_the_edge_of_a_sweep_is_where_the_search_saw_it():
+    """A point that failed beyond the best one ends the sweep: it was tried."""
+    points = (SweepPoint(1.0, 40.0), SweepPoint(2.0, 50.0), SweepPoint(4.0, None, True))
+    inside = Sweep("lora", "LoRA", "learning_rate", points, 2.0)
+    assert not inside.at_edge and replace(inside, note="2 is the highest that was tried").at_edge
+    titles = [axes.get_title("left") for axes in sweep_curves([inside, replace(inside, note="so it is")]).axes]
+    assert titles == ["LoRA", "LoRA (at the edge)"]
 
 
 def test_a_notebook_needs_no_pyplot():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from spantune.studies import StudyRecord, compare
 from spantune.studies.apart import Outcome
 from spantune.studies.budget import Clock, Rate, duration, fit
 from spantune.studies.cells import DataFacts, facts_as_they_are
+from spantune.studies.estimate import seconds_left
 from spantune.studies.plan import arms, final_run
 
 pytestmark = pytest.mark.usefixtures("no_plots")
@@ -154,6 +156,17 @@ def test_a_run_that_would_not_end_in_time_is_not_begun(study: Any, monkeypatch: 
     assert [one.status for one in again.runs] == ["finished"] * 4
 
 
+def test_no_speed_is_measured_once_the_budget_is_used_up(study: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The runs begin side by side and take far longer than the estimate."""
+    config = study(budget_minutes=1.0, cost_seconds=1.0)
+    _, said = run(config, executor := Timed(monkeypatch, slower=20.0, workers=2))
+    assert executor.names[-2:] == ["full-0", "lora-0"] and executor.now > 60
+    assert said.count("  the budget is used up: the speed of the other runs is not measured") == 1
+    run(replace(config, budget_minutes=None), again := Pretend(workers=2))
+    measured = [job.name for job in again.ran if job.config.cost_seconds]
+    assert measured == ["full-0", "lora-0"], "the same command without the budget does it"
+
+
 def test_a_step_beyond_an_edge_leaves_the_final_runs_their_time(study: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     upwards = Timed(monkeypatch, f1=lambda config: config.learning_rate)
     config = study(methods=("lora",), sweep=("learning-rate",), sweep_examples=80, budget_minutes=0.75, sweep_extend=5)
@@ -183,6 +196,35 @@ def test_finished_runs_are_what_others_are_timed_by(study: Any, monkeypatch: pyt
     each = a_run_takes(config)
     assert executor.ran == []
     assert said[-1] == f"estimate: full {duration(each)}, lora {duration(each)} a run; {duration(2 * each)} in all"
+
+
+def test_what_is_done_and_waits_to_be_read_is_not_left(study: Any) -> None:
+    config = study(seeds=(0, 1))
+    _, said = run(config, Pretend())
+    assert any(line.startswith("  lora, seed 0: F1 50.0") and "about" in line for line in said)
+    shutil.rmtree(Path(config.output) / "lora-0")
+    _, said = run(config, Pretend())
+    (told,) = [line for line in said if "F1" in line]
+    assert told.startswith("  lora, seed 0: F1 50.0") and "left" not in told
+
+
+@pytest.mark.parametrize("search", ["grid", "optuna"])
+def test_finished_points_of_a_sweep_are_not_still_to_do(search: str, study: Any) -> None:
+    if search == "optuna":
+        pytest.importorskip("optuna")
+    config = study(methods=("lora",), sweep=("learning-rate",), sweep_examples=40, search=search, trials=3)
+
+    def left() -> float:
+        return seconds_left(config, arms(config), {"lora": PRETENDED}, facts_as_they_are())
+
+    whole, final = left(), a_run_takes(config)
+    with pytest.raises(KeyboardInterrupt):
+        run(config, executor := Pretend(ends={"lora-0": KeyboardInterrupt()}))
+    assert len(executor.names) == 4 and left() == pytest.approx(final) and whole > final
+    shutil.rmtree(Path(config.output) / executor.names[0])
+    assert left() == pytest.approx(final + (whole - final) / 3)
+    other = replace(config, sweep_examples=30)
+    assert seconds_left(other, arms(other), {"lora": PRETENDED}, facts_as_they_are()) > left(), "another sweep"
 
 
 @pytest.mark.parametrize(("seconds", "words"), [(40.2, "40 s"), (100, "2 min"), (5400, "1 h 30 min"), (-3, "0 s")])

@@ -272,6 +272,11 @@ def test_seeds_are_scored_on_the_same_questions(study: Any, no_plots: None) -> N
     assert first["train"].fingerprint != second["train"].fingerprint
 
 
+def test_encoders_of_one_name_do_not_share_a_folder(study: Any) -> None:
+    config = study(models=("runs/lora", "runs/lora-3", "old/lora", "older/lora"), model="minilm", methods=("full",))
+    assert [arm.folder for arm in arms(config)] == ["lora-full", "lora-3-full", "lora-2-full", "lora-4-full"]
+
+
 def test_every_method_is_compared_by_default(study: Any) -> None:
     config = study(methods=())
     assert [arm.method for arm in arms(config)] == list(methods())

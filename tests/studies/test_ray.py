@@ -7,6 +7,7 @@ import os
 import socket
 import subprocess
 import sys
+import tarfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -47,6 +48,24 @@ def test_a_folder_travels_in_one_piece(tmp_path: Path) -> None:
     ray_executor._unpack(packed, tmp_path / "there")
     found = {str(path.relative_to(tmp_path / "there")): path for path in (tmp_path / "there").rglob("*")}
     assert found["checkpoints/checkpoint-3/a.bin"].read_bytes() == b"\0\1" and found["record.json"].read_text() == "{}"
+
+
+def test_a_folder_that_comes_back_leaves_nothing_of_an_earlier_run(tmp_path: Path) -> None:
+    made, folder = tmp_path / "made", tmp_path / "study" / "lora-0"
+    for path in (made / "checkpoints" / "checkpoint-3", folder / "checkpoints" / "checkpoint-9"):
+        path.mkdir(parents=True)
+    (folder / "evaluations.json").write_text("{}")
+    packed = ray_executor._packed(made)
+    assert packed is not None
+    ray_executor._unpack(packed, folder)
+    assert [path.relative_to(folder).as_posix() for path in folder.rglob("*")] == [
+        "checkpoints",
+        "checkpoints/checkpoint-3",
+    ]
+    assert [path.name for path in folder.parent.iterdir()] == ["lora-0"]
+    with pytest.raises(tarfile.TarError):
+        ray_executor._unpack(packed[:100], folder)
+    assert (folder / "checkpoints" / "checkpoint-3").is_dir(), "what was whole stays"
 
 
 def _free_port() -> int:

@@ -185,6 +185,12 @@ def test_no_study(name: str, tmp_path: Path) -> None:
     assert "name the study folder that `spantune compare` wrote" in str(raised.value)
 
 
+def test_an_f1_of_zero_was_measured(study: Path) -> None:
+    found = recommend(RecommendConfig(str(study), min_f1=99.9))
+    useless = tuple(replace(one, f1=replace(one.f1, mean=0.0)) for one in found.candidates)
+    assert replace(found, candidates=useless).remedy() == "a wider limit, or more methods in the study"
+
+
 def test_wrong_limits_are_named_together() -> None:
     with pytest.raises(ConfigError, match="STUDY: expected") as raised:
         RecommendConfig("", max_adapter_mb=0.0, min_f1=101.0)

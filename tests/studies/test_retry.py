@@ -65,6 +65,16 @@ def test_a_run_that_crashed_is_tried_again_in_half_the_portions(study: Any, tmp_
     assert calm.ran == [] and again.runs[2].attempts == attempts
 
 
+def test_its_speed_is_measured_in_the_portions_that_went_through(study: Any) -> None:
+    executor = Crashes(1)
+    executor.workers = 2
+    run(study(cost_seconds=1.0), executor)
+    measured = [job for job in executor.ran if job.config.cost_seconds]
+    assert [job.name for job in measured] == ["full-0", "lora-0"] and all(job.config.resume for job in measured)
+    portions = [(job.config.max_batch_tokens, job.config.eval_batch_size) for job in measured]
+    assert portions == [(8192, 32), (192, 16)]
+
+
 @pytest.mark.parametrize("word", [True, False])
 def test_a_run_that_goes_on_crashing_is_a_failure(word: bool, study: Any, tmp_path: Path) -> None:
     executor = Crashes(3, word=word)

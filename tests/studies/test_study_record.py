@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,8 @@ from spantune.reports.reproduce import typed
 from spantune.studies import FinalRun, Point, StudyRecord, Sweep, compare
 from spantune.studies.again import compare_words
 from spantune.studies.record import STUDY
-from spantune.studies.sheet import protocol_of
+from spantune.studies.report import report_of
+from spantune.studies.sheet import StudySheet, protocol_of
 
 
 @pytest.mark.parametrize(
@@ -65,10 +67,13 @@ def test_a_record_that_is_lost_is_written_anew(study: Any, tmp_path: Path, no_pl
     assert [one.status for one in StudyRecord.read(tmp_path / "study").runs] == ["finished", "finished"]
 
 
-def test_passwords_stay_out_of_it(study: Any) -> None:
+def test_passwords_stay_out_of_it(study: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     secret = {"tracking_uri": "https://me:secret@host", "storage": "postgresql://me:secret@host/x"}
     protocol = protocol_of(study(**secret, search="optuna", sweep=("learning-rate",)))
     assert (protocol["tracking_uri"], protocol["storage"]) == ("https://host", "postgresql://host/x")
+    monkeypatch.setattr("sys.argv", ["spantune", "--storage=postgresql://me:secret@host/x", "http://[x"])
+    record = StudySheet(study(), study(), (), (), None, left_out=(), notes=()).record
+    assert record.command == ("spantune", "--storage=postgresql://host/x", "http://[x")
 
 
 def test_the_protocol_is_a_configuration(study: Any, tmp_path: Path) -> None:
@@ -87,6 +92,15 @@ def test_the_page_reads_a_study(study: Any, tmp_path: Path, monkeypatch: Any, ca
     exec(page.partition("```python\n")[2].partition("```")[0], {})
     shown = capsys.readouterr().out
     assert "lora {'learning_rate': 0.001} F1 50.0" in shown and "full-0 finished" in shown and "| LoRA |" in shown
+
+
+def test_only_points_that_were_scored_or_failed_are_drawn(tmp_path: Path) -> None:
+    scores = {"finished": 40.0, "failed": None, "elsewhere": 30.0, "planned": None, "running": None, "skipped": None}
+    points = tuple(Point({"learning_rate": 1e-3}, "sweep/x", status, f1=f1) for status, f1 in scores.items())  # type: ignore[arg-type]
+    sweep = Sweep("lora", "m", "grid", {}, 100, 1.0, 0, points)
+    record = StudyRecord(tmp_path, sweeps=(sweep, replace(sweep, method="ia3", points=points[3:])))
+    (drawn,) = report_of(record).sweeps
+    assert [one.f1 for one in drawn.points] == [40.0, None, 30.0], "the other sweep has nothing to show yet"
 
 
 def test_the_command_line_of_a_study_from_python(tmp_path: Path) -> None:

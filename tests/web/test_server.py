@@ -165,8 +165,9 @@ def test_a_port_that_is_taken(capsys: pytest.CaptureFixture[str], tmp_path: Path
         port = taken.getsockname()[1]
         with pytest.raises(ConfigError, match="the port is taken"), listening(ServeConfig(port=port)):
             pass
-    with pytest.raises(ConfigError, match="cannot be listened on"), listening(ServeConfig(host="no.such.invalid")):
-        pass
+    for host in ("no.such.invalid", "127.0.0..1", "a" * 64):
+        with pytest.raises(ConfigError, match="cannot be listened on"), listening(ServeConfig(host=host)):
+            pass
     assert main(["serve", str(tmp_path / "nothing")]) == 2
     assert "there is no finished run here" in capsys.readouterr().err
 

@@ -9,9 +9,9 @@ from spantune.records.environment import (
     versions,
 )
 from spantune.records.files import write_json_atomic, write_text_atomic
-from spantune.records.folder import RunFolder
+from spantune.records.folder import RunFolder, told_apart
 from spantune.records.history import History
-from spantune.records.public import without_paths
+from spantune.records.public import command_line, without_password, without_paths
 from spantune.records.record import SETS, Answering, Best, DataRecord, Parameters, RunRecord, Timings, utc_now
 
 __all__ = [
@@ -24,13 +24,16 @@ __all__ = [
     "RunFolder",
     "RunRecord",
     "Timings",
+    "command_line",
     "git_state",
     "hardware",
     "peak_gpu_memory_bytes",
     "peak_memory_bytes",
     "reset_peak_memory",
+    "told_apart",
     "utc_now",
     "versions",
+    "without_password",
     "without_paths",
     "write_json_atomic",
     "write_text_atomic",

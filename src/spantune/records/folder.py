@@ -5,12 +5,24 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 from spantune.errors import RunError
 from spantune.records.files import TEMPORARY, explained
 from spantune.records.record import RECORD, RunRecord
+
+
+def told_apart(names: Iterable[str]) -> list[str]:
+    """The names of folders, with a number behind each that is taken already: `lora`, `lora-2`."""
+    found: dict[str, None] = {}
+    for wanted in names:
+        name, number = wanted, 2
+        while name in found:
+            name, number = f"{wanted}-{number}", number + 1
+        found[name] = None
+    return list(found)
 
 
 @dataclass(frozen=True)

@@ -3,10 +3,22 @@
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Mapping
 from typing import Any
 
 _FOLDERS = re.compile(r"(?<![\w.:/])(?:/[\w.@+-]+)+/")
+_USER = re.compile(r"(?<=://)[^/\s]*@")  # greedy: a password may hold an @ itself
+
+
+def without_password(text: str) -> str:
+    """The addresses in a text, to show and to store: `https://user:secret@host` keeps neither user nor secret."""
+    return _USER.sub("", text)
+
+
+def command_line() -> tuple[str, ...]:
+    """The words that started this program, without passwords."""
+    return tuple(map(without_password, sys.argv))
 
 
 def without_paths(value: Any) -> Any:

@@ -2,7 +2,7 @@
 
 from spantune.reports.browser import Questions, telling_questions
 from spantune.reports.evidence import Evidence
-from spantune.reports.report import Report, read_report, write_report
+from spantune.reports.report import Report, read_report
 from spantune.reports.table import Table
 from spantune.reports.views import differences, errors, errors_figure, slices, slices_figure, standings
 
@@ -19,5 +19,4 @@ __all__ = [
     "slices_figure",
     "standings",
     "telling_questions",
-    "write_report",
 ]

@@ -189,13 +189,10 @@ def _reported(runs: Sequence[RunRecord]) -> Corpus:
     prints = {run.data["reported"].fingerprint for run in runs}
     if len(prints) > 1:
         raise Incomplete(f"the runs were scored on {len(prints)} different sets of questions, which cannot be paired")
-    record, known = runs[0], {one.name for one in fields(DataConfig)}
+    record = runs[0]
     sources = " + ".join(record.data["reported"].sources)
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # the run said it
-            config = DataConfig(**{key: _tuples(value) for key, value in record.config.items() if key in known})
-            corpus = load_reported(config)
+        corpus = reported_set(record)
     except UserError as error:
         raise Incomplete(f"the reported set ({sources}) cannot be loaded again: {_sentence(error)}") from error
     if corpus is None:
@@ -207,6 +204,19 @@ def _reported(runs: Sequence[RunRecord]) -> Corpus:
             f"{record.data['reported'].fingerprint[:12]} then"
         )
     return corpus
+
+
+def reported_set(record: RunRecord) -> Corpus | None:
+    """The questions that a run was scored on, by the settings in its record; None where these name none any more.
+
+    Raises:
+        UserError: they cannot be read.
+    """
+    known = {one.name for one in fields(DataConfig)}
+    config = DataConfig(**{key: _tuples(value) for key, value in record.config.items() if key in known})
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the run said it
+        return load_reported(config)
 
 
 def _answers(folder: RunFolder) -> dict[str, str]:

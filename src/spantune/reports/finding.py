@@ -137,13 +137,13 @@ def _seeds(groups: Sequence[Group], runs_above: str | None = None) -> tuple[str,
 
 
 def _runs_above(comparison: Comparison, first: Sequence[Standing]) -> str | None:
-    """Of a single leader and the next: in how many pairs of runs it is ahead."""
+    """Of a single leader and the next: in how many pairs of runs it is ahead. A pair names the leader first."""
     if len(first) > 1:
         return None
     following = max((one for one in comparison.standings if one is not first[0]), key=lambda one: one.f1.mean)
     pair = comparison.difference(first[0].method, following.method)
-    above = pair.runs_above if pair.first == first[0].method else pair.run_pairs - pair.runs_above
-    return f"In {above} of {pair.run_pairs} pairs of runs (one of each) its run is ahead of {following.method}'s."
+    of = f"{pair.runs_above} of {pair.run_pairs} pairs of runs (one of each)"
+    return f"In {of} its run is ahead of {following.method}'s."
 
 
 def _failed(groups: Sequence[Group]) -> tuple[str, ...]:
@@ -157,8 +157,9 @@ def _interval(one: Standing) -> str:
 
 
 def _apart(gap: Difference) -> str:
-    low, high = sorted(map(abs, gap.interval)) if gap.points < 0 else gap.interval
-    return f"{abs(gap.points):.1f} points ({low:.1f} to {high:.1f}, {p_shown(gap.p_holm)} after Holm's correction)"
+    """Of a leader and another method: the pair names the leader first, whose mean is the higher one."""
+    low, high = gap.interval
+    return f"{gap.points:.1f} points ({low:.1f} to {high:.1f}, {p_shown(gap.p_holm)} after Holm's correction)"
 
 
 def p_shown(p: float) -> str:

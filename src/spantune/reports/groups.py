@@ -12,6 +12,7 @@ from typing import Any
 from spantune.analysis.statistics import Estimate, estimate
 from spantune.config import AFTERWARDS, BOOKKEEPING
 from spantune.records import RunRecord
+from spantune.reports import numbers
 
 _COMPARED_APART = {"method", "methods", "model", "options"}
 _NO_DIFFERENCE = BOOKKEEPING | AFTERWARDS | {"seed", "seeds", "n_best", "eval_batch_size"}
@@ -106,17 +107,9 @@ def _labels(runs: Sequence[RunRecord]) -> list[str]:
         ]
         keys = sorted({key for one in (settings, *others) for key in one})
         parts += [
-            f"{key.replace('_', ' ')} {_shown(settings.get(key))}"
+            f"{key.replace('_', ' ')} {numbers.setting(settings.get(key), ' ')}"
             for key in keys
             if any(one.get(key) != settings.get(key) for one in others)
         ]
         labels.append(", ".join(parts))
     return labels
-
-
-def _shown(value: Any) -> str:
-    if value is None:
-        return "default"
-    if isinstance(value, (list, tuple)):
-        return " ".join(map(str, value)) or "none"
-    return f"{value:g}" if isinstance(value, float) else str(value)

@@ -1,6 +1,8 @@
-"""Numbers as people read them."""
+"""Numbers and settings as people read them."""
 
 from __future__ import annotations
+
+from typing import Any, TypeGuard
 
 from spantune.analysis.statistics import Estimate
 
@@ -47,6 +49,23 @@ def percent(share: float | None) -> str:
     while digits < 6 and 0 < value < 0.995 * 10 ** (1 - digits):
         digits += 1
     return f"{value:.{digits}f}%"
+
+
+def shown(value: Any) -> str:
+    """A value as people write it: `0.001`, `linear`."""
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def setting(value: Any, between: str = ", ") -> str:
+    """A setting's value: None is the `default`, what is empty is `none`, and several stand behind each other."""
+    if value is None:
+        return "default"
+    return between.join(map(str, value)) or "none" if isinstance(value, (list, tuple)) else shown(value)
+
+
+def is_number(value: Any) -> TypeGuard[int | float]:
+    """Whether it can be drawn on an axis: true and false are words."""
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
 
 
 def _scaled(value: float, units: tuple[str, ...]) -> str:

@@ -193,8 +193,3 @@ def read_report(
         tuple(failures),
         tuple(commands),
     )
-
-
-def write_report(folder: Path, runs: Sequence[RunFolder], **about: Any) -> Report:
-    """Read a report and write it; the arguments are those of `read_report`."""
-    return read_report(folder, runs, **about).write()

@@ -6,7 +6,6 @@ import os
 import shlex
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from spantune.config import AFTERWARDS, BOOKKEEPING
 from spantune.records import RunFolder, RunRecord
@@ -76,7 +75,7 @@ def settings(records: Sequence[RunRecord]) -> list[tuple[str, str]]:
     """The settings that all runs share."""
     first = records[0].config if records else {}
     return [
-        (key.replace("_", " "), _shown(value))
+        (key.replace("_", " "), numbers.setting(value))
         for key, value in first.items()
         if key not in _NOT_SETTINGS and all(one.config.get(key) == value for one in records)
     ]
@@ -92,8 +91,8 @@ def runs_grid(runs: Sequence[tuple[RunFolder, RunRecord]], root: Path) -> Grid:
     ]
     rows = []
     for folder, record in sorted(runs, key=lambda one: one[0].path):
-        options = ", ".join(f"{key} {_shown(value)}" for key, value in record.options.items())
-        cells = (_shown(record.config.get(key)) for key in differing)
+        options = ", ".join(f"{key} {numbers.setting(value)}" for key, value in record.options.items())
+        cells = (numbers.setting(record.config.get(key)) for key in differing)
         f1 = record.metric("f1")
         score = numbers.NOTHING if f1 is None else f"{f1:.2f}"
         rows.append((_below(folder.path, root), record.status, str(record.seed), score, *cells, options))
@@ -104,11 +103,3 @@ def runs_grid(runs: Sequence[tuple[RunFolder, RunRecord]], root: Path) -> Grid:
 
 def _below(path: Path, root: Path) -> str:
     return path.relative_to(root).as_posix() if path.is_relative_to(root) else os.fspath(path)
-
-
-def _shown(value: Any) -> str:
-    if value is None:
-        return "default"
-    if isinstance(value, (list, tuple)):
-        return ", ".join(map(str, value)) or "none"
-    return f"{value:g}" if isinstance(value, float) else str(value)

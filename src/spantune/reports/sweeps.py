@@ -42,7 +42,7 @@ class Sweep:
         method: its name in the registry. label: as people write it.
         parameter: the key of the swept setting, such as `learning_rate`.
         chosen: the value that the study went on with.
-        note: what a reader must know, such as that the best value is still at the edge.
+        note: that the best value is still at the edge of what was tried, and why.
     """
 
     method: str
@@ -54,9 +54,8 @@ class Sweep:
 
     @property
     def at_edge(self) -> bool:
-        """Whether the chosen value is the lowest or highest that was scored: a better one may lie beyond."""
-        scored = [one.value for one in self.points if one.f1 is not None]
-        return self.chosen is not None and len(scored) > 0 and self.chosen in (min(scored), max(scored))
+        """Whether a better value may lie beyond the chosen one, as the search saw it."""
+        return self.note is not None
 
 
 def sweep_curves(sweeps: Sequence[Sweep], form: Form = WIDE) -> Figure | None:
@@ -68,9 +67,10 @@ def sweep_curves(sweeps: Sequence[Sweep], form: Form = WIDE) -> Figure | None:
     columns = min(4 if form.band else 2, max(len(drawn), 2))
     lines = -(-len(drawn) // columns)
     form = Form(form.width, form.band + lines * _PANEL + 0.35, form.band)
-    parameter = drawn[0].parameter.replace("_", " ")
+    parameters = {_named(one) for one in drawn}
+    parameter = parameters.pop() if len(parameters) == 1 else None
     about = "grey: the first grid; hollow: added beyond its edge; ring: chosen; ×: failed"
-    figure = empty_figure(f"F1 on the selection split by {parameter}", about, form)
+    figure = empty_figure(f"F1 on the selection split by {parameter or 'the setting that was swept'}", about, form)
     scored = [point.f1 for one in drawn for point in one.points if point.f1 is not None] or [0.0, 1.0]
     low, high = min(scored), max(scored)
     room = max(0.12 * (high - low), 1.0)
@@ -87,8 +87,15 @@ def sweep_curves(sweeps: Sequence[Sweep], form: Form = WIDE) -> Figure | None:
         )
         axes.set_ylim(max(low - room, -0.5), high + room)
         _panel(axes, one, look)
-    figure.text(0.5, 0.12 / form.height, parameter, fontsize=11.5, color=INK, ha="center", parse_math=False)
+        if parameter is None:
+            axes.set_xlabel(_named(one), fontsize=10, color=INK, labelpad=4, parse_math=False)
+    if parameter is not None:
+        figure.text(0.5, 0.12 / form.height, parameter, fontsize=11.5, color=INK, ha="center", parse_math=False)
     return figure
+
+
+def _named(one: Sweep) -> str:
+    return one.parameter.replace("_", " ")
 
 
 def _panel(axes: Axes, one: Sweep, look: Look) -> None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from itertools import accumulate
 from typing import TYPE_CHECKING, Any
 
+from spantune.reports import numbers
 from spantune.reports.style import FAINT, GREY, INK, WIDE, Form, Look, calm, empty_figure, looks, tip
 from spantune.reports.sweeps import short
 
@@ -115,10 +116,7 @@ def _progress(axes: Axes, one: WideSweep, look: Look) -> None:
 def _by_setting(axes: Axes, one: WideSweep, name: str, look: Look) -> None:
     tried = [trial for trial in one.trials if name in trial.values]
     values = [trial.values[name] for trial in tried]
-    if all(isinstance(value, (int, float)) and not isinstance(value, bool) for value in values):
-        places = _numbers(axes, values)
-    else:
-        places = _names(axes, values)
+    places = _numbers(axes, values) if all(map(numbers.is_number, values)) else _names(axes, values)
     for trial, place in zip(tried, places, strict=True):
         _mark(axes, one, trial, place, look)
 
@@ -156,7 +154,7 @@ def _names(axes: Axes, values: Sequence[Any]) -> list[float]:
 
 
 def _mark(axes: Axes, one: WideSweep, trial: Trial, place: float, look: Look) -> None:
-    said = ", ".join(f"{name.replace('_', ' ')} {_shown(value)}" for name, value in trial.values.items())
+    said = ", ".join(f"{name.replace('_', ' ')} {numbers.shown(value)}" for name, value in trial.values.items())
     style: dict[str, Any] = {"s": 34, "zorder": 3, "linewidths": 1.4, "clip_on": False}
     if trial.f1 is None:
         mark = axes.scatter([place], [axes.get_ylim()[0]], marker="x", color=GREY, **style)
@@ -168,7 +166,3 @@ def _mark(axes: Axes, one: WideSweep, trial: Trial, place: float, look: Look) ->
     if chosen:
         ring: dict[str, Any] = {"facecolors": "none", "edgecolors": INK, "linewidths": 1.6, "zorder": 4}
         axes.scatter([place], [trial.f1], s=170, clip_on=False, **ring)
-
-
-def _shown(value: Any) -> str:
-    return f"{value:g}" if isinstance(value, float) else str(value)

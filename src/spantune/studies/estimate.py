@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -13,9 +14,10 @@ from spantune.records.files import TEMPORARY
 from spantune.studies.budget import Rate
 from spantune.studies.cells import Facts, record_in
 from spantune.studies.executors import Executor, Job
-from spantune.studies.plan import Arm, final_name, final_run, probe_run, sweep_run
+from spantune.studies.optuna_search import TRIAL
+from spantune.studies.plan import Arm, final_name, final_run, own_keys, probe_run, sweep_run
 from spantune.studies.schedule import Say
-from spantune.studies.search import combinations
+from spantune.studies.search import combinations, label_of
 from spantune.training.resolve import changed, resolve
 
 
@@ -83,17 +85,23 @@ def seconds_left(config: CompareConfig, arms: Sequence[Arm], rates: Mapping[str,
         if rate is None:
             continue
         final = [final_run(config, arm, seed, {}) for seed in config.seeds]
-        points: list[TrainConfig] = []
-        if arm.parameters and config.search == "grid":
-            tried = combinations(arm.parameters)
-            points = [sweep_run(config, arm, "any", values) for values in tried]
-        elif arm.parameters:
-            points = [sweep_run(config, arm, "any", {})] * config.trials
-        keys = frozenset({"options", "learning_rate", *(one.name for one in arm.parameters)})
-        for run in (*points, *(one for one in final if not _is_done(one, keys))):
+        left = [run for run in final if not _is_done(run, own_keys([arm]))]
+        for run in (*_points_left(config, arm), *left):
             known = facts(_as_first(run, config))
             total += rate.seconds(run, known) if known else 0.0
     return total
+
+
+def _points_left(config: CompareConfig, arm: Arm) -> list[TrainConfig]:
+    """Points of an arm's sweep that have not finished; of Optuna's trials those of this study are known."""
+    if not arm.parameters:
+        return []
+    if config.search == "grid":
+        points = [sweep_run(config, arm, label_of(one), one) for one in combinations(arm.parameters)]
+        return [run for run in points if not _is_done(run, frozenset())]
+    trial = sweep_run(config, arm, TRIAL, {})
+    there = (replace(trial, output=path) for path in glob.glob(f"{glob.escape(trial.output)}*"))
+    return [trial] * (config.trials - sum(_is_done(run, own_keys([arm])) for run in there))
 
 
 def _is_done(run: TrainConfig, chosen: frozenset[str]) -> bool:

@@ -16,14 +16,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from spantune.errors import ConfigError
+from spantune.records import without_password
 from spantune.studies.parameters import Parameter, Range, Values, described
 from spantune.studies.search import Chosen, Trial
-from spantune.training.mlflow_client import without_password
 
 if TYPE_CHECKING:
     from optuna import Study
     from optuna.trial import FrozenTrial
 
+TRIAL = "trial-"
+"""How the label of a trial begins; its number follows."""
 _WORKER = "worker"
 _STALE_SECONDS = 600.0  # a trial of another worker that takes longer than this, and three times the longest, is lost
 
@@ -167,11 +169,11 @@ def local_storage(folder: Path) -> str:
 
 
 def _label(number: int) -> str:
-    return f"trial-{number}"
+    return f"{TRIAL}{number}"
 
 
 def _number(label: str) -> int:
-    return int(label.removeprefix("trial-"))
+    return int(label.removeprefix(TRIAL))
 
 
 def _opened(storage: str, name: str) -> Study:

@@ -12,6 +12,7 @@ from typing import Any
 from spantune.config import CompareConfig, EncoderConfig, OptimiserConfig, TrainConfig, WindowConfig
 from spantune.errors import ConfigError, UserError, did_you_mean
 from spantune.methods import Method, get, methods
+from spantune.reports.numbers import is_number, shown
 from spantune.training.resolve import resolve
 
 Values = Mapping[str, Any]
@@ -90,11 +91,6 @@ def applied(config: TrainConfig, parameters: Sequence[Parameter], values: Values
         if one.key in values:
             config = one.applied(config, values[one.key])
     return config
-
-
-def shown(value: Any) -> str:
-    """A value as people write it."""
-    return f"{value:g}" if isinstance(value, float) else str(value)
 
 
 def described(values: Values) -> str:
@@ -249,7 +245,7 @@ def _read_range(found: re.Match[str], parameter: Parameter) -> tuple[tuple[Any, 
     if problem:
         return (), problem
     (low, _), (high, _) = ends
-    if not all(isinstance(end, (int, float)) and not isinstance(end, bool) for end in (low, high)):
+    if not (is_number(low) and is_number(high)):
         return (), f"expected values with commas between them, found the range {found[0]} of what is no number"
     log = found["log"] is not None
     if low >= high or (log and low <= 0):

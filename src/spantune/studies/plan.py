@@ -9,6 +9,7 @@ from typing import Any
 
 from spantune.config import CompareConfig, RunConfig, TrainConfig
 from spantune.methods import PLAIN, get, methods
+from spantune.records import told_apart
 from spantune.studies.parameters import Parameter, Values, applied, described, swept
 from spantune.training import mlflow_client
 
@@ -44,7 +45,7 @@ def arms(config: CompareConfig) -> tuple[Arm, ...]:
     Raises:
         UserError: a method, an option or the sweep is not valid.
     """
-    names = _short_names(config.encoders)
+    names = told_apart(Path(model).name or model for model in config.encoders)
     several = len(names) > 1
     compared = tuple(config.methods or methods())
     base = {method: _run(config, method, config.encoders[0], config.seeds[0]) for method in compared}
@@ -126,12 +127,3 @@ def _small(run: TrainConfig, examples: int) -> TrainConfig:
     limit = min(examples, run.max_train_examples or examples)
     nothing: dict[str, Any] = {"score_reported": False, "also_evaluate": (), "semantic": False, "cost_seconds": 0.0}
     return replace(run, max_train_examples=limit, **nothing)
-
-
-def _short_names(models: Sequence[str]) -> list[str]:
-    """The last part of each encoder's name; with a number where two are the same."""
-    names: list[str] = []
-    for model in models:
-        name = Path(model).name or model
-        names.append(name if name not in names else f"{name}-{1 + sum(one.startswith(name) for one in names)}")
-    return names

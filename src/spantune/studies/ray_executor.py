@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import io
 import math
+import shutil
 import socket
 import tarfile
 import tempfile
@@ -191,6 +192,12 @@ def _packed(folder: Path) -> bytes | None:
 
 
 def _unpack(packed: bytes, folder: Path) -> None:
-    folder.mkdir(parents=True, exist_ok=True)
+    """Put a packed run in the place of what stands in the folder: checkpoints of an earlier run are none of its own."""
+    from spantune.modeling.storage import replace_folder
+
+    made = folder.with_name(f"{TEMPORARY}{folder.name}")
+    shutil.rmtree(made, ignore_errors=True)
+    made.mkdir(parents=True)
     with tarfile.open(fileobj=io.BytesIO(packed)) as archive:
-        archive.extractall(folder, filter="data")
+        archive.extractall(made, filter="data")
+    replace_folder(made, folder)

@@ -76,7 +76,7 @@ class Recommendation:
 
     def remedy(self) -> str:
         """What helps where no candidate is within the limits."""
-        unmeasured = [one for one in self.limits if any(not other.value(one.field) for other in self.candidates)]
+        unmeasured = [one for one in self.limits if any(other.value(one.field) is None for other in self.candidates)]
         if unmeasured:
             return f"measure what {_listed(unmeasured)} is about: `spantune compare` on the study again does"
         return "a wider limit, or more methods in the study"

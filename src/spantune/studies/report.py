@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,11 +12,12 @@ from spantune.methods import get
 from spantune.records import RunFolder
 from spantune.records.record import RECORD
 from spantune.reports import sweeps
+from spantune.reports.numbers import is_number
 from spantune.reports.report import Report, read_report
 from spantune.reports.reproduce import typed
 from spantune.reports.trials import Trial, WideSweep
 from spantune.studies.again import compare_words
-from spantune.studies.record import STUDY, StudyRecord, Sweep
+from spantune.studies.record import STUDY, Point, StudyRecord, Sweep
 
 
 def report(folder: Path | str) -> Report:
@@ -40,7 +42,8 @@ def report_of(study: StudyRecord) -> Report:
         RunError: the record or history of a run is broken.
     """
     encoders = {one.model for one in study.sweeps}
-    swept = [_swept(one, len(encoders) > 1) for one in study.sweeps if one.points]
+    tried = (replace(one, points=tuple(filter(_tried, one.points))) for one in study.sweeps)
+    swept = [_swept(one, len(encoders) > 1) for one in tried if one.points]
     without = {one.folder for one in study.runs} - {one.path.name for one in study.folders}
     lost = (one for one in (*study.failed, *study.skipped) if one.folder in without)
     failures = [f"{one.folder}: {one.reason or one.status}" for one in lost]
@@ -72,11 +75,16 @@ def _runs_in(path: Path) -> list[RunFolder]:
     return found
 
 
+def _tried(point: Point) -> bool:
+    """Whether it has a score or failed; others were never run, or have not ended."""
+    return point.f1 is not None or point.status == "failed"
+
+
 def _swept(sweep: Sweep, several: bool) -> sweeps.Sweep | WideSweep:
     """A sweep as it is drawn: over one number with the grid and its edges, over others trial by trial."""
     names = list(dict.fromkeys(name for point in sweep.points for name in point.values))
     label = get(sweep.method).label + (f", {Path(sweep.model).name}" if several else "")
-    if len(names) != 1 or not all(_is_number(point.values.get(names[0])) for point in sweep.points):
+    if len(names) != 1 or not all(is_number(point.values.get(names[0])) for point in sweep.points):
         tried = tuple(Trial(point.values, point.f1, point.reason) for point in sweep.points)
         return WideSweep(sweep.method, label, tried, sweep.chosen, sweep.edge)
     points = tuple(
@@ -84,10 +92,4 @@ def _swept(sweep: Sweep, several: bool) -> sweeps.Sweep | WideSweep:
         for point in sweep.points
     )
     chosen: Any = (sweep.chosen or {}).get(names[0])
-    return sweeps.Sweep(
-        sweep.method, label, names[0], points, float(chosen) if _is_number(chosen) else None, sweep.edge
-    )
-
-
-def _is_number(value: object) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool)
+    return sweeps.Sweep(sweep.method, label, names[0], points, float(chosen) if is_number(chosen) else None, sweep.edge)

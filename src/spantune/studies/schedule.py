@@ -170,20 +170,22 @@ class Schedule:
         self._say(f"[{self._begun}/{max(known, self._begun)}] {task.cell.title}: {task.cell.plan} ({task.cell.why})")
 
     def _submit(self, task: _Task) -> None:
-        cell = task.cell
-        config = replace(cell.config, resume=cell.plan == "resume", overwrite=cell.plan == "run")
+        cell, config = task.cell, self._to_carry_out(task.cell, task.arm)
         if self.executor.workers > 1:
             config = replace(config, cost_seconds=0.0)  # see _measure_speed
-        if portions := self._portions.get(task.arm.folder):
-            tokens, windows = portions
-            config = replace(
-                config,
-                max_batch_tokens=min(tokens, config.max_batch_tokens),
-                eval_batch_size=min(windows, config.eval_batch_size),
-            )
         self._under_way[cell.name] = task
         self.sheet.change(cell.name, status="running", attempts=task.attempts)
         self.executor.submit(Job(cell.name, config))
+
+    def _to_carry_out(self, cell: Cell, arm: Arm) -> TrainConfig:
+        """By its plan, and in the portions with which a run of the arm went through that had crashed."""
+        config = replace(cell.config, resume=cell.plan == "resume", overwrite=cell.plan == "run")
+        tokens, windows = self._portions.get(arm.folder, (config.max_batch_tokens, config.eval_batch_size))
+        return replace(
+            config,
+            max_batch_tokens=min(tokens, config.max_batch_tokens),
+            eval_batch_size=min(windows, config.eval_batch_size),
+        )
 
     def _no_time(self, task: _Task) -> str | None:
         """Why a run is not begun; None where it will end in time, and leaves the final runs theirs."""
@@ -265,7 +267,8 @@ class Schedule:
             self._changed()
 
     def _measure_speed(self) -> None:
-        """How fast the trained models answer, one after another: side by side they would slow each other down."""
+        """How fast the trained models answer, one after another: side by side they would slow each other down. Where
+        the budget is used up, another call measures what is left."""
         if self.executor.workers < 2 or self.config.cost_seconds == 0:
             return
         finished = {one.folder: one.values for one in self.sheet.record.runs if one.status == "finished"}
@@ -275,14 +278,18 @@ class Schedule:
                 if name not in finished:
                     continue
                 cell = planned(name, title, final_run(self.config, arm, seed, finished[name]), self.facts)
-                if cell.plan == "resume":
-                    self._say(f"  {title}: its speed")
-                    self.executor.submit(Job(name, replace(cell.config, resume=True)))
-                    ended = self.executor.wait()
-                    if ended is not None and ended[1].interrupted:
-                        raise KeyboardInterrupt
-                    if ended is not None and ended[1].reason:
-                        self._say(f"  {title}: its speed could not be measured: {ended[1].reason}")
+                if cell.plan != "resume":
+                    continue
+                if not self.clock.holds(None):
+                    self._say("  the budget is used up: the speed of the other runs is not measured")
+                    return
+                self._say(f"  {title}: its speed")
+                self.executor.submit(Job(name, self._to_carry_out(cell, arm)))
+                ended = self.executor.wait()
+                if ended is not None and ended[1].interrupted:
+                    raise KeyboardInterrupt
+                if ended is not None and ended[1].reason:
+                    self._say(f"  {title}: its speed could not be measured: {ended[1].reason}")
 
     # Time
 
@@ -299,7 +306,8 @@ class Schedule:
 
     def _final_seconds(self) -> float:
         """What all final runs that have not ended will take, as far as it is known."""
-        open_runs = {one.folder for one in self.sheet.record.runs if one.status in ("planned", "running")}
+        runs = (one for one in self.sheet.record.runs if one.status in ("planned", "running"))
+        open_runs = {one.folder for one in runs if one.plan != "done"}  # what is done may wait to be read
         total = 0.0
         for arm in self.arms:
             number = sum(final_name(arm, seed) in open_runs for seed in self.config.seeds)

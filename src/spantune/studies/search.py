@@ -9,7 +9,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from spantune.studies.parameters import Parameter, Range, Values, described, shown
+from spantune.reports.numbers import is_number, shown
+from spantune.studies.parameters import Parameter, Range, Values, described
 
 
 @dataclass(frozen=True)
@@ -82,7 +83,7 @@ class GridSearch:
         self._scores: dict[str, tuple[Trial, float | None]] = {}
         self._extension, self._edge = 0, ""
         self._open: dict[str, Trial] = {}
-        self._next = [self._trial(point, 0) for point in combinations(parameters)]
+        self._next = [Trial(label_of(point), point) for point in combinations(parameters)]
 
     def ask(self, room: int) -> list[Trial]:
         new, self._next = self._next, []
@@ -121,10 +122,6 @@ class GridSearch:
     def _bound(self) -> str:
         return f"the bound of {self.extend} extension{'s' * (self.extend != 1)}"
 
-    def _trial(self, values: Values, extension: int) -> Trial:
-        label = "-".join(f"{_name(key)}-{shown(value)}" for key, value in values.items())
-        return Trial(re.sub(r"[^\w.+-]", lambda found: f"%{ord(found[0]):x}", label), values, extension)
-
     def _best(self) -> tuple[Trial, float] | None:
         known = [(trial, f1) for trial, f1 in self._scores.values() if f1 is not None]
         return min(known, key=lambda one: (-one[1], self._distance(one[0]), one[0].label), default=None)
@@ -139,7 +136,7 @@ class GridSearch:
     def _at_edge(self, parameter: Parameter, best: Trial) -> str | None:
         """In words, where the best value of a number is the first or last that was tried; runs that failed count."""
         value = best.values[parameter.key]
-        if not _is_number(value):
+        if not is_number(value):
             return None
         tried = self._tried(parameter)
         if value not in (tried[0], tried[-1]) or len(tried) < 2:
@@ -160,7 +157,7 @@ class GridSearch:
             if value is not None:
                 found.append({**trial.values, one.key: value})
         self._extension += bool(found)
-        return [self._trial(point, self._extension) for point in found]
+        return [Trial(label_of(point), point, self._extension) for point in found]
 
     def _step(self, parameter: Parameter, edge: Any) -> Any:
         """The next value beyond an edge, by the ratio of the last two; None where there is none, for a reason kept."""
@@ -185,19 +182,21 @@ def combinations(parameters: Sequence[Parameter]) -> list[Values]:
     return [dict(zip(keys, point, strict=True)) for point in itertools.product(*(one.values for one in parameters))]  # type: ignore[arg-type]
 
 
+def label_of(values: Values) -> str:
+    """A point's `Trial.label`, in characters that any file system takes."""
+    label = "-".join(f"{_name(key)}-{shown(value)}" for key, value in values.items())
+    return re.sub(r"[^\w.+-]", lambda found: f"%{ord(found[0]):x}", label)
+
+
 def _name(key: str) -> str:
     """A key in a folder's name."""
     return key.rpartition(".")[2].replace("_", "-")
 
 
 def _factor(value: Any, default: Any) -> float:
-    if _is_number(value) and _is_number(default) and value > 0 and default > 0:
+    if is_number(value) and is_number(default) and value > 0 and default > 0:
         return abs(math.log(value / default))
     return float(value != default)
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool)
 
 
 def _rounded(value: float) -> float:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -10,11 +9,10 @@ from typing import Any
 
 from spantune.config import CompareConfig
 from spantune.errors import RunError
-from spantune.records import utc_now
+from spantune.records import command_line, utc_now, without_password
 from spantune.studies.plan import Arm, final_name, sweep_name
 from spantune.studies.record import FinalRun, Point, StudyRecord, Sweep
 from spantune.studies.search import Chosen, Trial
-from spantune.training.mlflow_client import without_password
 
 
 def earlier_record(folder: Path) -> StudyRecord | None:
@@ -56,7 +54,7 @@ class StudySheet:
         self.record = StudyRecord(
             Path(asked.output),
             protocol=protocol_of(asked),
-            command=tuple(map(without_password, sys.argv)),
+            command=command_line(),
             sweeps=tuple(_sweep(config, arm) for arm in arms if arm.parameters),
             runs=tuple(
                 self._planned(arm, seed, asked, left=arm not in arms or seed not in config.seeds)

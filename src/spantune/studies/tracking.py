@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Any
 
 from spantune.analysis.statistics import estimate
 from spantune.config import CompareConfig
-from spantune.records import RunFolder, write_json_atomic
+from spantune.records import RunFolder, without_password, write_json_atomic
 from spantune.studies.cells import record_in
 from spantune.studies.plan import FLOOR
 from spantune.studies.record import STUDY, FinalRun, Point, StudyRecord
 from spantune.studies.sheet import protocol_of
 from spantune.training import mlflow_client
-from spantune.training.mlflow_client import quiet, without_password
+from spantune.training.mlflow_client import quiet
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient

@@ -9,7 +9,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit, urlunsplit
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -107,9 +106,3 @@ def experiment_id(client: MlflowClient, uri: str, name: str) -> str:
             if found is None:
                 raise
     return found.experiment_id
-
-
-def without_password(uri: str) -> str:
-    """The address to show and to store: `https://user:secret@host` keeps neither user nor secret."""
-    parts = urlsplit(uri)
-    return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2])) if "@" in parts.netloc else uri

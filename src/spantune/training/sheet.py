@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import re
-import sys
 import time
 import traceback
 from collections.abc import Iterator
@@ -20,17 +18,18 @@ from spantune.records import (
     History,
     RunFolder,
     RunRecord,
+    command_line,
     git_state,
     hardware,
     peak_gpu_memory_bytes,
     peak_memory_bytes,
     utc_now,
     versions,
+    without_password,
     write_text_atomic,
 )
 from spantune.training import processes
 from spantune.training.code_version import code_version
-from spantune.training.mlflow_client import without_password
 
 if TYPE_CHECKING:
     from spantune.training.tracking import Tracking
@@ -62,7 +61,7 @@ class RunSheet:
             label=UNADAPTED if method.adds_nothing and not config.epochs else method.label,
             model=config.model,
             seed=config.seed,
-            command=tuple(re.sub(r"://[^/@]*@", "://", word) for word in sys.argv),
+            command=command_line(),
             config=_settings(config),
             options=dict(config.options),
             versions=versions(),

@@ -22,10 +22,10 @@ from typing import TYPE_CHECKING, Any
 import spantune
 from spantune.config import TrainConfig
 from spantune.methods import get
-from spantune.records import History, RunFolder, RunRecord, write_json_atomic
+from spantune.records import History, RunFolder, RunRecord, without_password, write_json_atomic
 from spantune.records.files import TEMPORARY
 from spantune.training import mlflow_client
-from spantune.training.mlflow_client import quiet, without_password
+from spantune.training.mlflow_client import quiet
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -315,7 +315,7 @@ def _tags(config: TrainConfig) -> dict[str, str]:
 
 def _text(value: Any) -> str:
     if isinstance(value, str):
-        return without_password(value) if "://" in value else value
+        return without_password(value)
     return json.dumps(value, ensure_ascii=False, default=str)
 
 

@@ -16,7 +16,7 @@ from spantune.reports.evidence import Incomplete
 from spantune.web.corrections import Corrections, Format, key_of, to_squad
 from spantune.web.cutting import cut
 from spantune.web.limits import whole
-from spantune.web.problems import Problem, busy
+from spantune.web.problems import Problem, busy, sentence
 from spantune.web.security import requires_token
 from spantune.web.shelf import Unread
 from spantune.web.state import web
@@ -99,7 +99,7 @@ def save() -> ResponseReturnValue:
     try:
         corrections().put(asked.question, asked.context, text, start, title)
     except DataError as error:
-        return Response(_marking(asked, text, start, f"{error.problem[0].upper()}{error.problem[1:]}."), 422)
+        return Response(_marking(asked, text, start, sentence(error.problem)), 422)
     return redirect(url_for("correct.listed"), 303)
 
 
@@ -183,7 +183,7 @@ def _from_study(study: str, place: int) -> Asked:
     except Unread:
         raise busy("The study's questions are being read.") from None
     except Incomplete as error:
-        raise Problem(409, "The study cannot be read", f"{str(error)[0].upper()}{str(error)[1:]}.") from error
+        raise Problem(409, "The study cannot be read", sentence(str(error))) from error
     row = index.row_of(place)
     if row is None:
         abort(404)

@@ -14,7 +14,7 @@ from spantune.web.cutting import Mark, Piece, cut, in_lanes
 from spantune.web.documents import Document, pasted, read_document
 from spantune.web.gate import admit
 from spantune.web.limits import upload_bytes, whole
-from spantune.web.problems import Problem
+from spantune.web.problems import Problem, detail_of
 from spantune.web.security import requires_token
 from spantune.web.served import Model
 from spantune.web.state import Web, web
@@ -59,8 +59,7 @@ def ask() -> Response:
         admit([example], longest=shared.settings.max_document)
         answers = shared.answerer.ask([example], [one.name for one in chosen])
     except DataError as error:
-        detail = f"{error.problem}." + (f" Expected: {error.expected}." if error.expected else "")
-        detail += f" Found: {error.found}." if error.found else ""
+        detail = detail_of(error) + (f" Found: {error.found}." if error.found else "")
         return _page(shared, question, chosen, document, Problem(422, "Not a document that can be read", detail))
     except Problem as problem:
         return _page(shared, question, chosen, document, problem)

@@ -5,10 +5,8 @@ from __future__ import annotations
 import logging
 import random
 import threading
-import warnings
 from collections.abc import Sequence
-from dataclasses import fields
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from spantune.errors import SpantuneError
 from spantune.web.served import Model
@@ -73,18 +71,10 @@ class ExampleQuestions:
 
 def _reported(models: Sequence[Model]) -> Sequence[Example]:
     """What the models were scored on, as the first record that says so names it."""
-    from spantune.config import DataConfig
-    from spantune.data import load_reported
+    from spantune.reports.evidence import reported_set
 
-    known = {one.name for one in fields(DataConfig)}
     for record in (one.record for one in models if one.record is not None and one.record.scored_on == "reported"):
-        given = {key: value for key, value in record.config.items() if key in known}
-        settings: dict[str, Any] = {
-            key: tuple(value) if isinstance(value, list) else value for key, value in given.items()
-        }
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # the run said it
-            corpus = load_reported(DataConfig(**settings))
+        corpus = reported_set(record)
         if corpus is not None:
             return corpus.examples
     raise SpantuneError("no run says what it was scored on")

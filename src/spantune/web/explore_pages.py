@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from flask import Blueprint, Response, abort, redirect, render_template, request, send_file, url_for
@@ -43,14 +42,6 @@ _FILE_POLICY = (
 """A report has its own style and script in it, and a policy of its own that knows them by their digest; in a sandbox it
 reaches nothing of this app."""
 _LONGEST_SEARCH = 200
-
-
-@dataclass(frozen=True)
-class Link:
-    """A study that is served, as the pages name it."""
-
-    name: str
-    address: str
 
 
 @PAGES.get("/explore")

@@ -14,6 +14,16 @@ from spantune.errors import DataError, UserError
 JSON = "application/problem+json"
 
 
+def sentence(text: str) -> str:
+    """A message as a page says it: `No such file.` for `no such file`."""
+    return f"{text[:1].upper()}{text[1:]}."
+
+
+def detail_of(error: UserError) -> str:
+    """What is wrong with what was sent, and what was expected; it may begin with the name of a field."""
+    return f"{error.problem}." + (f" Expected: {error.expected}." if error.expected else "")
+
+
 class Problem(Exception):
     """What went wrong with a request.
 
@@ -80,14 +90,13 @@ def _respond(problem: Problem) -> Response:
 
 
 def _of_data(error: DataError) -> Response:
-    expected = f" Expected: {error.expected}." if error.expected else ""
-    return _respond(Problem(422, "Not understood", f"{error.problem}.{expected}"))
+    return _respond(Problem(422, "Not understood", detail_of(error)))
 
 
 def _of_operator(error: UserError) -> Response:
     """What whoever runs the server has to mend: a folder or a file of his, not the request."""
     current_app.logger.error("%s %s: %s", request.method, request.path, error)
-    return _respond(Problem(500, "Something failed here", f"{error.problem[0].upper()}{error.problem[1:]}."))
+    return _respond(Problem(500, "Something failed here", sentence(error.problem)))
 
 
 def _of_http(error: HTTPException) -> Response:

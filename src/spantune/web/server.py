@@ -51,6 +51,8 @@ def listening(settings: ServeConfig) -> Iterator[socket.socket]:
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(bare, settings.port, type=socket.SOCK_STREAM)[0]
         bound = socket.socket(family, kind, protocol)
+    except UnicodeError as error:  # what cannot even be asked for, such as 127.0.0..1
+        raise _cannot_listen(settings, OSError("not a name of a host")) from error
     except OSError as error:
         raise _cannot_listen(settings, error) from error
     with bound:

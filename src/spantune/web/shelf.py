@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Future, TimeoutError
 from pathlib import Path
 
+from spantune.records import told_apart
 from spantune.web.exploration import Index, read_index
 
 _PATIENCE = 1.5
@@ -25,12 +26,9 @@ class Shelf:
     """
 
     def __init__(self, studies: Sequence[Path], read: Callable[[Path], Index] = read_index) -> None:
-        self.folders: dict[str, Path] = {}
-        for path in dict.fromkeys(one.resolve() for one in studies):
-            name, number = path.name or "study", 2
-            while name in self.folders:
-                name, number = f"{path.name}-{number}", number + 1
-            self.folders[name] = path
+        paths = dict.fromkeys(one.resolve() for one in studies)
+        names = told_apart(path.name or "study" for path in paths)
+        self.folders: dict[str, Path] = dict(zip(names, paths, strict=True))
         self._read = read
         self._indexes: dict[str, tuple[_State, Future[Index]]] = {}
         self._lock = threading.Lock()
