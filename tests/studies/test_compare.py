@@ -141,6 +141,8 @@ def test_side_by_side_no_speed_is_measured_but_behind_one_after_another(study: A
     assert executor.most == 2 and executor.names == ["full-0", "lora-0", "full-0", "lora-0"]
     assert [job.config.cost_seconds for job in executor.ran] == [0.0, 0.0, 1.0, 1.0]
     assert [job.config.resume for job in executor.ran] == [False, False, True, True]
+    run(study(cost_seconds=1.0), executor := Pretend(workers=2))
+    assert executor.names == ["full-0", "lora-0"] and all(job.config.resume for job in executor.ran), "once each"
     run(study(cost_seconds=0.0, overwrite=True), executor := Pretend(workers=2))
     assert executor.names == []
 
@@ -263,6 +265,11 @@ def test_what_a_reader_of_the_numbers_must_know(study: Any, train_file: str, tmp
     replace(other, versions={"torch": "2.0"}).write(tmp_path / "study" / "full-0")
     result, _ = run(study(eval_data=(train_file,), seeds=(0, 1)), Pretend())
     assert result.notes[1:] == ("CAUTION: the runs were made with different versions of torch: 1.0, 2.0",)
+
+
+def test_a_study_with_teachers_says_what_estimates_leave_out(study: Any, no_plots: None) -> None:
+    result, _ = run(study(teachers=("zoo/lora",), methods=("lora",)), Pretend())
+    assert any(note.startswith("the teachers answer the training data") for note in result.notes)
 
 
 def test_seeds_are_scored_on_the_same_questions(study: Any, no_plots: None) -> None:

@@ -86,6 +86,10 @@ def notes_before(config: CompareConfig, arms: Sequence[Arm], facts: Facts) -> tu
             f"CAUTION: {known.shared_contexts} contexts of the reported set stand in the training data too, so every "
             "score is too good; `spantune doctor` lists them"
         )
+    if config.teachers:
+        notes.append(
+            "the teachers answer the training data before the first run on them; estimates leave their time out"
+        )
     points = {arm.title: points_of(config, arm) for arm in arms if arm.learns}
     if config.sweep and len(set(points.values())) > 1:
         uneven = ", ".join(f"{name} {number}" for name, number in points.items())

@@ -138,6 +138,8 @@ class Schedule:
         place = self.arms.index(arm)
         for turn, seed in enumerate(self.config.seeds):
             config = final_run(self.config, arm, seed, values)
+            if self.executor.workers > 1:
+                config = replace(config, cost_seconds=0.0)  # see _measure_speed
             cell = planned(final_name(arm, seed), f"{arm.title}, seed {seed}", config, self.facts)
             seconds = self._seconds(arm, cell)
             self.sheet.change(cell.name, values=dict(values), plan=cell.plan, why=cell.why, seconds=seconds)
@@ -170,12 +172,9 @@ class Schedule:
         self._say(f"[{self._begun}/{max(known, self._begun)}] {task.cell.title}: {task.cell.plan} ({task.cell.why})")
 
     def _submit(self, task: _Task) -> None:
-        cell, config = task.cell, self._to_carry_out(task.cell, task.arm)
-        if self.executor.workers > 1:
-            config = replace(config, cost_seconds=0.0)  # see _measure_speed
-        self._under_way[cell.name] = task
-        self.sheet.change(cell.name, status="running", attempts=task.attempts)
-        self.executor.submit(Job(cell.name, config))
+        self._under_way[task.cell.name] = task
+        self.sheet.change(task.cell.name, status="running", attempts=task.attempts)
+        self.executor.submit(Job(task.cell.name, self._to_carry_out(task.cell, task.arm)))
 
     def _to_carry_out(self, cell: Cell, arm: Arm) -> TrainConfig:
         """By its plan, and in the portions with which a run of the arm went through that had crashed."""
