@@ -159,8 +159,13 @@ def values(text: str) -> list[tuple[str, str, str]]:
 
 
 def _value(run: str, field: str) -> Any:
-    """`lora-0 metrics.reported.f1`, `lora-0 interval.low`, `lora-0 minus.full-0`."""
+    """`lora-0 metrics.reported.f1`, `lora-0 interval.low`, `lora-0 minus.full-0`, `sweep lora.0.001`."""
     report = study()
+    if run == "sweep":
+        method, _, value = field.partition(".")
+        (swept,) = (one for one in report.sweeps if isinstance(one, Sweep) and one.method == method)
+        (f1,) = (point.f1 for point in swept.points if point.value == float(value))
+        return f1
     by_name = {folder.path.name: record for folder, record in zip(report.folders, report.records, strict=True)}
     labels = {id(record): one.label for one in report.table.groups for record in one.runs}
     record = by_name[run]

@@ -28,6 +28,9 @@ def test_a_wrong_number_is_noticed() -> None:
     assert right[0] == right[1] and wrong[0] != wrong[1]
     ((shown, meant, _),) = values(f"+0.1<!-- {name} minus.{name} -->")
     assert (shown, meant) == ("+0.1", "+0.0")
+    ((_, meant, _),) = values("57.6<!-- sweep lora.0.001 -->")
+    (swept,) = (one for one in study().sweeps if one.method == "lora")
+    assert float(meant) == pytest.approx(next(one.f1 for one in swept.points if one.value == 1e-3), abs=0.05)
     with pytest.raises(KeyError):
         values(f"1.0<!-- {name} metrics.reported.f2 -->")
 
