@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import shutil
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,8 +17,10 @@ import pytest
 # `datasets` reads this once, when it is imported, and the command line's subprocesses inherit it.
 _CACHE = tempfile.mkdtemp(prefix="spantune-tests-")
 os.environ["HF_DATASETS_CACHE"] = _CACHE
-sys.path.insert(0, str(Path(__file__).parent))  # tiny_encoders.py
+sys.path.insert(0, str(Path(__file__).parent))  # tiny.py and tiny_encoders.py
 
+# Once for all rooms: a fixture that several rooms import is made once for each of them.
+from tiny import bert, config, dev_file, finished, finished_v2, settings, train_file  # noqa: E402, F401
 from tiny_encoders import FAIRSEQ_FAMILIES, make_encoder, make_tokenizer  # noqa: E402
 
 from spantune.data import Answer, Corpus, Example  # noqa: E402
@@ -31,6 +34,27 @@ TEXTS = (
     ("Where is the lamp?", "A green lamp stands near the river.", "near the river"),
     ("Who painted the door?", "Nobody knows why the door is blue.", None),
 )
+
+
+_frozen = 0
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup() -> None:
+    """Keep imported modules out of the garbage collector's sight: each training asks for a whole pass over them."""
+    global _frozen
+    if len(sys.modules) > _frozen + 200:
+        gc.collect()
+        gc.freeze()
+        _frozen = len(sys.modules)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def no_waiting_for_the_disk() -> Iterator[None]:
+    """No test pulls the plug, and each run waits ten times until its files are safe from that."""
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(os, "fsync", lambda handle: None)
+        yield
 
 
 def pytest_unconfigure() -> None:
