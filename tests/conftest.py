@@ -12,6 +12,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import hypothesis
 import pytest
 
 # `datasets` reads this once, when it is imported, and the command line's subprocesses inherit it.
@@ -34,6 +35,13 @@ TEXTS = (
     ("Where is the lamp?", "A green lamp stands near the river.", "near the river"),
     ("Who painted the door?", "Nobody knows why the door is blue.", None),
 )
+
+
+def pytest_configure(config: pytest.Config) -> None:  # noqa: F811
+    """In `make test`, properties without a number of their own are tried on 30 examples instead of 100."""
+    if "not exhaustive" in config.option.markexpr:
+        hypothesis.settings.register_profile("short", max_examples=30)
+        hypothesis.settings.load_profile("short")
 
 
 _frozen = 0

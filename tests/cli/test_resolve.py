@@ -174,7 +174,7 @@ def test_printed_configuration_gives_the_same_one(train: Resolve, compare: Resol
         assert again == replace(first, invocation=again.invocation)
 
 
-@settings(max_examples=10, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=4, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     st.fixed_dictionaries(
         {},

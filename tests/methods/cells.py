@@ -87,7 +87,7 @@ def in_short(name: str, family: str, *, longer: bool) -> bool:
     """Whether a cell, or of it what takes longer, is in `make test`, too, and not in `make test-all` alone."""
     if family in TWINS:
         return name == "prompt-encoder" and not longer
-    if family in _OTHERS and (name in VARIANTS or name in KIN and not longer):
+    if family in _OTHERS and (name in VARIANTS or (name in KIN and not longer)):
         return name in KIN and KIN.index(name) // 2 == _OTHERS.index(family)
     return not longer or name in ((*SIX, "bottleneck") if family == "bert" else ("loha", "bottleneck", "prompt-tuning"))
 

@@ -1,8 +1,5 @@
 """What a notebook shows: figures, tables and questions of a report, and of answers that belong to no study."""
 
-import subprocess
-import sys
-
 import pytest
 from made_study import RESAMPLES, write_study
 
@@ -105,8 +102,3 @@ def test_a_sweep_over_several_settings():
     rings = [[one for one in axes.collections if not len(one.get_facecolor())] for axes in figure.axes]
     assert [one[0].get_offsets().tolist()[0] for one in rings] == [[3, 50], [1e-3, 50], [8, 50], [0, 50]]
     assert trials([]) is None
-
-
-def test_a_notebook_needs_no_pyplot():
-    code = "import sys, spantune.reports; assert not {'matplotlib', 'torch', 'jinja2'} & sys.modules.keys()"
-    assert subprocess.run([sys.executable, "-c", code]).returncode == 0

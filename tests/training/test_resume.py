@@ -127,9 +127,7 @@ def test_interrupted_by_ctrl_c(long: Callable[..., TrainConfig], whole: Any, tmp
     assert_same_end(whole("lora"), stopped)
 
 
-@pytest.mark.parametrize(
-    "step", [1, 8, 24, *(pytest.param(one, marks=pytest.mark.exhaustive) for one in (7, 9, 16))]
-)
+@pytest.mark.parametrize("step", [1, 8, 24, *(pytest.param(one, marks=pytest.mark.exhaustive) for one in (7, 9, 16))])
 def test_stopped_at_any_step(
     step: int, config: Any, whole: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

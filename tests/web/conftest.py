@@ -7,12 +7,12 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))  # made_panel.py, made_studies.py
 
-from flask import Flask  # noqa: E402
-from jinja2 import BytecodeCache, Environment  # noqa: E402
-from jinja2.bccache import Bucket  # noqa: E402
-from made_panel import client, make  # noqa: E402, F401
+from flask import Flask
+from jinja2 import BytecodeCache, Environment
+from jinja2.bccache import Bucket
+from made_panel import client, make  # noqa: F401
 
-from spantune.web import examples  # noqa: E402
+from spantune.web import examples
 
 
 class Compiled(BytecodeCache):
