@@ -18,13 +18,15 @@ import pytest
 # `datasets` reads this once, when it is imported, and the command line's subprocesses inherit it.
 _CACHE = tempfile.mkdtemp(prefix="spantune-tests-")
 os.environ["HF_DATASETS_CACHE"] = _CACHE
-sys.path.insert(0, str(Path(__file__).parent))  # tiny.py and tiny_encoders.py
+_CHECKOUT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(_CHECKOUT / "tests"))  # tiny.py and tiny_encoders.py
 
 # Once for all rooms: a fixture that several rooms import is made once for each of them.
 from tiny import bert, config, dev_file, finished, finished_v2, settings, train_file  # noqa: E402, F401
 from tiny_encoders import FAIRSEQ_FAMILIES, make_encoder, make_tokenizer  # noqa: E402
 
 from spantune.data import Answer, Corpus, Example  # noqa: E402
+from spantune.records import environment  # noqa: E402
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
@@ -58,10 +60,17 @@ def pytest_runtest_setup() -> None:
 
 
 @pytest.fixture(scope="session", autouse=True)
-def no_waiting_for_the_disk() -> Iterator[None]:
-    """No test pulls the plug, and each run waits ten times until its files are safe from that."""
+def no_waiting() -> Iterator[None]:
+    """Each run waits ten times until its files are safe, though no test pulls the plug, and twice for Git."""
+    asked = environment._git
+    known = cache(asked)
+
+    def git(root: Path, *words: str) -> str | None:
+        return known(root, *words) if root == _CHECKOUT else asked(root, *words)
+
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(os, "fsync", lambda handle: None)
+        patched.setattr(environment, "_git", git)
         yield
 
 
