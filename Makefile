@@ -27,11 +27,14 @@ demo: setup  ## six methods and the floor on the embedded sample: table, plots, 
 bench: setup  ## how fast it is, as ratios: ten minutes on two cores (BENCH="--long" for more)
 	$(BIN)/python -m benchmarks.run $(BENCH)
 
+# By file in their own order: xdist's order, by the number of tests, begins what takes longest last.
+SHARED := -n 2 --dist loadfile --no-loadscope-reorder
+
 test: setup  ## all tests but the slow and the exhaustive ones
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "not slow and not exhaustive" -n 2 --dist loadfile
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "not slow and not exhaustive" $(SHARED)
 
 test-all: setup  ## all tests, every promise of every method on every encoder among them
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest $(SHARED)
 
 test-slow: setup
 	$(BIN)/python -m pytest -m slow

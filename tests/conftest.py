@@ -2,25 +2,31 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import shutil
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import hypothesis
 import pytest
 
 # `datasets` reads this once, when it is imported, and the command line's subprocesses inherit it.
 _CACHE = tempfile.mkdtemp(prefix="spantune-tests-")
 os.environ["HF_DATASETS_CACHE"] = _CACHE
-sys.path.insert(0, str(Path(__file__).parent))  # tiny_encoders.py
+_CHECKOUT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(_CHECKOUT / "tests"))  # tiny.py and tiny_encoders.py
 
+# Once for all rooms: a fixture that several rooms import is made once for each of them.
+from tiny import bert, config, dev_file, finished, finished_v2, settings, train_file  # noqa: E402, F401
 from tiny_encoders import FAIRSEQ_FAMILIES, make_encoder, make_tokenizer  # noqa: E402
 
 from spantune.data import Answer, Corpus, Example  # noqa: E402
+from spantune.records import environment  # noqa: E402
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
@@ -31,6 +37,41 @@ TEXTS = (
     ("Where is the lamp?", "A green lamp stands near the river.", "near the river"),
     ("Who painted the door?", "Nobody knows why the door is blue.", None),
 )
+
+
+def pytest_configure(config: pytest.Config) -> None:  # noqa: F811
+    """In `make test`, properties without a number of their own are tried on 30 examples instead of 100."""
+    if "not exhaustive" in config.option.markexpr:
+        hypothesis.settings.register_profile("short", max_examples=30)
+        hypothesis.settings.load_profile("short")
+
+
+_frozen = 0
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup() -> None:
+    """Keep imported modules out of the garbage collector's sight: each training asks for a whole pass over them."""
+    global _frozen
+    if len(sys.modules) > _frozen + 200:
+        gc.collect()
+        gc.freeze()
+        _frozen = len(sys.modules)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def no_waiting() -> Iterator[None]:
+    """Each run waits ten times until its files are safe, though no test pulls the plug, and twice for Git."""
+    asked = environment._git
+    known = cache(asked)
+
+    def git(root: Path, *words: str) -> str | None:
+        return known(root, *words) if root == _CHECKOUT else asked(root, *words)
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(os, "fsync", lambda handle: None)
+        patched.setattr(environment, "_git", git)
+        yield
 
 
 def pytest_unconfigure() -> None:

@@ -167,7 +167,9 @@ def finished_v2(settings: dict[str, Any], tmp_path_factory: pytest.TempPathFacto
         "data": (write(folder / "train.json", squad(60, impossible=True)),),
         "eval_data": (write(folder / "dev.json", squad(16, seed=1, impossible=True)),),
     }
-    return _trained(settings, folder / "v2", squad_v2=True, epochs=4, **data)
+    with pytest.MonkeyPatch.context() as patched:
+        without_plots(patched)
+        return _trained(settings, folder / "v2", squad_v2=True, epochs=4, **data)
 
 
 def _trained(settings: dict[str, Any], output: Path, **changes: Any) -> RunFolder:
@@ -175,3 +177,8 @@ def _trained(settings: dict[str, Any], output: Path, **changes: Any) -> RunFolde
 
     train(TrainConfig(**{**settings, "output": str(output), **changes}))
     return RunFolder(output)
+
+
+def without_plots(patched: pytest.MonkeyPatch) -> None:
+    """They are a third of a tiny run's time."""
+    patched.setattr("spantune.training.run.run_plots", lambda folder: [])

@@ -5,14 +5,14 @@ sys.path.insert(0, str(Path(__file__).parents[1]))  # tiny.py
 sys.path.insert(0, str(Path(__file__).parents[2]))  # benchmarks
 
 import pytest
-from tiny import bert, one_thread, train_file  # noqa: F401
+from tiny import one_thread  # noqa: F401
 
 from benchmarks.plan import Plan
 from spantune.config import WindowConfig
 
 
 @pytest.fixture(scope="session")
-def plan(bert: str, train_file: str) -> Plan:  # noqa: F811
+def plan(bert: str, train_file: str) -> Plan:
     """Every part in a second or two, on a tiny random encoder and a handful of questions."""
     return Plan(
         model=bert,

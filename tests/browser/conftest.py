@@ -116,9 +116,10 @@ def read(chromium, address):
     """Returns when the models are there and the study was read."""
     context = chromium.new_context(base_url=address)
     until = time.monotonic() + 60
-    while time.monotonic() < until:
+    while True:
         found = [context.request.get(path) for path in ("/readyz", "/explore/compare")]
         if all(one.status == 200 and "refresh" not in one.headers for one in found):
             break
+        assert time.monotonic() < until, "the models or the study are not there"
         time.sleep(0.1)
     context.close()

@@ -227,6 +227,7 @@ def test_words_that_stand_twice_are_asked_for(open_page):
     with page.expect_navigation():
         page.click("text=Save")
     places = page.get_by_role("radio")
+    places.first.wait_for()
     assert places.count() == 2
     places.nth(1).check()
     page.click("text=Save")

@@ -16,7 +16,7 @@ from spantune.config import CompareConfig, TrainConfig
 from spantune.errors import MethodError
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
-from tiny import bert, dev_file, finished, one_thread, settings, train_file  # noqa: F401
+from tiny import one_thread  # noqa: F401
 
 
 @dataclass(frozen=True)

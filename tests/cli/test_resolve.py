@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -174,7 +175,7 @@ def test_printed_configuration_gives_the_same_one(train: Resolve, compare: Resol
         assert again == replace(first, invocation=again.invocation)
 
 
-@settings(max_examples=10, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=4, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     st.fixed_dictionaries(
         {},
@@ -193,6 +194,16 @@ def test_any_printed_configuration_gives_the_same_one(
 ) -> None:
     first = train("--config", file(yaml_file.write(values)))
     assert train("--config", file(yaml_file.write(first.as_yaml))).config == first.config
+
+
+def test_no_source_is_searched_for_help_texts(train: Resolve, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The form's classes have none, and tyro looks for it class by class: most of a command line's time."""
+    searched: list[Any] = []
+    real = inspect.findsource
+    with monkeypatch.context() as patched:
+        patched.setattr(inspect, "findsource", lambda one: (searched.append(one), real(one))[1])
+        train("--method", "lora")
+    assert len([one for one in searched if inspect.isclass(one)]) <= 1, "the form, and none of its groups"
 
 
 def test_a_record_of_a_run_is_a_configuration(train: Resolve, compare: Resolve, file: Callable[[str], str]) -> None:

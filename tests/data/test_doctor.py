@@ -1,6 +1,4 @@
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -93,11 +91,3 @@ def test_a_broken_source_is_reported_and_not_refused(tmp_path: Path) -> None:
 
 def test_an_empty_corpus_has_a_report() -> None:
     assert "questions" in diagnose(Corpus.of([], "nothing")).to_text()
-
-
-def test_importing_data_is_light() -> None:
-    code = (
-        "import sys, spantune.data; print(sorted({'torch','numpy','pandas','pyarrow','datasets'} & set(sys.modules)))"
-    )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "[]"

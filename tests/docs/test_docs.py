@@ -10,12 +10,10 @@ import generate
 import pytest
 from blocks import PAGES, command_lines
 
-from spantune.cli import yaml_file
 from spantune.cli.form import switches
 from spantune.cli.main import COMMANDS
 from spantune.cli.resolve import Invocation, resolve
 from spantune.cli.settings import settings_of
-from spantune.config import CompareConfig, TrainConfig
 from spantune.methods import methods
 from spantune.modeling.encoders import BUNDLED_PACKAGE
 
@@ -96,14 +94,6 @@ def test_makefile_targets_exist() -> None:
     for page in PAGES:
         for target in re.findall(r"(?:^|`)make ([a-z-]+)", page.read_text(encoding="utf-8"), re.MULTILINE):
             assert target in targets, (page.name, target)
-
-
-@pytest.mark.parametrize("path", sorted((ROOT / "configs").glob("**/*.y*ml")), ids=lambda path: path.name)
-def test_shipped_configurations_load(path: Path) -> None:
-    keys = set(yaml_file.read(path))
-    command = "compare" if keys & {"methods", "seeds"} else "train"
-    resolved = resolve(COMMANDS[command], ["--config", str(path)], methods())
-    assert isinstance(resolved.config, CompareConfig if command == "compare" else TrainConfig)
 
 
 # Links and paths

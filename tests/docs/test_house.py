@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -20,6 +21,7 @@ def _drawing() -> dict[str, str]:
     return {name: torch for names, torch in rows for name in re.findall(r"`(\w+)`", names)}
 
 
+@cache
 def _imports(file: Path, *, on_import: bool) -> set[str]:
     """Modules that a file imports at all, or (`on_import`) when it is imported; not those for type checkers."""
     found: set[str] = set()
@@ -40,6 +42,7 @@ def _imports(file: Path, *, on_import: bool) -> set[str]:
     return found
 
 
+@cache
 def _file_of(module: str) -> Path | None:
     path = ROOT / "src" / Path(*module.split("."))
     return next((one for one in (path / "__init__.py", path.with_suffix(".py")) if one.is_file()), None)

@@ -7,8 +7,6 @@ it; the comments below derive some of the numbers by hand.
 import json
 import random
 import runpy
-import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -239,10 +237,3 @@ def test_a_whole_validation_set_takes_about_a_second():
     begun = time.process_time()
     score(examples, predictions)
     assert time.process_time() - begun < 3  # 0.3 s where it was written
-
-
-def test_metrics_and_files_import_neither_torch_nor_numpy():
-    modules = "spantune.evaluation.metrics, spantune.evaluation.files"
-    code = f"import sys, {modules}; print({{'torch', 'numpy'}} & set(sys.modules))"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "set()"

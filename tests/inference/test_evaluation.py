@@ -22,6 +22,17 @@ from spantune.records import RunFolder, RunRecord
 from spantune.reports.evidence import first_places
 
 
+@pytest.fixture(scope="module")
+def finished(finished: RunFolder, tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
+    """A copy: scores are written into the folder."""
+    return RunFolder(Path(shutil.copytree(finished.path, tmp_path_factory.mktemp("copy") / "v1")))
+
+
+@pytest.fixture(scope="module")
+def finished_v2(finished_v2: RunFolder, tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
+    return RunFolder(Path(shutil.copytree(finished_v2.path, tmp_path_factory.mktemp("copy") / "v2")))
+
+
 def settings(*data: str, **changes: Any) -> EvaluateConfig:
     return EvaluateConfig(runs=("run",), data=data, device="cpu", precision="fp32", **changes)
 

@@ -42,11 +42,14 @@ RENAMED = {
     ".output.LayerNorm": ".output_layer_norm",
 }
 # One of each kind for `make test`; `make test-all` trains all.
-SHORT = ("full", "lora", "ia3", "bottleneck", "prefix-tuning", "prompt-encoder")
+SHORT = {
+    "bert": ("full", "lora", "ia3", "bottleneck", "prefix-tuning", "prompt-encoder"),
+    "distilbert": ("lora", "prefix-tuning"),
+}
 EVERY = [
-    pytest.param(name, kind, marks=[] if name in SHORT else [pytest.mark.exhaustive])
+    pytest.param(name, kind, marks=[] if name in short else [pytest.mark.exhaustive])
     for name in methods()
-    for kind in ("bert", "distilbert")
+    for kind, short in SHORT.items()
 ]
 
 

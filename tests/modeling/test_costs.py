@@ -22,10 +22,20 @@ from spantune.methods.architectures import ARCHITECTURES
 from spantune.modeling import Costs, SpanModel, build, costs_of, costs_of_all, load, load_tokenizer, save
 from spantune.modeling.costs import TOKENS, WINDOWS
 
+# Where something lies otherwise than in BERT.
+SHORT = ("albert", "deberta-v2", "modernbert", "mobilebert")
+# Their products are LoRA's or none.
+ALIKE = ("rslora", "miss", "delora", "fourierft")
+
+
+def _case(name: str, family: str, *, short: bool) -> Any:
+    return pytest.param(name, family, marks=() if short else pytest.mark.exhaustive)
+
+
 # Everything on BERT; what lies otherwise in the other families with a method of each kind of file.
 CASES = [
-    *((name, "bert") for name in NAMES),
-    *(("lora", family) for family in ARCHITECTURES if family != "bert"),
+    *(_case(name, "bert", short=name not in ALIKE) for name in NAMES),
+    *(_case("lora", family, short=family in SHORT) for family in ARCHITECTURES if family != "bert"),
     *(("prompt-encoder", "roberta"), ("prompt-encoder", "deberta-v2"), ("prompt-encoder", "modernbert")),
     *(("full", "albert"), ("vera", "modernbert"), ("bottleneck", "mobilebert")),
 ]

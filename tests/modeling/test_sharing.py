@@ -36,17 +36,16 @@ def moved(encoder: Path, method: str, number: int) -> SpanModel:
     return model.eval()
 
 
-@pytest.fixture
-def zoo(tiny_encoder: Path) -> dict[str, SpanModel]:
-    """Every method that leaves some of the encoder as it is."""
-    kept = [name for name, method in methods().items() if not method.whole_encoder]
-    return {name: moved(tiny_encoder, name, number) for number, name in enumerate(kept)}
+KEPT = [name for name, method in methods().items() if not method.whole_encoder]
+"""Every method that leaves some of the encoder as it is."""
 
 
-def test_all_methods_on_one_encoder_answer_as_each_alone(
-    zoo: dict[str, SpanModel], tiny_encoder: Path, inputs_of: Any
-) -> None:
-    inputs = inputs_of(tiny_encoder)
+def models(encoder: Path, *names: str) -> dict[str, SpanModel]:
+    return {name: moved(encoder, name, KEPT.index(name)) for name in names}
+
+
+def test_all_methods_on_one_encoder_answer_as_each_alone(tiny_encoder: Path, inputs_of: Any) -> None:
+    inputs, zoo = inputs_of(tiny_encoder), models(tiny_encoder, *KEPT)
     alone = {name: logits_of(model, inputs) for name, model in zoo.items()}
     share_encoder(list(zoo.values()))
     for name in reversed(zoo):
@@ -54,17 +53,17 @@ def test_all_methods_on_one_encoder_answer_as_each_alone(
     assert len({str(one) for one in alone.values()}) == len(zoo), "they differ"
 
 
-def test_what_nobody_changed_is_there_once(zoo: dict[str, SpanModel]) -> None:
-    lora, ia3 = zoo["lora"], zoo["ia3"]
+def test_what_nobody_changed_is_there_once(tiny_encoder: Path) -> None:
+    lora, ia3 = models(tiny_encoder, "lora", "ia3").values()
     bytes_of_one = sum(weight.numel() * 4 for weight in frozen(ia3).values())
     assert share_encoder([lora, ia3]) == bytes_of_one
     assert share_encoder([lora, ia3]) == 0, "nothing is left to share"
     assert {one.data_ptr() for one in frozen(lora).values()} == {one.data_ptr() for one in frozen(ia3).values()}
 
 
-def test_what_a_method_changed_stays_its_own(zoo: dict[str, SpanModel]) -> None:
+def test_what_a_method_changed_stays_its_own(tiny_encoder: Path) -> None:
     """PiSSA takes the principal part out of each weight: only what lies outside the adapted layers can be shared."""
-    lora, pissa = zoo["lora"], zoo["pissa"]
+    lora, pissa = models(tiny_encoder, "lora", "pissa").values()
     share_encoder([lora, pissa])
     shared = {name for name, weight in frozen(pissa).items() if weight.data_ptr() == frozen(lora)[name].data_ptr()}
     adapted = {name.partition(".lora_A")[0] for name, _ in pissa.named_parameters() if ".lora_A." in name}
@@ -72,12 +71,10 @@ def test_what_a_method_changed_stays_its_own(zoo: dict[str, SpanModel]) -> None:
     assert own and shared == frozen(pissa).keys() - own
 
 
-def test_learning_on_a_shared_encoder_moves_no_other_model(
-    zoo: dict[str, SpanModel], tiny_encoder: Path, inputs_of: Any
-) -> None:
+def test_learning_on_a_shared_encoder_moves_no_other_model(tiny_encoder: Path, inputs_of: Any) -> None:
     inputs = inputs_of(tiny_encoder)
     # One of each way to change an encoder: beside its weights, in them, behind its layers, before its input.
-    zoo = {name: zoo[name] for name in ("lora", "bitfit", "bottleneck", "prefix-tuning", "prompt-encoder")}
+    zoo = models(tiny_encoder, "lora", "bitfit", "bottleneck", "prefix-tuning", "prompt-encoder")
     share_encoder(list(zoo.values()))
     before = {name: logits_of(model, inputs) for name, model in zoo.items()}
     for name, learner in zoo.items():
@@ -89,8 +86,8 @@ def test_learning_on_a_shared_encoder_moves_no_other_model(
         before[name] = logits_of(learner, inputs)
 
 
-def test_merging_one_leaves_the_others_alone(zoo: dict[str, SpanModel], tiny_encoder: Path, inputs_of: Any) -> None:
-    inputs = inputs_of(tiny_encoder)
+def test_merging_one_leaves_the_others_alone(tiny_encoder: Path, inputs_of: Any) -> None:
+    inputs, zoo = inputs_of(tiny_encoder), models(tiny_encoder, *KEPT)
     share_encoder(list(zoo.values()))
     before = {name: logits_of(model, inputs) for name, model in zoo.items()}
     for model in zoo.values():

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import shutil
+from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -21,16 +24,28 @@ from spantune.modeling.storage import WEIGHTS, load_trainable_state, replace_fol
 METHODS = ("lora", "ia3", "adalora", "prefix-tuning", "prompt-encoder", "bottleneck", "head-only")
 
 
+@pytest.fixture(scope="module")
+def saved(tiny_bert: Path, tiny_tokenizer: Any, tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    """A model of a method, saved once."""
+
+    @cache
+    def made(method: str) -> Path:
+        folder = tmp_path_factory.mktemp(method) / "saved"
+        save(build(str(tiny_bert), method), folder, settings={"x": 1}, tokenizer=tiny_tokenizer)
+        return folder
+
+    return made
+
+
 @pytest.fixture(params=METHODS)
-def adapter(request: pytest.FixtureRequest, tiny_bert: Path, tiny_tokenizer: Any, tmp_path: Path) -> Path:
-    save(build(str(tiny_bert), request.param), tmp_path / "adapter", settings={"x": 1}, tokenizer=tiny_tokenizer)
-    return tmp_path / "adapter"
+def adapter(request: pytest.FixtureRequest, saved: Callable[[str], Path], tmp_path: Path) -> Path:
+    """A copy that the test may break, as the two below are."""
+    return Path(shutil.copytree(saved(request.param), tmp_path / "adapter"))
 
 
 @pytest.fixture
-def lora(tiny_bert: Path, tiny_tokenizer: Any, tmp_path: Path) -> Path:
-    save(build(str(tiny_bert), "lora"), tmp_path / "lora", settings={}, tokenizer=tiny_tokenizer)
-    return tmp_path / "lora"
+def lora(saved: Callable[[str], Path], tmp_path: Path) -> Path:
+    return Path(shutil.copytree(saved("lora"), tmp_path / "lora"))
 
 
 def rewrite(path: Path, **changes: Any) -> None:
@@ -39,9 +54,8 @@ def rewrite(path: Path, **changes: Any) -> None:
 
 
 @pytest.fixture
-def whole(tiny_bert: Path, tiny_tokenizer: Any, tmp_path: Path) -> Path:
-    save(build(str(tiny_bert), "full"), tmp_path / "whole", settings={}, tokenizer=tiny_tokenizer)
-    return tmp_path / "whole"
+def whole(saved: Callable[[str], Path], tmp_path: Path) -> Path:
+    return Path(shutil.copytree(saved("full"), tmp_path / "whole"))
 
 
 def test_a_folder_without_a_model(tmp_path: Path) -> None:
@@ -160,9 +174,14 @@ def test_weights_that_are_not_numbers(value: float, adapter: Path) -> None:
     assert raised.value.found == f"1 tensors with values that are not numbers, first {name}"
 
 
-@pytest.mark.parametrize("kind", [torch.float16, torch.bfloat16, torch.float64])
-def test_weights_of_another_precision_are_taken_as_they_are(kind: torch.dtype, adapter: Path) -> None:
+@pytest.mark.parametrize(
+    ("method", "kind"), [*((one, torch.float16) for one in METHODS), ("lora", torch.bfloat16), ("lora", torch.float64)]
+)
+def test_weights_of_another_precision_are_taken_as_they_are(
+    method: str, kind: torch.dtype, saved: Callable[[str], Path], tmp_path: Path
+) -> None:
     """Others may have made the file smaller."""
+    adapter = Path(shutil.copytree(saved(method), tmp_path / "adapter"))
     state = load_file(adapter / WEIGHTS)
     save_file({name: weight.to(kind) for name, weight in state.items()}, adapter / WEIGHTS)
     loaded = load(adapter).model

@@ -17,6 +17,7 @@ PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 
 def test_every_number_that_names_its_record_is_the_records() -> None:
     found = [(page.name, *one) for page in PAGES for one in values(page.read_text(encoding="utf-8"))]
+    assert found
     assert [one for one in found if one[1] != one[2]] == []
 
 
@@ -36,6 +37,7 @@ def test_a_wrong_number_is_noticed() -> None:
 
 
 def test_what_a_method_takes_by_default_is_what_the_sweep_chose() -> None:
+    assert study().sweeps
     for one in study().sweeps:
         assert isinstance(one, Sweep) and one.chosen is not None
         assert get(one.method).learning_rate == one.chosen, one.method

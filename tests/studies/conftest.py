@@ -4,4 +4,4 @@ from pathlib import Path
 sys.path[:0] = [str(Path(__file__).parents[1]), str(Path(__file__).parent)]
 
 from stand_ins import no_plots, study  # noqa: E402, F401
-from tiny import bert, config, dev_file, finished, finished_v2, one_thread, settings, train_file  # noqa: E402, F401
+from tiny import one_thread  # noqa: E402, F401

@@ -46,6 +46,7 @@ def test_it_trains_nothing_and_is_not_swept(study: Any) -> None:
     assert {path.name for path in _chosen(result.folder)} == {"lora-0", "head-only-0", "unadapted-0"}
 
 
+@pytest.mark.usefixtures("no_plots")
 def test_it_answers_as_the_run_that_it_begins_with(finished: Any, study: Any, tmp_path: Path) -> None:
     begun = study(methods=("full",), model=str(finished.path), floor=True)
     result = compare(begun, lambda text: None, InProcess())
@@ -58,6 +59,7 @@ def test_it_answers_as_the_run_that_it_begins_with(finished: Any, study: Any, tm
     assert {one.label for one in result.table.groups} == {"Full fine-tuning", "Unadapted"}
 
 
+@pytest.mark.usefixtures("no_plots")
 @pytest.mark.parametrize(("method", "label"), [("full", "Unadapted"), ("bitfit", "Unadapted"), ("lora", "LoRA")])
 def test_a_run_of_no_epochs_by_itself(method: str, label: str, config: Any, tmp_path: Path) -> None:
     record = train(config(epochs=0, method=method))

@@ -44,16 +44,14 @@ def test_what_changes_it(sources: Path) -> None:
     lora, dora, ia3 = before = digests()
     assert None not in before and len(set(before)) == 3 and all(len(one or "") == 16 for one in before)
     edit(sources / "methods" / "lora.py", "lora_alpha=options.alpha", "lora_alpha=2 * options.alpha")
-    assert digests() == (digests()[0], digests()[1], ia3) and digests()[0] != lora
-    assert digests()[1] != dora, "it is made by LoRA's code"
     middle = digests()
+    assert middle[0] != lora and middle[2] == ia3
+    assert middle[1] != dora, "it is made by LoRA's code"
     edit(sources / "modeling" / "loss.py", "import torch\n", "import torch\n\nA = 1\n")
-    assert not set(digests()) & set(middle)
-    middle = digests()
-    edit(sources / "evaluation" / "metrics.py", '"""', '"""')
-    assert digests() == middle
+    after = digests()
+    assert not set(after) & set(middle)
     (sources / "evaluation" / "metrics.py").write_text("A = 1\n")
-    assert not set(digests()) & set(middle)
+    assert not set(digests()) & set(after)
 
 
 def test_what_does_not(sources: Path) -> None:

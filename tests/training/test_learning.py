@@ -5,18 +5,21 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import torch
 from tiny import history, same_weights, weights
-from transformers import TrainingArguments
+from transformers import TrainerControl, TrainerState, TrainingArguments, get_scheduler
 
+from spantune.config import TrainConfig
 from spantune.features.batches import LengthBatches
 from spantune.methods import methods
 from spantune.modeling.storage import trainable_state
 from spantune.records import RunRecord
 from spantune.training import train
+from spantune.training.callbacks import Cadence
 from spantune.training.resolve import resolve
 from spantune.training.trainer import SpanTrainer, training_arguments
 
@@ -39,7 +42,7 @@ def in_order(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("in_order")
-@pytest.mark.parametrize("examples", [72, 77])  # with 77, some steps are not full
+@pytest.mark.parametrize("examples", [pytest.param(72, marks=pytest.mark.exhaustive), 77])  # some steps are not full
 def test_accumulation_is_a_larger_batch(examples: int, config: Any, tmp_path: Path) -> None:
     shared = {"max_train_examples": examples, "epochs": 1, "warmup_ratio": 0}
     whole = train(config("whole", **shared, batch_size=8))
@@ -74,10 +77,7 @@ def scored(values: list[float], monkeypatch: pytest.MonkeyPatch) -> list[dict[st
     return seen
 
 
-@pytest.mark.parametrize(
-    ("values", "best"),
-    [([10, 50, 30, 20], 1), ([50, 30, 20, 10], 0), ([10, 20, 30, 50], 3), ([10, 50, 50, 20], 1), ([0, 0, 0, 0], 0)],
-)
+@pytest.mark.parametrize(("values", "best"), [([10, 50, 50, 20], 1), ([0, 0, 0, 0], 0)])
 def test_the_best_evaluations_weights_are_kept(
     values: list[float], best: int, config: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -105,32 +105,56 @@ def test_early_stopping(
 
 
 @pytest.mark.parametrize(
-    ("changes", "steps"),
+    ("evals", "last", "steps"),
     [
-        ({"evals_per_epoch": 1}, [8, 16]),
-        ({"evals_per_epoch": 3}, [3, 6, 8, 11, 14, 16]),
-        ({"evals_per_epoch": 99, "epochs": 1}, [1, 2, 3, 4, 5, 6, 7, 8]),
-        ({"epochs": 1.5}, [8, 12]),
-        ({"epochs": 0.1}, [1]),
+        (1, 16, [8, 16]),
+        (3, 16, [3, 6, 8, 11, 14, 16]),
+        (99, 8, [1, 2, 3, 4, 5, 6, 7, 8]),
+        (1, 12, [8, 12]),
+        (1, 1, [1]),
     ],
 )
-def test_when_it_is_evaluated(changes: dict[str, Any], steps: list[int], config: Any, tmp_path: Path) -> None:
-    assert train(config(**changes)).steps == steps[-1]
-    assert [row["step"] for row in history(tmp_path / "run") if "selection_f1" in row] == steps
+def test_when_it_is_evaluated(evals: int, last: int, steps: list[int], config: Any) -> None:
+    """With eight steps to an epoch."""
+    cadence = Cadence(config(evals_per_epoch=evals), 8, selects=True)
+    found = []
+    for step in range(1, last + 1):
+        state, control = TrainerState(global_step=step, max_steps=last), TrainerControl()
+        if cadence.on_step_end(SimpleNamespace(world_size=1), state, control).should_evaluate:
+            found.append(step)
+    assert found == steps
+
+
+def test_a_run_is_evaluated_then(config: Any, tmp_path: Path) -> None:
+    assert train(config(evals_per_epoch=3, epochs=1.5)).steps == 12
+    assert [row["step"] for row in history(tmp_path / "run") if "selection_f1" in row] == [3, 6, 8, 11, 12]
+
+
+def rates_of(config: TrainConfig, steps: int) -> list[float]:
+    """The learning rate of each step, by the scheduler that the Trainer makes of our settings."""
+    made = training_arguments(
+        config, Path(config.output), learning_rate=1e-3, steps=steps, device=torch.device("cpu"), dtype=torch.float32
+    )
+    optimiser = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=made.learning_rate)
+    scheduler = get_scheduler(made.lr_scheduler_type, optimiser, made.get_warmup_steps(steps), steps)
+    rates = []
+    for _ in range(steps):
+        rates += scheduler.get_last_lr()
+        optimiser.step()
+        scheduler.step()
+    return rates
 
 
 def test_schedules(config: Any, tmp_path: Path) -> None:
-    rates = {}
-    for schedule in ("linear", "cosine", "constant"):
-        train(config(schedule, schedule=schedule, warmup_ratio=0.25, learning_rate=1e-3))
-        rates[schedule] = column(tmp_path / schedule, "learning_rate")
+    train(config(schedule="cosine", warmup_ratio=0.25, learning_rate=1e-3))
+    rates = {one: rates_of(config(schedule=one, warmup_ratio=0.25), 16) for one in ("linear", "cosine", "constant")}
+    assert column(tmp_path / "run", "learning_rate") == rates["cosine"], "as a run has them"
     rise = [0, 0.25e-3, 0.5e-3, 0.75e-3]
     assert all(rate[:4] == pytest.approx(rise) and max(rate) == rate[4] == 1e-3 for rate in rates.values())
     assert rates["constant"][4:] == [1e-3] * 12
     assert rates["linear"][4:] == pytest.approx([1e-3 * left / 12 for left in range(12, 0, -1)])
     assert rates["cosine"][6] > rates["linear"][6] and rates["cosine"][14] < rates["linear"][14]
-    train(config("at once", schedule="constant", warmup_ratio=0, learning_rate=1e-3, epochs=1))
-    assert column(tmp_path / "at once", "learning_rate") == [1e-3] * 8
+    assert rates_of(config(schedule="constant", warmup_ratio=0), 8) == [1e-3] * 8
 
 
 def test_clipping_and_no_clipping(config: Any, tmp_path: Path) -> None:

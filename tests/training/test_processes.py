@@ -78,8 +78,8 @@ def _settings(config: TrainConfig) -> dict[str, Any]:
     return {key: value for key, value in found.items() if key not in ("output", "options")}
 
 
-@pytest.mark.parametrize("launcher", LAUNCHERS)
-def test_two_processes_learn_what_one_learns(launcher: str, config: Any, tmp_path: Path) -> None:
+@pytest.mark.parametrize("launcher", ["torchrun", pytest.param("accelerate", marks=pytest.mark.slow)])
+def test_two_processes_learn_what_one_learns(launcher: str, config: Any, tmp_path: Path, no_plots: None) -> None:
     """The last batch of 61 windows has 5, and with batches of 12 it has one: a process then has none of its own."""
     shared = config("alone", max_train_examples=61, batch_size=12, epochs=6)
     alone = train(shared)

@@ -182,7 +182,7 @@ def stop_and_go_on(step: int, config: TrainConfig, again: TrainConfig, monkeypat
     train(again)
 
 
-@pytest.mark.parametrize("step", [5, LAST - 1, 14])
+@pytest.mark.parametrize("step", [5, LAST - 1, pytest.param(14, marks=pytest.mark.exhaustive)])
 def test_resumed_ranks_are_the_uninterrupted_ones(
     step: int, adalora: Any, whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

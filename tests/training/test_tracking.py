@@ -1,12 +1,12 @@
 """The MLflow mirror: everything in one run, a truthful status, and no harm when the server is away."""
 
+import io
 import json
 import logging
 import os
 import socket
-import subprocess
-import sys
 import time
+from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import replace
 from pathlib import Path
 
@@ -39,14 +39,12 @@ def template(tmp_path_factory):
     """A store whose tables are made: copying it is faster than making them for each test. Making them is quiet."""
     pytest.importorskip("mlflow")
     parent = tmp_path_factory.mktemp("template")
-    code = (
-        "from pathlib import Path; from spantune.config import TrainConfig; from spantune.records import RunFolder;"
-        "from spantune.training.tracking import Tracking; folder = RunFolder(Path('store/run'));"
-        "folder.path.mkdir(parents=True);"
-        "print(Tracking.start(TrainConfig(), folder, {}).problem)"
-    )
-    done = subprocess.run([sys.executable, "-c", code], cwd=parent, capture_output=True, text=True)
-    assert (done.stdout, done.stderr, done.returncode) == ("None\n", "", 0)
+    folder, said = RunFolder(Path("store/run")), io.StringIO()
+    with pytest.MonkeyPatch.context() as patched, redirect_stdout(said), redirect_stderr(said):
+        patched.chdir(parent)
+        folder.path.mkdir(parents=True)
+        assert Tracking.start(TrainConfig(), folder, {}).problem is None
+    assert said.getvalue() == ""
     assert [one.name for one in parent.iterdir()] == ["store"], "nothing in the current folder"
     return parent / "store" / "mlflow.db"
 

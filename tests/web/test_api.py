@@ -10,8 +10,6 @@ from flask.testing import FlaskClient
 from hypothesis import HealthCheck, given, settings
 from made_panel import FakePanel, FakeSource, Make
 
-schemathesis = pytest.importorskip("schemathesis")
-
 EXAMPLES, ALL = {"GET": 2, "POST": 20}, list(HealthCheck)
 CONTEXT = "Ada built the mill in 1832."
 QUESTION = {"question": "When?", "context": CONTEXT}
@@ -165,6 +163,7 @@ def test_the_page_and_the_document_name_every_operation(client: FlaskClient) -> 
 )
 def test_schemathesis_finds_nothing(make: Make, method: str, path: str) -> None:
     """Generated requests, right and wrong ones: every answer is as the document says."""
+    schemathesis = pytest.importorskip("schemathesis")  # seconds
     client = make(max_context=60, max_question=30, max_questions=3)
     operation = schemathesis.openapi.from_wsgi("/api/openapi.json", client.application)[path][method]
     seen: set[int] = set()

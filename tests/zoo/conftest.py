@@ -3,4 +3,4 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from tiny import bert, dev_file, finished, one_thread, settings, train_file  # noqa: F401
+from tiny import one_thread  # noqa: F401

@@ -36,7 +36,12 @@ def read_flags(settings: Sequence[Setting], argv: Sequence[str], *, command: str
     encoding = (sys.stdout.encoding or "ascii").lower().replace("-", "")
     tyro._experimental_options["utf8_boxes"] = encoding.startswith("utf")
     form, unknown = tyro.cli(
-        _form(settings), prog=f"spantune {command}", description=about, args=list(argv), return_unknown_args=True
+        _form(settings),
+        prog=f"spantune {command}",
+        description=about,
+        args=list(argv),
+        return_unknown_args=True,
+        config=(tyro.conf.HelptextFromCommentsOff,),  # no source to look for texts in, and looking takes a while
     )
     switched = {spelled(word.partition("=")[0]) for word in argv}
     values = {}
