@@ -17,6 +17,7 @@ from published import published  # noqa: E402
 
 from spantune.analysis.disagreements import disagreements  # noqa: E402
 from spantune.analysis.error_kinds import KINDS  # noqa: E402
+from spantune.analysis.statistics import Standing  # noqa: E402
 from spantune.reports import numbers, reproduce  # noqa: E402
 from spantune.reports.grids import kinds_grid, slices_grids, speed_grid  # noqa: E402
 from spantune.reports.groups import Group  # noqa: E402
@@ -159,26 +160,45 @@ def values(text: str) -> list[tuple[str, str, str]]:
 
 
 def _value(run: str, field: str) -> Any:
-    """`lora-0 metrics.reported.f1`, `lora-0 interval.low`, `lora-0 minus.full-0`, `sweep lora.0.001`."""
-    report = study()
+    """A field of a run's record, `lora-0 metrics.reported.f1`, or what follows from the records:
+
+    `lora-0 interval.low`; `lora-0 minus.full-0`, in F1; `lora-0 loss.last`, of the training; `lora-0 answers.boundary`,
+    `lora-0 answers.too-long`, how many are of that kind; `sweep lora.0.001`, F1 on the selection split.
+    """
+    report, (kind, _, rest) = study(), field.partition(".")
     if run == "sweep":
-        method, _, value = field.partition(".")
-        (swept,) = (one for one in report.sweeps if isinstance(one, Sweep) and one.method == method)
-        (f1,) = (point.f1 for point in swept.points if point.value == float(value))
+        (swept,) = (one for one in report.sweeps if isinstance(one, Sweep) and one.method == kind)
+        (f1,) = (point.f1 for point in swept.points if point.value == float(rest))
         return f1
-    by_name = {folder.path.name: record for folder, record in zip(report.folders, report.records, strict=True)}
-    labels = {id(record): one.label for one in report.table.groups for record in one.runs}
-    record = by_name[run]
-    standing = report.table.standings[labels[id(record)]]
-    kind, _, rest = field.partition(".")
+    by_name = {folder.path.name: number for number, folder in enumerate(report.folders)}
     if kind == "interval":
-        return getattr(standing.f1.interval, rest)
+        return getattr(_standing(by_name[run]).f1.interval, rest)
     if kind == "minus":
-        return standing.f1.mean - report.table.standings[labels[id(by_name[rest])]].f1.mean
-    found: Any = record.to_json()
+        return _standing(by_name[run]).f1.mean - _standing(by_name[rest]).f1.mean
+    if field == "loss.last":
+        return [row["loss"] for row in report.histories[by_name[run]] if "loss" in row][-1]
+    if kind == "answers":
+        return _answers(by_name[run], rest.replace("-", " "))
+    found: Any = report.records[by_name[run]].to_json()
     for key in field.split("."):
         found = found[key]
     return found
+
+
+def _label(run: int) -> str:
+    """Of the method in the table."""
+    return next(one.label for one in study().table.groups if any(each is study().records[run] for each in one.runs))
+
+
+def _standing(run: int) -> Standing:
+    return study().table.standings[_label(run)]
+
+
+def _answers(run: int, kind: str) -> float:
+    evidence = study().evidence
+    assert evidence is not None
+    (counts,) = (one for one in evidence.counts if one.method == _label(run))
+    return {**counts.kinds, **counts.faults}[kind]  # type: ignore[dict-item]
 
 
 def _as_shown(value: float, shown: str) -> str:

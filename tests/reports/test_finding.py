@@ -8,7 +8,8 @@ from made_up import record
 from spantune.analysis.scores import Scores
 from spantune.analysis.statistics import compare
 from spantune.data import Answer, Example
-from spantune.reports.finding import finding, listed, p_shown
+from spantune.records import Parameters
+from spantune.reports.finding import _cheapest, finding, listed, p_shown
 from spantune.reports.groups import group
 
 COUNT = 300
@@ -42,6 +43,17 @@ def test_a_tie_of_all_names_no_winner_and_the_smallest():
     said = found({"full": 201, "lora": 200})
     assert said.sentence.startswith("No difference can be shown between Full fine-tuning and LoRA (F1 66.7 to 67.0)")
     assert "better" not in str(said) and "LoRA trains the fewest parameters, 443 k (2.0% of the model)" in said.more[0]
+
+
+def test_several_that_are_the_smallest_are_all_named():
+    said = found({"full": 201, "lora": 200, "ia3": 199}, parameters=Parameters(1000, 2000, 2))
+    assert not [one for one in said.more if "fewest" in one], "all alike"
+    groups = [group([record(name)])[0] for name in ("full", "lora", "ia3")]
+    same = [replace(one, runs=(replace(one.runs[0], parameters=groups[1].runs[0].parameters),)) for one in groups[1:]]
+    tied = [one.label for one in groups]
+    assert _cheapest(tied, [groups[0], *same]) == (
+        "Of these, LoRA and (IA)³ train the fewest parameters, 443 k (2.0% of the model) each.",
+    )
 
 
 def test_a_tie_at_the_top():

@@ -101,12 +101,13 @@ def _cheapest(tied: Sequence[str], groups: Sequence[Group]) -> tuple[str, ...]:
     sized = [(count, one) for one in groups if one.label in tied and (count := one.parameters("trainable"))]
     if len(sized) < 2:
         return ()
-    count, least = min(sized, key=lambda one: one[0])
-    most = max(one for one, _ in sized)
-    if count == most:
+    fewest, most = (end(count for count, _ in sized) for end in (min, max))
+    if fewest == most:
         return ()
-    share = f"{numbers.count(count)} ({numbers.percent(least.parameters('share'))} of the model)"
-    return (f"Of these, {least.label} trains the fewest parameters, {share}.",)
+    least = [one for count, one in sized if count == fewest]
+    share = f"{numbers.count(fewest)} ({numbers.percent(least[0].parameters('share'))} of the model)"
+    each = ("trains", "") if len(least) == 1 else ("train", " each")
+    return (f"Of these, {listed([one.label for one in least])} {each[0]} the fewest parameters, {share}{each[1]}.",)
 
 
 def _by_means(groups: Sequence[Group]) -> str:
