@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,7 @@ import pytest
 
 from spantune.cli.main import COMMANDS
 from spantune.cli.resolve import resolve
+from spantune.config import RunConfig, TrainConfig
 from spantune.methods import get, methods
 from spantune.records import RunRecord
 
@@ -107,7 +108,12 @@ def test_a_study_runs(
     path: Path, tiny_of: Callable[[str], Path], train_file: str, dev_file: str, tmp_path: Path
 ) -> None:
     from spantune.studies import compare
+    from spantune.training import train
 
     config = small(path, tiny_of, train_file, dev_file, tmp_path / "study")
+    if config.teachers:  # those that it names come from another study
+        shared = {one.name: getattr(config, one.name) for one in fields(RunConfig)} | {"teachers": ()}
+        train(TrainConfig(**shared, method="full", output=str(tmp_path / "teacher")))
+        config = replace(config, teachers=(str(tmp_path / "teacher"),))
     study = compare(replace(config, seeds=(0,), sweep_examples=8, sweep_extend=0))
     assert {record.config["method"] for record in study.records} == set(config.methods) and not study.failed
