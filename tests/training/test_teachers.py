@@ -28,6 +28,7 @@ from spantune.modeling import load_tokenizer
 from spantune.records import RunFolder
 from spantune.studies.cells import facts_as_they_are, planned
 from spantune.training import teachers, train
+from spantune.training.resolve import refuse_own_folder
 from spantune.training.teachers import Lessons, TaughtRows, lessons
 from spantune.training.trainer import _parts
 
@@ -305,3 +306,9 @@ def test_settings_out_of_range(changes: dict[str, Any], told: str) -> None:
 def test_a_lesson_is_two_rows() -> None:
     made = Lessons(np.arange(10, dtype=np.float16), np.array([0, 4, 10]))
     assert len(made) == 2 and made[1].tolist() == [[4, 5, 6], [7, 8, 9]]
+
+
+def test_a_name_that_is_no_path_stands_in_no_folder(config: Any, tmp_path: Path, monkeypatch: Any) -> None:
+    """`--output .` in an empty folder holds neither `minilm` nor `zoo/lora`."""
+    monkeypatch.chdir(tmp_path)
+    refuse_own_folder(replace(config(), output=".", model="minilm", teachers=("zoo/lora",)))

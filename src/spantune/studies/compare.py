@@ -52,7 +52,7 @@ def compare(config: CompareConfig, say: Say | None = None, executor: Executor | 
     if config.teachers:
         from spantune.training.teachers import refuse_teachers
 
-        refuse_teachers(config, squad_v2=config.squad_v2)
+        refuse_teachers(config)
     _refuse_other_study(config, compared)
     with explained(folder):
         folder.mkdir(parents=True, exist_ok=True)

@@ -47,7 +47,8 @@ def refuse_own_folder(config: TrainConfig) -> None:
     own = Path(config.output).resolve()
     named = {"model": (config.model,), "teachers": config.teachers}
     for key, name in ((key, name) for key, names in named.items() for name in names):
-        if own == (place := Path(name).resolve()) or own in place.parents:
+        place = Path(name).resolve()
+        if place.exists() and (own == place or own in place.parents):  # `minilm` and `zoo/lora` are no paths
             raise ConfigError(
                 "a run cannot be written over what it learns from",
                 where=f"output: {config.output}",

@@ -79,7 +79,7 @@ def train(config: TrainConfig) -> RunRecord:
     """
     config = resolve(config)
     refuse_own_folder(config)
-    refuse_teachers(config, squad_v2=config.squad_v2)
+    refuse_teachers(config)
     processes.join(config.device)
     folder = RunFolder(Path(config.output))
     previous = processes.agreed(lambda: folder.prepare(overwrite=config.overwrite, resume=config.resume))

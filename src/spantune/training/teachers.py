@@ -23,7 +23,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 from tqdm import tqdm
 
-from spantune.config import TeacherConfig, TrainConfig
+from spantune.config import RunConfig, TeacherConfig, TrainConfig
 from spantune.errors import ConfigError
 from spantune.features import Windows, make_windows
 from spantune.features.batches import allowed_tokens
@@ -80,7 +80,7 @@ class TaughtRows:
         return [{**row, "lesson": self.lessons[number]} for number, row in zip(chosen, rows, strict=True)]
 
 
-def refuse_teachers(config: TeacherConfig, *, squad_v2: bool) -> None:
+def refuse_teachers(config: RunConfig) -> None:
     """Told before anything is trained, or an older run is given up.
 
     Raises:
@@ -88,7 +88,7 @@ def refuse_teachers(config: TeacherConfig, *, squad_v2: bool) -> None:
     """
     for teacher in config.teachers:
         settings = read_manifest(model_folder(teacher))["settings"]
-        if squad_v2 and not settings.get("squad_v2"):
+        if config.squad_v2 and not settings.get("squad_v2"):
             raise ConfigError(
                 "a teacher that answers every question cannot teach when not to answer",
                 where=f"teachers: {teacher}",
@@ -101,7 +101,7 @@ def digests(config: TeacherConfig) -> dict[str, str]:
     """By name what each teacher's model is: its files, and so its settings, its encoder and its weights."""
     found = {}
     for teacher in config.teachers:
-        files = sorted(path for path in Path(model_folder(teacher)).rglob("*") if path.is_file())
+        files = sorted(path for path in model_folder(teacher).rglob("*") if path.is_file())
         known = [(path.name, _digest(path, path.stat().st_mtime_ns)) for path in files]
         found[teacher] = hashlib.sha256(json.dumps(known).encode()).hexdigest()[:16]
     return found
