@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import re
 import sys
 from collections.abc import Callable, Mapping
 from functools import cache
 from pathlib import Path
-from typing import Any
 
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT / "results"))
@@ -17,7 +15,6 @@ from published import published  # noqa: E402
 
 from spantune.analysis.disagreements import disagreements  # noqa: E402
 from spantune.analysis.error_kinds import KINDS  # noqa: E402
-from spantune.analysis.statistics import Standing  # noqa: E402
 from spantune.reports import numbers, reproduce  # noqa: E402
 from spantune.reports.grids import kinds_grid, slices_grids, speed_grid  # noqa: E402
 from spantune.reports.groups import Group  # noqa: E402
@@ -27,11 +24,11 @@ from spantune.reports.sweeps import Sweep  # noqa: E402
 
 STUDIES = ROOT / "results"
 MAIN = "squadshifts"
+TAUGHT, HELD_OUT = "squadshifts-taught", "held-out"
+"""Further studies: what more can be had with teachers, and what another domain costs."""
 IMAGES = ROOT / "docs" / "images" / "results"
 FIGURES = ("intervals", "f1_against_parameters", "sweep", "loss_curves", "slices", "errors")
 _TOLD = 10
-_VALUE = re.compile(r"(?P<shown>[+−-]?\d[\d,]*(?:\.\d+)?)<!-- (?P<run>[\w./-]+) (?P<field>[\w.-]+) -->")
-"""`72.9<!-- lora-0 metrics.reported.f1 -->`: a number in a sentence, and where in the records it stands."""
 
 
 @cache
@@ -46,9 +43,17 @@ def finding() -> str:
     return f"**{found.sentence}** {' '.join(found.more)}".strip()
 
 
-def scores_table() -> str:
+def further(name: str) -> str:
+    """The table of another study, and what made it; a line where it is not published yet."""
+    if not (STUDIES / name).is_dir():
+        return "Not finished yet."
+    commands = "\n".join(study(name).commands)
+    return f"{scores_table(name)}\n\n```sh\n{commands}\n```"
+
+
+def scores_table(name: str = MAIN) -> str:
     """Scores and costs of every method, by rank."""
-    report = study()
+    report = study(name)
     title = ("Method", "EM", "F1", "95% of F1", "Tied", "Trainable", "of the model", "Adapter", "Training", "Latency")
     rows = [_row(report, one) for one in report.table.groups if one.finished]
     facts = dict(reproduce.facts(report.records))
@@ -151,63 +156,6 @@ def figures() -> list[Path]:
     return made
 
 
-def values(text: str) -> list[tuple[str, str, str]]:
-    """The numbers of a text that name their record: as shown, as the record has them in as many digits, and where."""
-    return [
-        (one["shown"], _as_shown(_value(one["run"], one["field"]), one["shown"]), f"{one['run']} {one['field']}")
-        for one in _VALUE.finditer(text)
-    ]
-
-
-def _value(run: str, field: str) -> Any:
-    """A field of a run's record, `lora-0 metrics.reported.f1`, or what follows from the records:
-
-    `lora-0 interval.low`; `lora-0 minus.full-0`, in F1; `lora-0 loss.last`, of the training; `lora-0 answers.boundary`,
-    `lora-0 answers.too-long`, how many are of that kind; `sweep lora.0.001`, F1 on the selection split.
-    """
-    report, (kind, _, rest) = study(), field.partition(".")
-    if run == "sweep":
-        (swept,) = (one for one in report.sweeps if isinstance(one, Sweep) and one.method == kind)
-        (f1,) = (point.f1 for point in swept.points if point.value == float(rest))
-        return f1
-    by_name = {folder.path.name: number for number, folder in enumerate(report.folders)}
-    if kind == "interval":
-        return getattr(_standing(by_name[run]).f1.interval, rest)
-    if kind == "minus":
-        return _standing(by_name[run]).f1.mean - _standing(by_name[rest]).f1.mean
-    if field == "loss.last":
-        return [row["loss"] for row in report.histories[by_name[run]] if "loss" in row][-1]
-    if kind == "answers":
-        return _answers(by_name[run], rest.replace("-", " "))
-    found: Any = report.records[by_name[run]].to_json()
-    for key in field.split("."):
-        found = found[key]
-    return found
-
-
-def _label(run: int) -> str:
-    """Of the method in the table."""
-    return next(one.label for one in study().table.groups if any(each is study().records[run] for each in one.runs))
-
-
-def _standing(run: int) -> Standing:
-    return study().table.standings[_label(run)]
-
-
-def _answers(run: int, kind: str) -> float:
-    evidence = study().evidence
-    assert evidence is not None
-    (counts,) = (one for one in evidence.counts if one.method == _label(run))
-    return {**counts.kinds, **counts.faults}[kind]  # type: ignore[dict-item]
-
-
-def _as_shown(value: float, shown: str) -> str:
-    digits = len(shown.partition(".")[2])
-    text = f"{value:,.{digits}f}" if "," in shown else f"{value:.{digits}f}"
-    text = text.replace("-", "−") if "−" in shown else text
-    return f"+{text}" if shown.startswith("+") and value >= 0 else text
-
-
 PARTS: Mapping[str, Callable[[], str]] = {
     "results-finding": finding,
     "results-table": scores_table,
@@ -217,4 +165,6 @@ PARTS: Mapping[str, Callable[[], str]] = {
     "results-kinds": kinds,
     "results-telling": telling,
     "results-again": again,
+    "results-taught": lambda: further(TAUGHT),
+    "results-held-out": lambda: further(HELD_OUT),
 }

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 import results_page
-from results_page import ROOT, study, values
+from cited import values
+from results_page import MAIN, ROOT, study
 
 from spantune.methods import get
 from spantune.reports.sweeps import Sweep
@@ -32,8 +33,11 @@ def test_a_wrong_number_is_noticed() -> None:
     ((_, meant, _),) = values("57.6<!-- sweep lora.0.001 -->")
     (swept,) = (one for one in study().sweeps if one.method == "lora")
     assert float(meant) == pytest.approx(next(one.f1 for one in swept.points if one.value == 1e-3), abs=0.05)
-    with pytest.raises(KeyError):
-        values(f"1.0<!-- {name} metrics.reported.f2 -->")
+    ((_, meant, _),) = values(f"0.0<!-- {MAIN}/{name} minus.{MAIN}/{name} -->")
+    assert meant == "0.0"
+    for nowhere in (f"{name} metrics.reported.f2", "none-0 metrics.reported.f1"):
+        with pytest.raises(KeyError):
+            values(f"1.0<!-- {nowhere} -->")
 
 
 def test_what_a_method_takes_by_default_is_what_the_sweep_chose() -> None:
@@ -57,3 +61,9 @@ def test_the_figures_of_the_page_are_there() -> None:
     shown = re.findall(r"\(images/results/([\w-]+)\.svg\)", text)
     assert sorted(shown) == sorted(results_page.FIGURES)
     assert {path.stem for path in Path(results_page.IMAGES).glob("*.svg")} == set(shown)
+
+
+def test_a_further_study_stands_with_the_command_that_makes_it() -> None:
+    shown = results_page.further(MAIN)
+    assert shown.startswith(results_page.scores_table()) and study().commands[0] in shown
+    assert results_page.further("none") == "Not finished yet."
