@@ -16,7 +16,7 @@ from tiny import history, same_weights
 from torch import Tensor, nn
 
 from spantune.training import micro_batches, train
-from spantune.training.micro_batches import SIDES, SideBySide, side_by_side, sides, split
+from spantune.training.micro_batches import SIDES, Gradients, side_by_side, sides, split
 
 
 @pytest.fixture(autouse=True)
@@ -93,10 +93,10 @@ def test_sides_run_at_the_same_time_on_half_of_the_threads_and_give_them_back() 
         threads.append(torch.get_num_threads())
         return weight.sum()
 
-    with side_by_side(_Net(), torch.device("cpu")):
-        made = SideBySide([weight], SIDES)
+    with side_by_side(_Net(), torch.device("cpu")) as made:
+        assert made is not None
+        made.weights = [weight]
         assert made.backward([loss, loss]).item() == 2
-        made.close()
     assert threads == [1, 1]
     assert torch.get_num_threads() == 2
 
@@ -133,9 +133,9 @@ def test_a_run_in_parts_is_the_run(config: Any, tmp_path: Path, monkeypatch: pyt
     """Whole batches, parts by a token budget and halves side by side: the same losses, and the same again."""
     shared = {"max_train_examples": 60, "epochs": 1, "precision": "fp32"}
     made: list[int] = []
-    backward = SideBySide.backward
+    backward = Gradients.backward
     monkeypatch.setattr(
-        SideBySide, "backward", lambda self, losses: (made.append(len(losses)), backward(self, losses))[1]
+        Gradients, "backward", lambda self, losses: (made.append(len(losses)), backward(self, losses))[1]
     )
     train(config("beside", **shared))
     assert made and set(made) == {SIDES}

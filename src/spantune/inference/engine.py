@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
@@ -31,6 +30,7 @@ from spantune.modeling import SpanModel
 from spantune.modeling.casting import linear_weights_cast
 from spantune.modeling.loss import span_loss
 from spantune.modeling.span_model import SpanLogits
+from spantune.modeling.threads import SideBySide, threads
 
 AT_ONCE = 2048
 """Windows that are sorted by length together, and whose candidates are in memory together."""
@@ -169,7 +169,7 @@ class PartDecoder:
     def finish(self) -> None:
         """Decode what is waiting."""
         if self._batches:
-            with _threads(1):  # too little work to share out: on a busy machine a second thread is only waited for
+            with threads(1):  # too little work to share out: on a busy machine a second thread is only waited for
                 self._decode()
             self._batches, self._starts, self._ends, self._tokens = [], [], [], 0
 
@@ -228,32 +228,17 @@ def _sides(device: torch.device) -> int:
 
 @contextmanager
 def _side_by_side(device: torch.device, batches: int) -> Iterator[Callable[..., Iterator[SpanLogits]]]:
-    """A `map` over batches that on a CPU works on several at once, each on its share of the cores.
-
-    An operation of one batch waits for the slowest core in every layer; batches wait for each other at the end alone.
-    """
+    """A `map` over batches that on a CPU works on several at once, each on its share of the cores."""
     sides = min(batches, _sides(device))
     if sides < 2:
         yield map
         return
-    share = torch.get_num_threads() // sides
-    pool = ThreadPoolExecutor(sides, "spantune-batch", initializer=torch.set_num_threads, initargs=(share,))
-    with _threads(share):  # some kernels ask for the number of the process, not for their thread's
-        try:
-            yield pool.map
-        finally:
-            pool.shutdown(cancel_futures=True)
-
-
-@contextmanager
-def _threads(count: int) -> Iterator[None]:
-    """So many threads for an operation on the CPU."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(count)
+    together = SideBySide(sides, "batch")
     try:
-        yield
+        with together.working() as pool:
+            yield pool.map
     finally:
-        torch.set_num_threads(before)
+        together.close()
 
 
 class _Loss:

@@ -7,7 +7,7 @@ import gc
 import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor, wait
+from concurrent.futures import wait
 from dataclasses import dataclass, field
 from functools import cached_property, partial
 from pathlib import Path
@@ -26,6 +26,7 @@ from spantune.inference.inside import Inside, look_inside
 from spantune.inference.predictor import Predictor, question_on
 from spantune.modeling.casting import cast_linear_weights
 from spantune.modeling.sharing import share_encoder
+from spantune.modeling.threads import SideBySide
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
@@ -106,7 +107,7 @@ class Panel:
             # The slowest first: where threads run out of models, the last ones left are then quick.
             order = sorted(asked, key=self._seconds.__getitem__, reverse=True)
             tasks = [partial(_answered, self.predictors[name], windows[self._cuts[name]], n_best) for name in order]
-            done = self._side_by_side.run(tasks) if self._side_by_side else [task() for task in tasks]
+            done = _at_once(self._together, tasks) if self._together else [task() for task in tasks]
             answered = dict(zip(order, done, strict=True))
             self._seconds |= {name: one.seconds / one.windows for name, one in answered.items()}
         return {name: answered[name] for name in asked}
@@ -118,11 +119,11 @@ class Panel:
             return {name: look_inside(one, example) for name, one in asked.items()}
 
     @cached_property
-    def _side_by_side(self) -> _SideBySide | None:
+    def _together(self) -> SideBySide | None:
         """Begun with the first question, so that a server may fork before it; None on a GPU, which is one device."""
         sides = min(len(self.predictors), torch.get_num_threads())
         on_cpu = all(one.model.device.type == "cpu" for one in self.predictors.values())
-        return _SideBySide(sides) if sides > 1 and on_cpu else None
+        return SideBySide(sides, "panel") if sides > 1 and on_cpu else None
 
 
 def _give_back() -> None:
@@ -175,26 +176,9 @@ class _KeptWindows(StreamedWindows):
         return iter(self.made[size])
 
 
-class _SideBySide:
-    """Threads that work off tasks at the same time, each on its share of torch's threads.
-
-    An operation on one question is over before two cores have shared it out well, and waits for the slower one.
-    """
-
-    def __init__(self, sides: int) -> None:
-        self.threads = torch.get_num_threads()
-        self.share = max(1, self.threads // sides)
-        self.pool = ThreadPoolExecutor(
-            sides, "spantune-panel", initializer=torch.set_num_threads, initargs=(self.share,)
-        )
-
-    def run(self, tasks: Sequence[Callable[[], Done]]) -> list[Done]:
-        """What each gives, in their order; raises what the first one to fail raises, when all have ended."""
-        # Some kernels ask for the number of the whole process, not for their thread's.
-        torch.set_num_threads(self.share)
-        try:
-            futures = [self.pool.submit(task) for task in tasks]
-            wait(futures)
-        finally:
-            torch.set_num_threads(self.threads)
-        return [future.result() for future in futures]
+def _at_once(together: SideBySide, tasks: Sequence[Callable[[], Done]]) -> list[Done]:
+    """What each gives, in their order; raises what the first one to fail raises, when all have ended."""
+    with together.working() as pool:
+        futures = [pool.submit(task) for task in tasks]
+        wait(futures)
+    return [future.result() for future in futures]

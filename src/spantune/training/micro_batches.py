@@ -8,11 +8,12 @@ the end of the step. Python's lock makes more than two useless for small encoder
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 
 import torch
 from torch import Tensor, nn
+
+from spantune.modeling.threads import SideBySide
 
 SIDES = 2
 """Parts of a batch that are computed at the same time."""
@@ -68,19 +69,15 @@ def _dropout_rates(module: nn.Module) -> list[float]:
     return rates
 
 
-class SideBySide:
+class Gradients:
     """Computes the gradients of several losses at the same time, and sums them in their order: twice the same result.
 
     Args:
-        weights: those that learn. sides: how many losses at once, each on its share of the threads.
+        weights: those that learn. together: the threads, as many as losses at once.
     """
 
-    def __init__(self, weights: Sequence[nn.Parameter], sides: int) -> None:
-        self.weights = list(weights)
-        self._threads = torch.get_num_threads()
-        self._pool = ThreadPoolExecutor(
-            sides, "spantune-side", initializer=torch.set_num_threads, initargs=(max(1, self._threads // sides),)
-        )
+    def __init__(self, weights: Sequence[nn.Parameter], together: SideBySide) -> None:
+        self.weights, self._pool = list(weights), together.pool
 
     def backward(self, losses: Sequence[Callable[[], Tensor]]) -> Tensor:
         """Add the gradients of all losses to the weights', as `backward` does; their sum."""
@@ -95,21 +92,16 @@ class SideBySide:
         value = loss()
         return value.detach(), torch.autograd.grad(value, self.weights, allow_unused=True)
 
-    def close(self) -> None:
-        """End the threads. Those that torch starts later share the work as before."""
-        self._pool.shutdown()
-        torch.set_num_threads(self._threads)
-
 
 @contextmanager
-def side_by_side(model: nn.Module, device: torch.device) -> Iterator[SideBySide | None]:
-    """The threads for the length of a training; None where parts go one after another."""
+def side_by_side(model: nn.Module, device: torch.device) -> Iterator[Gradients | None]:
+    """For the length of a training; None where parts go one after another."""
     count = sides(model, device)
     if count == 1:
         yield None
         return
-    made = SideBySide([weight for weight in model.parameters() if weight.requires_grad], count)
+    together = SideBySide(count, "side")
     try:
-        yield made
+        yield Gradients([weight for weight in model.parameters() if weight.requires_grad], together)
     finally:
-        made.close()
+        together.close()

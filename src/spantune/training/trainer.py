@@ -29,7 +29,7 @@ from spantune.modeling.storage import load_trainable_state, trainable_state
 from spantune.training import processes
 from spantune.training.callbacks import Bar
 from spantune.training.checkpoints import whole_or_gone
-from spantune.training.micro_batches import SideBySide, side_by_side, sides, split
+from spantune.training.micro_batches import Gradients, side_by_side, sides, split
 from spantune.training.teachers import Lessons, TaughtRows
 
 if TYPE_CHECKING:
@@ -143,7 +143,7 @@ class SpanTrainer(Trainer):
         self.ranks = RankBudget(model.network) if model.method.budgeted else None
         if self.ranks is not None:
             self.add_callback(_RanksGivenOut(self, self.ranks))
-        self._side_by_side: SideBySide | None = None
+        self._side_by_side: Gradients | None = None
         self._mark = time.perf_counter()
 
     def get_train_dataloader(self) -> DataLoader[Any]:
