@@ -19,7 +19,7 @@ from spantune.inference import Predictor
 from spantune.modeling import build, load, save
 from spantune.modeling.faults import ADAPTER_CONFIG
 from spantune.modeling.manifest import MANIFEST
-from spantune.modeling.storage import WEIGHTS, load_trainable_state, replace_folder, trainable_state
+from spantune.modeling.storage import WEIGHTS, load_trainable_state, trainable_state
 
 METHODS = ("lora", "ia3", "adalora", "prefix-tuning", "prompt-encoder", "bottleneck", "head-only")
 
@@ -327,14 +327,3 @@ def test_trainable_state_comes_and_goes(tiny_encoder: Path) -> None:
         load_trainable_state(build(str(tiny_encoder), "lora", {"rank": 2}), state)
     with pytest.raises(RunError, match="does not fit the model"):
         load_trainable_state(build(str(tiny_encoder), "ia3"), state)
-
-
-def test_a_folder_takes_anothers_place(tmp_path: Path) -> None:
-    made, target = tmp_path / "made", tmp_path / "target"
-    for folder, text in ((made, "new"), (target, "old")):
-        folder.mkdir()
-        (folder / "file").write_text(text)
-    (target / "left over").touch()
-    replace_folder(made, target)
-    assert [path.name for path in tmp_path.iterdir()] == ["target"]
-    assert [path.name for path in target.iterdir()] == ["file"] and (target / "file").read_text() == "new"

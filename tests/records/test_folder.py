@@ -10,6 +10,7 @@ import pytest
 
 from spantune.errors import RunError
 from spantune.records import RunFolder, RunRecord, told_apart, write_json_atomic, write_text_atomic
+from spantune.records.files import replace_folder
 
 RECORD = RunRecord(status="finished", method="lora", label="LoRA", model="minilm", seed=0)
 
@@ -170,3 +171,14 @@ def test_others_may_read_it_as_the_umask_says(tmp_path):
     write_text_atomic(tmp_path / "x", "x")
     (tmp_path / "y").write_text("y")
     assert stat.S_IMODE((tmp_path / "x").stat().st_mode) == stat.S_IMODE((tmp_path / "y").stat().st_mode)
+
+
+def test_a_folder_takes_anothers_place(tmp_path):
+    made, target = tmp_path / "made", tmp_path / "target"
+    for folder, text in ((made, "new"), (target, "old")):
+        folder.mkdir()
+        (folder / "file").write_text(text)
+    (target / "left over").touch()
+    replace_folder(made, target)
+    assert [path.name for path in tmp_path.iterdir()] == ["target"]
+    assert [path.name for path in target.iterdir()] == ["file"] and (target / "file").read_text() == "new"

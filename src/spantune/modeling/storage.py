@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import copy
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -226,15 +225,3 @@ def _put_back(model: SpanModel, state: dict[str, Tensor], path: Path) -> None:
     with torch.no_grad():
         for name, weight in state.items():
             weights[name].copy_(weight)
-
-
-def replace_folder(made: Path, target: Path) -> None:
-    """Put a completely written folder in the place of an older one; a crash leaves one of the two whole."""
-    import shutil
-
-    aside = target.with_name(target.name + ".old")
-    shutil.rmtree(aside, ignore_errors=True)
-    if target.exists():
-        os.replace(target, aside)
-    os.replace(made, target)
-    shutil.rmtree(aside, ignore_errors=True)

@@ -6,6 +6,7 @@ import errno
 import json
 import math
 import os
+import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -40,6 +41,16 @@ def explained(where: Path) -> Iterator[None]:
             found=error.strerror or str(error),
             fix=_FIXES.get(error.errno or 0, "choose another --output"),
         ) from error
+
+
+def replace_folder(made: Path, target: Path) -> None:
+    """Put a completely written folder in the place of an older one; a crash leaves one of the two whole."""
+    aside = target.with_name(f"{TEMPORARY}old-{target.name}")
+    shutil.rmtree(aside, ignore_errors=True)
+    if target.exists():
+        os.replace(target, aside)
+    os.replace(made, target)
+    shutil.rmtree(aside, ignore_errors=True)
 
 
 @contextmanager

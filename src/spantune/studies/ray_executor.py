@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from spantune.errors import ConfigError, RunError
-from spantune.records.files import TEMPORARY
+from spantune.records.files import TEMPORARY, replace_folder
 from spantune.studies.apart import Outcome, Place, start
 from spantune.studies.executors import Job, lock_name
 from spantune.studies.lock import LOCKS
@@ -193,8 +193,6 @@ def _packed(folder: Path) -> bytes | None:
 
 def _unpack(packed: bytes, folder: Path) -> None:
     """Put a packed run in the place of what stands in the folder: checkpoints of an earlier run are none of its own."""
-    from spantune.modeling.storage import replace_folder
-
     made = folder.with_name(f"{TEMPORARY}{folder.name}")
     shutil.rmtree(made, ignore_errors=True)
     made.mkdir(parents=True)

@@ -20,7 +20,7 @@ from spantune.inference.predictor import Predictor
 from spantune.modeling import SpanModel, build, load_tokenizer, save
 from spantune.modeling.encoders import choose_device, choose_dtype
 from spantune.modeling.faults import not_numbers
-from spantune.modeling.storage import replace_folder, trainable_state
+from spantune.modeling.storage import trainable_state
 from spantune.records import (
     Best,
     DataRecord,
@@ -30,7 +30,7 @@ from spantune.records import (
     Timings,
     reset_peak_memory,
 )
-from spantune.records.files import TEMPORARY
+from spantune.records.files import TEMPORARY, replace_folder
 from spantune.reports.plots import run_plots
 from spantune.training import processes
 from spantune.training.afterwards import completed, further_sets, measured
