@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -26,9 +25,7 @@ from spantune.features.columns import as_columns
 from spantune.inference import Predictor
 from spantune.modeling import load_tokenizer
 from spantune.records import RunFolder
-from spantune.studies.cells import facts_as_they_are, planned
 from spantune.training import teachers, train
-from spantune.training.resolve import refuse_own_folder
 from spantune.training.teachers import Lessons, TaughtRows, lessons
 from spantune.training.trainer import _parts
 
@@ -258,36 +255,6 @@ def test_a_teacher_with_fewer_positions(
     assert raised.value.where == "teachers: it" and "--max-length 47" in str(raised.value.fix)
 
 
-def test_a_teacher_that_was_trained_again(finished: RunFolder, config: Any, tmp_path: Path, no_plots: None) -> None:
-    """Neither goes on teaching half a run, nor leaves what the earlier one taught as done."""
-    teacher = Path(shutil.copytree(finished.path, tmp_path / "teacher"))
-    asked = {"teachers": (str(teacher),), "epochs": 1}
-    record = train(config(**asked))
-    assert record.teachers == teachers.digests(config(**asked)) and len(record.teachers) == 1
-    facts = facts_as_they_are()
-    assert planned("run", "run", config(**asked), facts).plan == "done"
-    (file,) = (teacher / "adapter").glob("*.safetensors")
-    file.write_bytes(file.read_bytes()[:-1] + bytes([file.read_bytes()[-1] ^ 1]))
-    cell = planned("run", "run", config(**asked), facts)
-    assert (cell.plan, cell.why) == ("run", "changed: a teacher was trained again")
-    replace(record, status="interrupted").write(tmp_path / "run")
-    with pytest.raises(RunError, match="a teacher has changed since the run was started"):
-        train(config(resume=True, **asked))
-
-
-@pytest.mark.parametrize("key", ["teachers", "model"])
-def test_what_is_learned_from_is_not_written_over(key: str, finished: RunFolder, config: Any, tmp_path: Path) -> None:
-    folder = Path(shutil.copytree(finished.path, tmp_path / "run"))
-    before = sorted(path for path in folder.rglob("*"))
-    for place in (folder, folder / "adapter"):
-        changes = {key: (str(place),) if key == "teachers" else str(place)}
-        with pytest.raises(ConfigError, match="cannot be written over what it learns from"):
-            train(config(overwrite=True, **changes))
-    with pytest.raises(RunError, match="there is no trained model here"):
-        train(config(overwrite=True, teachers=("runs/ful-0",)))
-    assert sorted(path for path in folder.rglob("*")) == before
-
-
 @pytest.mark.parametrize(
     ("changes", "told"),
     [
@@ -306,9 +273,3 @@ def test_settings_out_of_range(changes: dict[str, Any], told: str) -> None:
 def test_a_lesson_is_two_rows() -> None:
     made = Lessons(np.arange(10, dtype=np.float16), np.array([0, 4, 10]))
     assert len(made) == 2 and made[1].tolist() == [[4, 5, 6], [7, 8, 9]]
-
-
-def test_a_name_that_is_no_path_stands_in_no_folder(config: Any, tmp_path: Path, monkeypatch: Any) -> None:
-    """`--output .` in an empty folder holds neither `minilm` nor `zoo/lora`."""
-    monkeypatch.chdir(tmp_path)
-    refuse_own_folder(replace(config(), output=".", model="minilm", teachers=("zoo/lora",)))

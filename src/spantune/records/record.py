@@ -125,6 +125,8 @@ class RunRecord:
     """The sets: `train`, `selection`, `reported`, further ones by name."""
     teachers: Mapping[str, str] = field(default_factory=dict)
     """By name the digest of each teacher's model: trained again, it is another."""
+    began_with: str | None = None
+    """Digest of the run that `model` names; None where it names an encoder."""
     versions: Mapping[str, str] = field(default_factory=dict)
     """Python and packages."""
     device: str | None = None

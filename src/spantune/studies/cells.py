@@ -114,11 +114,11 @@ def _plan(config: TrainConfig, facts: Facts) -> tuple[Plan, str]:
         return "run", f"changed: {'; '.join(differences.values())}"
     if other := _other_data(facts(config), before):
         return "run", f"changed: {other}"
-    if config.teachers:
-        from spantune.training.teachers import digests
+    if before.teachers or before.began_with:
+        from spantune.training.origins import Origins
 
-        if before.teachers != digests(config):
-            return "run", "changed: a teacher was trained again"
+        if others := Origins.of(config).changed_since(before):
+            return "run", f"changed: trained again since: {', '.join(others)}"
     code = code_version(config.method)
     if code and before.code and before.code != code:
         return "run", "changed: spantune's code"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -40,22 +39,6 @@ def predicting(config: TrainConfig) -> PredictorConfig:
         eval_batch_size=config.eval_batch_size,
         max_answer_length=config.max_answer_length,
     )
-
-
-def refuse_own_folder(config: TrainConfig) -> None:
-    """ConfigError where a run would be written over the model or a teacher that it begins with."""
-    own = Path(config.output).resolve()
-    named = {"model": (config.model,), "teachers": config.teachers}
-    for key, name in ((key, name) for key, names in named.items() for name in names):
-        place = Path(name).resolve()
-        if place.exists() and (own == place or own in place.parents):  # `minilm` and `zoo/lora` are no paths
-            raise ConfigError(
-                "a run cannot be written over what it learns from",
-                where=f"output: {config.output}",
-                expected="another folder",
-                found=f"that of {key.replace('_', '-')} {name}",
-                fix="choose another --output",
-            )
 
 
 def changed(config: TrainConfig, before: RunRecord) -> dict[str, str]:
@@ -96,18 +79,6 @@ def refuse_other_data(before: RunRecord, fingerprint: str) -> None:
             expected=f"examples with the digest {before.data['train'].fingerprint[:12]}",
             found=fingerprint[:12],
             fix="bring the data back, or start over with --overwrite",
-        )
-
-
-def refuse_other_teachers(before: RunRecord, teachers: Mapping[str, str]) -> None:
-    """RunError where a run would be resumed with teachers that were trained again since."""
-    if other := [name for name, digest in teachers.items() if before.teachers.get(name, digest) != digest]:
-        raise RunError(
-            "a teacher has changed since the run was started",
-            where=", ".join(other),
-            expected="the models that it began to learn from",
-            found="others of the same name",
-            fix="bring them back, or start over with --overwrite",
         )
 
 

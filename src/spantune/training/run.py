@@ -36,16 +36,15 @@ from spantune.training import processes
 from spantune.training.afterwards import completed, further_sets, measured
 from spantune.training.callbacks import Cadence, GracefulStop, Journal
 from spantune.training.checkpoints import last_checkpoint, remove_checkpoints, whole_or_gone
+from spantune.training.origins import Origins, refuse_other_origins, refuse_own_folder
 from spantune.training.resolve import (
     predicting,
     refuse_changes,
     refuse_other_data,
-    refuse_other_teachers,
-    refuse_own_folder,
     resolve,
 )
 from spantune.training.sheet import RunSheet, run_sheet
-from spantune.training.teachers import Lessons, digests, lessons, refuse_teachers
+from spantune.training.teachers import Lessons, lessons, refuse_teachers
 from spantune.training.trainer import SpanTrainer, training_arguments
 
 if TYPE_CHECKING:
@@ -107,11 +106,11 @@ def train(config: TrainConfig) -> RunRecord:
             model.recompute_activations()
         with processes.first_process_first():
             material = prepare(config, tokenizer, model)
-        teachers = digests(config)
+        origins = Origins.of(config)
         if previous is not None:
             refuse_other_data(previous, material.splits.train.fingerprint)
-            refuse_other_teachers(previous, teachers)
-        sheet.update(teachers=teachers)
+            refuse_other_origins(previous, origins)
+        sheet.update(teachers=origins.teachers, began_with=origins.began_with)
         taught = lessons(config, material.train)
         reset_peak_memory()  # what a run needs, whether or not the teachers had to answer anew
         sheet.update(data=_data_records(config, material), parameters=_count(model, config), notes=_notes(material))

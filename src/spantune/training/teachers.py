@@ -13,7 +13,6 @@ import sys
 import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,7 +22,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 from tqdm import tqdm
 
-from spantune.config import RunConfig, TeacherConfig, TrainConfig
+from spantune.config import RunConfig, TrainConfig
 from spantune.errors import ConfigError
 from spantune.features import Windows, make_windows
 from spantune.features.batches import allowed_tokens
@@ -37,6 +36,7 @@ from spantune.modeling.encoders import choose_device, choose_dtype
 from spantune.modeling.loss import span_probabilities
 from spantune.modeling.manifest import read_manifest
 from spantune.records.files import TEMPORARY
+from spantune.training.origins import teacher_digests
 from spantune.training.resolve import predicting
 
 if TYPE_CHECKING:
@@ -97,22 +97,6 @@ def refuse_teachers(config: RunConfig) -> None:
             )
 
 
-def digests(config: TeacherConfig) -> dict[str, str]:
-    """By name what each teacher's model is: its files, and so its settings, its encoder and its weights."""
-    found = {}
-    for teacher in config.teachers:
-        files = sorted(path for path in model_folder(teacher).rglob("*") if path.is_file())
-        known = [(path.name, _digest(path, path.stat().st_mtime_ns)) for path in files]
-        found[teacher] = hashlib.sha256(json.dumps(known).encode()).hexdigest()[:16]
-    return found
-
-
-@lru_cache(maxsize=1024)
-def _digest(path: Path, changed: int) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
 def lessons(config: TrainConfig, windows: Windows) -> Lessons | None:
     """What the configuration's teachers say of the windows that train; None without teachers.
 
@@ -155,7 +139,7 @@ def _keep(found: dict[str, np.ndarray], path: Path) -> None:
 def _key(config: TrainConfig, windows: Windows) -> str:
     """A digest of all that lessons depend on: the windows' tokens, the teachers, temperature and precision."""
     dtype = choose_dtype(config.precision, choose_device(config.device))
-    digest = hashlib.sha256(json.dumps([digests(config), config.teacher_temperature, str(dtype)]).encode())
+    digest = hashlib.sha256(json.dumps([teacher_digests(config), config.teacher_temperature, str(dtype)]).encode())
     for name in ("length", "context_first", "kind"):
         digest.update(numbers(windows.dataset, name).tobytes())
     for chunk in _tokens(windows)["input_ids"].chunks:
