@@ -14,7 +14,7 @@ from tiny import examples_of, history, same_weights, squad, weights, write
 from spantune.cli.main import COMMANDS, main
 from spantune.cli.resolve import resolve
 from spantune.data import load_splits
-from spantune.errors import ConfigError, RunError
+from spantune.errors import ConfigError, RunError, UserError
 from spantune.evaluation.metrics import score
 from spantune.inference import Predictor
 from spantune.methods import get, methods
@@ -197,6 +197,18 @@ def test_a_finished_run_is_not_trained_again(finished: RunFolder, settings: dict
     with pytest.raises(ConfigError, match="epochs: 3 then, 5 now"):
         train(config(epochs=5, output=str(finished.path), resume=True))
     assert finished.record.read_bytes() == before
+
+
+@pytest.mark.parametrize("key", ["model", "data", "eval_data", "also_evaluate"])
+def test_a_mistyped_name_does_not_cost_the_run_that_would_be_replaced(
+    key: str, finished: RunFolder, config: Any, tmp_path: Path
+) -> None:
+    folder = Path(shutil.copytree(finished.path, tmp_path / "run"))
+    before = sorted(folder.rglob("*"))
+    wrong = str(tmp_path / "none.json")
+    with pytest.raises(UserError, match=r"none\.json"):
+        train(config(overwrite=True, **{key: wrong if key == "model" else (wrong,)}))
+    assert sorted(folder.rglob("*")) == before
 
 
 def test_overwrite_leaves_nothing_of_the_old_run(

@@ -85,6 +85,11 @@ class RunFolder:
         """Which MLflow run mirrors this one."""
         return self.path / "mlflow.json"
 
+    @property
+    def holds_work(self) -> bool:
+        """Whether a run stands here that got to its first step, or may still be running."""
+        return self.record.exists() and not self._is_without_work()
+
     def prepare(self, *, overwrite: bool = False, resume: bool = False) -> RunRecord | None:
         """Make the folder ready to be written to.
 
@@ -105,7 +110,7 @@ class RunFolder:
             self.path.mkdir(parents=True, exist_ok=True)
             self._probe()
         self.refuse_others()
-        found = self.record.exists() and not self._is_without_work()
+        found = self.holds_work
         if found and resume:
             return RunRecord.read(self.path)
         if found and not overwrite:

@@ -81,6 +81,8 @@ def train(config: TrainConfig) -> RunRecord:
     refuse_teachers(config)
     processes.join(config.device)
     folder = RunFolder(Path(config.output))
+    if config.overwrite and folder.holds_work:
+        _read_all(config)
     previous = processes.agreed(lambda: folder.prepare(overwrite=config.overwrite, resume=config.resume))
     if previous is not None:
         refuse_changes(config, previous)
@@ -155,6 +157,13 @@ def train(config: TrainConfig) -> RunRecord:
         if not config.keep_checkpoints:
             remove_checkpoints(folder)
     return sheet.record
+
+
+def _read_all(config: TrainConfig) -> None:
+    """What the run will read: a mistyped name must not cost the run that stands in its place."""
+    load_tokenizer(config.model)
+    load_splits(config, config.seed)
+    further_sets(config)
 
 
 def prepare(config: TrainConfig, tokenizer: PreTrainedTokenizerFast, model: SpanModel) -> Material:
