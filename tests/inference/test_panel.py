@@ -23,6 +23,7 @@ from spantune.features import windows as cutting
 from spantune.inference import Panel, Predictor
 from spantune.inference import panel as panels
 from spantune.modeling import build, load_tokenizer, save
+from spantune.modeling.threads import threads
 
 METHODS = ("full", "lora", "ia3", "bitfit", "prefix-tuning", "prompt-tuning")
 SMALL: dict[str, dict[str, Any]] = {"lora": {"rank": 4}, "prefix-tuning": {"length": 5}, "prompt-tuning": {"length": 5}}
@@ -62,10 +63,8 @@ def panel(runs: dict[str, Path]) -> Panel:
 
 @pytest.fixture
 def two_threads() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(2)
-    yield
-    torch.set_num_threads(before)
+    with threads(2):
+        yield
 
 
 def text(words: int, seed: int) -> str:

@@ -12,10 +12,8 @@ from spantune.modeling.threads import SideBySide, threads
 
 @pytest.fixture(autouse=True)
 def four_threads() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(4)
-    yield
-    torch.set_num_threads(before)
+    with threads(4):
+        yield
 
 
 @pytest.mark.parametrize(("sides", "share"), [(1, 4), (2, 2), (3, 1), (8, 1)])

@@ -15,16 +15,15 @@ from hypothesis import strategies as st
 from tiny import history, same_weights
 from torch import Tensor, nn
 
+from spantune.modeling.threads import threads
 from spantune.training import micro_batches, train
 from spantune.training.micro_batches import SIDES, Gradients, side_by_side, sides, split
 
 
 @pytest.fixture(autouse=True)
 def two_threads() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(2)
-    yield
-    torch.set_num_threads(before)
+    with threads(2):
+        yield
 
 
 @given(st.lists(st.integers(1, 400), min_size=1, max_size=40), st.integers(1, 3000), st.integers(1, 5), st.booleans())
@@ -85,19 +84,19 @@ def test_side_by_side_adds_the_gradient_of_the_sum() -> None:
 
 
 def test_sides_run_at_the_same_time_on_half_of_the_threads_and_give_them_back() -> None:
-    both, threads = threading.Barrier(SIDES, timeout=20), []
+    both, counts = threading.Barrier(SIDES, timeout=20), []
     weight = nn.Parameter(torch.ones(1))
 
     def loss() -> Tensor:
         both.wait()  # breaks where they run one after another
-        threads.append(torch.get_num_threads())
+        counts.append(torch.get_num_threads())
         return weight.sum()
 
     with side_by_side(_Net(), torch.device("cpu")) as made:
         assert made is not None
         made.weights = [weight]
         assert made.backward([loss, loss]).item() == 2
-    assert threads == [1, 1]
+    assert counts == [1, 1]
     assert torch.get_num_threads() == 2
 
 

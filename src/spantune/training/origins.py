@@ -35,8 +35,8 @@ class Origins:
 
     def changed_since(self, before: RunRecord) -> list[str]:
         """Names of those that are others than a recorded run's; what either does not know cannot be told."""
-        then = {**before.teachers, before.model: before.began_with}
-        now = {**self.teachers, before.model: self.began_with}
+        then = {before.model: before.began_with, **before.teachers}
+        now = {before.model: self.began_with, **self.teachers}
         return [name for name, digest in now.items() if digest and then.get(name) and then[name] != digest]
 
 

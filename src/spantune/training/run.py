@@ -37,12 +37,7 @@ from spantune.training.afterwards import completed, further_sets, measured
 from spantune.training.callbacks import Cadence, GracefulStop, Journal
 from spantune.training.checkpoints import last_checkpoint, remove_checkpoints, whole_or_gone
 from spantune.training.origins import Origins, refuse_other_origins, refuse_own_folder
-from spantune.training.resolve import (
-    predicting,
-    refuse_changes,
-    refuse_other_data,
-    resolve,
-)
+from spantune.training.resolve import predicting, refuse_changes, refuse_other_data, resolve
 from spantune.training.sheet import RunSheet, run_sheet
 from spantune.training.teachers import Lessons, lessons, refuse_teachers
 from spantune.training.trainer import SpanTrainer, training_arguments
@@ -81,9 +76,7 @@ def train(config: TrainConfig) -> RunRecord:
     refuse_teachers(config)
     processes.join(config.device)
     folder = RunFolder(Path(config.output))
-    if config.overwrite and folder.holds_work:
-        _read_all(config)
-    previous = processes.agreed(lambda: folder.prepare(overwrite=config.overwrite, resume=config.resume))
+    previous = processes.agreed(lambda: _prepared(folder, config))
     if previous is not None:
         refuse_changes(config, previous)
         if previous.status == "finished":
@@ -159,11 +152,13 @@ def train(config: TrainConfig) -> RunRecord:
     return sheet.record
 
 
-def _read_all(config: TrainConfig) -> None:
-    """What the run will read: a mistyped name must not cost the run that stands in its place."""
-    load_tokenizer(config.model)
-    load_splits(config, config.seed)
-    further_sets(config)
+def _prepared(folder: RunFolder, config: TrainConfig) -> RunRecord | None:
+    """The record of the run to go on with; None for a fresh start."""
+    if config.overwrite and folder.holds_work:  # a mistyped name must not cost the run that stands there
+        load_tokenizer(config.model)
+        load_splits(config, config.seed)
+        further_sets(config)
+    return folder.prepare(overwrite=config.overwrite, resume=config.resume)
 
 
 def prepare(config: TrainConfig, tokenizer: PreTrainedTokenizerFast, model: SpanModel) -> Material:
