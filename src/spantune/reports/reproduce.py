@@ -24,19 +24,29 @@ def facts(records: Sequence[RunRecord]) -> list[tuple[str, str]]:
         ("Machine", [machine(one) for one in records if one.hardware]),
         ("Device", [f"{one.device}, {one.precision}" for one in records if one.device]),
         ("Versions", [", ".join(f"{name} {version}" for name, version in one.versions.items()) for one in records]),
-        ("Code", [_code(one) for one in records]),
+        ("Code", _code(records)),
         ("Dates", [_dates(records)]),
     ]
     return [(name, "; ".join(dict.fromkeys(one for one in found if one))) for name, found in named if any(found)]
 
 
-def _code(record: RunRecord) -> str:
-    parts = []
-    if record.git and record.git.get("commit"):
-        parts.append(f"commit {str(record.git['commit'])[:12]}" + (", with changes" if record.git.get("dirty") else ""))
-    if record.code:
-        parts.append(f"digest {record.code[:_SHORT]}")
-    return ", ".join(parts)
+def _code(records: Sequence[RunRecord]) -> list[str]:
+    """Each commit with the digests of the code that its runs went through, which differ by method."""
+    digests: dict[str, dict[str, None]] = {}
+    for one in records:
+        found = digests.setdefault(_commit(one), {})
+        if one.code:
+            found[f"{one.label} {one.code[:_SHORT]}"] = None
+    return [
+        " ".join(part for part in (commit, f"(digests: {', '.join(found)})" if found else "") if part)
+        for commit, found in digests.items()
+    ]
+
+
+def _commit(record: RunRecord) -> str:
+    if not record.git or not record.git.get("commit"):
+        return ""
+    return f"commit {str(record.git['commit'])[:12]}" + (", with changes" if record.git.get("dirty") else "")
 
 
 def _dates(records: Sequence[RunRecord]) -> str:
