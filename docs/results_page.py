@@ -57,7 +57,9 @@ def scores_table(name: str = MAIN) -> str:
     title = ("Method", "EM", "F1", "95% of F1", "Tied", "Trainable", "of the model", "Adapter", "Training", "Latency")
     rows = [_row(report, one) for one in report.table.groups if one.finished]
     facts = dict(reproduce.facts(report.records))
-    return f"{table(title, rows, right=title[1:])}\n\nTrained on {facts['Machine']} ({facts['Device']})."
+    cautions = [line for line in report.table.header if line.startswith("CAUTION")]
+    told = " ".join([f"Trained on {facts['Machine']} ({facts['Device']}).", *cautions])
+    return f"{table(title, rows, right=title[1:])}\n\n{told}"
 
 
 def _row(report: Report, one: Group) -> tuple[str, ...]:

@@ -118,6 +118,18 @@ def test_a_finished_run_is_completed_and_not_trained_again(
     assert train(dataclasses.replace(asked, semantic=False, also_evaluate=(), cost_seconds=0.0)) == record
 
 
+@pytest.mark.parametrize("part", ["cpu", "cores", "gpu"])
+def test_speed_that_was_measured_on_another_machine_says_so(
+    part: str, finished: RunFolder, config: Any, tmp_path: Path
+) -> None:
+    shutil.copytree(finished.path, tmp_path / "run")
+    before = RunRecord.read(tmp_path / "run")
+    dataclasses.replace(before, hardware={**before.hardware, part: "another"}).write(tmp_path / "run")
+    *notes, told = train(config(epochs=3, resume=True, cost_seconds=0.01)).notes
+    assert tuple(notes) == before.notes and before.hardware["cpu"] in told
+    assert told.startswith("answering speed was measured on another machine: cpu ")
+
+
 def test_a_finished_run_whose_reported_set_changed_is_refused(finished: RunFolder, config: Any, tmp_path: Path) -> None:
     shutil.copytree(finished.path, tmp_path / "run")
     record = RunRecord.read(tmp_path / "run")

@@ -120,9 +120,25 @@ def test_when_it_is_evaluated(evals: int, last: int, steps: list[int], config: A
     found = []
     for step in range(1, last + 1):
         state, control = TrainerState(global_step=step, max_steps=last), TrainerControl()
-        if cadence.on_step_end(SimpleNamespace(world_size=1), state, control).should_evaluate:
+        if cadence.on_step_end(SimpleNamespace(device="cpu"), state, control).should_evaluate:
             found.append(step)
     assert found == steps
+
+
+@pytest.mark.parametrize("selects", [True, False])
+def test_all_processes_save_when_it_is_time_for_one(
+    selects: bool, config: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Their clocks differ; with a selection split and without."""
+    own: list[bool] = []
+    monkeypatch.setattr("spantune.training.processes.any_of", lambda asked, _: own.append(asked) or len(own) == 3)
+    cadence = Cadence(config(checkpoint_seconds=600), 8, selects=selects)
+    saved = []
+    for step in range(1, 9):
+        state, control = TrainerState(global_step=step, max_steps=8), TrainerControl()
+        if cadence.on_step_end(SimpleNamespace(device="cpu"), state, control).should_save:
+            saved.append(step)
+    assert own == [False] * 8 and saved == [3, 8]
 
 
 def test_a_run_is_evaluated_then(config: Any, tmp_path: Path) -> None:

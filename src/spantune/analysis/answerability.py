@@ -123,7 +123,9 @@ class RiskCoverage:
 
 
 def risk_coverage(confidence: ArrayLike, loss: ArrayLike) -> RiskCoverage:
-    """The risk-coverage curve and its area: Geifman and El-Yaniv, 2017 (https://arxiv.org/abs/1705.08500).
+    """The risk-coverage curve (Geifman and El-Yaniv, 2017, https://arxiv.org/abs/1705.08500) and its area.
+
+    The area is that of Geifman, Uziel and El-Yaniv, 2019 (https://arxiv.org/abs/1805.08206).
 
     Questions of equal confidence stand in no order; the curve is the mean over all of their orders.
 
@@ -155,7 +157,7 @@ def fit_temperature(null_odds: ArrayLike, positive: ArrayLike) -> float:
     """The temperature with the highest likelihood: Guo et al., 2017 (https://arxiv.org/abs/1706.04599).
 
     To be fitted on the selection split. It changes no ranking and no answer, only how sure the probabilities sound. It
-    is sought between 0.01 and 100, and is 100 where the odds say nothing or the opposite of the truth.
+    is sought between 0.01 and 100, and is 100 where the odds say the opposite of the truth.
 
     Raises:
         DataError: all questions are of one kind, from which no confidence can be learnt.

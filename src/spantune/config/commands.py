@@ -144,7 +144,7 @@ class ScoreConfig(Checked):
     """Score a file of predictions exactly as the official SQuAD scorers do."""
 
     data: str = ""
-    """The references: SQuAD JSON (v1.1 or v2.0) or another source."""
+    """The references: SQuAD JSON or another source. v2.0's rules where a question has no answer, or with null odds."""
     predictions: str = ""
     """The predictions: `{"id": "answer"}`, an empty answer for none."""
     null_odds: str | None = None

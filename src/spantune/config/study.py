@@ -75,7 +75,7 @@ class CompareConfig(RunConfig, SweepConfig):
     plan: bool = field(default=False, metadata={"one_way": True})
     """Time a few steps of each method, print the plan with what it will take, and stop."""
     workers: int = 1
-    """Runs at the same time. They share the cores; where there are several GPUs, each run has one to itself."""
+    """Runs at the same time. They share the cores; several GPUs are shared out among them."""
     executor: Literal["local", "ray"] = "local"
     """Where the runs are carried out: on this machine, or on a Ray cluster (`pip install spantune[ray]`)."""
     ray_address: str = "auto"

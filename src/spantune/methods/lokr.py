@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 @dataclass(frozen=True)
 class LokrOptions:
     rank: int = 16
-    """Rank of the larger factor; where that factor is no wider, it is not split."""
+    """Rank of the larger factor; where twice the rank reaches its longer side, it is not split."""
     alpha: int = 32
     """The update is scaled by alpha / rank."""
     dropout: float = 0.0

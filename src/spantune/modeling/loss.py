@@ -10,7 +10,7 @@ from spantune.modeling.span_model import SpanLogits
 
 
 def span_loss(logits: SpanLogits, starts: Tensor, ends: Tensor, allowed: Tensor) -> Tensor:
-    """Cross entropy of start and end, averaged (Devlin et al. 2019, section 4.2), for each window: (B,).
+    """Cross entropy of start and end, averaged as in the code of Devlin et al. 2019, for each window: (B,).
 
     Args:
         logits: (B, L) each.

@@ -82,7 +82,7 @@ class Best:
 
 @dataclass(frozen=True)
 class Answering:
-    """How fast the trained model answers, from text to text, on the machine that trained it.
+    """How fast the trained model answers, from text to text, on the machine that trained it, or that a note names.
 
     Questions are answered several times, and what counts is the median: other work on the machine slows down some.
     """

@@ -155,7 +155,10 @@ def speed_grid(groups: Sequence[Group]) -> Grid | None:
                 mean = {key: sum(getattr(run, key) for run in runs) / len(runs) for key in _SPEEDS}
                 rows.append((one.label, form, *(f"{value:,.3g}" for value in mean.values())))
     header = ("Method", "Form", "p50 ms", "p95 ms", "Questions/s")
-    about = "Milliseconds for a question by itself, and questions a second in batches, on the machine that trained."
+    about = (
+        "Milliseconds for a question by itself, and questions a second in batches, on the machine that trained, "
+        "or that the run's notes name."
+    )
     return Grid("Speed of the trained models", header, tuple(rows), about) if rows else None
 
 

@@ -168,7 +168,7 @@ def _dominates(one: Candidate, other: Candidate) -> bool:
 
 
 def costs_against(one: Candidate, other: Candidate) -> list[str]:
-    """What `one` costs, with the factor by what `other` does: "adapter 2.7 MB (44×)", "training 3 min (the same)"."""
+    """What `one` costs, with the factor by what `other` does: "adapter 2.7 MB (44×)", "training 3 min (half)"."""
     said = []
     for field, name in COSTS.items():
         first, second = one.value(field), other.value(field)

@@ -37,7 +37,7 @@ def compare(config: CompareConfig, say: Say | None = None, executor: Executor | 
         executor: where the runs are carried out; default: on this machine.
 
     Returns:
-        The study's record, with its `table`, `scores` and `report`; with `config.plan` as it would begin, and nothing
+        The study's record, with its `table`, `scores` and `report`; with `config.plan` as it would begin, and no run
         is written.
 
     Raises:

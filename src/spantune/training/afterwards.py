@@ -93,9 +93,14 @@ def measured(
     if config.cost_seconds != 0 and not record.answering:
         asked = splits.selection if splits.selection.examples else splits.train
         changes["answering"] = answering(predictor, asked, _seconds(config, record))
-        if record.hardware.get("cpu") != hardware()["cpu"]:
-            changes["notes"] = (*record.notes, f"answering speed was measured on another machine: {hardware()['cpu']}")
+        here = hardware()
+        if any(record.hardware.get(part) != here.get(part) for part in _PARTS):
+            machine = ", ".join(f"{part} {here[part]}" for part in _PARTS if part in here)
+            changes["notes"] = (*record.notes, f"answering speed was measured on another machine: {machine}")
     return changes
+
+
+_PARTS = ("cpu", "cores", "gpu")  # of a machine, as far as speed depends on them
 
 
 def _seconds(config: TrainConfig, record: RunRecord) -> float:

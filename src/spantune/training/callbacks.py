@@ -33,9 +33,9 @@ class Cadence(TrainerCallback):
         done = state.global_step * self.evals // self.steps  # evaluations that belong before this step's end
         due = done > (state.global_step - 1) * self.evals // self.steps
         control.should_evaluate = self.selects and (due or last)
-        # Processes of one run have different clocks, and all must save together: there, after each evaluation.
-        old = time.monotonic() - self.saved_at >= self.checkpoint_seconds
-        control.should_save = control.should_evaluate if args.world_size > 1 else old or last
+        # Processes of one run have different clocks, and all must save together: as soon as it is time for one.
+        old = processes.any_of(time.monotonic() - self.saved_at >= self.checkpoint_seconds, args.device)
+        control.should_save = old or last
         if control.should_save:
             self.saved_at = time.monotonic()
         return control

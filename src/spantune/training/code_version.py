@@ -12,13 +12,14 @@ import spantune
 from spantune.methods import get
 
 _ROOT = Path(spantune.__file__).parent
-_ROOMS = ("data", "features", "methods", "modeling", "evaluation", "inference", "training")
-"""Where numbers are made. Settings are compared by themselves, and reports only show what there is."""
+_ROOMS = ("data", "features", "methods", "modeling", "evaluation", "analysis", "inference", "training")
+"""Where numbers are made, if a run goes through. Settings are compared by themselves; reports show what there is."""
 _NO_NUMBERS = {
     *(Path("training", f"{name}.py") for name in ("tracking", "mlflow_client", "mlflow_model", "sheet", "mirror")),
     *(Path("training", f"{name}.py") for name in ("code_version", "afterwards")),
     *(Path("modeling", f"{name}.py") for name in ("costs", "faults", "probe", "releases")),
     Path("inference", "speed.py"),
+    Path("analysis", "semantic.py"),
     Path("data", "doctor.py"),
 }
 """What keeps books, refuses, or measures what a finished run costs: no edit there changes an answer."""
