@@ -279,7 +279,15 @@ def test_an_output_that_cannot_be_written(
     refused(train("--output", "file/run"), "the output cannot be written", "file", "Not a directory")
     refused(train("--output", "file"), "the output cannot be written", "file")
     refused(call("compare", "--output", "file/study", "--methods", "lora"), "the output cannot be written")
-    refused(call("predict", finished.path, "--data", dev_file, "--output", "file/p.json"), "file")
+    (tmp_path / "folder").mkdir()
+    with monkeypatch.context() as patch:
+        patch.setattr("spantune.inference.Predictor.answer", lambda *_, **__: pytest.fail("it answers first"))
+        for flag in ("--output", "--n-best-output", "--null-odds-output"):
+            asked = ("predict", finished.path, "--data", dev_file, flag)
+            refused(call(*asked, "file/p.json"), "the output cannot be written", "file")
+            refused(call(*asked, "folder"), "the output cannot be written", "folder", "Is a directory")
+    code, _, err = call("predict", finished.path, "--data", dev_file, "--output", "made/too/p.json")
+    assert code == 0 and [path.name for path in (tmp_path / "made" / "too").iterdir()] == ["p.json"], err
 
     def read_only(*_: Any, **__: Any) -> Any:
         raise OSError(errno.EROFS, os.strerror(errno.EROFS), "somewhere")

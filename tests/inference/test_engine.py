@@ -53,6 +53,14 @@ class Lookup(nn.Module):
         return SpanLogits(*self.table[input_ids].unbind(-1))
 
 
+class ByPlace(Lookup):
+    """Scores a token by its place in the window, too, so that a span is better in one window than in another."""
+
+    def forward(self, input_ids: Tensor, **_: Tensor) -> SpanLogits:
+        places = self.table[100 : 100 + input_ids.shape[1]].unbind(-1)
+        return SpanLogits(*(one + place for one, place in zip(super().forward(input_ids), places, strict=True)))
+
+
 @pytest.fixture(scope="module")
 def tokenizer(bert: str) -> Any:
     return BertTokenizerFast.from_pretrained(bert)
@@ -115,6 +123,18 @@ def test_parts_change_no_answer_file_score_loss_or_count(
         write_answers(tmp_path / name, one, squad_v2=True)
     for name in ("predictions.json", "null_odds.json"):
         assert (tmp_path / "parts" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
+
+
+@given(seed=st.integers(0, 10**6), listed=st.integers(1, 5))
+@settings(max_examples=25, deadline=None)
+def test_how_many_are_listed_changes_no_probability(seed: int, listed: int, tokenizer: Any, rules: WindowRules) -> None:
+    """Not even of a span that is among the best of one window and not of the next."""
+    found = make_windows(asked(6, seed=seed), tokenizer, rules, cache=False)
+    _, few = passed(found, ByPlace(), decode=dataclasses.replace(DECODE, n_best=listed))
+    _, many = passed(found, ByPlace(), decode=dataclasses.replace(DECODE, n_best=DecodeConfig.n_best))
+    for one, other in zip(few, many, strict=True):
+        assert len(one.n_best) == min(listed, len(other.n_best)) and one.n_best == other.n_best[:listed]
+        assert one.probability == other.probability
 
 
 @given(seed=st.integers(0, 10**6), count=st.integers(1, 25), size=st.integers(1, 40), batch=st.integers(1, 9))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +32,7 @@ class Crashes(Pretend):
         if config.method == self.method and self.left:
             self.left -= 1
             if self.word:
-                made_up(resolve(config), 0.0).write(self._folder(config))
+                replace(made_up(resolve(config), 0.0), status="running").write(self._folder(config))
             return Outcome("CUDA out of memory. Tried to allocate 2 GiB.\nmore of it", crashed=True)
         return super().carry_out(config)
 
@@ -91,6 +92,16 @@ def test_other_failures_are_not_tried_again(study: Any) -> None:
     executor = Pretend(ends={"lora-0": Outcome("no such layer")})
     run(study(), executor)
     assert executor.names == ["full-0", "lora-0"]
+
+
+def test_a_trained_run_that_cannot_be_measured_stays_trained(study: Any, tmp_path: Path) -> None:
+    first, _ = run(study(), Pretend())
+    failing = Pretend(ends={name: Outcome("gone.json does not exist") for name in ("full-0", "lora-0")})
+    told, _ = run(study(also_evaluate=("gone.json",)), failing)
+    assert failing.names == ["full-0", "lora-0"] and told.records == first.records
+    assert "full-0: gone.json does not exist" in told.failures()
+    run(study(), calm := Pretend())
+    assert calm.names == []
 
 
 def test_points_of_a_sweep_are_tried_again_too(study: Any) -> None:

@@ -15,8 +15,10 @@ def run(config: PredictConfig) -> None:
     from spantune.evaluation.files import write_null_odds, write_predictions
     from spantune.inference import Predictor
     from spantune.inference.evaluation import n_best_file
-    from spantune.records.files import explained
+    from spantune.records.files import explained, require_writable
 
+    for path in filter(None, (config.output, config.n_best_output, config.null_odds_output)):
+        require_writable(Path(path))
     corpus = load_corpus(config.data, split="validation", columns=config.columns, require_answers=False)
     predictor = Predictor.load(config.run, config)
     n_best = None if config.n_best_output is None else Path(config.n_best_output)

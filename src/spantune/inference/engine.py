@@ -180,7 +180,9 @@ class PartDecoder:
             starts, ends = starts.cpu(), ends.cpu()
         mask, longest = end_points(rows, starts.shape[1]).to(starts.device), self.decode.max_answer_length
         if self.candidates:
-            found = window_candidates(starts, ends, mask, max_answer_length=longest, k=self.decode.n_best)
+            # A span has its share of each window where it is a candidate: how many are listed must not change that.
+            most = max(self.decode.n_best, DecodeConfig.n_best)
+            found = window_candidates(starts, ends, mask, max_answer_length=longest, k=most)
         else:
             found = best_spans(starts, ends, mask, max_answer_length=longest)
         spans, owners = found.numpy(), rows["example"] - self.part.first

@@ -24,6 +24,7 @@ _FIXES = {
     errno.EACCES: "choose an --output that you may write to",
     errno.EPERM: "choose an --output that you may write to",
     errno.ENOTDIR: "choose an --output whose path holds no file",
+    errno.EISDIR: "choose an --output that is no folder",
     errno.EEXIST: "choose an --output whose path holds no file",
 }
 
@@ -51,6 +52,17 @@ def replace_folder(made: Path, target: Path) -> None:
         os.replace(target, aside)
     os.replace(made, target)
     shutil.rmtree(aside, ignore_errors=True)
+
+
+def require_writable(path: Path) -> None:
+    """Make the folder of a file that is to be written later; RunError where that will not be possible."""
+    with explained(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if path.is_dir():
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), os.fspath(path))
+        handle, temporary = tempfile.mkstemp(prefix=TEMPORARY, dir=path.parent)
+        os.close(handle)
+        os.unlink(temporary)
 
 
 @contextmanager

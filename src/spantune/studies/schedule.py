@@ -346,9 +346,12 @@ def _noted(task: _Task, record: RunRecord | None) -> RunRecord | None:
 
 
 def _mark_failed(cell: Cell, reason: str) -> None:
-    """A process that died without a word still leaves a truthful record."""
+    """A process that died without a word still leaves a truthful record. A trained run stays finished: what failed was
+    to measure more of it."""
     try:
         record = RunRecord.read(cell.folder)
+        if record.status == "finished":
+            return
     except RunError:
         method, config = get(cell.config.method), resolve(cell.config)
         record = RunRecord("failed", method.name, method.label, config.model, config.seed, config=config.as_dict())

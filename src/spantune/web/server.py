@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import logging
+import os
 import signal
 import socket
 import threading
@@ -57,7 +58,8 @@ def listening(settings: ServeConfig) -> Iterator[socket.socket]:
         raise _cannot_listen(settings, error) from error
     with bound:
         try:
-            bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # a stopped server's port is free at once
+            if os.name != "nt":  # where the option lets two programs share a port
+                bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # a stopped server's port is free at once
             bound.bind(address)
             bound.listen(settings.waiting + 200)
         except OSError as error:
