@@ -10,7 +10,6 @@ from typing import Literal
 
 from spantune.errors import DataError
 
-SplitName = Literal["train", "validation"]
 SAMPLES = {"sample": "v1.1", "sample-v2": "v2.0"}
 FILE_ENDINGS = (".json", ".jsonl", ".csv", ".parquet")
 VALIDATION_NAMES = ("validation", "valid", "val", "dev")

@@ -65,20 +65,18 @@ def window_candidates(
     *,
     max_answer_length: int,
     k: int,
-    cls_index: int = 0,
 ) -> WindowCandidates:
     """The `k` best spans of each window among all spans whose first and last token lie in the context.
 
     Args:
-        start_logits, end_logits: (B, L), any floating type.
+        start_logits, end_logits: (B, L), any floating type; the classification token stands first.
         context_mask: (B, L) bool, True on context tokens. A hole bars a token as an end point, not spans across it.
         max_answer_length: longest span in tokens, 1 or more.
         k: candidates of a window; may exceed the number of valid spans.
-        cls_index: position of the classification token.
     """
     if k < 1:
         raise ValueError(f"k must be 1 or more, got {k}")
-    logits = _Masked.of(start_logits, end_logits, context_mask, max_answer_length, cls_index)
+    logits = _Masked.of(start_logits, end_logits, context_mask, max_answer_length)
     length, width = logits.starts.shape[1], logits.width
     places = torch.arange(length, device=start_logits.device)
     kept = _top(logits.best_from(), places.expand_as(logits.starts), min(k, length))[1]  # (B, S)
@@ -93,14 +91,14 @@ def window_candidates(
 
 @torch.no_grad()
 def best_spans(
-    start_logits: Tensor, end_logits: Tensor, context_mask: Tensor, *, max_answer_length: int, cls_index: int = 0
+    start_logits: Tensor, end_logits: Tensor, context_mask: Tensor, *, max_answer_length: int
 ) -> WindowCandidates:
     """The best span of each window: the first of `window_candidates` (K = 1), without its log partition.
 
     Args:
-        start_logits, end_logits, context_mask, max_answer_length, cls_index: see `window_candidates`.
+        start_logits, end_logits, context_mask, max_answer_length: see `window_candidates`.
     """
-    logits = _Masked.of(start_logits, end_logits, context_mask, max_answer_length, cls_index)
+    logits = _Masked.of(start_logits, end_logits, context_mask, max_answer_length)
     best_from = logits.best_from()
     start = _first_highest(best_from)
     scores = logits.starts.gather(1, start) + logits.ends_behind(start).squeeze(1)  # (B, W)
@@ -121,12 +119,12 @@ class _Masked(NamedTuple):
     null_score: Tensor
 
     @classmethod
-    def of(cls, starts: Tensor, ends: Tensor, mask: Tensor, max_answer_length: int, cls_index: int) -> _Masked:
+    def of(cls, starts: Tensor, ends: Tensor, mask: Tensor, max_answer_length: int) -> _Masked:
         if max_answer_length < 1:
             raise ValueError(f"max_answer_length must be 1 or more, got {max_answer_length}")
         width = min(max_answer_length, starts.shape[1])
         starts, ends = starts.float(), ends.float()
-        null_score = starts[:, cls_index] + ends[:, cls_index]
+        null_score = starts[:, 0] + ends[:, 0]
         outside = starts.new_full((), -math.inf)
         padded = ends.new_full((ends.shape[0], ends.shape[1] + width - 1), -math.inf)
         torch.where(mask, ends, outside, out=padded[:, : ends.shape[1]])

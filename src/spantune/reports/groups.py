@@ -15,7 +15,7 @@ from spantune.records import RunRecord
 from spantune.reports import numbers
 
 _COMPARED_APART = {"method", "methods", "model", "options"}
-_NO_DIFFERENCE = BOOKKEEPING | AFTERWARDS | {"seed", "seeds", "n_best", "eval_batch_size"}
+_NO_DIFFERENCE = BOOKKEEPING | AFTERWARDS | {"seed", "seeds", "n_best"}
 """Settings that do not make two runs two kinds of run."""
 
 

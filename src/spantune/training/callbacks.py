@@ -42,10 +42,10 @@ class Cadence(TrainerCallback):
 
 
 class Journal(TrainerCallback):
-    """Hand every log of the Trainer on: step, epoch, and metrics under the names of the history."""
+    """Hand every log of the Trainer on to `listener`: step, epoch, and metrics under the names of the history."""
 
-    def __init__(self, *listeners: Callable[[int, float, dict[str, float]], None]) -> None:
-        self.listeners = listeners
+    def __init__(self, listener: Callable[[int, float, dict[str, float]], None]) -> None:
+        self.listener = listener
 
     def on_log(
         self,
@@ -59,8 +59,7 @@ class Journal(TrainerCallback):
             _NAMES.get(key, key): float(value) for key, value in (logs or {}).items() if key in _NAMES or key in _KEPT
         }
         if metrics and state.is_world_process_zero:
-            for listener in self.listeners:
-                listener(state.global_step, float(state.epoch or 0), metrics)
+            self.listener(state.global_step, float(state.epoch or 0), metrics)
 
 
 class Bar(ProgressCallback):
