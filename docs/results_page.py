@@ -6,6 +6,8 @@ import sys
 from collections.abc import Callable, Mapping
 from functools import cache
 from pathlib import Path
+from statistics import fmean
+from typing import Any
 
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT / "results"))
@@ -21,11 +23,13 @@ from spantune.reports.groups import Group  # noqa: E402
 from spantune.reports.report import Report  # noqa: E402
 from spantune.reports.style import svg  # noqa: E402
 from spantune.reports.sweeps import Sweep  # noqa: E402
+from spantune.reports.trials import WideSweep  # noqa: E402
 
 STUDIES = ROOT / "results"
 MAIN = "squadshifts"
-TAUGHT, HELD_OUT = "squadshifts-taught", "held-out"
-"""Further studies: what more can be had with teachers, and what another domain costs."""
+TAUGHT, HELD_OUT, SETTINGS = "squadshifts-taught", "held-out", "squadshifts-settings"
+"""Further studies: what more can be had with teachers, what another domain costs, and settings beside the rate."""
+_NOT_YET = "Not finished yet."
 IMAGES = ROOT / "docs" / "images" / "results"
 FIGURES = ("intervals", "f1_against_parameters", "sweep", "loss_curves", "slices", "errors")
 _TOLD = 10
@@ -46,7 +50,7 @@ def finding() -> str:
 def further(name: str) -> str:
     """The table of another study, and what made it; a line where it is not published yet."""
     if not (STUDIES / name).is_dir():
-        return "Not finished yet."
+        return _NOT_YET
     commands = "\n".join(study(name).commands)
     return f"{scores_table(name)}\n\n```sh\n{commands}\n```"
 
@@ -91,6 +95,24 @@ def sweeps_table() -> str:
         cells = (_tried(point.value, point.f1, point.value == one.chosen) for point in tried)
         rows.append((one.label, "; ".join(cells), f"{get(one.method).learning_rate:g}", one.note or ""))
     return table(("Method", "Learning rate: F1 on the selection split", "Default", "Note"), rows)
+
+
+def settings(name: str = SETTINGS) -> str:
+    """What each value of each setting reached on average over the others' values; a line where it is not known yet."""
+    if not (STUDIES / name).is_dir():
+        return _NOT_YET
+    rows = []
+    for one in study(name).sweeps:
+        assert isinstance(one, WideSweep), one
+        scored = [(trial.values, trial.f1) for trial in one.trials if trial.f1 is not None]
+        for parameter in one.parameters:
+            by_value: dict[Any, list[float]] = {}
+            for values, f1 in scored:
+                by_value.setdefault(values[parameter], []).append(f1)
+            cells = (f"{value}: {fmean(found):.1f} ({len(found)} runs)" for value, found in by_value.items())
+            rows.append((one.label, parameter.replace("_", " "), "; ".join(cells)))
+    commands = "\n".join(study(name).commands)
+    return f"{table(('Method', 'Setting', 'Mean F1 on the selection split'), rows)}\n\n```sh\n{commands}\n```"
 
 
 def _tried(value: float, f1: float | None, chosen: bool) -> str:
@@ -167,6 +189,7 @@ PARTS: Mapping[str, Callable[[], str]] = {
     "results-kinds": kinds,
     "results-telling": telling,
     "results-again": again,
+    "results-settings": settings,
     "results-taught": lambda: further(TAUGHT),
     "results-held-out": lambda: further(HELD_OUT),
 }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import results_page
@@ -12,6 +13,7 @@ from results_page import MAIN, ROOT, study
 
 from spantune.methods import get
 from spantune.reports.sweeps import Sweep
+from spantune.reports.trials import Trial, WideSweep
 
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 
@@ -61,6 +63,19 @@ def test_the_figures_of_the_page_are_there() -> None:
     shown = re.findall(r"\(images/results/([\w-]+)\.svg\)", text)
     assert sorted(shown) == sorted(results_page.FIGURES)
     assert {path.stem for path in Path(results_page.IMAGES).glob("*.svg")} == set(shown)
+
+
+def test_a_setting_is_judged_by_the_mean_over_the_others(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    scored = {(8, 0.0): 50.0, (8, 0.1): 51.0, (16, 0.0): 53.0, (16, 0.1): None}
+    tried = tuple(Trial({"lora.rank": rank, "dropout": rate}, f1) for (rank, rate), f1 in scored.items())
+    made = SimpleNamespace(sweeps=(WideSweep("lora", "LoRA", tried, None),), commands=("spantune compare",))
+    monkeypatch.setattr(results_page, "study", lambda name: made)
+    monkeypatch.setattr(results_page, "STUDIES", tmp_path)
+    assert results_page.settings("some") == "Not finished yet."
+    (tmp_path / "some").mkdir()
+    shown = results_page.settings("some")
+    assert "| LoRA | lora.rank | 8: 50.5 (2 runs); 16: 53.0 (1 runs) |" in shown
+    assert "| LoRA | dropout | 0.0: 51.5 (2 runs); 0.1: 51.0 (1 runs) |" in shown and "spantune compare" in shown
 
 
 def test_a_further_study_stands_with_the_command_that_makes_it() -> None:
