@@ -149,6 +149,25 @@ def test_nan_in_csv(train: Any, tmp_path: Path) -> None:
     assert code == 0 and "examples dropped: 1 (repair)" in out, err
 
 
+def test_the_doctor_of_a_file_without_a_usable_row(call: Any, finished: RunFolder, tmp_path: Path) -> None:
+    source = write(tmp_path / "a.json", article("", asked("1812", 4)))
+    code, out, err = call("doctor", source, "--model", finished.path, "--max-length", "48", "--doc-stride", "12")
+    assert code == 0 and "empty-context" in out, err
+
+
+def test_no_flag_is_named_that_the_command_lacks(train: Any, call: Any, finished: RunFolder, tmp_path: Path) -> None:
+    source = write(tmp_path / "a.json", with_good(article("the 1812 mill", asked("1812", 4), asked("mill", 9))))
+    assert "--repair" in refused(train("--data", source), "duplicate-id", "--repair")
+    for command in ("predict", "evaluate"):
+        told = refused(call(command, finished.path, "--data", source), "duplicate-id", "mend the file")
+        assert "--repair" not in told
+
+
+def test_a_seed_out_of_range(train: Any) -> None:
+    for seed in (-1, 2**32, 10**22):
+        refused(train("--seed", str(seed)), "seed", "0 to 4294967295", str(seed))
+
+
 @pytest.mark.parametrize("context", ["", " \n\t"])
 def test_an_empty_context(context: str, train: Any, call: Any, finished: RunFolder, tmp_path: Path) -> None:
     source = write(tmp_path / "a.json", with_good(article(context, asked("1812", 0))))
@@ -269,6 +288,9 @@ def test_an_output_folder_that_exists(train: Any, call: Any, finished: RunFolder
     (tmp_path / "mine" / "thesis.tex").write_text("years")
     for flag in ("--resume", "--overwrite"):
         refused(train("--output", "mine", flag), "holds no run", "thesis.tex")
+    refused(call("compare", "--output", "mine", "--methods", "lora"), "holds no study", "thesis.tex")
+    refused(call("serve", "zoo", "--data-dir", "mine/thesis.tex"), "data-dir", "a folder", "thesis.tex")
+    assert [path.name for path in (tmp_path / "mine").iterdir()] == ["thesis.tex"]
     assert (tmp_path / "mine" / "thesis.tex").read_text() == "years"
 
 

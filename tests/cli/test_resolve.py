@@ -184,7 +184,7 @@ def test_printed_configuration_gives_the_same_one(train: Resolve, compare: Resol
             "epochs": st.floats(0.001, 1e6),
             "learning_rate": st.none() | st.floats(1e-12, 9),
             "data": st.lists(st.text("abc*. -:", min_size=1), min_size=1, max_size=3),
-            "seed": st.integers(),
+            "seed": st.integers(0, 2**32 - 1),
             "mlflow": st.booleans(),
         },
     )
@@ -230,6 +230,14 @@ def test_compare_fills_in_every_method_and_hides_the_seed(compare: Resolve) -> N
     assert mistakes(compare, "--methods", "bare", "--lora.rank", "3") == ["--lora.rank: given, but the method is bare"]
     assert mistakes(compare, "--seeds", "1", "1") == ["seeds: expected each value once, found (1, 1)"]
     assert mistakes(compare, "--seeds") == ["seeds: expected at least one seed, found nothing"]
+    assert mistakes(compare, "--seeds", "1", str(2**32)) == ["seeds: expected 0 to 4294967295, found 4294967296"]
+    assert mistakes(compare, "--output", " ") == ["output: expected a folder, found ' '"]
+    for words in (("--seeds", "1"), ("--seeds=2", "3")):
+        assert mistakes(compare, "--seeds", "0", *words) == [
+            "--seeds: given more than once; several values stand behind one flag"
+        ]
+    assert mistakes(compare, "--config", "a.yaml", "--config", "b.yaml")[0] == "--config: given more than once"
+    assert compare("--epochs", "1", "--epochs", "2").config.epochs == 2
 
 
 def test_positions(as_command: Callable[[type[Any], list[str]], Resolved]) -> None:
@@ -241,6 +249,12 @@ def test_positions(as_command: Callable[[type[Any], list[str]], Resolved]) -> No
     assert (config.runs, config.question, config.json) == (("r",), "-5 is what?", True)
     only_predict = lambda *words: as_command(PredictConfig, list(words))  # noqa: E731
     assert mistakes(only_predict, "--data", "x", "a", "b") == ["RUN: expected text, found 2 values: a b"]
+    assert mistakes(only_predict, "r", "--data", "./x", "--output", "x", "--n-best-output", "y") == [
+        'output: expected a file of its own, found "x, the questions\' own file"'
+    ]
+    assert mistakes(only_predict, "r", "--data", "x", "--null-odds-output", "./predictions.json") == [
+        "null-odds-output: expected a file of its own, found './predictions.json, where --output goes'"
+    ]
     assert mistakes(only_predict) == [
         "RUN: expected a run folder, before the flags, found nothing",
         "data: expected a file or another source, found nothing",

@@ -34,6 +34,11 @@ def asked(start: object = 7, text: object = "Ada", **more: Any) -> dict[str, Any
     [
         ("a.json", "", "the file is empty"),
         ("a.csv", "\n \n", "the file is empty"),
+        ("a.csv", "\ufeff", "the file is empty"),
+        ("a.json", b"\x1f\x8b\x08\x00", "the file is packed.*gzip.*unpack it first"),
+        ("a.tsv", "id\tquestion", r"unknown file ending '.tsv'.*with commas, as .csv"),
+        ("a.json", '{"data": "x"}', "not SQuAD.*'data' holds a list"),
+        ("a.csv", f"id,question,context,answer,answer_start\n1,q,It was Ada.,Ada,{'7' * 5000}\n", "not a whole number"),
         ("a.txt", "text", r"unknown file ending '.txt'.*\.json, \.jsonl, \.csv, \.parquet"),
         ("a.jsonx", "{}", r"did you mean '\.jsonl?'"),
         ("data", "text", "no ending"),

@@ -109,6 +109,28 @@ def spanned(id: str, context: str, *spans: tuple[int, int]) -> Example:
     return Example(id, f"Question {id}?", context, tuple(Answer(context[a:b], a) for a, b in spans), "Title")
 
 
+@pytest.mark.parametrize("answer", ["[]", "{x | x > 0}", "[1832]"])
+@pytest.mark.parametrize("offset", [True, False])
+@pytest.mark.parametrize("ending", ["json", "csv"])
+def test_an_answer_in_brackets_is_no_list(answer: str, offset: bool, ending: str, tmp_path: Path) -> None:
+    row = {"id": "1", "question": "q", "context": f"it is {answer}.", "answer": answer}
+    row |= {"answer_start": 6} if offset else {}
+    path = tmp_path / f"a.{ending}"
+    if ending == "json":
+        path.write_text(json.dumps([row]))
+    else:
+        with path.open("w", newline="") as file:
+            writer = csv.writer(file)
+            writer.writerows([list(row), list(row.values())])
+    (example,) = load_corpus(str(path)).examples
+    assert example.answers == (Answer(answer, 6),)
+
+
+def test_blanks_around_the_names_of_a_csv(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("id , question, context, answer\n1,Who?,It was Ada.,Ada\n")
+    assert load_corpus(str(tmp_path / "a.csv")).examples[0].answers == (Answer("Ada", 7),)
+
+
 @pytest.mark.parametrize("name", FORMATS)
 def test_awkward_texts_in_every_format(name: str, tmp_path: Path) -> None:
     examples = [spanned(str(n), text, (0, 5), (len(text) - 4, len(text))) for n, text in enumerate(AWKWARD)]

@@ -34,6 +34,12 @@ def test_a_folder_with_splits(both: str) -> None:
     assert splits.reported is not None and [one.id for one in splits.reported.examples] == ["x", "y"]
 
 
+def test_a_folder_without_a_row(tmp_path: Path) -> None:
+    made("b").select([]).save_to_disk(str(tmp_path / "none"))
+    with pytest.raises(DataError, match="the data holds no questions"):
+        load_corpus(str(tmp_path / "none"))
+
+
 def test_a_folder_without_the_split(both: str) -> None:
     with pytest.raises(DataError, match="no split 'trian'") as raised:
         load_corpus(f"{both}#trian")

@@ -230,6 +230,9 @@ def test_a_folder_of_other_things_is_never_touched(study: Any, tmp_path: Path) -
     mine.parent.mkdir(parents=True)
     mine.write_text("years of work")
     executor = StandIn()
+    with pytest.raises(RunError, match="holds no study"):
+        run(study(), executor)
+    (tmp_path / "study" / "study.json").write_text("{}")
     with pytest.raises(RunError, match="holds no run") as raised:
         run(study(), executor)
     assert "thesis.tex" in str(raised.value) and executor.ran == []

@@ -6,6 +6,7 @@ Words, because the types of flags and of YAML are checked together (`resolve`), 
 from __future__ import annotations
 
 import sys
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, make_dataclass
 from typing import Annotated, Any
@@ -21,10 +22,16 @@ _UNSET: Any = object()
 
 @dataclass(frozen=True)
 class Typed:
-    """What stood on a command line: by key the words behind a flag (or the bool that a switch means), and the rest."""
+    """What stood on a command line.
+
+    Attributes:
+        values: by key the words behind a flag, or the bool that a switch means. unknown: the rest.
+        repeated: keys of the flags that stood more than once, of which only the last counts.
+    """
 
     values: Mapping[str, list[str] | bool]
     unknown: tuple[str, ...]
+    repeated: tuple[str, ...]
 
 
 def read_flags(settings: Sequence[Setting], argv: Sequence[str], *, command: str, about: str) -> Typed:
@@ -43,14 +50,15 @@ def read_flags(settings: Sequence[Setting], argv: Sequence[str], *, command: str
         return_unknown_args=True,
         config=(tyro.conf.HelptextFromCommentsOff,),  # no source to look for texts in, and looking takes a while
     )
-    switched = {spelled(word.partition("=")[0]) for word in argv}
+    named = Counter(spelled(word.partition("=")[0]) for word in argv)
     values = {}
     for setting in settings:
         value = getattr(getattr(form, _place(setting)) if setting.group else form, setting.name)
-        named = setting.hint is not bool or bool(switched & {spelled(name) for name in switches(setting)})
-        if value is not _UNSET and named and not (setting.positional and value == []):
+        told = setting.hint is not bool or any(named[spelled(name)] for name in switches(setting))
+        if value is not _UNSET and told and not (setting.positional and value == []):
             values[setting.key] = value
-    return Typed(values, tuple(unknown))
+    repeated = tuple(one.key for one in settings if not one.positional and named[spelled(one.flag)] > 1)
+    return Typed(values, tuple(unknown), repeated)
 
 
 def switches(setting: Setting) -> tuple[str, str]:

@@ -19,7 +19,7 @@ def run(config: PredictConfig) -> None:
 
     for path in filter(None, (config.output, config.n_best_output, config.null_odds_output)):
         require_writable(Path(path))
-    corpus = load_corpus(config.data, split="validation", columns=config.columns, require_answers=False)
+    corpus = load_corpus(config.data, split="validation", columns=config.columns, repair=None, require_answers=False)
     predictor = Predictor.load(config.run, config)
     n_best = None if config.n_best_output is None else Path(config.n_best_output)
     with nullcontext() if n_best is None else n_best_file(n_best) as sink:

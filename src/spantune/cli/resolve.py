@@ -67,6 +67,7 @@ def resolve(command: Command, argv: Sequence[str], methods: Mapping[str, HasOpti
     mistakes = _Mistakes()
     typed = read_flags([*settings, *invocation_settings], argv, command=command.name, about=command.summary)
     _report_unknown_flags(typed.unknown, [*settings, *invocation_settings], command.name, mistakes)
+    _report_repeated(typed.repeated, settings, invocation_settings, mistakes)
     invocation = Invocation(**_typed_flags(typed, invocation_settings, mistakes))
     flags = _typed_flags(typed, settings, mistakes)
     file, spread = _read_file(invocation.config, settings, methods, mistakes)
@@ -80,6 +81,18 @@ def resolve(command: Command, argv: Sequence[str], methods: Mapping[str, HasOpti
     mistakes.report()
     config = _build(command.config, plain, options)
     return Resolved(config, invocation, _as_yaml({**plain, **{name: one for name, one in options.items() if one}}))
+
+
+def _report_repeated(
+    repeated: Sequence[str], settings: Sequence[Setting], invocation: Sequence[Setting], mistakes: _Mistakes
+) -> None:
+    """A later number or text goes before an earlier one, as everywhere; lists and files would be lost unsaid."""
+    for setting in settings:
+        if setting.key in repeated and values.takes_many(setting.hint):
+            mistakes.add(f"{setting.flag}: given more than once; several values stand behind one flag")
+    for setting in invocation:
+        if setting.key in repeated and setting.hint is not bool:
+            mistakes.add(f"{setting.flag}: given more than once")
 
 
 def _typed_flags(typed: Typed, settings: Sequence[Setting], mistakes: _Mistakes) -> dict[str, Any]:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from spantune.config.training import Checked, Device, Precision, WindowConfig, check
+from spantune.config.training import Checked, Device, Precision, WindowConfig, check, check_seed
 
 
 def positional(default: Any, metavar: str) -> Any:
@@ -78,6 +80,7 @@ class EvaluateConfig(PredictorConfig):
             given(self.runs, "RUN", "at least one run folder, before the flags"),
             given(self.data, "data", "at least one source"),
             check(limit is None or limit >= 1, "max_eval_examples", "1 or more", limit),
+            check_seed(self.seed),
         ]
 
 
@@ -136,7 +139,18 @@ class PredictConfig(PredictorConfig):
             given(self.run, "RUN", "a run folder, before the flags"),
             given(self.data, "data", "a file or another source"),
             check(self.n_best >= 1, "n_best", "1 or more", self.n_best),
+            *self._written_over(),
         ]
+
+    def _written_over(self) -> Iterator[str | None]:
+        """Lines about files that would take the place of the questions or of each other."""
+        taken = {os.path.realpath(self.data): "the questions' own file"}
+        for key in ("output", "n_best_output", "null_odds_output"):
+            path = getattr(self, key)
+            place = os.path.realpath(path) if path else ""
+            if place:
+                yield check(place not in taken, key, "a file of its own", f"{path}, {taken.get(place)}")
+                taken[place] = f"where --{key.replace('_', '-')} goes"
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import os
 from dataclasses import dataclass
 
 from spantune.config.commands import PredictorConfig, positional
@@ -69,6 +70,7 @@ class ServeConfig(PredictorConfig, LimitsConfig):
         return [
             check(0 <= self.port <= 65535, "port", "0 to 65535", self.port),
             check(bool(self.host.strip()), "host", "an address", self.host),
+            check(not os.path.isfile(self.data_dir), "data_dir", "a folder", self.data_dir),
             None
             if self.token is None or len(self.token) >= _SHORTEST_TOKEN
             else f"token: expected {_SHORTEST_TOKEN} characters or more, found {len(self.token)}",

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from spantune.config.training import Checked, EncoderConfig, RunConfig, check
+from spantune.config.training import Checked, EncoderConfig, RunConfig, check, check_seed
 
 
 @dataclass(frozen=True)
@@ -93,6 +93,8 @@ class CompareConfig(RunConfig, SweepConfig):
         budget, both = self.budget_minutes, bool(self.models) and self.model != EncoderConfig.model
         return [
             None if self.seeds else "seeds: expected at least one seed, found nothing",
+            *(check_seed(one, "seeds") for one in self.seeds),
+            check(bool(self.output.strip()), "output", "a folder", self.output),
             *(_each_once(key, getattr(self, key)) for key in ("seeds", "methods", "models")),
             f"models: given together with model ({self.model}); name every encoder in models" if both else None,
             check(budget is None or budget > 0, "budget_minutes", "above 0", budget),

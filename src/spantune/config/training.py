@@ -18,6 +18,11 @@ def check(ok: bool, key: str, expected: str, found: object) -> str | None:
     return None if ok else f"{_flag(key)}: expected {expected}, found {found!r}"
 
 
+def check_seed(seed: int, key: str = "seed") -> str | None:
+    """A line for `ConfigError` where NumPy, and with it the Trainer, cannot take the number as a seed."""
+    return check(0 <= seed < 2**32, key, f"0 to {2**32 - 1}", seed)
+
+
 def _flag(key: str) -> str:
     return key.replace("_", "-")
 
@@ -190,6 +195,7 @@ class OptimiserConfig(Checked):
             check(0 <= self.warmup_ratio < 1, "warmup_ratio", "0 to below 1", self.warmup_ratio),
             check(self.weight_decay >= 0, "weight_decay", "0 or more", self.weight_decay),
             check(self.max_grad_norm >= 0, "max_grad_norm", "0 or more", self.max_grad_norm),
+            check_seed(self.seed),
         ]
 
 
@@ -316,3 +322,6 @@ class TrainConfig(RunConfig):
     """Replace a run that stands in the output folder."""
     options: Mapping[str, Any] = field(default_factory=dict)
     """The method's own options by name (flags: `--lora.rank 16`)."""
+
+    def problems(self) -> list[str | None]:
+        return [check(bool(self.output.strip()), "output", "a folder", self.output)]

@@ -92,17 +92,24 @@ def record_rows(records: Iterable[tuple[str, Mapping[str, object]]], parts: Mapp
             id=cell(record, "id"),
             question=cell(record, "question"),
             context=cell(record, "context"),
-            answers=_answers(cell(record, "answers"), cell(record, "answer"), cell(record, "answer_start"), impossible),
+            answers=_answers(
+                cell(record, "answers"),
+                cell(record, "answer"),
+                cell(record, "answer_start"),
+                cell(record, "context"),
+                impossible,
+            ),
             impossible=impossible,
             title="" if is_missing(title) else title,
             where=where,
         )
 
 
-def _answers(answers: object, answer: object, start: object, impossible: bool | None) -> RawAnswers:
+def _answers(answers: object, answer: object, start: object, context: object, impossible: bool | None) -> RawAnswers:
     value = answer if is_missing(answers) else answers
-    if isinstance(value, str) and value.lstrip()[:1] in ("{", "["):
-        value = written_answers(value)
+    written = isinstance(value, str) and value.lstrip()[:1] in ("{", "[") and is_missing(start)
+    if written and not (isinstance(context, str) and str(value) in context):  # else it is an answer in brackets
+        value = written_answers(str(value))
     if isinstance(value, Unreadable):
         return value
     if is_missing(value) or value == "":

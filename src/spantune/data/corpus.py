@@ -89,7 +89,7 @@ def load_corpus(
     split: str = "train",
     columns: Sequence[str] = (),
     seed: int = 0,
-    repair: bool = False,
+    repair: bool | None = False,
     require_answers: bool = True,
 ) -> Corpus:
     """Read one source, its weight applied.
@@ -99,15 +99,16 @@ def load_corpus(
         split: which split of a source that has several; a `#SPLIT` in the source goes before. A file has only one.
         columns: names of your columns (`question=frage`).
         seed: chooses the examples of a fractional weight.
-        repair: mend what can be mended, drop the rest and count both, instead of refusing broken data.
+        repair: mend what can be mended, drop the rest and count both, instead of refusing broken data. None: refuse,
+            where the command has no such flag to name.
         require_answers: False for questions that are to be answered: answers are then neither read nor checked.
 
     Raises:
-        DataError: the source cannot be read, or it is broken and `repair` is False.
+        DataError: the source cannot be read, or it is broken and is not to be repaired.
     """
     corpus = examine(source, split=split, columns=columns, require_answers=require_answers)
     if not repair:
-        refuse_defects(corpus)
+        refuse_defects(corpus, fix="mend the file" if repair is None else None)
     if not corpus.examples:
         raise DataError("no example is left after the repair", where=source, found=_in_brief(corpus))
     weight = parse_source(source).weight

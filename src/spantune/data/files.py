@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import codecs
 import json
 from pathlib import Path
 from typing import Any
 
 from spantune.errors import DataError
 
+_PACKED = {b"\x1f\x8b": "gzip", b"PK": "zip"}
 _OTHER_MARKS = {b"\xff\xfe": "UTF-16", b"\xfe\xff": "UTF-16"}
 
 
@@ -21,12 +23,14 @@ def read_text(path: Path) -> str:
         raw = path.read_bytes()
     except OSError as error:
         raise DataError("a file cannot be read", where=str(path), found=error.strerror or str(error)) from error
-    if not raw.strip():
+    if not raw.removeprefix(codecs.BOM_UTF8).strip():
         raise DataError("the file is empty", where=str(path), expected="questions", found=f"{len(raw)} bytes")
     try:
         return raw.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = raw.count(b"\n", 0, error.start) + 1
+        if packed := _PACKED.get(raw[:2]):
+            raise DataError("the file is packed", where=str(path), found=packed, fix="unpack it first") from error
         name = _OTHER_MARKS.get(raw[:2])
         raise DataError(
             "the file is not UTF-8",

@@ -18,6 +18,7 @@ from spantune.errors import DataError, did_you_mean
 
 Records = list[tuple[str, Mapping[str, Any]]]
 _NOT_A_NUMBER = ("NaN", "nan")
+_FIXES = {".tsv": "write it with commas, as .csv", ".gz": "unpack it first", ".zip": "unpack it first"}
 
 
 def file_rows(path: Path, mapping: Mapping[str, str], require_answers: bool = True) -> Iterator[RawRow]:
@@ -40,7 +41,7 @@ def file_rows(path: Path, mapping: Mapping[str, str], require_answers: bool = Tr
             f"unknown file ending {ending!r}" if ending else "the file has no ending",
             where=str(path),
             expected=", ".join(FILE_ENDINGS),
-            fix=did_you_mean(ending, FILE_ENDINGS) if ending else "rename it to what it holds",
+            fix=_FIXES.get(ending) or (did_you_mean(ending, FILE_ENDINGS) if ending else "rename it to what it holds"),
         )
     present = list(dict.fromkeys(name for _, record in records for name in record))
     if not records:
@@ -54,7 +55,9 @@ def file_rows(path: Path, mapping: Mapping[str, str], require_answers: bool = Tr
 def _with_number(record: Mapping[str, Any], column: str) -> Mapping[str, Any]:
     """A CSV knows only texts: whole numbers in the offset column are no defect there."""
     value = record.get(column)
-    return {**record, column: int(value)} if isinstance(value, str) and re.fullmatch(r"-?[0-9]+", value) else record
+    if isinstance(value, str) and re.fullmatch(r"-?[0-9]{1,18}", value):
+        return {**record, column: int(value)}
+    return record
 
 
 def _json(path: Path) -> Any:
@@ -112,7 +115,7 @@ def csv_records(path: Path) -> Records:
     reader = csv.reader(io.StringIO(read_text(path), newline=""), strict=True)
     records: Records = []
     try:
-        header = next(reader)
+        header = [name.strip() for name in next(reader)]
         _check_header(header, path)
         first = reader.line_num + 1
         for cells in reader:

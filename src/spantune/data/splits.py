@@ -117,15 +117,16 @@ def load_evaluation(
     columns: Sequence[str] = (),
     seed: int = 0,
     limit: int | None = None,
-    repair: bool = False,
+    repair: bool | None = None,
 ) -> Corpus:
     """The sources' validation splits (a file has only itself) as one corpus: what `load_splits` reports on.
 
     Args:
         limit: at most so many examples, chosen by the seed, in the order in which they stood.
+        repair: as `load_corpus` takes it.
 
     Raises:
-        DataError: a source cannot be read, or is broken and `repair` is False.
+        DataError: a source cannot be read, or is broken and is not to be repaired.
     """
     held_out = [load_corpus(one, split="validation", columns=columns, seed=seed, repair=repair) for one in sources]
     return _gathered(held_out, limit, seed)

@@ -57,7 +57,7 @@ def not_squad(found: Any, file: str) -> DataError:
     described = f"an object with the keys {sorted(found)[:12]}" if isinstance(found, Mapping) else _described(found)
     hint = None
     if isinstance(found, Mapping) and (near := nearest("data", found)):
-        hint = f"is {near!r} meant to be 'data'?"
+        hint = f"is {near!r} meant to be 'data'?" if near != "data" else "'data' holds a list"
     elif isinstance(found, Mapping) and found and all(isinstance(one, str) for one in found.values()):
         hint = "this looks like predictions ({id: answer}); give the file with the questions"
     return DataError(

@@ -83,6 +83,10 @@ def _from_disk(source: Source, split: str) -> Dataset:
         raise NoSplit("the folder holds one Dataset and no splits", where=source.address, fix=f"leave out '#{split}'")
     try:
         return datasets.Dataset.load_from_disk(str(folder))
+    except IndexError as error:  # it was saved without a row, and so without a file
+        raise DataError(
+            "the data holds no questions", where=str(folder), expected="at least one question", found="none"
+        ) from error
     except Exception as error:  # arrow, OS and key errors alike: the folder is damaged
         raise DataError("the dataset folder cannot be loaded", where=str(folder), found=_first_line(error)) from error
 

@@ -233,6 +233,7 @@ def make_windows(
     if not cache:
         columns = _columns(rules)
         parts = [Dataset.from_dict(rows, columns) for _, rows in _pieces(corpus.examples, tokenizer, rules)]
+        parts = parts or [Dataset.from_dict({name: [] for name in columns}, columns)]
         return Windows(parts[0] if len(parts) == 1 else concatenate_datasets(parts), corpus, rules)
     key = _fingerprint(corpus, tokenizer, rules)
     rows = Dataset.from_dict({"row": np.arange(len(corpus.examples))})

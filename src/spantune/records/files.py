@@ -54,6 +54,25 @@ def replace_folder(made: Path, target: Path) -> None:
     shutil.rmtree(aside, ignore_errors=True)
 
 
+def refuse_foreign(folder: Path, what: str, mark: str, known: Callable[[Path], bool]) -> None:
+    """RunError where a folder holds things, of which none is known; it need not be there.
+
+    Args:
+        what: the folder is for, such as "run". mark: the file by which that is told.
+    """
+    with explained(folder):
+        there = sorted(folder.iterdir()) if folder.exists() else []
+    found = [one.name for one in there if not one.name.startswith(TEMPORARY)]
+    if found and not any(map(known, there)):
+        raise RunError(
+            f"the output folder is not empty and holds no {what}",
+            where=str(folder),
+            expected=f"an empty or new folder, or one with {mark}",
+            found=", ".join(found[:5]) + (f" and {len(found) - 5} more" if len(found) > 5 else ""),
+            fix="choose another --output",
+        )
+
+
 def require_writable(path: Path) -> None:
     """Make the folder of a file that is to be written later; RunError where that will not be possible."""
     with explained(path):

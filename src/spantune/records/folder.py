@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from spantune.errors import RunError
-from spantune.records.files import TEMPORARY, explained
+from spantune.records.files import TEMPORARY, explained, refuse_foreign
 from spantune.records.record import RECORD, RunRecord
 
 
@@ -125,17 +125,7 @@ class RunFolder:
 
     def refuse_others(self) -> None:
         """RunError where the folder holds things but no run; it need not be there."""
-        with explained(self.path):
-            there = self.path.iterdir() if self.path.exists() else ()
-            found = sorted(one.name for one in there if not one.name.startswith(TEMPORARY))
-        if found and RECORD not in found:
-            raise RunError(
-                "the output folder is not empty and holds no run",
-                where=str(self.path),
-                expected=f"an empty or new folder, or one with {RECORD}",
-                found=", ".join(found[:5]) + (f" and {len(found) - 5} more" if len(found) > 5 else ""),
-                fix="choose another --output",
-            )
+        refuse_foreign(self.path, "run", RECORD, lambda path: path.name == RECORD)
 
     def _is_without_work(self) -> bool:
         try:

@@ -10,7 +10,8 @@ from pathlib import Path
 from spantune.config import CompareConfig, TrainConfig
 from spantune.errors import ConfigError, RunError
 from spantune.records import RunFolder, write_text_atomic
-from spantune.records.files import explained
+from spantune.records.files import explained, refuse_foreign
+from spantune.records.record import RECORD
 from spantune.reports.plots import comparison_plots
 from spantune.reports.table import comparison
 from spantune.studies.budget import Clock, Fitted, Rate, fit
@@ -20,7 +21,7 @@ from spantune.studies.executors import Executor, LocalExecutor
 from spantune.studies.lock import LOCKS, alone_in
 from spantune.studies.outline import notes_before, notes_behind, outline
 from spantune.studies.plan import SWEEP, SWEEP_BUDGET, Arm, arms, final_run, own_keys, sweep_run
-from spantune.studies.record import StudyRecord
+from spantune.studies.record import STUDY, StudyRecord
 from spantune.studies.schedule import Say, Schedule
 from spantune.studies.searches import searches
 from spantune.studies.sheet import StudySheet, earlier_record
@@ -127,6 +128,7 @@ def _carried_out(
 
 def _refuse_other_study(config: CompareConfig, compared: Sequence[Arm]) -> None:
     """ConfigError where runs of a study with other settings stand in the folder; RunError where other things do."""
+    refuse_foreign(Path(config.output), "study", STUDY, _of_a_study)
     own, found = own_keys(compared), dict[str, str]()
     for arm in compared:
         for seed in config.seeds:
@@ -141,6 +143,11 @@ def _refuse_other_study(config: CompareConfig, compared: Sequence[Arm]) -> None:
             where=next(iter(found.values())),
             fix="the same settings, or another --output; --overwrite runs again what was trained with others",
         )
+
+
+def _of_a_study(path: Path) -> bool:
+    """Whether a file or folder stands in the folder of a study, or of runs that are to be part of one."""
+    return path.name in (STUDY, SWEEP, LOCKS) or (path / RECORD).is_file()
 
 
 def _points_there(config: CompareConfig, compared: Sequence[Arm]) -> Iterator[TrainConfig]:
