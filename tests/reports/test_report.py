@@ -14,7 +14,7 @@ from made_study import RESAMPLES, write_study
 from spantune.errors import RunError
 from spantune.records import DataRecord, RunFolder, RunRecord
 from spantune.reports import browser
-from spantune.reports.browser import Mark, pieces
+from spantune.reports.browser import Mark, Row, pieces
 from spantune.reports.figures import plans
 from spantune.reports.page import visible
 from spantune.reports.report import read_report
@@ -149,13 +149,13 @@ def test_the_browser_has_every_question_and_the_places_of_answers(study):
     content = unpacked(page)
     assert content["methods"][0] and len(content["questions"]) == 255
     assert len(content["contexts"]) == len(set(content["contexts"])) < 255
-    for row in content["questions"]:
-        context = content["contexts"][row[0]]
-        for start, length in zip(row[3][::2], row[3][1::2], strict=True):
-            assert context[start : start + length].strip()
-        assert len(row[7]) == 3 and all(0 <= number < len(row[4]) for number in row[7])
-    telling = content["questions"][0]
-    assert len(set(telling[7])) > 1, "methods agree on the most telling question"
+    assert content["fields"] == list(Row._fields), "the script finds by name what stands in a row"
+    rows = [Row._make(row) for row in content["questions"]]
+    for row in rows:
+        context = content["contexts"][row.context]
+        assert all(context[start:end].strip() for start, end in row.gold_spans)
+        assert len(row.given) == 3 and all(0 <= number < len(row.answers) for number in row.given)
+    assert len(set(rows[0].given)) > 1, "methods agree on the most telling question"
 
 
 HOSTILE = [
@@ -188,8 +188,8 @@ def test_texts_of_the_data_are_escaped(tmp_path, monkeypatch):
     assert not any("onerror" in one for _, one in tags)
     assert "\u202e" not in page and "⟨U+202E⟩" in page
     assert "&lt;script&gt;alert(" in page and "<b>note" not in page
-    row = unpacked(page)["questions"][0]
-    assert row[4][0] is not None and "𝔸" in unpacked(page)["contexts"][row[0]]
+    row = Row._make(unpacked(page)["questions"][0])
+    assert row.answers[0] is not None and "𝔸" in unpacked(page)["contexts"][row[0]]
     assert "<img" not in (folder / "report.md").read_text(encoding="utf-8")
 
 
@@ -246,13 +246,13 @@ def test_a_study_of_one_and_a_study_of_none(tmp_path, monkeypatch):
 
 
 def test_a_large_study_is_cut_to_what_the_page_may_hold(study):
-    _, page = study
-    content = unpacked(page)
+    made, _ = study
+    content = browser.questions(made.evidence)
     whole, count = browser.packed(content)
     cut, fewer = browser.packed(content, most=len(whole) // 2)
     assert count == 255 and 0 < fewer < count and len(cut) <= len(whole) // 2
     left = json.loads(gzip.decompress(base64.b64decode(cut)))
-    assert max(row[0] for row in left["questions"]) == len(left["contexts"]) - 1
+    assert max(Row._make(row).context for row in left["questions"]) == len(left["contexts"]) - 1
 
 
 def test_size(study):

@@ -12,7 +12,7 @@ import string
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -29,6 +29,36 @@ SHOWN_PLAINLY = 12
 LETTERS = string.ascii_uppercase + string.ascii_lowercase
 """What marks the answers in a context; more than these get a dot."""
 _AROUND = 240  # characters of the context before the first and behind the last mark, where it is cut
+
+
+class Row(NamedTuple):
+    """A question with all that is known of it; in the page it is a plain list, whose order is that of these fields.
+
+    Attributes:
+        context: place of its context.
+        golds: accepted places: start, length, start, length and so on.
+        answers: each different one: its place [start, length], or its text where the context does not have it.
+        f1, kinds: of each different answer, 0 to 100, and the place of its kind in `analysis.error_kinds.KINDS`.
+        given: by method the number of its answer. right: by method how many of its runs are right.
+        slices: by dimension the place of its slice. place: of the question in the data.
+    """
+
+    context: int
+    id: str
+    question: str
+    golds: list[int]
+    answers: list[Any]
+    f1: list[int]
+    kinds: list[int]
+    given: list[int]
+    right: list[int]
+    slices: list[int]
+    place: int
+
+    @property
+    def gold_spans(self) -> list[Span]:
+        """The accepted places: characters from and to."""
+        return [(start, start + length) for start, length in zip(self.golds[::2], self.golds[1::2], strict=True)]
 
 
 @dataclass(frozen=True)
@@ -77,10 +107,8 @@ class Shown:
 def questions(evidence: Judged) -> dict[str, Any]:
     """Everything that the browser knows, ready for JSON; the questions that tell methods apart come first.
 
-    A question is a list: place of its context, id, question, accepted places [start, length, ...], then for each
-    different answer its place [start, length] or its text, its F1, its kind; for each method the number of its answer,
-    how many of its runs are right, and the slices. A method with several runs is shown by the first run that agrees
-    with most of them on whether the answer is right.
+    A question is a `Row`, and `fields` names what stands where in it. A method with several runs is shown by the first
+    run that agrees with most of them on whether the answer is right.
     """
     scores = evidence.scores
     order = _order(evidence)
@@ -106,19 +134,19 @@ def questions(evidence: Judged) -> dict[str, Any]:
             given.append(list(said).index(key))
         golds = dict.fromkeys((one.start, len(one.text)) for one in example.answers)
         rows.append(
-            [
-                contexts.setdefault(example.context, len(contexts)),
-                example.id,
-                example.question,
-                [number for gold in golds for number in gold],
-                list(said),
-                [round(100 * one) for one, _ in said.values()],
-                [kind for _, kind in said.values()],
-                given,
-                right_runs[at],
-                inside[at],
-                at,
-            ]
+            Row(
+                context=contexts.setdefault(example.context, len(contexts)),
+                id=example.id,
+                question=example.question,
+                golds=[number for gold in golds for number in gold],
+                answers=list(said),
+                f1=[round(100 * one) for one, _ in said.values()],
+                kinds=[kind for _, kind in said.values()],
+                given=given,
+                right=right_runs[at],
+                slices=inside[at],
+                place=at,
+            )
         )
     return {
         "methods": scores.methods,
@@ -126,6 +154,7 @@ def questions(evidence: Judged) -> dict[str, Any]:
         "kinds": list(KINDS),
         "dimensions": [[one.name, one.slices] for one in DIMENSIONS],
         "contexts": list(contexts),
+        "fields": Row._fields,
         "questions": rows,
     }
 
@@ -162,13 +191,13 @@ def packed(content: Mapping[str, Any], most: int = MOST_BYTES) -> tuple[str, int
         rows = rows[: int(len(rows) * min(0.9, 0.95 * most / len(made)))]
 
 
-def _cut(content: Mapping[str, Any], rows: Sequence[list[Any]]) -> dict[str, Any]:
+def _cut(content: Mapping[str, Any], rows: Sequence[Row]) -> dict[str, Any]:
     """The content with these questions alone, and their contexts."""
     if len(rows) == len(content["questions"]):
         return dict(content)
-    kept = {number: place for place, number in enumerate(dict.fromkeys(row[0] for row in rows))}
+    kept = {number: place for place, number in enumerate(dict.fromkeys(row.context for row in rows))}
     contexts = [content["contexts"][number] for number in kept]
-    return {**content, "contexts": contexts, "questions": [[kept[row[0]], *row[1:]] for row in rows]}
+    return {**content, "contexts": contexts, "questions": [row._replace(context=kept[row.context]) for row in rows]}
 
 
 def shown(content: Mapping[str, Any], most: int = SHOWN_PLAINLY) -> list[Shown]:
@@ -201,7 +230,7 @@ def telling_questions(evidence: Judged, most: int = 5, ids: Sequence[str] | None
     content = questions(evidence)
     if ids is None:
         return Questions(tuple(shown(content, most)))
-    rows = {row[1]: row for row in content["questions"]}
+    rows = {row.id: row for row in content["questions"]}
     return Questions(tuple(_shown(content, rows[one]) for one in ids))
 
 
@@ -216,13 +245,12 @@ def _plain(one: Shown) -> str:
     return "\n".join([one.question, context, *said])
 
 
-def _shown(content: Mapping[str, Any], row: Sequence[Any]) -> Shown:
-    context = content["contexts"][row[0]]
-    golds = [(start, start + length) for start, length in zip(row[3][::2], row[3][1::2], strict=True)]
+def _shown(content: Mapping[str, Any], row: Row) -> Shown:
+    context, golds = content["contexts"][row.context], row.gold_spans
     answers: list[Said] = []
     marks: list[Mark] = []
-    for number, (said, f1, kind) in enumerate(zip(row[4], row[5], row[6], strict=True)):
-        methods = tuple(name for name, given in zip(content["methods"], row[7], strict=True) if given == number)
+    for number, (said, f1, kind) in enumerate(zip(row.answers, row.f1, row.kinds, strict=True)):
+        methods = tuple(name for name, given in zip(content["methods"], row.given, strict=True) if given == number)
         placed = not isinstance(said, str)
         letter = (LETTERS[len(marks)] if len(marks) < len(LETTERS) else "·") if placed else ""
         text = context[said[0] : said[0] + said[1]] if placed else said
@@ -230,7 +258,7 @@ def _shown(content: Mapping[str, Any], row: Sequence[Any]) -> Shown:
             marks.append(Mark(said[0], said[0] + said[1], letter, kind != 0))
         answers.append(Said(letter, text, f1, content["kinds"][kind], methods))
     accepted = tuple(dict.fromkeys(context[slice(*gold)] for gold in golds))
-    return Shown(row[1], row[2], tuple(pieces(context, golds, marks)), tuple(answers), accepted)
+    return Shown(row.id, row.question, tuple(pieces(context, golds, marks)), tuple(answers), accepted)
 
 
 @dataclass(frozen=True)

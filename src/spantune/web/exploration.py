@@ -44,7 +44,6 @@ ORDERS = {
     "data": "as in the data",
 }
 _KINDS: tuple[str, ...] = tuple(KINDS)
-_CONTEXT, _ID, _QUESTION, _GOLDS, _ANSWERS, _F1, _KIND, _GIVEN, _RIGHT, _SLICES, _PLACE = range(11)
 
 
 @dataclass(frozen=True)
@@ -148,20 +147,20 @@ class Index:
     """
 
     def __init__(self, content: Mapping[str, Any], folders: Sequence[Sequence[Path]] = ()) -> None:
-        self._rows: Sequence[Sequence[Any]] = content["questions"]
+        self._rows: Sequence[browser.Row] = content["questions"]
         self._contexts: Sequence[str] = content["contexts"]
         self.methods: tuple[str, ...] = tuple(content["methods"])
         self.runs: tuple[int, ...] = tuple(content["runs"])
         self.folders = tuple(tuple(some) for some in folders)
-        count = np.array([row[_RIGHT] for row in self._rows]).reshape(len(self._rows), len(self.methods))
+        count = np.array([row.right for row in self._rows]).reshape(len(self._rows), len(self.methods))
         self.right = 2 * count > np.array(self.runs)  # (Q, M)
-        kinds = [[row[_KIND][given] for given in row[_GIVEN]] for row in self._rows]
+        kinds = [[row.kinds[given] for given in row.given] for row in self._rows]
         self._kind = np.array(kinds, dtype=np.int8).reshape(self.right.shape)
-        self._slice = np.array([row[_SLICES] for row in self._rows], dtype=np.int16)  # (Q, dimensions)
-        self._context = np.array([row[_CONTEXT] for row in self._rows], dtype=np.intp)
+        self._slice = np.array([row.slices for row in self._rows], dtype=np.int16)  # (Q, dimensions)
+        self._context = np.array([row.context for row in self._rows], dtype=np.intp)
         self._row_of = np.empty(len(self._rows), dtype=np.intp)  # by place in the data
-        self._row_of[[row[_PLACE] for row in self._rows]] = np.arange(len(self._rows))
-        self._asked = [f"{row[_QUESTION]} {row[_ID]}".casefold() for row in self._rows]
+        self._row_of[[row.place for row in self._rows]] = np.arange(len(self._rows))
+        self._asked = [f"{row.question} {row.id}".casefold() for row in self._rows]
         self._read = [one.casefold() for one in self._contexts]
 
     def __len__(self) -> int:
@@ -194,15 +193,15 @@ class Index:
     def question(self, row: int) -> Question:
         """That of a row."""
         one = self._rows[row]
-        context, golds = self._contexts[one[_CONTEXT]], one[_GOLDS]
+        context = self._contexts[one.context]
         return Question(
-            one[_PLACE],
-            one[_ID],
-            one[_QUESTION],
+            one.place,
+            one.id,
+            one.question,
             context,
-            tuple((start, start + length) for start, length in zip(golds[::2], golds[1::2], strict=True)),
+            tuple(one.gold_spans),
             tuple(self._given(row, method, context) for method in range(len(self.methods))),
-            tuple((where.name, where.slices[at]) for where, at in zip(DIMENSIONS, one[_SLICES], strict=True)),
+            tuple((where.name, where.slices[at]) for where, at in zip(DIMENSIONS, one.slices, strict=True)),
         )
 
     def row_of(self, place: int) -> int | None:
@@ -211,14 +210,14 @@ class Index:
 
     def _given(self, row: int, method: int, context: str) -> Given:
         one = self._rows[row]
-        which = one[_GIVEN][method]
-        said, kind = one[_ANSWERS][which], int(self._kind[row, method])
+        which = one.given[method]
+        said, kind = one.answers[which], int(self._kind[row, method])
         start, end = (None, None) if isinstance(said, str) else (said[0], said[0] + said[1])
         text = said if start is None else context[start:end]
         right = bool(self.right[row, method])
-        of_runs = (self.runs[method], one[_RIGHT][method])
+        of_runs = (self.runs[method], one.right[method])
         name = self.methods[method]
-        return Given(method, name, text, start, end, right, 100 * (kind == 0), one[_F1][which], _KINDS[kind], *of_runs)
+        return Given(method, name, text, start, end, right, 100 * (kind == 0), one.f1[which], _KINDS[kind], *of_runs)
 
     def _by_people(self, filters: Filters) -> np.ndarray:
         """(Q,) bool"""
@@ -249,7 +248,7 @@ class Index:
             "short": lambda: self._lengths[rows],
             "long": lambda: -self._lengths[rows],
             "id": lambda: self._by_id[rows],
-            "data": lambda: [self._rows[row][_PLACE] for row in rows.tolist()],
+            "data": lambda: [self._rows[row].place for row in rows.tolist()],
         }
         if order not in by:
             return np.arange(len(rows))
@@ -263,7 +262,7 @@ class Index:
     def _by_id(self) -> np.ndarray:
         """(Q,) the rank of each row's id."""
         ranks = np.empty(len(self), dtype=np.intp)
-        ranks[sorted(range(len(self)), key=lambda row: self._rows[row][_ID])] = np.arange(len(self))
+        ranks[sorted(range(len(self)), key=lambda row: self._rows[row].id)] = np.arange(len(self))
         return ranks
 
 

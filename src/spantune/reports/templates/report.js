@@ -9,8 +9,7 @@ document.querySelector(".theme").addEventListener("click", () => {
   try { localStorage.setItem("spantune-theme", next); } catch { /* a browser that keeps nothing */ }
 });
 
-// The browser of questions. A question is a list, see `reports/browser.py`.
-const [CONTEXT, ID, QUESTION, GOLDS, ANSWERS, F1, KIND, GIVEN, RIGHT, SLICES, PLACE] = [...Array(11).keys()];
+// The browser of questions. What is known of one: see `Row` in `reports/browser.py`.
 const PER_PAGE = 10, AROUND = 240, LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
 const INVISIBLE = /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u061c\u200b\u200e\u200f\u202a-\u202e\u2060-\u2069\ufeff]/;
 let known = null, found = [], page = 0;
@@ -33,15 +32,15 @@ function put(parent, tag, text = "", kind = "") {
 }
 
 // Who is right: a method where more than half of its runs are.
-const right = (one, method) => 2 * one[RIGHT][method] > known.runs[method];
+const right = (one, method) => 2 * one.right[method] > known.runs[method];
 
 // The context cut wherever an accepted answer or a mark begins or ends (`pieces` in `reports/browser.py`).
 function writeContext(parent, one, whole) {
-  const letters = [...known.contexts[one[CONTEXT]]]; // code points
+  const letters = [...known.contexts[one.context]]; // code points
   const golds = [], marks = [];
-  for (let at = 0; at < one[GOLDS].length; at += 2) golds.push([one[GOLDS][at], one[GOLDS][at] + one[GOLDS][at + 1]]);
-  one[ANSWERS].forEach((said, number) => {
-    if (typeof said !== "string") marks.push([said[0], said[0] + said[1], LETTERS[marks.length] ?? "·", one[KIND][number] !== 0]);
+  for (let at = 0; at < one.golds.length; at += 2) golds.push([one.golds[at], one.golds[at] + one.golds[at + 1]]);
+  one.answers.forEach((said, number) => {
+    if (typeof said !== "string") marks.push([said[0], said[0] + said[1], LETTERS[marks.length] ?? "·", one.kinds[number] !== 0]);
   });
   const edges = [...golds, ...marks].flatMap(mark => mark.slice(0, 2));
   if (!edges.length) edges.push(0);
@@ -67,25 +66,25 @@ function writeContext(parent, one, whole) {
 
 function writeQuestion(parent, one) {
   const article = put(parent, "article");
-  const head = put(article, "h4", one[QUESTION]);
+  const head = put(article, "h4", one.question);
   head.dir = "auto";
-  put(head, "small", one[ID]);
+  put(head, "small", one.id);
   writeContext(article, one, false);
   const list = put(article, "ul", "", "answers");
   let letter = 0;
-  one[ANSWERS].forEach((said, number) => {
-    const line = put(list, "li"), placed = typeof said !== "string", correct = one[KIND][number] === 0;
+  one.answers.forEach((said, number) => {
+    const line = put(list, "li"), placed = typeof said !== "string", correct = one.kinds[number] === 0;
     put(line, "b", placed ? LETTERS[letter++] ?? "·" : "");
     put(line, "span", correct ? "✓" : "✗", correct ? "right" : "mistaken").setAttribute("aria-label", correct ? "right" : "wrong");
     const words = put(line, "span");
-    const text = placed ? [...known.contexts[one[CONTEXT]]].slice(said[0], said[0] + said[1]).join("") : said;
+    const text = placed ? [...known.contexts[one.context]].slice(said[0], said[0] + said[1]).join("") : said;
     if (text) put(words, "q", text); else put(words, "i", "no answer");
-    const who = known.methods.map((name, method) => one[GIVEN][method] !== number ? null
-      : name + (known.runs[method] > 1 ? ` (${one[RIGHT][method]} of ${known.runs[method]} runs right)` : "")).filter(Boolean);
+    const who = known.methods.map((name, method) => one.given[method] !== number ? null
+      : name + (known.runs[method] > 1 ? ` (${one.right[method]} of ${known.runs[method]} runs right)` : "")).filter(Boolean);
     words.append(" · " + who.join(", "));
-    if (!correct) put(words, "small", ` ${known.kinds[one[KIND][number]]}, F1 ${one[F1][number]}`);
+    if (!correct) put(words, "small", ` ${known.kinds[one.kinds[number]]}, F1 ${one.f1[number]}`);
   });
-  if (!one[GOLDS].length) put(article, "p", "The context does not answer it.", "note");
+  if (!one.golds.length) put(article, "p", "The context does not answer it.", "note");
 }
 
 function search() {
@@ -98,17 +97,17 @@ function search() {
     if (who.wrong === "some" && !good.includes(false) || who.wrong === "none" && good.includes(false)) return false;
     if (/^\d/.test(who.right) && !good[who.right] || /^\d/.test(who.wrong) && good[who.wrong]) return false;
     if (kind !== "") {
-      const asked = /^\d/.test(who.wrong) ? [one[GIVEN][who.wrong]] : one[GIVEN];
-      if (!asked.some(number => one[KIND][number] === Number(kind))) return false;
+      const asked = /^\d/.test(who.wrong) ? [one.given[who.wrong]] : one.given;
+      if (!asked.some(number => one.kinds[number] === Number(kind))) return false;
     }
-    if (slice && one[SLICES][dimension] !== part) return false;
+    if (slice && one.slices[dimension] !== part) return false;
     if (!words.length) return true;
-    const text = (one[QUESTION] + " " + one[ID] + " " + known.contexts[one[CONTEXT]]).toLowerCase();
+    const text = (one.question + " " + one.id + " " + known.contexts[one.context]).toLowerCase();
     return words.every(word => text.includes(word));
   });
   const wrong = one => known.methods.filter((_, method) => !right(one, method)).length;
-  const by = { hard: (a, b) => wrong(b) - wrong(a), easy: (a, b) => wrong(a) - wrong(b), data: (a, b) => a[PLACE] - b[PLACE],
-    short: (a, b) => known.contexts[a[CONTEXT]].length - known.contexts[b[CONTEXT]].length }[field("sort").value];
+  const by = { hard: (a, b) => wrong(b) - wrong(a), easy: (a, b) => wrong(a) - wrong(b), data: (a, b) => a.place - b.place,
+    short: (a, b) => known.contexts[a.context].length - known.contexts[b.context].length }[field("sort").value];
   if (by) found.sort(by);
   page = 0;
   write();
@@ -131,6 +130,7 @@ async function open() {
   if (!packed) return;
   const bytes = Uint8Array.from(atob(packed.textContent.trim()), letter => letter.charCodeAt(0));
   known = await new Response(new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip"))).json();
+  known.questions = known.questions.map(row => Object.fromEntries(row.map((value, at) => [known.fields[at], value])));
   for (const name of ["right", "wrong", "kind", "slice", "sort"]) field(name).addEventListener("change", search);
   let waiting;
   field("words").addEventListener("input", () => { clearTimeout(waiting); waiting = setTimeout(search, 200); });
