@@ -87,6 +87,18 @@ def test_a_curve_is_the_mean_over_seeds():
     rows = [[{"step": 1, "selection_f1": value}, {"step": 2, "selection_f1": value + 1}] for value in (10.0, 14.0)]
     figure = curves.learning_curves([(record("lora", seed), one) for seed, one in enumerate(rows)])
     assert [list(line.get_ydata()) for line in figure.axes[0].lines if line.get_marker() != "None"] == [[12.0, 13.0]]
+    assert "standard deviation" in subtitle(figure)
+
+
+def test_a_band_is_explained_where_one_is_drawn(runs):
+    of_one_seed = [one for one in runs if one[0].seed == 0]
+    assert "; " not in subtitle(curves.learning_curves(of_one_seed))
+    assert subtitle(curves.loss_curves(of_one_seed)).endswith("; moving averages")
+    assert subtitle(curves.learning_curves(runs)).endswith("; band: ± one standard deviation over seeds")
+
+
+def subtitle(figure):
+    return figure.texts[1].get_text()
 
 
 def test_seeds_whose_epochs_end_at_other_steps_are_averaged_epoch_by_epoch():

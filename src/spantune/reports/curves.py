@@ -73,7 +73,9 @@ def learning_curves(runs: Sequence[tuple[RunRecord, Rows]], form: Form = WIDE) -
     drawn = [(one, look, curve) for one, look, rows in _grouped(runs) if (curve := _curve(rows, "selection_f1"))]
     if not drawn:
         return None
-    about = _about(runs[0][0]) if len(runs) == 1 else _all_about(runs, "band: ± one standard deviation over seeds")
+    banded = any(any(curve.spread) for *_, curve in drawn)
+    band = "band: ± one standard deviation over seeds" if banded else None
+    about = _about(runs[0][0]) if len(runs) == 1 else _all_about(runs, band)
     figure, axes = new_figure("F1 on the selection split", about, _room_for(len(drawn), form))
     for _, look, curve in drawn:
         low = [value - spread for value, spread in zip(curve.values, curve.spread, strict=True)]
@@ -142,12 +144,12 @@ def _about(record: RunRecord) -> str:
     return f"{record.model}, seed {record.seed}, {_training_set(record)}"
 
 
-def _all_about(runs: Sequence[tuple[RunRecord, Rows]], *more: str) -> str:
+def _all_about(runs: Sequence[tuple[RunRecord, Rows]], more: str | None) -> str:
+    """Encoders and training set, and what else a reader must know."""
     record = runs[0][0]
-    seeds = {one.seed for one, _ in runs}
     models = list(dict.fromkeys(one.model for one, _ in runs))
     about = f"{' and '.join(models) if len(models) < 3 else f'{len(models)} encoders'}, {_training_set(record)}"
-    return "; ".join([about, *(more if len(seeds) > 1 or "average" in more[0] else ())])
+    return about if more is None else f"{about}; {more}"
 
 
 def _training_set(record: RunRecord) -> str:
