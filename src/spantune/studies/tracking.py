@@ -2,31 +2,24 @@
 
 from __future__ import annotations
 
-import json
-import logging
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from spantune.analysis.statistics import estimate
 from spantune.config import CompareConfig
-from spantune.records import RunFolder, without_password, write_json_atomic
+from spantune.records import RunFolder
 from spantune.studies.cells import record_in
 from spantune.studies.plan import FLOOR
 from spantune.studies.record import STUDY, FinalRun, Point, StudyRecord
 from spantune.studies.sheet import protocol_of
 from spantune.training import mlflow_client
-from spantune.training.mlflow_client import quiet
+from spantune.training.mlflow_client import STATUS, Guard, earlier_run, log_params, remember
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
-_log = logging.getLogger(__name__)
-_STATUS = {"finished": "FINISHED", "failed": "FAILED", "interrupted": "KILLED", "running": "RUNNING"}
 _SHOWN = {".html", ".md", ".csv"}
-_LONGEST = 250  # characters of a parameter, as the oldest servers take them
-_AT_ONCE = 100  # parameters
 
 
 class StudyTracking:
@@ -41,7 +34,7 @@ class StudyTracking:
         self.uri = config.tracking_uri or mlflow_client.local_store(self.folder / "any")
         self.run_id: str | None = None
         self._client: MlflowClient | None = None
-        self._warned = False
+        self._guarded = Guard(self.uri, "study")
 
     def start(self, config: CompareConfig) -> None:
         """Begin the run, or go on with that of an earlier call, where the configuration wants it."""
@@ -76,52 +69,24 @@ class StudyTracking:
             if (study.folder / "plots").is_dir():
                 self._client.log_artifacts(self.run_id, str(study.folder / "plots"), "plots")
         with self._guarded():
-            self._client.set_terminated(self.run_id, _STATUS[study.status])
+            self._client.set_terminated(self.run_id, STATUS[study.status])
 
     def _open(self, config: CompareConfig) -> None:
         from mlflow import MlflowClient
-        from mlflow.entities import Param
 
-        client = MlflowClient(tracking_uri=self.uri, registry_uri=self.uri)
+        client, file = MlflowClient(tracking_uri=self.uri, registry_uri=self.uri), RunFolder(self.folder).tracking
         with mlflow_client.tables_made_quickly(self.uri):
-            experiment = mlflow_client.experiment_id(client, self.uri, config.experiment)
-        run_id = self._earlier(client)
-        if run_id is None:
+            run = earlier_run(client, self.uri, file)
+            found = run.info.experiment_id if run else mlflow_client.experiment_id(client, self.uri, config.experiment)
+        if run is None:
             tags = {"mlflow.source.type": "LOCAL", "spantune": "study"}
             tags |= {"mlflow.parentRunId": config.parent_run} if config.parent_run else {}
-            run_id = client.create_run(experiment, run_name=self.folder.name, tags=tags).info.run_id
-            settings = {key: json.dumps(value, default=str)[:_LONGEST] for key, value in protocol_of(config).items()}
-            params = [Param(key, text) for key, text in settings.items()]
-            for begin in range(0, len(params), _AT_ONCE):
-                client.log_batch(run_id, params=params[begin : begin + _AT_ONCE])
-            where = {"tracking_uri": without_password(self.uri), "run_id": run_id}
-            write_json_atomic(self.folder / "mlflow.json", where)
+            run = client.create_run(found, run_name=self.folder.name, tags=tags)
+            remember(file, self.uri, run.info.run_id)
         else:
-            client.update_run(run_id, status="RUNNING")
-        self._client, self.run_id = client, run_id
-
-    def _earlier(self, client: MlflowClient) -> str | None:
-        """The run of an earlier call, where it is still there."""
-        try:
-            where = json.loads((self.folder / "mlflow.json").read_text(encoding="utf-8"))
-            same = where["tracking_uri"] == without_password(self.uri)
-            run = client.get_run(where["run_id"]) if same else None
-        except Exception:  # no such file, no such run, another layout: a new one is made
-            return None
-        return run.info.run_id if run is not None and run.info.lifecycle_stage == "active" else None
-
-    @contextmanager
-    def _guarded(self) -> Iterator[None]:
-        try:
-            with quiet():
-                yield
-        except Exception as error:  # a mirror must not stop what it shows, whatever the reason
-            if not self._warned:
-                self._warned = True
-                said = (str(error).strip().splitlines() or [type(error).__name__])[0]
-                address = without_password(self.uri)
-                what = said.replace(self.uri, address)[:300]
-                _log.warning("MLflow at %s does not follow the study: %s. The study goes on.", address, what)
+            client.update_run(run.info.run_id, status="RUNNING")
+        self._client, self.run_id = client, run.info.run_id
+        log_params(client, run, protocol_of(config))
 
 
 def _metrics(study: StudyRecord) -> Mapping[str, float]:

@@ -6,14 +6,12 @@ Whatever goes wrong here costs one warning and never the run. mlflow is imported
 from __future__ import annotations
 
 import getpass
-import json
-import logging
 import math
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import asdict
 from importlib import metadata
 from pathlib import Path
@@ -22,19 +20,16 @@ from typing import TYPE_CHECKING, Any
 import spantune
 from spantune.config import TrainConfig
 from spantune.methods import get
-from spantune.records import History, RunFolder, RunRecord, without_password, write_json_atomic
+from spantune.records import History, RunFolder, RunRecord
 from spantune.records.files import TEMPORARY
 from spantune.training import mlflow_client
-from spantune.training.mlflow_client import quiet
+from spantune.training.mlflow_client import STATUS, Guard, as_text, earlier_run, log_params, quiet, remember
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities import Metric, Run
 
-_log = logging.getLogger(__name__)
-_STATUS = {"finished": "FINISHED", "failed": "FAILED", "interrupted": "KILLED", "running": "RUNNING"}
-_PARAMETER_LENGTHS = (6000, 500, 250)  # characters: MLflow's limit today, and those of older servers
-_PARAMETERS_AT_ONCE, _METRICS_AT_ONCE = 100, 500
+_METRICS_AT_ONCE = 500
 _FLUSH_SECONDS = 10.0
 _REQUIRED = ("torch", "transformers", "peft", "datasets", "numpy", "pandas")
 
@@ -43,19 +38,23 @@ class Tracking:
     """The mirror of one run; `Tracking.start` makes it.
 
     Attributes:
-        problem: why the mirror is missing or incomplete, or None. It has been logged as a warning.
         run_id: of the MLflow run, or None where there is no mirror.
     """
 
     def __init__(self, folder: RunFolder, uri: str) -> None:
         self.folder, self.uri = folder, uri
-        self.problem: str | None = None
+        self._guarded = Guard(uri, "run")
         self.run_id: str | None = None
         self._client: MlflowClient | None = None
         self._experiment_id = ""
         self._waiting: list[Metric] = []
         self._logged: set[tuple[str, int]] = set()
         self._flushed_at = time.monotonic()
+
+    @property
+    def problem(self) -> str | None:
+        """Why the mirror is missing or incomplete, or None. It has been logged as a warning."""
+        return self._guarded.problem
 
     @classmethod
     def start(cls, config: TrainConfig, folder: RunFolder, params: Mapping[str, Any]) -> Tracking:
@@ -99,7 +98,7 @@ class Tracking:
             for key, value in (("reason", record.reason), ("mirror_incomplete", None if complete else self.problem)):
                 if value:
                     client.set_tag(run_id, key, value[:5000])
-            client.set_terminated(run_id, _STATUS[record.status])
+            client.set_terminated(run_id, STATUS[record.status])
 
     def log_history(self) -> None:
         """Everything that the run has logged so far, as far as MLflow has not got it."""
@@ -114,7 +113,7 @@ class Tracking:
             from mlflow import MlflowClient
 
             client = MlflowClient(tracking_uri=self.uri, registry_uri=self.uri)
-            run = self._earlier_run(client)
+            run = earlier_run(client, self.uri, self.folder.tracking)
             if run is None:
                 return False
             if parent and run.data.tags.get("mlflow.parentRunId") != parent:
@@ -128,36 +127,19 @@ class Tracking:
 
         client = MlflowClient(tracking_uri=self.uri, registry_uri=self.uri)
         with mlflow_client.tables_made_quickly(self.uri):
-            run = self._earlier_run(client)
+            run = earlier_run(client, self.uri, self.folder.tracking)
             found = run.info.experiment_id if run else mlflow_client.experiment_id(client, self.uri, config.experiment)
         self._experiment_id = found
         if run is None:
             run = client.create_run(self._experiment_id, run_name=self.folder.path.name, tags=_tags(config))
-            where = {"tracking_uri": without_password(self.uri), "run_id": run.info.run_id}
-            write_json_atomic(self.folder.tracking, where)
+            remember(self.folder.tracking, self.uri, run.info.run_id)
         else:
             client.update_run(run.info.run_id, status="RUNNING")
             self._read_logged(client, run)
         self._client, self.run_id = client, run.info.run_id
-        self._log_params(run, params)
+        client.log_dict(run.info.run_id, {key: as_text(value) for key, value in params.items()}, "params.json")
+        log_params(client, run, params)
         self._flush()
-
-    def _earlier_run(self, client: MlflowClient) -> Run | None:
-        """The MLflow run that an earlier part of this run made in the same store, where it is still there."""
-        from mlflow.exceptions import MlflowException
-
-        try:
-            where = json.loads(self.folder.tracking.read_text(encoding="utf-8"))
-            if where["tracking_uri"] != without_password(self.uri):
-                return None
-            run = client.get_run(where["run_id"])
-        except (OSError, ValueError, KeyError, TypeError):
-            return None
-        except MlflowException as error:
-            if error.error_code == "RESOURCE_DOES_NOT_EXIST":
-                return None
-            raise
-        return run if run.info.lifecycle_stage == "active" else None
 
     def _read_logged(self, client: MlflowClient, run: Run) -> None:
         """What MLflow has already; a killed run may have left lines of the history that it never got."""
@@ -169,24 +151,6 @@ class Tracking:
     def _collect_history(self) -> None:
         for row in History(self.folder.history).read():
             self._collect({key: value for key, value in row.items() if key != "step"}, row["step"])
-
-    def _log_params(self, run: Run, params: Mapping[str, Any]) -> None:
-        from mlflow.entities import Param
-        from mlflow.exceptions import MlflowException
-
-        texts = {key: _text(value) for key, value in params.items() if key not in run.data.params}
-        self._opened()[0].log_dict(run.info.run_id, {key: _text(value) for key, value in params.items()}, "params.json")
-        for length in _PARAMETER_LENGTHS:
-            cut = [Param(key, text if len(text) <= length else text[: length - 1] + "…") for key, text in texts.items()]
-            try:
-                for begin in range(0, len(cut), _PARAMETERS_AT_ONCE):
-                    part = cut[begin : begin + _PARAMETERS_AT_ONCE]
-                    self._opened()[0].log_batch(run.info.run_id, params=part)
-                return
-            except MlflowException as error:
-                too_long = error.error_code == "INVALID_PARAMETER_VALUE" and "length" in str(error)
-                if not too_long or length == _PARAMETER_LENGTHS[-1]:
-                    raise
 
     # Metrics
 
@@ -282,22 +246,6 @@ class Tracking:
         where = model.artifact_location  # `models:/<id>` would be looked up in MLflow's global store
         client.create_model_version(name, where, run_id, tags=tags, model_id=model.model_id, await_creation_for=0)
 
-    # Failures
-
-    @contextmanager
-    def _guarded(self, *, seconds: int = 10) -> Iterator[None]:
-        """Whatever is raised inside becomes `problem` and the run's one warning. Ctrl-C passes."""
-        try:
-            with quiet(seconds=seconds, retries=0 if self.problem else 1):
-                yield
-        except Exception as error:  # a mirror must not stop what it shows, whatever the reason
-            if self.problem is None:
-                lines = str(error).strip().splitlines() or [type(error).__name__]
-                address = without_password(self.uri)
-                self.problem = lines[0].replace(self.uri, address)[:300]
-                what = f"MLflow at {address} does not follow"
-                _log.warning("%s: %s. The run goes on; its folder holds everything.", what, self.problem)
-
     def _opened(self) -> tuple[MlflowClient, str]:
         assert self._client is not None and self.run_id is not None
         return self._client, self.run_id
@@ -311,12 +259,6 @@ def _tags(config: TrainConfig) -> dict[str, str]:
     with suppress(Exception):  # a container's user may have no name
         tags["mlflow.user"] = getpass.getuser()
     return tags
-
-
-def _text(value: Any) -> str:
-    if isinstance(value, str):
-        return without_password(value)
-    return json.dumps(value, ensure_ascii=False, default=str)
 
 
 def _signature() -> Any:
