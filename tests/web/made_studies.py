@@ -17,7 +17,6 @@ from spantune.data import Answer, Example, load_reported
 from spantune.errors import RunError
 from spantune.evaluation.metrics import headline, score
 from spantune.records import DataRecord, Parameters, RunFolder, RunRecord, Timings
-from spantune.reports import browser
 from spantune.reports.evidence import judged
 from spantune.web import create_app
 from spantune.web.exploration import Index
@@ -102,7 +101,7 @@ def made_up_index(questions: int, methods: int) -> Index:
         asked = " ".join(chance.choices(vocabulary, k=10))
         examples.append(Example(f"q{number:05}", f"what {asked}?", context, (Answer(text, start),)))
     answers = {f"method {number}": [_answers(examples, number, chance)] for number in range(methods)}
-    return Index(browser.questions(judged(score_runs(examples, answers))))
+    return Index(judged(score_runs(examples, answers)))
 
 
 def _answers(examples: Sequence[Example], number: int, chance: random.Random) -> dict[str, str]:

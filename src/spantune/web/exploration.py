@@ -18,11 +18,12 @@ from typing import Any
 import numpy as np
 
 from spantune.analysis.dimensions import DIMENSIONS
+from spantune.analysis.disagreements import right_and_wrong
 from spantune.analysis.error_kinds import KINDS
 from spantune.errors import UserError
 from spantune.records import RunRecord
 from spantune.reports import browser
-from spantune.reports.evidence import Incomplete, judged, read_scores, read_spans
+from spantune.reports.evidence import Incomplete, Judged, judged, read_scores, read_spans
 from spantune.reports.groups import group
 from spantune.studies.report import run_folders
 
@@ -139,39 +140,34 @@ class Index:
     """The questions of one study. Its rows are ordered by how much the methods disagree.
 
     Args:
-        content: what `reports.browser.questions` returns.
-        folders: by method the folders of its runs.
+        evidence: the judged answers. folders: by method the folders of its runs.
 
     Attributes:
         methods: labels, best F1 first. runs: how many each has.
+        right: (Q, M) bool, by row. right_and_wrong: see `analysis.disagreements`.
     """
 
-    def __init__(self, content: Mapping[str, Any], folders: Sequence[Sequence[Path]] = ()) -> None:
+    def __init__(self, evidence: Judged, folders: Sequence[Sequence[Path]] = ()) -> None:
+        content = browser.questions(evidence)
         self._rows: Sequence[browser.Row] = content["questions"]
         self._contexts: Sequence[str] = content["contexts"]
         self.methods: tuple[str, ...] = tuple(content["methods"])
         self.runs: tuple[int, ...] = tuple(content["runs"])
         self.folders = tuple(tuple(some) for some in folders)
-        count = np.array([row.right for row in self._rows]).reshape(len(self._rows), len(self.methods))
-        self.right = 2 * count > np.array(self.runs)  # (Q, M)
+        places = [row.place for row in self._rows]
+        self.right = evidence.scores.right[:, places].T
+        self.right_and_wrong: list[list[int]] = right_and_wrong(evidence.scores).tolist()
         kinds = [[row.kinds[given] for given in row.given] for row in self._rows]
         self._kind = np.array(kinds, dtype=np.int8).reshape(self.right.shape)
         self._slice = np.array([row.slices for row in self._rows], dtype=np.int16)  # (Q, dimensions)
         self._context = np.array([row.context for row in self._rows], dtype=np.intp)
         self._row_of = np.empty(len(self._rows), dtype=np.intp)  # by place in the data
-        self._row_of[[row.place for row in self._rows]] = np.arange(len(self._rows))
+        self._row_of[places] = np.arange(len(self._rows))
         self._asked = [f"{row.question} {row.id}".casefold() for row in self._rows]
         self._read = [one.casefold() for one in self._contexts]
 
     def __len__(self) -> int:
         return len(self._rows)
-
-    @cached_property
-    def right_and_wrong(self) -> list[list[int]]:
-        """(M, M) how many questions the row's method gets right and the column's wrong."""
-        right = self.right.astype(np.int64)
-        counts: list[list[int]] = (right.T @ (1 - right)).tolist()
-        return counts
 
     def find(self, filters: Filters) -> Found:
         """The questions that fit."""
@@ -280,5 +276,5 @@ def read_index(study: Path) -> Index:
     folders = {id(record): folder for record, folder in zip(records, runs, strict=True)}
     groups = [one for one in group(records) if one.finished]
     scores = read_scores(groups, folders)
-    content = browser.questions(judged(scores, read_spans(scores, groups, folders)))
-    return Index(content, [[folders[id(run)].path for run in one.finished] for one in groups])
+    evidence = judged(scores, read_spans(scores, groups, folders))
+    return Index(evidence, [[folders[id(run)].path for run in one.finished] for one in groups])
