@@ -140,6 +140,14 @@ def test_shares_have_two_digits(share, text):
     assert numbers.percent(share) == text
 
 
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(None, "–"), (-3, "0 s"), (40.2, "40 s"), (99.5, "1.7 min"), (5400, "90 min"), (11_100, "3.1 h")],
+)
+def test_durations(seconds, text):
+    assert numbers.duration(seconds) == text
+
+
 @given(st.integers(min_value=0, max_value=10**12))
 def test_counts_and_sizes_are_short_and_true(value):
     for text, factors in ((numbers.count(value), {"": 1, "k": 1e3, "M": 1e6, "G": 1e9}), (numbers.size(value), None)):

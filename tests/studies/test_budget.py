@@ -14,9 +14,10 @@ from stand_ins import Pretend, made_up
 from spantune.config import CompareConfig, TrainConfig
 from spantune.errors import UserError
 from spantune.records import RunRecord
+from spantune.reports.numbers import duration
 from spantune.studies import StudyRecord, compare
 from spantune.studies.apart import Outcome
-from spantune.studies.budget import Clock, Rate, duration, fit
+from spantune.studies.budget import Clock, Rate, fit
 from spantune.studies.cells import DataFacts, facts_as_they_are
 from spantune.studies.estimate import seconds_left
 from spantune.studies.plan import arms, final_run
@@ -225,8 +226,3 @@ def test_finished_points_of_a_sweep_are_not_still_to_do(search: str, study: Any)
     assert left() == pytest.approx(final + (whole - final) / 3)
     other = replace(config, sweep_examples=30)
     assert seconds_left(other, arms(other), {"lora": PRETENDED}, facts_as_they_are()) > left(), "another sweep"
-
-
-@pytest.mark.parametrize(("seconds", "words"), [(40.2, "40 s"), (100, "2 min"), (5400, "1 h 30 min"), (-3, "0 s")])
-def test_durations(seconds: float, words: str) -> None:
-    assert duration(seconds) == words

@@ -28,9 +28,10 @@ def size(value: float | None) -> str:
 
 
 def duration(seconds: float | None) -> str:
-    """`42 s`, `3.5 min`, `2.4 h`."""
+    """`42 s`, `3.5 min`, `2.4 h`; `0 s` where a time that was left is over."""
     if seconds is None:
         return NOTHING
+    seconds = max(0.0, seconds)
     for limit, unit, length in ((99.5, "s", 1), (99.5 * 60, "min", 60)):
         if seconds < limit:
             value = seconds / length

@@ -122,11 +122,3 @@ def fit(
         out.append(kept[-1].title)
         kept = kept[:-1]
     return Fitted(config, kept, tuple(out))
-
-
-def duration(seconds: float) -> str:
-    """`40 s`, `12 min`, `3 h 5 min`."""
-    if seconds < 90:
-        return f"{max(0, round(seconds))} s"
-    minutes = round(seconds / 60)
-    return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60} min"

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from spantune.config import CompareConfig
-from spantune.reports.numbers import shown
-from spantune.studies.budget import Fitted, Rate, duration
+from spantune.reports.numbers import duration, shown
+from spantune.studies.budget import Fitted, Rate
 from spantune.studies.cells import Facts
 from spantune.studies.estimate import seconds_left
 from spantune.studies.plan import Arm, final_run

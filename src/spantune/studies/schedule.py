@@ -14,8 +14,9 @@ from spantune.errors import RunError, UserError
 from spantune.methods import get
 from spantune.records import RunFolder, RunRecord
 from spantune.records.files import explained
+from spantune.reports.numbers import duration
 from spantune.studies.apart import Outcome
-from spantune.studies.budget import Clock, Rate, duration
+from spantune.studies.budget import Clock, Rate
 from spantune.studies.cells import Cell, Facts, planned, record_in
 from spantune.studies.executors import Executor, Job
 from spantune.studies.parameters import Values, described
