@@ -71,8 +71,16 @@ def test_pages_show_what_the_models_say(real: FlaskClient) -> None:
     page = real.post("/", data={"question": "when ?", "context": CONTEXT, "answers": "1803", "inside": "1"}).text
     assert page.count('<li class="card') == 2 and '<table class="strip">' in page and "Window that won" in page
     assert "no answer" in page, "the one of v2.0 says how probable that is"
-    page = real.post("/documents", data={"question": "when ?", "text": CONTEXT.replace(" ", "\n")}).text
-    assert "line " in page or "no answer" in page
+
+
+def test_a_document_names_the_line_of_an_answer(real: FlaskClient) -> None:
+    asked = {"question": "when ?", "context": CONTEXT.replace(" ", "\n")}
+    found = real.post("/api/answer", json={"questions": [asked]}).json
+    assert found is not None
+    answer = found["answers"][0]["models"]["full"]
+    line = asked["context"].count("\n", 0, answer["start"]) + 1
+    page = real.post("/documents", data={"question": "when ?", "text": asked["context"], "model": "full"}).text
+    assert answer["answer"] and f'<span class="chip">line {line}</span>' in page
 
 
 @pytest.mark.parametrize("context", ["\u200b", "x" * 19_000, "\u202e\u2066\x07", "🎲" * 500, "\n\n.\n"])

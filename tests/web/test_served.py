@@ -117,7 +117,8 @@ def test_examples_are_from_what_the_runs_were_scored_on(write: Write, tmp_path: 
     assert sorted(found[at].question for at in range(len(found))) == [f"q{n}?" for n in range(8)]
     some = found.some(3)
     assert len({one.context for _, one in some}) == 3 and all(found[number] == one for number, one in some)
-    assert 0 <= (found.random_number() or 0) < 8
+    number = found.random_number()
+    assert number is not None and 0 <= number < 8
 
 
 def test_without_a_reported_set_the_examples_are_the_samples(write: Write, monkeypatch: pytest.MonkeyPatch) -> None:
