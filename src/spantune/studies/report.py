@@ -31,7 +31,7 @@ def report(folder: Path | str) -> Report:
     """
     path = Path(folder)
     if not (path / STUDY).is_file():
-        return read_report(path, _runs_in(path)).write()
+        return read_report(path, run_folders(path)).write()
     return report_of(StudyRecord.read(path)).write()
 
 
@@ -53,18 +53,14 @@ def report_of(study: StudyRecord) -> Report:
 
 
 def run_folders(folder: Path | str) -> list[RunFolder]:
-    """The runs that a study's report compares: those of its `study.json`, else those that lie in the folder.
+    """The runs that a study's report compares: see `runs_in`.
 
     Raises:
         RunError: there is neither, or a record is broken.
     """
     path = Path(folder)
-    return list(StudyRecord.read(path).folders) if (path / STUDY).is_file() else _runs_in(path)
-
-
-def _runs_in(path: Path) -> list[RunFolder]:
-    found = [RunFolder(one.parent) for one in sorted(path.glob(f"*/{RECORD}"))]
-    if not found:
+    found = runs_in(path)
+    if not found and not (path / STUDY).is_file():
         raise RunError(
             "there is no study here",
             where=str(path),
@@ -73,6 +69,17 @@ def _runs_in(path: Path) -> list[RunFolder]:
             fix="name the study folder that `spantune compare` wrote (its --output)",
         )
     return found
+
+
+def runs_in(path: Path) -> list[RunFolder]:
+    """The runs of a study: those of its `study.json` that have a record, else those that lie in the folder, if any.
+
+    Raises:
+        RunError: `study.json` is broken.
+    """
+    if (path / STUDY).is_file():
+        return list(StudyRecord.read(path).folders)
+    return [RunFolder(one.parent) for one in sorted(path.glob(f"*/{RECORD}"))]
 
 
 def _tried(point: Point) -> bool:

@@ -14,7 +14,7 @@ from spantune.errors import RunError
 from spantune.methods import methods
 from spantune.records import RunRecord
 from spantune.records.record import RECORD
-from spantune.studies.record import STUDY, StudyRecord
+from spantune.studies.report import runs_in
 
 if TYPE_CHECKING:
     from spantune.config import PredictorConfig
@@ -100,7 +100,7 @@ def _is_zoo(name: str) -> bool:
 
 def studies_in(folders: Sequence[str]) -> tuple[Path, ...]:
     """Those of the folders that are studies."""
-    return tuple(path for path in map(zoo.find, folders) if not _is_run(path) and _runs_in(path))
+    return tuple(path for path in map(zoo.find, folders) if not _is_run(path) and runs_in(path))
 
 
 def models_in(folders: Sequence[str]) -> tuple[Model, ...]:
@@ -159,16 +159,8 @@ def _record(path: Path) -> RunRecord | None:
     return RunRecord.read(path) if (path / RECORD).is_file() else None
 
 
-def _runs_in(study: Path) -> list[Path]:
-    """The run folders of a study: those that its record names, else all that lie in it."""
-    if (study / STUDY).is_file():
-        named = (study / one.folder for one in StudyRecord.read(study).runs)
-        return [path for path in named if (path / RECORD).is_file()]
-    return sorted(path.parent for path in study.glob(f"*/{RECORD}")) if study.is_dir() else []
-
-
 def _finished(study: Path) -> list[tuple[Path, RunRecord]]:
-    records = ((path, RunRecord.read(path)) for path in _runs_in(study))
+    records = ((one.path, RunRecord.read(one.path)) for one in runs_in(study))
     return [(path, record) for path, record in records if record.status == "finished"]
 
 
