@@ -150,6 +150,11 @@ def rules_for(
     return "v1.1" if null_odds is None and all(example.answerable for example in examples) else "v2.0"
 
 
+def rules_of(squad_v2: bool) -> Rules:
+    """The rules for a model by whether it was trained with `--squad-v2`."""
+    return "v2.0" if squad_v2 else "v1.1"
+
+
 def _refuse_nothing(examples: Sequence[Example]) -> None:
     if not examples:
         raise DataError("there is no question to score", expected="at least one example", found="none")

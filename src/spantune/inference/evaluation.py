@@ -17,7 +17,7 @@ from spantune.data import Corpus, load_evaluation
 from spantune.data.splits import refuse_unanswerable
 from spantune.evaluation.answers import Candidate, Prediction
 from spantune.evaluation.files import write_null_odds
-from spantune.evaluation.metrics import Rules, headline, score
+from spantune.evaluation.metrics import headline, rules_of, score
 from spantune.inference.engine import Answers, Sink
 from spantune.inference.predictor import Predictor
 from spantune.records import SETS, RunFolder
@@ -35,7 +35,7 @@ def scores(
         null: of a v2.0 model: also score how well it knows what it cannot answer (`analysis.answerability`).
         embed: an encoder of texts: also score by meaning (`analysis.semantic`).
     """
-    rules: Rules = "v2.0" if squad_v2 else "v1.1"
+    rules = rules_of(squad_v2)
     scored = score(corpus.examples, answers.texts, rules=rules)
     if squad_v2:
         with_odds = score(

@@ -22,7 +22,7 @@ from spantune.data import Corpus, Example, load_reported
 from spantune.errors import UserError
 from spantune.evaluation.answers import Prediction
 from spantune.evaluation.files import read_predictions
-from spantune.evaluation.metrics import Rules
+from spantune.evaluation.metrics import Rules, rules_of
 from spantune.records import RunFolder, RunRecord
 from spantune.reports.groups import Group
 
@@ -134,7 +134,7 @@ def read_scores(groups: Sequence[Group], folders: Mapping[int, RunFolder]) -> Sc
     answers = {label: [_answers(folders[id(run)]) for run in some] for label, some in finished.items()}
     squad_v2 = any(run.config.get("squad_v2") for run in runs)
     try:
-        return score_runs(examples, answers, "v2.0" if squad_v2 else "v1.1")
+        return score_runs(examples, answers, rules_of(squad_v2))
     except UserError as error:
         raise Incomplete(_sentence(error)) from error
 

@@ -15,7 +15,7 @@ from spantune.config import AFTERWARDS, TrainConfig
 from spantune.data import Corpus, Splits, load_evaluation, load_splits
 from spantune.data.splits import refuse_unanswerable
 from spantune.errors import DataError
-from spantune.evaluation.metrics import Rules
+from spantune.evaluation.metrics import rules_of
 from spantune.inference.evaluation import evaluation_folder, score_set
 from spantune.inference.predictor import Predictor
 from spantune.inference.speed import answering
@@ -110,21 +110,17 @@ def _seconds(config: TrainConfig, record: RunRecord) -> float:
     return min(max((record.timings.train_seconds or 0.0) / 50, 1.0), 20.0)
 
 
-def _rules(predictor: Predictor) -> Rules:
-    return "v2.0" if predictor.squad_v2 else "v1.1"
-
-
 def _reported(predictor: Predictor, folder: RunFolder, corpus: Corpus | None) -> Scores | None:
     """The run's scores on the reported set, question by question; None where there is none."""
     if corpus is None:
         return None
     answers = json.loads(folder.predictions.read_text(encoding="utf-8"))
-    return score_runs(corpus.examples, {"run": [answers]}, _rules(predictor))
+    return score_runs(corpus.examples, {"run": [answers]}, rules_of(predictor.squad_v2))
 
 
 def _meaning(scores: Scores, predictor: Predictor, embed: Embed) -> dict[str, float]:
     answers = dict(zip([one.id for one in scores.examples], scores.answers[0][0], strict=True))
-    return semantic_scores(scores.examples, answers, _rules(predictor), embed)
+    return semantic_scores(scores.examples, answers, rules_of(predictor.squad_v2), embed)
 
 
 def _scored(
@@ -142,5 +138,5 @@ def _scored(
     described = DataRecord((source,), corpus.fingerprint, len(corpus.examples), found.answers.windows)
     if reported is None:
         return folder.name, described, found.scores
-    here = score_runs(corpus.examples, {"run": [found.answers.texts]}, _rules(predictor))
+    here = score_runs(corpus.examples, {"run": [found.answers.texts]}, rules_of(predictor.squad_v2))
     return folder.name, described, {**found.scores, **drop_scores(reported, here)}

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from spantune.data import Answer, Example
-from spantune.evaluation.metrics import normalize_answer, question_scores
+from spantune.evaluation.metrics import f1, normalize_answer, question_scores, rules_of
 from spantune.web.answering import Answered
 from spantune.web.cutting import Mark, Piece, cut, in_lanes
 from spantune.web.served import Model
@@ -116,17 +116,10 @@ def judged(text: str, golds: Sequence[str] | None, *, squad_v2: bool) -> Judged 
         return None
     answers = tuple(Answer(one, 0) for one in golds)
     example = Example("0", "", "", answers)
-    ((em, f1),) = question_scores([example], {"0": text}, rules="v2.0" if squad_v2 or not golds else "v1.1").values()
-    wanted = max((normalize_answer(one).split() for one in golds), key=lambda one: _shared(text, one), default=[])
-    said = normalize_answer(text).split()
-    return Judged(em, f1, _beyond(wanted, said), _beyond(said, wanted))
-
-
-def _shared(text: str, gold: Sequence[str]) -> float:
-    """How near an accepted answer is: F1 of the bags of words."""
-    said = normalize_answer(text).split()
-    same = sum((Counter(said) & Counter(gold)).values())
-    return 2 * same / (len(said) + len(gold)) if same else 0.0
+    (scored,) = question_scores([example], {"0": text}, rules=rules_of(squad_v2 or not golds)).values()
+    nearest = max(golds, key=lambda one: f1(text, [one]), default="")
+    wanted, said = normalize_answer(nearest).split(), normalize_answer(text).split()
+    return Judged(*scored, _beyond(wanted, said), _beyond(said, wanted))
 
 
 def _beyond(words: Sequence[str], others: Sequence[str]) -> tuple[str, ...]:
