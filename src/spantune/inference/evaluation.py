@@ -22,6 +22,7 @@ from spantune.inference.engine import Answers, Sink
 from spantune.inference.predictor import Predictor
 from spantune.records import SETS, RunFolder
 from spantune.records.files import atomic_json_object, explained, write_json_atomic
+from spantune.records.folder import N_BEST, NULL_ODDS, PREDICTIONS
 
 _CANDIDATE = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",\n      ", ": "))
 
@@ -51,9 +52,9 @@ def scores(
 
 def write_answers(folder: Path, answers: Answers, *, squad_v2: bool) -> None:
     """`predictions.json` in the official format, and `null_odds.json` for v2.0."""
-    write_json_atomic(folder / "predictions.json", answers.texts)
+    write_json_atomic(folder / PREDICTIONS, answers.texts)
     if squad_v2:
-        write_null_odds(folder / "null_odds.json", answers.null_odds)
+        write_null_odds(folder / NULL_ODDS, answers.null_odds)
 
 
 @contextmanager
@@ -126,7 +127,7 @@ def score_set(
     """
     with explained(folder):
         folder.mkdir(parents=True, exist_ok=True)
-    with n_best_file(folder / "n_best.json") as sink:
+    with n_best_file(folder / N_BEST) as sink:
         answers = predictor.answer(corpus, n_best=n_best, cache=True, sink=sink)
         scored = scores(corpus, answers, squad_v2=predictor.squad_v2, null=predictor.null, embed=embed)
         about = {

@@ -13,6 +13,11 @@ from spantune.errors import RunError
 from spantune.records.files import TEMPORARY, explained, refuse_foreign
 from spantune.records.record import RECORD, RunRecord
 
+PREDICTIONS, N_BEST, NULL_ODDS = "predictions.json", "n_best.json", "null_odds.json"
+"""What a model answered: in a run's folder on its reported set, in one of `evaluations/` on another."""
+MLFLOW = "mlflow.json"
+"""Which MLflow run mirrors the run or the study that it lies beside."""
+
 
 def told_apart(names: Iterable[str]) -> list[str]:
     """The names of folders, with a number behind each that is taken already: `lora`, `lora-2`."""
@@ -54,17 +59,17 @@ class RunFolder:
     @property
     def predictions(self) -> Path:
         """Answers on the reported set, `{"id": "answer"}`."""
-        return self.path / "predictions.json"
+        return self.path / PREDICTIONS
 
     @property
     def n_best(self) -> Path:
         """Candidates of each question with probabilities."""
-        return self.path / "n_best.json"
+        return self.path / N_BEST
 
     @property
     def null_odds(self) -> Path:
         """Each question's score for "no answer" (v2.0)."""
-        return self.path / "null_odds.json"
+        return self.path / NULL_ODDS
 
     @property
     def plots(self) -> Path:
@@ -83,7 +88,7 @@ class RunFolder:
     @property
     def tracking(self) -> Path:
         """Which MLflow run mirrors this one."""
-        return self.path / "mlflow.json"
+        return self.path / MLFLOW
 
     @property
     def holds_work(self) -> bool:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from spantune.analysis.statistics import estimate
 from spantune.config import CompareConfig
 from spantune.records import RunFolder
+from spantune.records.folder import MLFLOW
 from spantune.studies.cells import record_in
 from spantune.studies.plan import FLOOR
 from spantune.studies.record import STUDY, FinalRun, Point, StudyRecord
@@ -74,7 +75,7 @@ class StudyTracking:
     def _open(self, config: CompareConfig) -> None:
         from mlflow import MlflowClient
 
-        client, file = MlflowClient(tracking_uri=self.uri, registry_uri=self.uri), RunFolder(self.folder).tracking
+        client, file = MlflowClient(tracking_uri=self.uri, registry_uri=self.uri), self.folder / MLFLOW
         with mlflow_client.tables_made_quickly(self.uri):
             run = earlier_run(client, self.uri, file)
             found = run.info.experiment_id if run else mlflow_client.experiment_id(client, self.uri, config.experiment)

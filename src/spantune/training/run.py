@@ -31,6 +31,7 @@ from spantune.records import (
     reset_peak_memory,
 )
 from spantune.records.files import TEMPORARY, replace_folder
+from spantune.records.folder import N_BEST
 from spantune.reports.plots import run_plots
 from spantune.training import processes
 from spantune.training.afterwards import completed, further_sets, measured
@@ -230,7 +231,7 @@ def _score(
     Args:
         tune: choose by this set, the selection split, when the model answers nothing (v2.0).
     """
-    with n_best_file(folder / "n_best.json") if folder else nullcontext() as sink:
+    with n_best_file(folder / N_BEST) if folder else nullcontext() as sink:
         answers = predictor.answer_windows(windows, n_best=config.n_best, sink=sink)
         if folder is not None:
             write_answers(folder, answers, squad_v2=config.squad_v2)

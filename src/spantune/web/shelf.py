@@ -8,6 +8,7 @@ from concurrent.futures import Future, TimeoutError
 from pathlib import Path
 
 from spantune.records import told_apart
+from spantune.records.folder import PREDICTIONS
 from spantune.web.exploration import Index, read_index
 
 _PATIENCE = 1.5
@@ -74,7 +75,7 @@ class Shelf:
 def _state(study: Path) -> _State:
     """When the answers of its runs were written."""
     found = []
-    for path in sorted(study.glob("*/predictions.json")):
+    for path in sorted(study.glob(f"*/{PREDICTIONS}")):
         try:
             found.append((str(path), path.stat().st_mtime_ns))
         except OSError:
