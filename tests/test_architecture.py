@@ -19,7 +19,7 @@ from spantune.methods import methods
 ROOT = Path(spantune.__file__).parent
 # A room imports only from rooms before it, and from these two, which import from no room.
 ORDER = (
-    *("zoo", "data", "features", "methods", "modeling", "evaluation", "analysis", "records", "reports", "inference"),
+    *("zoo", "data", "features", "methods", "records", "modeling", "evaluation", "analysis", "reports", "inference"),
     *("training", "studies", "web", "cli"),
 )
 FOR_ALL = ("errors", "config")
@@ -101,6 +101,7 @@ LIGHT = {
     "spantune.analysis": (*HEAVY, "scipy"),
     **{f"spantune.analysis.{name}": (*HEAVY, "scipy") for name in ANALYSIS},
     "spantune.records": HEAVY,
+    "spantune.records.manifest": HEAVY,
     "spantune.reports": (*HEAVY, "jinja2"),
     "spantune.reports.table": HEAVY,
     "spantune.reports.plots": ("torch", "transformers", "peft", "datasets", "mlflow"),

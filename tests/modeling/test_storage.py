@@ -17,9 +17,8 @@ import spantune
 from spantune.errors import RunError
 from spantune.inference import Predictor
 from spantune.modeling import build, load, save
-from spantune.modeling.faults import ADAPTER_CONFIG
-from spantune.modeling.manifest import MANIFEST
 from spantune.modeling.storage import WEIGHTS, load_trainable_state, trainable_state
+from spantune.records.manifest import ADAPTER_CONFIG, MANIFEST
 
 METHODS = ("lora", "ia3", "adalora", "prefix-tuning", "prompt-encoder", "bottleneck", "head-only")
 

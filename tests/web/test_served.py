@@ -12,6 +12,7 @@ import pytest
 from spantune import zoo
 from spantune.errors import RunError
 from spantune.records import RunRecord
+from spantune.records.manifest import FORMAT, MANIFEST
 from spantune.web import examples as example_questions
 from spantune.web import served
 from spantune.web.examples import ExampleQuestions
@@ -33,22 +34,35 @@ def write(tmp_path: Path) -> Write:
     return written
 
 
+def saved(method: str) -> dict[str, Any]:
+    """What a v2.0 model says of itself."""
+    identity = {"method": method, "options": {}, "model": "minilm", "model_type": "bert", "encoder_fingerprint": "0"}
+    return {"format": FORMAT, **identity, "settings": {"squad_v2": True}}
+
+
 def test_a_run_is_served_under_its_folders_name(write: Write) -> None:
     run = write("lora-0")
     (model,) = served.models_in([str(run)])
     assert (model.name, model.label, model.look, model.squad_v2) == ("lora-0", "LORA", "method-0", False)
     (run / "adapter").mkdir()
-    (run / "adapter" / "spantune.json").write_text('{"settings": {"squad_v2": true}}', encoding="utf-8")
+    (run / "adapter" / MANIFEST).write_text(json.dumps(saved("lora")), encoding="utf-8")
     assert served.models_in([str(run)])[0].squad_v2
 
 
 @pytest.mark.parametrize(("method", "label"), [("ia3", "(IA)³"), ("unheard-of", "mine")])
 def test_an_adapter_without_a_run(tmp_path: Path, method: str, label: str) -> None:
-    saved = {"method": method, "settings": {"squad_v2": True}}
     (tmp_path / "mine").mkdir()
-    (tmp_path / "mine" / "spantune.json").write_text(json.dumps(saved), encoding="utf-8")
+    (tmp_path / "mine" / MANIFEST).write_text(json.dumps(saved(method)), encoding="utf-8")
     (model,) = served.models_in([str(tmp_path / "mine")])
     assert (model.name, model.label, model.squad_v2, model.record) == ("mine", label, True, None)
+
+
+@pytest.mark.parametrize("text", ["", "[]", '{"format": 2}', '{"format": 1, "settings": []}'])
+def test_an_adapter_that_does_not_say_what_it_is_is_called_after_its_folder(tmp_path: Path, text: str) -> None:
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / MANIFEST).write_text(text, encoding="utf-8")
+    (model,) = served.models_in([str(tmp_path / "mine")])
+    assert (model.name, model.label, model.squad_v2) == ("mine", "mine", False), "why it cannot be loaded is said later"
 
 
 def test_a_study_stands_for_the_lowest_seed_of_each_method_and_encoder(write: Write, tmp_path: Path) -> None:

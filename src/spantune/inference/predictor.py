@@ -16,8 +16,8 @@ from spantune.features import StreamedWindows, Windows, make_windows, window_rul
 from spantune.inference.engine import Answers, Sink, answer_windows
 from spantune.modeling import SpanModel, load
 from spantune.modeling.encoders import choose_device, choose_dtype
-from spantune.modeling.manifest import MANIFEST, saved_in
 from spantune.modeling.storage import Saved
+from spantune.records.manifest import MANIFEST, saved_in
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast

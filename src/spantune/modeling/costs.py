@@ -12,9 +12,9 @@ from spantune.errors import MethodError
 from spantune.methods import get, methods
 from spantune.modeling.encoders import empty_network, load_config
 from spantune.modeling.inspection import shape_of
-from spantune.modeling.manifest import Identity
 from spantune.modeling.span_model import ParameterCount, SpanModel, adapt
 from spantune.modeling.storage import saved_tensors
+from spantune.records.manifest import Identity
 
 if TYPE_CHECKING:
     from transformers import PretrainedConfig

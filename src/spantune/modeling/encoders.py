@@ -18,8 +18,8 @@ from spantune.methods.architectures import ARCHITECTURES
 from spantune.modeling import attention
 from spantune.modeling.faults import encoder_fault, not_numbers
 from spantune.modeling.inspection import architecture_of
-from spantune.modeling.manifest import MANIFEST, Identity, known_method, read_manifest, saved_in
 from spantune.modeling.probe import require_sound
+from spantune.records.manifest import MANIFEST, Identity, known_method, read_manifest, saved_in
 
 if TYPE_CHECKING:
     from transformers import PretrainedConfig, PreTrainedModel, PreTrainedTokenizerFast

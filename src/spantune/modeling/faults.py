@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from spantune.records.files import listing
+from spantune.records.manifest import ADAPTER_CONFIG
+from spantune.records.record import RECORD
+
 if TYPE_CHECKING:
     from torch import Tensor
 
 ENCODER_WEIGHTS = "model.safetensors"
 ENCODER_PICKLES = "pytorch_model*.bin"
-ADAPTER_CONFIG = "adapter_config.json"
 _FOLDER = "a folder with config.json, weights and tokenizer, or the name of a model on the hub"
 # All parts into one file, tied tensors apart. What `weights_only` reads cannot run code.
 _CONVERSION = (
@@ -56,14 +58,6 @@ def not_numbers(tensors: Iterable[tuple[str, Tensor]]) -> list[str]:
         for name, tensor in tensors
         if tensor.numel() and not all(bool(one.isfinite()) for one in tensor.detach().aminmax())
     ]
-
-
-def listing(folder: Path) -> str:
-    """What is in a folder, for a message."""
-    if not folder.is_dir():
-        return "no such folder"
-    names = sorted(os.listdir(folder))
-    return (", ".join(names[:8]) + (" …" if len(names) > 8 else "")) if names else "an empty folder"
 
 
 def encoder_fault(place: str, what: str, error: Exception, instead: str) -> Fault:
@@ -114,7 +108,7 @@ def _of_folder(folder: Path, what: str, said: str, instead: str) -> Fault:
 
 
 def _without_config(folder: Path, instead: str) -> Fault:
-    if (folder / "record.json").is_file():
+    if (folder / RECORD).is_file():
         return Fault("a run that did not finish", f"finish it with --resume, name an encoder, or {instead}")
     if not (folder / ADAPTER_CONFIG).is_file():
         return Fault(f"no config.json in {listing(folder)}", f"name an encoder's folder, or {instead}")

@@ -13,7 +13,7 @@ from typing import Any
 from packaging.version import InvalidVersion, Version
 
 from spantune.errors import RunError, UserError
-from spantune.modeling.faults import ADAPTER_CONFIG
+from spantune.records.manifest import ADAPTER_CONFIG
 
 # Where and how it was written; and names of layers, which are compared with the tensors' names instead.
 _NOT_COMPARED = {

@@ -20,8 +20,8 @@ from spantune.methods.registry import Injection
 from spantune.modeling import bottleneck, rank_budget
 from spantune.modeling.encoders import fingerprint, lasting_name, load_network
 from spantune.modeling.inspection import architecture_of, max_positions, sends_segment_ids, shape_of
-from spantune.modeling.manifest import Identity
 from spantune.modeling.virtual_tokens import DeepPrefix, InputPrompt, virtual_tokens
+from spantune.records.manifest import Identity
 
 if TYPE_CHECKING:
     from peft import PromptLearningConfig

@@ -22,9 +22,9 @@ from spantune.modeling import rank_budget
 from spantune.modeling.encoders import fingerprint, load_network, load_tokenizer, public_name
 from spantune.modeling.faults import not_numbers, pickle_fault
 from spantune.modeling.inspection import architecture_of, shape_of
-from spantune.modeling.manifest import FORMAT, MANIFEST, Identity, known_method, read_manifest
 from spantune.modeling.releases import explained_by_release, read_adapter_config, require_same_meaning
 from spantune.modeling.span_model import SpanModel, adapt
+from spantune.records.manifest import FORMAT, MANIFEST, Identity, known_method, read_manifest
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast

@@ -44,6 +44,14 @@ def explained(where: Path) -> Iterator[None]:
         ) from error
 
 
+def listing(folder: Path) -> str:
+    """What is in a folder, for a message."""
+    if not folder.is_dir():
+        return "no such folder"
+    names = sorted(os.listdir(folder))
+    return (", ".join(names[:8]) + (" …" if len(names) > 8 else "")) if names else "an empty folder"
+
+
 def replace_folder(made: Path, target: Path) -> None:
     """Put a completely written folder in the place of an older one; a crash leaves one of the two whole."""
     aside = target.with_name(f"{TEMPORARY}old-{target.name}")

@@ -12,8 +12,8 @@ from pathlib import Path
 from spantune.config import TeacherConfig, TrainConfig
 from spantune.errors import ConfigError, RunError
 from spantune.inference.predictor import model_folder
-from spantune.modeling.manifest import saved_in
 from spantune.records import RunRecord
+from spantune.records.manifest import saved_in
 
 
 @dataclass(frozen=True)

@@ -34,8 +34,8 @@ from spantune.inference.predictor import Predictor, model_folder
 from spantune.modeling.casting import linear_weights_cast
 from spantune.modeling.encoders import choose_device, choose_dtype
 from spantune.modeling.loss import span_probabilities
-from spantune.modeling.manifest import read_manifest
 from spantune.records.files import TEMPORARY
+from spantune.records.manifest import read_manifest
 from spantune.training.origins import teacher_digests
 from spantune.training.resolve import predicting
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ from spantune import zoo
 from spantune.errors import RunError
 from spantune.methods import methods
 from spantune.records import RunRecord
+from spantune.records.manifest import MANIFEST, read_manifest, saved_in
 from spantune.records.record import RECORD
 from spantune.studies.report import runs_in
 
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from spantune.data import Example
 
 DEMO = Path("studies/demo")
-_MANIFEST = "spantune.json"
 
 
 @dataclass(frozen=True)
@@ -141,18 +140,16 @@ def _label(path: Path, record: RunRecord | None) -> str:
 
 
 def _saved(path: Path) -> Mapping[str, Any]:
-    """What stands beside a saved model, in its own folder or in that of its run; {} where it cannot be read."""
-    for file in (path / _MANIFEST, path / "adapter" / _MANIFEST):
-        try:
-            content = json.loads(file.read_text(encoding="utf-8"))
-        except (OSError, ValueError):
-            continue
-        return content if isinstance(content, dict) else {}
-    return {}
+    """What a saved model says of itself, in its own folder or in that of its run; {} where it cannot be read."""
+    folder = saved_in(path)
+    try:
+        return read_manifest(folder) if folder is not None else {}
+    except RunError:
+        return {}  # it is refused when it is loaded, with the reason
 
 
 def _is_run(path: Path) -> bool:
-    return (path / RECORD).is_file() or (path / _MANIFEST).is_file()
+    return (path / RECORD).is_file() or (path / MANIFEST).is_file()
 
 
 def _record(path: Path) -> RunRecord | None:

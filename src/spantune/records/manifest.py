@@ -11,9 +11,11 @@ from typing import Any
 from spantune import __version__, zoo
 from spantune.errors import MethodError, RunError
 from spantune.methods import Method, get
-from spantune.modeling.faults import ADAPTER_CONFIG, listing
+from spantune.records.files import listing
 
 MANIFEST = "spantune.json"
+ADAPTER_CONFIG = "adapter_config.json"
+"""What PEFT says of an adapter, beside it."""
 FORMAT = 1
 
 
