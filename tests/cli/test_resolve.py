@@ -11,9 +11,8 @@ import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from spantune.cli import yaml_file
 from spantune.cli.resolve import Resolved
-from spantune.config import AskConfig, CompareConfig, EvaluateConfig, PredictConfig, TrainConfig
+from spantune.config import AskConfig, CompareConfig, EvaluateConfig, PredictConfig, TrainConfig, yaml_file
 from spantune.errors import ConfigError
 
 Resolve = Callable[..., Resolved]

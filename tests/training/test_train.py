@@ -13,6 +13,7 @@ from tiny import examples_of, history, same_weights, squad, weights, write
 
 from spantune.cli.main import COMMANDS, main
 from spantune.cli.resolve import resolve
+from spantune.config import TrainConfig
 from spantune.data import load_splits
 from spantune.errors import ConfigError, RunError, UserError
 from spantune.evaluation.metrics import score
@@ -20,6 +21,7 @@ from spantune.inference import Predictor
 from spantune.methods import get, methods
 from spantune.records import RunFolder, RunRecord
 from spantune.training import train
+from spantune.training.sheet import RunSheet
 
 
 def selected(run: Path) -> list[float]:
@@ -133,6 +135,14 @@ def test_the_written_configuration_holds_the_options(config: Any, tmp_path: Path
     assert record.options["rank"] == 3 and record.config["learning_rate"] == get("lora").learning_rate
     written = resolve(COMMANDS["train"], ["--config", str(tmp_path / "run" / "config.yaml")], methods()).config
     assert written.as_dict() == record.config
+
+
+def test_the_written_configuration_keeps_text_that_looks_like_a_number(tmp_path: Path) -> None:
+    given = TrainConfig(experiment="1e3", output="1e-3", data=("1_000", "2e5"), method="lora", options={"rank": 3})
+    folder = RunFolder(tmp_path)
+    RunSheet(given, folder, None).open()
+    again = resolve(COMMANDS["train"], ["--config", str(folder.config)], methods()).config
+    assert (again.experiment, again.output, again.data, again.options["rank"]) == ("1e3", "1e-3", ("1_000", "2e5"), 3)
 
 
 def test_without_a_selection_split_the_last_weights_stay(config: Any, tmp_path: Path, no_plots: None) -> None:

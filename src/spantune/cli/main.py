@@ -62,9 +62,9 @@ def _dispatch(words: Sequence[str]) -> None:
 
 
 def _run(command: Command, argv: Sequence[str]) -> None:
-    from spantune.cli import yaml_file
     from spantune.cli.output import speaks_unicode
     from spantune.cli.resolve import resolve
+    from spantune.config import yaml_file
     from spantune.methods import methods as registry
 
     try:

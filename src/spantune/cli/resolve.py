@@ -8,10 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from spantune.cli import values, yaml_file
+from spantune.cli import values
 from spantune.cli.command import Command
 from spantune.cli.form import Typed, read_flags, switches
 from spantune.cli.settings import OPTIONS, HasOptions, Setting, settings_of, spelled
+from spantune.config import yaml_file
 from spantune.errors import ConfigError, MethodError, nearest
 
 

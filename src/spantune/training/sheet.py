@@ -9,9 +9,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-import yaml
-
-from spantune.config import TrainConfig
+from spantune.config import TrainConfig, yaml_file
 from spantune.errors import SpantuneError
 from spantune.methods import get
 from spantune.records import (
@@ -77,8 +75,7 @@ class RunSheet:
         self.update()
         if not self.writes:
             return
-        content = yaml.safe_dump(_as_yaml(self.config), sort_keys=False, allow_unicode=True)
-        write_text_atomic(self.folder.config, content)
+        write_text_atomic(self.folder.config, yaml_file.write(_as_yaml(self.config)))
 
     def update(self, **changes: Any) -> None:
         """Change fields of the record and write it."""
