@@ -86,7 +86,7 @@ def hub(monkeypatch: pytest.MonkeyPatch, answer: Any) -> list[tuple[Any, ...]]:
         return found
 
     monkeypatch.setattr(datasets, "load_dataset", load)
-    monkeypatch.setattr("spantune.data.stored.hub_reachable", lambda _: True)
+    monkeypatch.setattr("spantune.data.hub.reachable", lambda _: True)
     return asked
 
 
@@ -117,7 +117,7 @@ def test_a_hub_that_cannot_be_reached_names_the_sample(monkeypatch: pytest.Monke
 
 def test_without_a_network_the_hub_is_not_waited_for(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     before = datasets.config.HF_HUB_OFFLINE
-    monkeypatch.setattr("spantune.data.stored.hub_reachable", lambda _: False)
+    monkeypatch.setattr("spantune.data.hub.reachable", lambda _: False)
     monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path)
     with pytest.raises(DataError, match="no network"):
         load_corpus("no-such-owner/no-such-name")

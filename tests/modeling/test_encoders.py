@@ -26,7 +26,7 @@ bundled = pytest.mark.skipif(
 @pytest.fixture
 def no_network(monkeypatch: pytest.MonkeyPatch) -> None:
     """As on a machine without a name service, whatever this one has."""
-    monkeypatch.setattr(encoders, "hub_reachable", lambda _: False)
+    monkeypatch.setattr("spantune.data.hub.reachable", lambda _: False)
 
 
 def test_a_folder_and_a_hub_name(tiny_bert: Path, monkeypatch: pytest.MonkeyPatch) -> None:

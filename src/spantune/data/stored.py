@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
-from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from spantune.data import hub
 from spantune.data.columns import record_rows, resolve
 from spantune.data.rows import RawRow
 from spantune.data.source import SAMPLES, VALIDATION_NAMES, Source
@@ -18,7 +17,6 @@ if TYPE_CHECKING:
     from datasets import Dataset
 
 _READ_AT_ONCE = 1000
-_CONNECT_SECONDS = 2
 
 
 class NoSplit(DataError):
@@ -107,7 +105,7 @@ def _from_hub(source: Source, split: str) -> Dataset:
     name, _, configuration = source.address.partition(":")
     wanted = VALIDATION_NAMES[0] if split == "validation" else split
     try:
-        with _offline_where_there_is_no_network():
+        with hub.offline_where_there_is_no_network(datasets.config):
             return datasets.load_dataset(name, configuration or None, split=wanted)
     except ValueError as error:
         if "Unknown split" in str(error):
@@ -135,49 +133,11 @@ def _hub_error(source: Source, error: Exception) -> DataError:
 
 
 def _why(error: Exception) -> str:
-    import huggingface_hub.constants as hub
+    from huggingface_hub.constants import ENDPOINT
 
-    if isinstance(error, ConnectionError) and not hub_reachable(hub.ENDPOINT):
-        return f"no network ({hub.ENDPOINT} cannot be reached), and no copy of it in the cache"
+    if isinstance(error, ConnectionError) and not hub.reachable(ENDPOINT):
+        return f"no network ({ENDPOINT} cannot be reached), and no copy of it in the cache"
     return f"{type(error).__name__}: {_first_line(error)}"
-
-
-@contextmanager
-def _offline_where_there_is_no_network() -> Iterator[None]:
-    """Without a connection the hub client retries for half a minute; what it has cached it can use at once."""
-    from unittest.mock import patch
-
-    import datasets
-    import huggingface_hub.constants as hub
-
-    if hub_reachable(hub.ENDPOINT):
-        yield
-        return
-    with patch.object(datasets.config, "HF_HUB_OFFLINE", True), patch.object(hub, "HF_HUB_OFFLINE", True):
-        yield
-
-
-@cache
-def hub_reachable(endpoint: str) -> bool:
-    """Whether the hub takes a connection within seconds; a proxy is believed to make one."""
-    import socket
-    import urllib.parse
-    import urllib.request
-
-    if urllib.request.getproxies():
-        return True
-    place = urllib.parse.urlsplit(endpoint)
-    port = place.port or (80 if place.scheme == "http" else 443)
-    try:
-        addresses = socket.getaddrinfo(place.hostname, port, type=socket.SOCK_STREAM)
-    except OSError:
-        return False
-    for family, kind, protocol, _, address in addresses[:2]:
-        with suppress(OSError), socket.socket(family, kind, protocol) as probe:
-            probe.settimeout(_CONNECT_SECONDS)
-            probe.connect(address)
-            return True
-    return False
 
 
 def _rows(dataset: Dataset, mapping: Mapping[str, str], where: str, require_answers: bool) -> Iterator[RawRow]:

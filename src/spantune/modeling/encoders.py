@@ -5,14 +5,14 @@ from __future__ import annotations
 import hashlib
 import importlib.util
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
 
-from spantune.data.stored import hub_reachable
+from spantune.data.hub import offline_where_there_is_no_network
 from spantune.errors import EncoderError, MethodError
 from spantune.methods.architectures import ARCHITECTURES
 from spantune.modeling import attention
@@ -105,7 +105,7 @@ def _explained(name: str, what: str) -> Iterator[str]:
     logging.set_verbosity_error()
     logging.disable_progress_bar()
     try:
-        with _no_vain_retries(place):
+        with nullcontext() if Path(place).is_dir() else offline_where_there_is_no_network():
             yield place
     except Exception as error:  # transformers lets through whatever a broken file leads to
         fault = encoder_fault(place, what, error, instead=f"use the bundled encoder: {BUNDLED}")
@@ -120,20 +120,6 @@ def _explained(name: str, what: str) -> Iterator[str]:
         logging.set_verbosity(level)
         if bars:
             logging.enable_progress_bar()
-
-
-@contextmanager
-def _no_vain_retries(place: str) -> Iterator[None]:
-    """Without a connection the hub client retries for up to a minute; what it has cached it can use at once."""
-    from unittest.mock import patch
-
-    import huggingface_hub.constants as hub
-
-    if Path(place).is_dir() or hub_reachable(hub.ENDPOINT):
-        yield
-        return
-    with patch.object(hub, "HF_HUB_OFFLINE", True):
-        yield
 
 
 def load_config(name: str) -> PretrainedConfig:
