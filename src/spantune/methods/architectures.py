@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
@@ -47,7 +47,11 @@ class Architecture:
     def pattern(self, roles: tuple[Role, ...]) -> str:
         """Regular expression that matches the full module names of these roles and nothing else (PEFT's fullmatch)."""
         paths = [path for role in roles for path in getattr(self, role).split("|")]
-        return self.inside_layers("|".join(re.escape(path).replace(r"\*", r"\d+") for path in dict.fromkeys(paths)))
+        return self.at(dict.fromkeys(paths))
+
+    def at(self, paths: Iterable[str]) -> str:
+        """Regular expression of the modules at these paths in any layer, where `*` stands for a number."""
+        return self.inside_layers("|".join(re.escape(path).replace(r"\*", r"\d+") for path in paths))
 
     def inside_layers(self, paths: str, layers: str = r"\d+") -> str:
         """Regular expression of the modules at `paths` (a regular expression, too) in the layers of these numbers."""

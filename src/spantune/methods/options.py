@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import re
-
 from spantune.errors import MethodError, nearest
 from spantune.methods.architectures import LINEAR, TARGETS, EncoderShape
 
@@ -42,7 +40,7 @@ def target_layers(targets: str, encoder: EncoderShape, *, rank: int | None = Non
             found=str(rank),
             fix="a smaller rank, or other targets",
         )
-    return encoder.architecture.inside_layers("|".join(re.escape(path).replace(r"\*", r"\d+") for path in chosen))
+    return encoder.architecture.at(chosen)
 
 
 def target_paths(targets: str, encoder: EncoderShape) -> list[str]:
