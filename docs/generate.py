@@ -7,8 +7,6 @@ down what its blocks print. `--figures` also draws the figures of the published 
 
 from __future__ import annotations
 
-import ast
-import inspect
 import os
 import re
 import sys
@@ -71,6 +69,7 @@ def error_kinds() -> str:
 
 def record_fields() -> str:
     """Every key of record.json."""
+    from spantune.cli.settings import field_texts
     from spantune.records import record
 
     groups: Mapping[str, tuple[str, type]] = {
@@ -80,7 +79,8 @@ def record_fields() -> str:
         "answering": ("answering.FORM.", record.Answering),
         "best": ("best.", record.Best),
     }
-    texts = field_texts(record)
+    read = field_texts(record.__name__)
+    texts = {key: re.sub(r"\bNone\b", "null", text) for key, text in read.items()}  # as JSON calls it
     rows = [("`format`", f"Number of this layout, {record.FORMAT}.")]
     for name in record.RunRecord.__dataclass_fields__:
         if text := texts.get(("RunRecord", name)):
@@ -89,19 +89,6 @@ def record_fields() -> str:
             prefix, group = groups[name]
             rows += [(f"`{prefix}{one}`", texts[group.__name__, one]) for one in group.__dataclass_fields__]
     return table(("Key", "Meaning"), rows)
-
-
-def field_texts(module: object) -> dict[tuple[str, str], str]:
-    """The string under each field of each class of a module, on one line; None is null, as in JSON."""
-    found = {}
-    for group in ast.walk(ast.parse(inspect.getsource(module))):  # type: ignore[arg-type]
-        if not isinstance(group, ast.ClassDef):
-            continue
-        for line, below in zip(group.body, group.body[1:], strict=False):
-            match line, below:
-                case ast.AnnAssign(target=ast.Name(id=name)), ast.Expr(value=ast.Constant(value=str(text))):
-                    found[group.name, name] = re.sub(r"\bNone\b", "null", " ".join(text.split()))
-    return found
 
 
 PARTS: Mapping[str, Callable[[], str]] = {

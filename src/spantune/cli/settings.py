@@ -105,7 +105,7 @@ def _read(config: type[Any], own_group: str) -> Iterator[Setting]:
             name=one.name,
             hint=hints[one.name],
             default=default,
-            help=_texts(owner.__module__).get((owner.__name__, one.name), ""),
+            help=field_texts(owner.__module__).get((owner.__name__, one.name), ""),
             group=own_group if own else owner.__name__.removesuffix("Config").lower(),
             about="" if own and not own_group else inspect.getdoc(owner) or "",
             positional=one.metadata.get("positional", False),
@@ -115,7 +115,7 @@ def _read(config: type[Any], own_group: str) -> Iterator[Setting]:
 
 
 @cache
-def _texts(module: str) -> Mapping[tuple[str, str], str]:
+def field_texts(module: str) -> Mapping[tuple[str, str], str]:
     """The string under each field of each class of a module, on one line; none where the source was not shipped."""
     try:
         tree = ast.parse(inspect.getsource(sys.modules[module]))
