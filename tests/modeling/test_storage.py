@@ -18,7 +18,7 @@ from spantune.errors import RunError
 from spantune.inference import Predictor
 from spantune.modeling import build, load, save
 from spantune.modeling.storage import WEIGHTS, load_trainable_state, trainable_state
-from spantune.records.manifest import ADAPTER_CONFIG, MANIFEST
+from spantune.records.manifest import ADAPTER_CONFIG, MANIFEST, read_manifest
 
 METHODS = ("lora", "ia3", "adalora", "prefix-tuning", "prompt-encoder", "bottleneck", "head-only")
 
@@ -72,11 +72,17 @@ def test_an_adapter_that_was_not_saved_here(lora: Path) -> None:
     assert raised.value.found == "an adapter that PEFT saved by itself"
 
 
-@pytest.mark.parametrize("text", ["{", "\x00\xff", ""])
+@pytest.mark.parametrize("text", ["{", "\x00\xff", "", "[" * 100_000, '{"format": ' + "1" * 5_000 + "}"])
 def test_a_description_that_is_no_json(whole: Path, text: str) -> None:
     (whole / MANIFEST).write_text(text, encoding="latin-1")
     with pytest.raises(RunError, match="description cannot be read"):
         load(whole)
+
+
+def test_a_description_that_the_system_refuses(tmp_path: Path) -> None:
+    (tmp_path / MANIFEST).mkdir()
+    with pytest.raises(RunError, match=r"description cannot be read[\s\S]*directory"):
+        read_manifest(tmp_path)
 
 
 @pytest.mark.parametrize("content", [{}, [], "text", {"format": 99}])

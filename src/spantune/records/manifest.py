@@ -58,8 +58,9 @@ def read_manifest(folder: Path) -> dict[str, Any]:
             found="an adapter that PEFT saved by itself" if of_peft else listing(folder),
             fix="name the run folder of a finished `spantune train`",
         ) from None
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise RunError("the model's description cannot be read", where=str(path), found=str(error)) from error
+    except (OSError, ValueError, RecursionError) as error:  # the system refuses it; not UTF-8, not JSON
+        found = getattr(error, "strerror", None) or str(error)
+        raise RunError("the model's description cannot be read", where=str(path), found=found) from error
     found = manifest.get("format") if isinstance(manifest, dict) else None
     if found != FORMAT:
         raise RunError("the model was saved by another version", where=str(path), expected=f"format {FORMAT}",
