@@ -335,7 +335,7 @@ def test_a_disk_that_fills_up(
         elif moment == "model":
             patched.setattr(run, "save", full)
         else:
-            patched.setattr("spantune.inference.evaluation.write_json_atomic", lambda path, content: full())
+            patched.setattr("spantune.inference.evaluation.write_predictions", full)
         code, _, err = train(*words)
     assert code in (1, 2) and "o space left" in err and "Traceback" not in err
     record = RunRecord.read(tmp_path / "run")

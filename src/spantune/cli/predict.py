@@ -12,10 +12,10 @@ from spantune.config import PredictConfig
 def run(config: PredictConfig) -> None:
     """Answers all questions in batches and writes the official files, each whole or not at all."""
     from spantune.data import load_corpus
-    from spantune.evaluation.files import write_null_odds, write_predictions
     from spantune.inference import Predictor
     from spantune.inference.evaluation import n_best_file
-    from spantune.records.files import explained, require_writable
+    from spantune.records.files import require_writable
+    from spantune.records.official import write_null_odds, write_predictions
 
     for path in filter(None, (config.output, config.n_best_output, config.null_odds_output)):
         require_writable(Path(path))
@@ -24,14 +24,12 @@ def run(config: PredictConfig) -> None:
     n_best = None if config.n_best_output is None else Path(config.n_best_output)
     with nullcontext() if n_best is None else n_best_file(n_best) as sink:
         answers = predictor.answer(corpus, n_best=config.n_best, sink=sink)
-        with explained(Path(config.output)):
-            write_predictions(config.output, answers.texts)
+        write_predictions(config.output, answers.texts)
     print(f"{len(answers.texts)} answers: {config.output}")
     if n_best is not None:
         print(f"candidates: {n_best}")
     if config.null_odds_output is not None:
-        with explained(Path(config.null_odds_output)):
-            write_null_odds(config.null_odds_output, answers.null_odds)
+        write_null_odds(config.null_odds_output, answers.null_odds)
         print(f"null odds: {config.null_odds_output}")
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from spantune.data.files import described
 from spantune.data.rows import MISSING, RawAnswers, RawRow, Unreadable, answer_pairs, truth
 from spantune.errors import DataError, did_you_mean, nearest
 
@@ -54,7 +55,7 @@ def _answers(asked: Mapping[str, Any]) -> RawAnswers:
 
 def not_squad(found: Any, file: str) -> DataError:
     """The error for a JSON whose top is neither nested SQuAD nor a list of rows."""
-    described = f"an object with the keys {sorted(found)[:12]}" if isinstance(found, Mapping) else _described(found)
+    shown = f"an object with the keys {sorted(found)[:12]}" if isinstance(found, Mapping) else described(found)
     hint = None
     if isinstance(found, Mapping) and (near := nearest("data", found)):
         hint = f"is {near!r} meant to be 'data'?" if near != "data" else "'data' holds a list"
@@ -65,7 +66,7 @@ def not_squad(found: Any, file: str) -> DataError:
         where=file,
         expected="{'data': [{'title', 'paragraphs': [{'context', 'qas': [{'id', 'question', 'answers'}]}]}]} "
         "or a list of rows with the columns id, question, context, answers",
-        found=described,
+        found=shown,
         fix=hint,
     )
 
@@ -74,7 +75,7 @@ def _list(value: Any, key: str, file: str, where: str) -> list[Any]:
     inner = _key(value, key, file, where)
     if not isinstance(inner, list):
         raise DataError(
-            "the JSON is not SQuAD", where=f"{file}: {where}.{key}", expected="a list", found=_described(inner)
+            "the JSON is not SQuAD", where=f"{file}: {where}.{key}", expected="a list", found=described(inner)
         )
     return inner
 
@@ -95,12 +96,4 @@ def _key(value: Any, key: str, file: str, where: str) -> Any:
 
 
 def _not_an_object(value: Any, file: str, where: str) -> DataError:
-    return DataError("the JSON is not SQuAD", where=f"{file}: {where}", expected="an object", found=_described(value))
-
-
-def _described(value: Any) -> str:
-    name = {list: "a list", dict: "an object", str: "a text", bool: "true or false", type(None): "null"}.get(
-        type(value)
-    )
-    shown = repr(value)
-    return f"{name or 'a number'}: {shown[:60]}{'…' if len(shown) > 60 else ''}"
+    return DataError("the JSON is not SQuAD", where=f"{file}: {where}", expected="an object", found=described(value))

@@ -1,15 +1,13 @@
-"""The official files: predictions `{"id": "answer"}` and null odds `{"id": 1.25}`."""
+"""Reads the official files: predictions `{"id": "answer"}` and null odds `{"id": 1.25}`; `records.official` writes."""
 
 from __future__ import annotations
 
-import json
 import math
 import os
-import sys
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from spantune.data.files import NotJson, described, parse_json, read_text
 from spantune.errors import DataError
 from spantune.evaluation.metrics import Rules, score
 
@@ -25,7 +23,7 @@ def read_predictions(path: str | os.PathLike[str]) -> dict[str, str]:
                 "an answer in the prediction file is not a text",
                 where=f"{path}, id {key!r}",
                 expected='a string ("" for "no answer")',
-                found=_kind(value),
+                found=described(value),
                 fix='write "" for "no answer", or leave the id out where there is no prediction',
             )
     return content
@@ -40,24 +38,10 @@ def read_null_odds(path: str | os.PathLike[str]) -> dict[str, float]:
                 "an entry of the null-odds file is not a number",
                 where=f"{path}, id {key!r}",
                 expected="a number: null score minus best span score, or a probability",
-                found=_kind(value),
+                found="NaN" if isinstance(value, float) else described(value),
                 fix=_WRITTEN_BY,
             )
     return content
-
-
-def write_predictions(path: str | os.PathLike[str], predictions: Mapping[str, str]) -> None:
-    """Writes `{"id": "answer"}` whole or not at all."""
-    _write(path, dict(predictions))
-
-
-def write_null_odds(path: str | os.PathLike[str], null_odds: Mapping[str, float]) -> None:
-    """Writes `{"id": odds}` whole or not at all.
-
-    JSON has no infinity, which stands for a question without any span: the largest float takes its place.
-    """
-    largest = sys.float_info.max
-    _write(path, {key: math.copysign(largest, odds) if math.isinf(odds) else odds for key, odds in null_odds.items()})
 
 
 def score_file(
@@ -89,27 +73,19 @@ def score_file(
 
 
 def _read(path: str | os.PathLike[str], expected: str) -> dict[str, Any]:
+    text = read_text(Path(path), expected=f"a JSON file {expected}", may_be_empty=True)
     try:
-        text = Path(path).read_text(encoding="utf-8-sig")
-    except FileNotFoundError:
-        raise DataError("the file does not exist", where=str(path), expected=f"a JSON file {expected}") from None
-    except OSError as error:
-        raise DataError("the file cannot be read", where=str(path), found=error.strerror or str(error)) from error
-    except UnicodeDecodeError as error:
+        content = parse_json(text, str(path), pairs=lambda pairs: _unambiguous(pairs, path))
+    except NotJson as error:
         raise DataError(
-            "the file is not UTF-8 text", where=f"{path}, byte {error.start}", expected=f"a JSON file {expected}"
+            "the file is not JSON", where=error.where, expected=expected, found=error.found, fix=error.fix
         ) from error
-    try:
-        content = json.loads(text, object_pairs_hook=lambda pairs: _unambiguous(pairs, path))
-    except (json.JSONDecodeError, RecursionError) as error:
-        found = str(error) if isinstance(error, json.JSONDecodeError) else "JSON nested too deeply"
-        raise DataError("the file is not JSON", where=str(path), expected=expected, found=found) from error
     if not isinstance(content, dict):
         raise DataError(
             "the file is not an object of ids",
             where=str(path),
             expected=expected,
-            found=_kind(content),
+            found=described(content),
             fix=_WRITTEN_BY,
         )
     return content
@@ -127,20 +103,3 @@ def _unambiguous(pairs: list[tuple[str, Any]], path: str | os.PathLike[str]) -> 
             )
         content[key] = value
     return content
-
-
-def _write(path: str | os.PathLike[str], content: Mapping[str, Any]) -> None:
-    target = Path(path)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    part = target.with_name(f".{target.name}.{os.getpid()}.part")
-    try:
-        part.write_text(json.dumps(content, ensure_ascii=False, allow_nan=False, indent=1) + "\n", encoding="utf-8")
-        part.replace(target)
-    finally:
-        part.unlink(missing_ok=True)
-
-
-def _kind(value: object) -> str:
-    names = {dict: "an object", list: "a list", str: "a text", type(None): "null"}
-    shown = repr(value)
-    return f"{names.get(type(value), 'the value')}: {shown[:60]}{'…' if len(shown) > 60 else ''}"

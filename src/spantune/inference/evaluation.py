@@ -16,13 +16,13 @@ from spantune.config import DecodeConfig, EvaluateConfig
 from spantune.data import Corpus, load_evaluation
 from spantune.data.splits import refuse_unanswerable
 from spantune.evaluation.answers import Candidate, Prediction
-from spantune.evaluation.files import write_null_odds
 from spantune.evaluation.metrics import headline, rules_of, score
 from spantune.inference.engine import Answers, Sink
 from spantune.inference.predictor import Predictor
 from spantune.records import SETS, RunFolder
 from spantune.records.files import atomic_json_object, explained, write_json_atomic
 from spantune.records.folder import N_BEST, NULL_ODDS, PREDICTIONS
+from spantune.records.official import write_null_odds, write_predictions
 
 _CANDIDATE = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",\n      ", ": "))
 
@@ -52,7 +52,7 @@ def scores(
 
 def write_answers(folder: Path, answers: Answers, *, squad_v2: bool) -> None:
     """`predictions.json` in the official format, and `null_odds.json` for v2.0."""
-    write_json_atomic(folder / PREDICTIONS, answers.texts)
+    write_predictions(folder / PREDICTIONS, answers.texts)
     if squad_v2:
         write_null_odds(folder / NULL_ODDS, answers.null_odds)
 
