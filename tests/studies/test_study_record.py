@@ -30,9 +30,12 @@ from spantune.studies.sheet import StudySheet, protocol_of
         (None, "there is no study here"),
         ("{", "the study's record cannot be read"),
         ("[]", "no JSON object"),
+        ("[" * 100_000, "recursion"),
         ({"format": 99}, "format 99"),
-        ({"format": 1, "runs": [{"method": "lora"}]}, "runs.0"),
-        ({"format": 1, "status": "asleep"}, "status"),
+        ({"format": 1, "runs": [{"method": "lora"}]}, "runs.0.model: missing"),
+        ({"format": 1, "runs": [{"method": "lora", "model": "m", "seed": "0"}]}, "runs.0.folder: missing"),
+        ({"format": 1, "status": "asleep"}, "'asleep'"),
+        ({"format": 1, "command": ["spantune", 3]}, "command.1: expected str, found 3"),
     ],
 )
 def test_what_is_no_record(content: Any, words: str, tmp_path: Path) -> None:

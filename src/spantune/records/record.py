@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import json
-import types
-import typing
 from collections.abc import Mapping
-from dataclasses import MISSING, asdict, dataclass, field, fields, is_dataclass
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal, cast
 
 from spantune.errors import RunError
 from spantune.records.files import finite, write_json_atomic
+from spantune.records.typed import Mismatch, typed
 
 RECORD = "record.json"
 FORMAT = 1
@@ -210,7 +209,14 @@ class RunRecord:
                 found=f"format {content['format']!r}" if "format" in content else "no format number",
                 fix="use the spantune version that wrote it, or train again",
             )
-        return cast(RunRecord, _decode(content, cls, where, ""))
+        try:
+            return typed(content, cls)
+        except Mismatch as wrong:
+            if wrong.found is None:
+                raise RunError("the run's record is incomplete", where=where, expected=f"the key {wrong.key!r}",
+                               fix="train again") from None  # fmt: skip
+            raise RunError("the run's record is broken", where=f"{where}, key {wrong.key!r}", expected=wrong.expected,
+                           found=wrong.found, fix="train again") from None  # fmt: skip
 
     def write(self, folder: Path) -> None:
         """Write `folder`/record.json, whole or not at all; RunError where that fails."""
@@ -251,51 +257,3 @@ def _kind_of_path(path: Path) -> str:
     if not path.exists():
         return "no such folder"
     return f"a folder without {RECORD}" if path.is_dir() else "a file"
-
-
-def _decode(value: Any, hint: Any, where: str, key: str) -> Any:
-    """JSON content as the annotated type: dataclass, union, tuple, mapping, literal or scalar."""
-    origin, inner = typing.get_origin(hint), typing.get_args(hint)
-    if is_dataclass(hint) and isinstance(value, Mapping):
-        return _decode_dataclass(value, cast(type[Any], hint), where, key)
-    if origin in (typing.Union, types.UnionType):
-        fitting = next((one for one in inner if _fits(value, one)), inner[0])
-        return _decode(value, fitting, where, key)
-    if not _fits(value, hint):
-        name = hint.__name__ if isinstance(hint, type) and not inner else str(hint).replace("typing.", "")
-        raise RunError("the run's record is broken", where=f"{where}, key {key!r}", expected=name,
-                       found=repr(value)[:80], fix="train again")  # fmt: skip
-    if origin is tuple:
-        return tuple(_decode(one, inner[0], where, f"{key}.{index}") for index, one in enumerate(value))
-    if origin is Mapping:
-        return {name: _decode(one, inner[1], where, f"{key}.{name}") for name, one in value.items()}
-    return value
-
-
-def _decode_dataclass(value: Mapping[str, Any], kind: type[Any], where: str, key: str) -> Any:
-    hints = typing.get_type_hints(kind)
-    prefix = f"{key}." if key else ""
-    for one in fields(kind):
-        if one.name not in value and one.default is MISSING and one.default_factory is MISSING:
-            raise RunError("the run's record is incomplete", where=where, expected=f"the key {prefix + one.name!r}",
-                           fix="train again")  # fmt: skip
-    known = {one.name: value[one.name] for one in fields(kind) if one.name in value}
-    return kind(**{name: _decode(inner, hints[name], where, prefix + name) for name, inner in known.items()})
-
-
-def _fits(value: Any, hint: Any) -> bool:
-    """Whether the outermost layer of a JSON value is what the annotation wants."""
-    origin = typing.get_origin(hint)
-    if hint is Any:
-        return True
-    if hint is type(None):
-        return value is None
-    if origin is Literal:
-        return value in typing.get_args(hint)
-    if origin is tuple:
-        return isinstance(value, list)
-    if origin is Mapping or is_dataclass(hint):
-        return isinstance(value, Mapping)
-    if isinstance(value, bool):
-        return hint is bool
-    return isinstance(value, (int, float) if hint is float else hint)

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from spantune.errors import RunError
 from spantune.records import RunFolder, RunRecord, write_json_atomic
+from spantune.records.typed import Mismatch, typed
 from spantune.studies.cells import record_in
 
 if TYPE_CHECKING:
@@ -211,21 +212,14 @@ class StudyRecord:
                 found=error.strerror,
                 fix="name the study folder that `spantune compare` wrote (its --output)",
             ) from error
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:  # not UTF-8, not JSON
             raise _broken(path, str(error)) from error
         if not isinstance(content, dict) or content.get("format") != FORMAT:
             raise _broken(path, f"format {content.get('format')!r}" if isinstance(content, dict) else "no JSON object")
-        return _decoded({**content, "folder": str(folder)}, path)
-
-
-def _decoded(content: Mapping[str, Any], path: Path) -> StudyRecord:
-    from pydantic import TypeAdapter, ValidationError
-
-    try:
-        return TypeAdapter(StudyRecord).validate_python(content)
-    except ValidationError as error:
-        first = error.errors()[0]
-        raise _broken(path, f"{'.'.join(map(str, first['loc']))}: {first['msg']}") from error
+        try:
+            return typed({**content, "folder": path.parent}, cls)
+        except Mismatch as wrong:
+            raise _broken(path, str(wrong)) from None
 
 
 def _broken(path: Path, found: str) -> RunError:
