@@ -8,11 +8,11 @@ import pytest
 from safetensors.torch import load_file
 
 from spantune import zoo
+from spantune.config import BUNDLED
 from spantune.data import Answer, Corpus, Example, load_corpus
 from spantune.evaluation.metrics import score
 from spantune.inference import Panel, Predictor
 from spantune.methods import get
-from spantune.modeling.encoders import BUNDLED
 from spantune.records import RunFolder, RunRecord, without_paths
 
 NAMES = zoo.names()

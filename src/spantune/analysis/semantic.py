@@ -16,13 +16,12 @@ import numpy as np
 
 from spantune.analysis.scores import Answers, Scores, score_runs
 from spantune.analysis.words import numbers
+from spantune.config import BUNDLED, Device
 from spantune.data.example import Example
 from spantune.evaluation.metrics import Rules
 
 if TYPE_CHECKING:
     from torch import Tensor
-
-    from spantune.config import Device
 
 THRESHOLD = 0.8
 """From this cosine on two answers mean the same, if they hold the same numbers, too.
@@ -129,7 +128,7 @@ def sentence_encoder(name: str | None = None, device: Device = "auto") -> Embed:
     import torch
 
     from spantune.features.batches import sorted_batches
-    from spantune.modeling.encoders import BUNDLED, choose_device, choose_dtype, load_network, load_tokenizer
+    from spantune.modeling.encoders import choose_device, choose_dtype, load_network, load_tokenizer
 
     where = choose_device(device)
     dtype = choose_dtype("auto", where)

@@ -21,6 +21,7 @@ from spantune.config.study import CompareConfig, SweepConfig
 from spantune.config.training import (
     AFTERWARDS,
     BOOKKEEPING,
+    BUNDLED,
     AfterwardsConfig,
     Checked,
     DataConfig,
@@ -41,6 +42,7 @@ from spantune.config.training import (
 __all__ = [
     "AFTERWARDS",
     "BOOKKEEPING",
+    "BUNDLED",
     "AfterwardsConfig",
     "AskConfig",
     "Checked",

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from spantune.config.training import Checked, Device, Precision, WindowConfig, check, check_seed
+from spantune.config.training import Checked, DecodeConfig, Device, Precision, WindowConfig, check, check_seed
 
 
 def positional(default: Any, metavar: str) -> Any:
@@ -28,7 +28,7 @@ class PredictorConfig(Checked):
     """Where it runs; `auto` takes the GPU where there is one."""
     precision: Precision = "auto"
     """Arithmetic of the forward pass; `auto` is bf16 where the hardware has it, else fp32."""
-    eval_batch_size: int = 32
+    eval_batch_size: int = DecodeConfig.eval_batch_size
     """Windows of a batch."""
     max_answer_length: int | None = None
     """Longest answer in tokens; default: as the run was trained."""
@@ -127,7 +127,7 @@ class PredictConfig(PredictorConfig):
     """Names of your columns for flat files and hub sets: `question=frage context=text`."""
     output: str = "predictions.json"
     """Where the answers go, in the official format: `{"id": "answer"}`."""
-    n_best: int = 20
+    n_best: int = DecodeConfig.n_best
     """Candidates of each question in the n-best file."""
     n_best_output: str | None = None
     """Where the candidates with their probabilities go."""
@@ -213,7 +213,7 @@ class RecommendConfig(Checked):
 class MethodsConfig(Checked):
     """List the methods."""
 
-    encoder: str = "minilm"
+    encoder: str = BUNDLED
     """Encoder on which they are counted: `minilm`, a model of the hub or a folder; its weights are not read."""
     json: bool = False
     """Print JSON."""
@@ -239,7 +239,7 @@ class DoctorConfig(WindowConfig):
     """Names of your columns for flat files and hub sets: `question=frage context=text answer=antwort`."""
     squad_v2: bool = False
     """Questions without an answer are meant (as in a run with `--squad-v2`)."""
-    model: str = "minilm"
+    model: str = BUNDLED
     """Encoder whose tokenizer measures lengths."""
     json: bool = False
     """Print JSON."""

@@ -11,6 +11,8 @@ from spantune.errors import ConfigError
 Precision = Literal["auto", "fp32", "bf16", "fp16"]
 Device = Literal["auto", "cpu", "cuda", "mps"]
 Labels = Literal["first", "all"]
+BUNDLED = "minilm"
+"""The name of the encoder that comes with the package, and the default wherever one is named."""
 
 
 def check(ok: bool, key: str, expected: str, found: object) -> str | None:
@@ -136,7 +138,7 @@ class DecodeConfig(Checked):
 class EncoderConfig(Checked):
     """Which encoder, and on what it runs."""
 
-    model: str = "minilm"
+    model: str = BUNDLED
     """`minilm` (bundled), a hub name (`bert-base-uncased`) or a folder; or a finished run, to go on from what it has
     learned: its encoder with the adapter merged."""
     device: Device = "auto"

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike
 
+from spantune.config import DecodeConfig
+
 if TYPE_CHECKING:
     from spantune.data.example import Example
     from spantune.evaluation.decoding import WindowSpans
@@ -79,7 +81,12 @@ class AnswerCollector:
     """
 
     def __init__(
-        self, examples: Sequence[Example], *, n_best: int = 20, squad_v2: bool = False, null_threshold: float = 0.0
+        self,
+        examples: Sequence[Example],
+        *,
+        n_best: int = DecodeConfig.n_best,
+        squad_v2: bool = False,
+        null_threshold: float = 0.0,
     ) -> None:
         if n_best < 1:
             raise ValueError(f"n_best must be 1 or more, got {n_best}")

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 import torch
 
-from spantune.config import PredictorConfig
+from spantune.config import DecodeConfig, PredictorConfig
 from spantune.data import Corpus, Example
 from spantune.errors import ConfigError
 from spantune.evaluation.answers import Prediction
@@ -79,12 +79,12 @@ class Panel:
         cut = self._cuts[name] = _cut(predictor)
         predictor.tokenizer = self._tokenizers.setdefault(cut.tokenizer, predictor.tokenizer)
 
-    def ask(self, question: str, context: str, *, n_best: int = 20) -> dict[str, Prediction]:
+    def ask(self, question: str, context: str, *, n_best: int = DecodeConfig.n_best) -> dict[str, Prediction]:
         """Every model's answer to one question on one context, however long; DataError where either is empty."""
         answers = self.predict([question_on(question, context)], n_best=n_best)
         return {name: of_one[0] for name, of_one in answers.items()}
 
-    def predict(self, examples: Sequence[Example], *, n_best: int = 20) -> dict[str, list[Prediction]]:
+    def predict(self, examples: Sequence[Example], *, n_best: int = DecodeConfig.n_best) -> dict[str, list[Prediction]]:
         """Every model's answers to many questions, in batches of similar length, in the examples' order.
 
         All their windows are in memory at once.
@@ -92,7 +92,7 @@ class Panel:
         return {name: one.predictions for name, one in self.answer(examples, n_best=n_best).items()}
 
     def answer(
-        self, examples: Sequence[Example], *, n_best: int = 20, names: Sequence[str] | None = None
+        self, examples: Sequence[Example], *, n_best: int = DecodeConfig.n_best, names: Sequence[str] | None = None
     ) -> dict[str, Answered]:
         """The same, with the time that each model took; `names` asks some of the models alone."""
         asked = [name for name in self.predictors if names is None or name in names]

@@ -117,11 +117,11 @@ class Predictor:
             return None
         return NullFit(float(self.settings["null_threshold"]), float(self.settings.get("null_temperature", 1.0)))
 
-    def ask(self, question: str, context: str, *, n_best: int = 20) -> Prediction:
+    def ask(self, question: str, context: str, *, n_best: int = DecodeConfig.n_best) -> Prediction:
         """Answer one question on one context, however long; DataError where either is empty."""
         return self.predict([question_on(question, context)], n_best=n_best)[0]
 
-    def predict(self, examples: Sequence[Example], *, n_best: int = 20) -> list[Prediction]:
+    def predict(self, examples: Sequence[Example], *, n_best: int = DecodeConfig.n_best) -> list[Prediction]:
         """Answer many questions in batches of similar length; one prediction an example, in order."""
         if not examples:
             return []
@@ -129,7 +129,9 @@ class Predictor:
         self.answer(Corpus.of(tuple(examples), "questions"), n_best=n_best, sink=kept.append)
         return kept
 
-    def answer(self, corpus: Corpus, *, n_best: int = 20, cache: bool = False, sink: Sink | None = None) -> Answers:
+    def answer(
+        self, corpus: Corpus, *, n_best: int = DecodeConfig.n_best, cache: bool = False, sink: Sink | None = None
+    ) -> Answers:
         """Answer a corpus of any size: its predictions go to `sink` one by one, in order.
 
         Args:
@@ -140,7 +142,7 @@ class Predictor:
         return self.answer_windows(windows(corpus, self.tokenizer, self.rules), n_best=n_best, sink=sink)
 
     def answer_windows(
-        self, windows: Windows | StreamedWindows, *, n_best: int = 20, sink: Sink | None = None
+        self, windows: Windows | StreamedWindows, *, n_best: int = DecodeConfig.n_best, sink: Sink | None = None
     ) -> Answers:
         """The same, on windows made before."""
         return answer_windows(

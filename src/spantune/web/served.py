@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from spantune import zoo
+from spantune.config import DecodeConfig, PredictorConfig
 from spantune.errors import RunError
 from spantune.methods import methods
 from spantune.records import RunRecord
@@ -17,7 +18,6 @@ from spantune.records.record import RECORD
 from spantune.studies.report import runs_in
 
 if TYPE_CHECKING:
-    from spantune.config import PredictorConfig
     from spantune.data import Example
 
 DEMO = Path("studies/demo")
@@ -50,7 +50,7 @@ class Answering(Protocol):
     """What the app asks of a panel (`spantune.inference.Panel`)."""
 
     def answer(
-        self, examples: Sequence[Example], *, n_best: int = 20, names: Sequence[str] | None = None
+        self, examples: Sequence[Example], *, n_best: int = DecodeConfig.n_best, names: Sequence[str] | None = None
     ) -> Mapping[str, Any]: ...
 
     def inside(self, example: Example, *, names: Sequence[str] | None = None) -> Mapping[str, Any]: ...
