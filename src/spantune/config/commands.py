@@ -7,7 +7,16 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from spantune.config.training import Checked, DecodeConfig, Device, Precision, WindowConfig, check, check_seed
+from spantune.config.training import (
+    BUNDLED,
+    Checked,
+    DecodeConfig,
+    Device,
+    Precision,
+    WindowConfig,
+    check,
+    check_seed,
+)
 
 
 def positional(default: Any, metavar: str) -> Any:

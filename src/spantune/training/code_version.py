@@ -21,6 +21,7 @@ _NO_NUMBERS = {
     Path("inference", "speed.py"),
     Path("analysis", "semantic.py"),
     Path("data", "doctor.py"),
+    Path("data", "hub.py"),
 }
 """What keeps books, refuses, or measures what a finished run costs: no edit there changes an answer."""
 _BEGIN = Path("training", "run.py")
