@@ -182,6 +182,19 @@ def test_what_cannot_be_answered_is_said_and_the_form_kept(
     assert kept in answer.text
 
 
+def test_a_browser_cuts_nothing_off_and_what_is_too_long_leads_to_documents(make: Make) -> None:
+    client = make(max_context=30, max_document=40)
+    page = client.get("/").text
+    assert "up to 30 characters; longer: Documents" in page
+    assert "maxlength" not in page + client.get("/documents").text, "a browser cuts silently, and counts UTF-16 units"
+    assert client.post("/", data={**ASKED, "context": "\U0001f3b2" * 30}).status_code == 200
+    for path in ("/", "/?part=results"):
+        refused = client.post(path, data={**ASKED, "context": "w" * 31})
+        assert refused.status_code == 422 and '<a href="/documents">Ask it on Documents</a>' in refused.text
+    assert "Ask it on Documents" not in client.post("/", data={**ASKED, "context": "w" * 41}).text, "too long for it"
+    assert "longer:" not in make(max_context=40, max_document=40).get("/").text
+
+
 def test_a_page_is_there_before_the_models_are(make: Make) -> None:
     class Slow(FakeSource):
         gate = threading.Event()

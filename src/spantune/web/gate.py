@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from flask import request
+from flask import request, url_for
 
 from spantune.data import Example
 from spantune.web.problems import Problem, too_many
@@ -37,7 +37,10 @@ def admit(examples: Sequence[Example], *, longest: int | None = None) -> None:
                 errors.append({"where": where, "problem": f"at most {limit:,} characters, found {len(text):,}"})
     if errors:
         said = "; ".join(f"{one['where']}: {one['problem']}" for one in errors[:3])
-        raise Problem(422, "Not a question that can be answered", said, errors=errors[:20])
+        # Documents takes what is too long for a context.
+        longer = any(most < len(one.context) <= settings.max_document for one in examples)
+        link = ("Ask it on Documents", url_for("documents.page")) if longer else None
+        raise Problem(422, "Not a question that can be answered", said, errors=errors[:20], link=link)
     charge(sum(max(1, len(one.context) // _CHARACTERS) for one in examples))
 
 

@@ -30,6 +30,7 @@ class Problem(Exception):
     Args:
         status: of HTTP. title: the kind, the same for every such problem. detail: what it was this time.
         errors: single mistakes, each with `where` and `problem`. headers: for the response.
+        link: what a page offers instead, and its address.
     """
 
     def __init__(
@@ -40,10 +41,11 @@ class Problem(Exception):
         *,
         errors: Sequence[Mapping[str, str]] = (),
         headers: Mapping[str, str] | None = None,
+        link: tuple[str, str] | None = None,
     ) -> None:
         super().__init__(detail)
         self.status, self.title, self.detail = status, title, detail
-        self.errors, self.headers = tuple(errors), dict(headers or {})
+        self.errors, self.headers, self.link = tuple(errors), dict(headers or {}), link
 
     def as_json(self) -> dict[str, Any]:
         """The members of RFC 9457; `errors` is our own."""

@@ -22,7 +22,9 @@ form.addEventListener("submit", async (event) => {
     // What comes is a page of this server, in which every text is escaped; scripts in it would not run anyway.
     const made = new DOMParser().parseFromString(text, "text/html");
     const known = made.querySelector(".outcome, .alert");
-    results.replaceChildren(...(known ? made.body.childNodes : [alertOf(`The server said ${response.status}.`)]));
+    // A whole page instead says what is wrong with it: with a body that is too large, say.
+    const said = made.querySelector("main .lead")?.textContent ?? `The server said ${response.status}.`;
+    results.replaceChildren(...(known ? made.body.childNodes : [alertOf(said)]));
     turnStrips();
     // The address asks what is shown, and nothing where that is too long for an address.
     const link = results.querySelector("#link");
