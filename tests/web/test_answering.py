@@ -33,22 +33,19 @@ class Queue:
     def ask(self, *numbers: int, names: tuple[str, ...] = ("numbers",)) -> Future[list[str]]:
         """The answers of the first of the models; returns when the questions wait."""
         before = len(self.answerer._queue)
-
-        def asked() -> list[str]:
-            found = self.answerer.ask([question(one) for one in numbers], names)
-            return [one.text for one in found[names[0]].predictions]
-
-        future = self.pool.submit(asked)
+        future = self.pool.submit(self._asked, numbers, names)
         self._until(lambda: len(self.answerer._queue) > before or future.done())
         return future
 
     def busy(self) -> Future[list[str]]:
         """One question that the worker has taken in already and holds."""
-        future = self.pool.submit(lambda: [])
-        first = self.ask(0)
-        self._until(lambda: not self.answerer._queue)
-        future.result(20)
+        first = self.pool.submit(self._asked, (0,), ("numbers",))
+        assert self.panel.entered.wait(20)
         return first
+
+    def _asked(self, numbers: tuple[int, ...], names: tuple[str, ...]) -> list[str]:
+        found = self.answerer.ask([question(one) for one in numbers], names)
+        return [one.text for one in found[names[0]].predictions]
 
     def open(self) -> None:
         assert self.panel.gate is not None
@@ -126,6 +123,33 @@ def test_one_bad_question_spoils_its_own_request_alone(queue: Queue) -> None:
     assert [one.result(20) for one in (first, others[0], others[2])] == [["0"], ["1"], ["3"]]
     with pytest.raises(DataError, match="the context is empty"):
         others[1].result(20)
+
+
+def test_nobody_waits_for_a_client_that_has_gone(queue: Queue) -> None:
+    first = queue.busy()
+    gone = queue.pool.submit(queue.answerer.ask, [question(1)], ("numbers",), gone=lambda: True)
+    queue._until(lambda: len(queue.answerer._queue) == 1)
+    other = queue.pool.submit(queue.answerer.ask, [question(2)], ("numbers",))
+    with pytest.raises(Problem, match="did not wait"):
+        gone.result(20)
+    queue.open()
+    assert first.result(20) == ["0"] and other.result(20)["numbers"].predictions[0].text == "2"
+    assert [count for count, _ in queue.panel.batches] == [1, 1]
+    with pytest.raises(Problem, match="did not wait"):
+        queue.answerer.ask([question(3)], ("numbers",), gone=lambda: True)  # there is nothing else in the queue
+    assert len(queue.panel.batches) == 2
+
+
+def test_clients_that_have_gone_take_up_no_room(queue: Queue) -> None:
+    queue.busy()
+    left = threading.Event()
+    for _ in range(8):
+        queue.pool.submit(queue.answerer.ask, [question(1)], ("numbers",), gone=left.is_set)
+    queue._until(lambda: len(queue.answerer._queue) == 8)
+    left.set()
+    last = queue.pool.submit(queue.answerer.ask, [question(2)], ("numbers",))
+    queue.open()
+    assert last.result(20)["numbers"].predictions[0].text == "2"
 
 
 def test_closing_answers_what_was_taken_in(queue: Queue) -> None:

@@ -113,6 +113,31 @@ def test_a_full_queue_answers_at_once_and_so_does_health(run: Callable[..., Runn
         assert [one.result(20)[0] for one in (first, *others)] == [200] * 3
 
 
+def test_who_has_gone_is_not_answered(run: Callable[..., Running]) -> None:
+    panel = FakePanel(gate=threading.Event())
+    server = run(panel)
+    answerer = of(server.app).answerer
+    with ThreadPoolExecutor(2) as pool:
+        asked = [pool.submit(server.ask)]
+        assert panel.entered.wait(20)
+        for _ in range(3):  # who clicks again, and again
+            client = socket.create_connection(("127.0.0.1", server.port), timeout=20)
+            head = f"POST /api/answer HTTP/1.1\r\nHost: localhost\r\nContent-Length: {len(BODY)}"
+            client.sendall(f"{head}\r\nContent-Type: application/json\r\n\r\n{BODY}".encode())
+            until(lambda: len(answerer._queue) == 1)
+            gone = answerer._queue[0].gone
+            assert not gone()
+            client.close()
+            until(gone)
+            answerer._drop_gone()
+        asked.append(pool.submit(server.ask))
+        until(lambda: len(answerer._queue) == 1)
+        assert panel.gate is not None
+        panel.gate.set()
+        assert [one.result(20)[0] for one in asked] == [200, 200]
+    assert [count for count, _ in panel.batches] == [1, 1]
+
+
 def test_stopping_finishes_what_runs(run: Callable[..., Running]) -> None:
     panel = FakePanel(gate=threading.Event())
     server = run(panel)

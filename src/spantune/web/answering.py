@@ -2,7 +2,8 @@
 
 A panel answers one request at a time and is fastest when it is given many questions, so that threads which ask each for
 themselves would only wait for each other. Here they leave their questions in a bounded queue; the worker takes what
-waits for the same models, as one call of the panel. A request that finds the queue full is told so at once.
+waits for the same models, as one call of the panel. A request that finds the queue full is told so at once; one whose
+client has gone is dropped, so that nobody waits for it.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import logging
 import threading
 import time
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -49,11 +50,16 @@ class Answered:
     inside: Inside | None = None
 
 
+def _stays() -> bool:
+    return False
+
+
 @dataclass(eq=False)
 class _Request:
     examples: Sequence[Example]
     names: tuple[str, ...]
     inside: bool
+    gone: Callable[[], bool]
     done: threading.Event = field(default_factory=threading.Event)
     answers: Mapping[str, Answered] | None = None
     error: BaseException | None = None
@@ -105,21 +111,29 @@ class Answerer:
             self._worker.join(timeout)
 
     def ask(
-        self, examples: Sequence[Example], names: Sequence[str] | None = None, *, inside: bool = False
+        self,
+        examples: Sequence[Example],
+        names: Sequence[str] | None = None,
+        *,
+        inside: bool = False,
+        gone: Callable[[], bool] = _stays,
     ) -> Mapping[str, Answered]:
         """Each model's answers to some questions; waits for them.
 
         Args:
             names: of the models; default: all. inside: also look inside, at the first question.
+            gone: whether nobody waits for the answers any more; asked until the models begin.
 
         Raises:
-            Problem: 503 while the models are loaded, where they could not be, and where the queue is full.
+            Problem: 503 while the models are loaded, where they could not be, where the queue is full, and where the
+                client has gone.
             DataError: a question or a context is empty.
         """
         wanted = tuple(names) if names is not None else tuple(one.name for one in self._source.models)
-        request = _Request(tuple(replace(one, id=str(at)) for at, one in enumerate(examples)), wanted, inside)
+        request = _Request(tuple(replace(one, id=str(at)) for at, one in enumerate(examples)), wanted, inside, gone)
         with self._changed:
             self._refuse_unless_ready()
+            self._drop_gone()
             if len(self._queue) >= self._waiting:
                 raise busy(f"{self._waiting} requests wait already.", max(1, round(self._seconds)))
             self._queue.append(request)
@@ -158,24 +172,41 @@ class Answerer:
     def _next(self) -> list[_Request]:
         """The oldest request and those that go with it; [] when the server ends."""
         with self._changed:
-            self._changed.wait_for(lambda: self._queue or self.state != "ready")
-            if not self._queue:
-                return []
-            end = time.monotonic() + _GATHER_SECONDS
-            while len(self._queue) < self._together and (left := end - time.monotonic()) > 0:
-                self._changed.wait(left)
-            first = self._queue.popleft()
-            batch, others = [first], list[_Request]()
-            questions, characters = len(first.examples), first.characters
-            for one in self._queue:
-                fits = questions + len(one.examples) <= self._together and characters + one.characters <= _CHARACTERS
-                if fits and one.names == first.names:
-                    batch.append(one)
-                    questions, characters = questions + len(one.examples), characters + one.characters
-                else:
-                    others.append(one)
-            self._queue = deque(others)
-            return batch
+            while True:
+                self._changed.wait_for(lambda: self._queue or self.state != "ready")
+                if not self._queue:
+                    return []
+                end = time.monotonic() + _GATHER_SECONDS
+                while len(self._queue) < self._together and (left := end - time.monotonic()) > 0:
+                    self._changed.wait(left)
+                self._drop_gone()
+                if self._queue:
+                    return self._batch()
+
+    def _drop_gone(self) -> None:
+        """Let go of the requests for which nobody waits; the lock is held."""
+        gone = [one for one in self._queue if one.gone()]
+        for one in gone:
+            self._queue.remove(one)
+            one.error = busy("The client did not wait for its answer.")
+            one.done.set()
+        if gone:
+            _log.info("not answered, since the client has gone: %d", len(gone))
+
+    def _batch(self) -> list[_Request]:
+        """The oldest request and those that go with it, taken out of the queue; the lock is held."""
+        first = self._queue.popleft()
+        batch, others = [first], list[_Request]()
+        questions, characters = len(first.examples), first.characters
+        for one in self._queue:
+            fits = questions + len(one.examples) <= self._together and characters + one.characters <= _CHARACTERS
+            if fits and one.names == first.names:
+                batch.append(one)
+                questions, characters = questions + len(one.examples), characters + one.characters
+            else:
+                others.append(one)
+        self._queue = deque(others)
+        return batch
 
     def _answer(self, batch: Sequence[_Request]) -> None:
         began = time.perf_counter()

@@ -11,7 +11,7 @@ from pydantic import BaseModel, ValidationError
 
 from spantune.data import Example
 from spantune.web import schemas as given
-from spantune.web.gate import admit
+from spantune.web.gate import admit, client_gone
 from spantune.web.limits import API_BYTES
 from spantune.web.openapi import document
 from spantune.web.problems import Problem
@@ -56,7 +56,7 @@ def answer() -> Response:
     examples = [Example(str(at), one.question, one.context) for at, one in enumerate(asked.questions)]
     models = _chosen(shared, asked.models)
     admit(examples)
-    found = shared.answerer.ask(examples, [one.name for one in models])
+    found = shared.answerer.ask(examples, [one.name for one in models], gone=client_gone())
     answers = [
         given.QuestionAnswers(
             id=str(at) if question.id is None else question.id,
@@ -82,7 +82,7 @@ def inspect() -> Response:
     models = _chosen(shared, asked.models)
     example = Example("0", asked.question, asked.context)
     admit([example])
-    found = shared.answerer.ask([example], [one.name for one in models], inside=True)
+    found = shared.answerer.ask([example], [one.name for one in models], inside=True, gone=client_gone())
     seen = {one.name: inside for one in models if (inside := found[one.name].inside) is not None}
     return _json(given.InspectResponse(models={name: _inside(asked.context, one) for name, one in seen.items()}))
 

@@ -11,7 +11,7 @@ from flask.typing import ResponseReturnValue
 from werkzeug.datastructures import MultiDict
 
 from spantune.data import Example
-from spantune.web.gate import admit
+from spantune.web.gate import admit, client_gone
 from spantune.web.limits import LONGEST_LINK, MOST_ANSWERS
 from spantune.web.problems import Problem
 from spantune.web.results import Result, result
@@ -144,6 +144,6 @@ def _answered(shared: Web, asked: Asked) -> dict[str, object]:
         raise Problem(422, "Not a question that can be answered", detail)
     admit([example])
     chosen = [one for one in shared.models if one.name in asked.names]
-    answers = shared.answerer.ask([example], asked.names, inside=asked.inside)
+    answers = shared.answerer.ask([example], asked.names, inside=asked.inside, gone=client_gone())
     found: Result = result(example, answers, chosen, asked.wanted)
     return {"result": found, "link": asked.link(shared.models)}

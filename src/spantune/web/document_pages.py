@@ -12,7 +12,7 @@ from spantune.errors import DataError
 from spantune.web.answering import Answered
 from spantune.web.cutting import Mark, Piece, cut, in_lanes
 from spantune.web.documents import Document, pasted, read_document
-from spantune.web.gate import admit
+from spantune.web.gate import admit, client_gone
 from spantune.web.limits import upload_bytes, whole
 from spantune.web.problems import Problem, detail_of
 from spantune.web.security import requires_token
@@ -57,7 +57,7 @@ def ask() -> Response:
         document = _document(shared)
         example = Example("0", question, document.text)
         admit([example], longest=shared.settings.max_document)
-        answers = shared.answerer.ask([example], [one.name for one in chosen])
+        answers = shared.answerer.ask([example], [one.name for one in chosen], gone=client_gone())
     except DataError as error:
         detail = detail_of(error) + (f" Found: {error.found}." if error.found else "")
         return _page(shared, question, chosen, document, Problem(422, "Not a document that can be read", detail))

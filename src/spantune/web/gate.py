@@ -1,8 +1,8 @@
-"""Which questions are let in: by their size, and by how much their client has asked already."""
+"""Which questions are let in: by their size, and by how much their client has asked already; who still waits."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from flask import request, url_for
 
@@ -42,6 +42,12 @@ def admit(examples: Sequence[Example], *, longest: int | None = None) -> None:
         link = ("Ask it on Documents", url_for("documents.page")) if longer else None
         raise Problem(422, "Not a question that can be answered", said, errors=errors[:20], link=link)
     charge(sum(max(1, len(one.context) // _CHARACTERS) for one in examples))
+
+
+def client_gone() -> Callable[[], bool]:
+    """Tells whether the client of this request has gone; it never has under a server that does not say so."""
+    found: Callable[[], bool] = request.environ.get("waitress.client_disconnected", lambda: False)
+    return found
 
 
 def charge(questions: int) -> None:

@@ -86,6 +86,7 @@ def serve_app(app: Flask, open_socket: socket.socket, stop: threading.Event, say
         threads=settings.waiting + settings.batch + _THREADS_BESIDE,
         connection_limit=4 * settings.waiting + 200,
         channel_timeout=60,
+        channel_request_lookahead=1,  # reads on while a request is answered, and so sees its client go
         max_request_body_size=body_bytes(settings),
         ident="spantune",
         expose_tracebacks=False,
