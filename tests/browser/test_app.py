@@ -33,6 +33,31 @@ def test_asking_marks_every_answer_in_the_text(open_page, form):
     assert again.locator("#results .card").count() == 3
 
 
+LONG = " ".join(f"Stone number {number} lies on the road." for number in range(400))
+IN_SIGHT = """node => {
+    const [one, box] = [node, node.closest('.reading')].map(each => each.getBoundingClientRect());
+    return one.top >= box.top && one.bottom <= box.bottom;
+}"""
+
+
+def test_in_a_long_context_the_answer_is_in_sight(open_page):
+    page = open_page("/")
+    page.fill("#question", "Where does the last one lie?")
+    page.fill("#context", LONG)
+    page.press("#question", "Enter")
+    mark = page.locator("#mark-0")
+    mark.wait_for()
+    assert mark.evaluate(IN_SIGHT) and page.evaluate("scrollY") == 0, "the box was turned, not the page"
+    plain = open_page("/", java_script_enabled=False)
+    plain.fill("#question", "Where does the last one lie?")
+    plain.fill("#context", LONG)
+    with plain.expect_navigation():
+        plain.click("button.primary")
+    assert not plain.locator("#mark-2").evaluate(IN_SIGHT)
+    plain.locator(".card .to-mark").last.click()
+    assert plain.locator("#mark-2").evaluate(IN_SIGHT)
+
+
 def test_the_address_never_asks_an_earlier_question(open_page):
     page = open_page("/")
     ask(page)

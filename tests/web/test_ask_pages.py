@@ -49,6 +49,20 @@ def test_a_posted_question_is_answered_by_every_model(client: FlaskClient) -> No
     assert re.search(r'class="mark lane-1 method-2"[^>]*><span class="mark lane-0 method-0"[^>]*>1832<', page)
 
 
+def test_every_answer_leads_to_its_mark(client: FlaskClient) -> None:
+    page = client.post("/", data=ASKED).text
+    assert re.findall(r'class="mark lane-\d (method-\d)" data-method="\d" id="(mark-\d)"', page) == [
+        ("method-1", "mark-1"),
+        ("method-2", "mark-2"),
+        ("method-0", "mark-0"),
+    ]
+    listed, cards = page.split('id="marked"')
+    assert re.findall(r'href="#(mark-\d)"><bdi>(\w+)', listed) == [("mark-0", "1832"), ("mark-1", "Ada")]
+    assert re.findall(r'href="#(mark-\d)"', cards) == ["mark-0", "mark-1", "mark-2"]
+    cut = client.post("/", data={**ASKED, "context": "Ada built it", "answers": "built"}).text
+    assert cut.count('method-0"') > 3 and cut.count('id="mark-0"') == 1, "it is called so where it begins"
+
+
 def test_no_answer_is_said_and_marked_nowhere(client: FlaskClient) -> None:
     page = client.post("/", data={**ASKED, "context": "Nothing here", "model": ["careful"]}).text
     assert "no answer" in card(page, "Careful") and "no answer 75.0%" in card(page, "Careful")

@@ -26,6 +26,7 @@ form.addEventListener("submit", async (event) => {
     const said = made.querySelector("main .lead")?.textContent ?? `The server said ${response.status}.`;
     results.replaceChildren(...(known ? made.body.childNodes : [alertOf(said)]));
     turnStrips();
+    showMark();
     // The address asks what is shown, and nothing where that is too long for an address.
     const link = results.querySelector("#link");
     if (results.querySelector(".outcome")) history.replaceState(null, "", link?.getAttribute("href") ?? location.pathname);
@@ -80,3 +81,13 @@ function turnStrips() {
   }
 }
 turnStrips();
+
+// A long context is turned to the mark of the first answer that is listed; the page stays where it is.
+function showMark() {
+  const mark = document.getElementById(results.querySelector(".to-mark")?.hash.slice(1) ?? "");
+  const box = mark?.closest(".reading");
+  if (!box || location.hash.startsWith("#mark-")) return; // an address that names a mark has turned it already
+  const [inner, outer] = [mark.getBoundingClientRect(), box.getBoundingClientRect()];
+  if (inner.bottom > outer.bottom) box.scrollTop += inner.top - outer.top - box.clientHeight / 3;
+}
+showMark();
