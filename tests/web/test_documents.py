@@ -60,6 +60,11 @@ def test_a_pdf_is_read_page_by_page() -> None:
     assert document.place(len(document.text)) == "page 2"
 
 
+def test_a_text_that_comes_back_out_of_a_form_has_the_same_digest() -> None:
+    sent = read_document("a.txt", b"one\r\ntwo\0 caf\xc3\xa9", 100)
+    assert pasted("one\r\ntwo\ufffd caf\xe9", 100).digest == sent.digest != pasted("one two", 100).digest
+
+
 def test_lines_count_from_one() -> None:
     document = Document("one\ntwo\n\nfour")
     assert [document.place(at) for at in (0, 3, 4, 8, 9, 12)] == [
@@ -147,7 +152,11 @@ def test_an_uploaded_file_is_asked_and_comes_back_with_its_pages(client: FlaskCl
     text = re.search(r'<textarea id="text"[^>]*>\n(.*?)</textarea>', page, re.S)
     assert pages is not None and text is not None
     again = {"question": "When?", "text": text[1], "pages": pages[1], "name": "mill.pdf", "model": "numbers"}
-    assert "page 2" in client.post("/documents", data=again).text
+    again["digest"] = re.search(r'name="digest" value="(\w+)"', page)[1]  # type: ignore[index]
+    same = client.post("/documents", data={**again, "text": text[1].replace("\n", "\r\n")}).text  # as browsers send it
+    assert "page 2" in same and "Text of <bdi>mill.pdf</bdi>" in same
+    other = client.post("/documents", data={**again, "text": f"Before it. {text[1]}"}).text
+    assert "line 2" in other and "mill.pdf" not in other, "its pages begin elsewhere now"
     for nonsense in ("9 4 x -1", "9" * 5_000):
         assert "line" in client.post("/documents", data={**again, "pages": nonsense}).text, "it is left out"
 

@@ -79,10 +79,16 @@ def _document(shared: Web) -> Document:
             )  # fmt: skip
         name = uploaded.filename.replace("\\", "/").rsplit("/", 1)[-1][:200]
         return read_document(name, content, longest)
-    document = pasted(request.form.get("text", ""), longest, request.form.get("name", "")[:200])
+    return _named_again(pasted(request.form.get("text", ""), longest))
+
+
+def _named_again(document: Document) -> Document:
+    """A pasted text with the name and the pages of the document that it was before; a text that was edited has none."""
+    if request.form.get("digest") != document.digest:
+        return document
     starts = [at for at in map(whole, request.form.get("pages", "").split()) if at is not None]
     known = starts == sorted(set(starts)) and bool(starts) and starts[-1] <= len(document.text)
-    return Document(document.text, document.name, tuple(starts) if known else ())
+    return Document(document.text, request.form.get("name", "")[:200], tuple(starts) if known else ())
 
 
 def _found(document: Document, answers: Mapping[str, Answered], models: tuple[Model, ...]) -> list[Found]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import logging
 import threading
@@ -33,6 +34,11 @@ class Document:
     text: str
     name: str = ""
     pages: tuple[int, ...] = ()
+
+    @cached_property
+    def digest(self) -> str:
+        """Of the text as it comes back out of a form, in which no browser keeps a NUL."""
+        return hashlib.sha256(self.text.replace("\0", "\ufffd").encode("utf-8", "replace")).hexdigest()
 
     @cached_property
     def _lines(self) -> list[int]:
@@ -80,7 +86,7 @@ def read_document(name: str, content: bytes, longest: int) -> Document:
 
 def pasted(text: str, longest: int, name: str = "") -> Document:
     """A text as it is; DataError where it is empty or too long."""
-    text = text.replace("\r\n", "\n").replace("\r", "\n")
+    text = _with_line_feeds(text)
     if not text.strip():
         raise DataError("the document is empty", where=name or None, expected="some text")
     _refuse_long(len(text), longest, name)
@@ -146,4 +152,9 @@ def _page_texts(reader: object, end: float, name: str) -> Iterator[str]:
         text = page.extract_text(visitor_operand_before=in_time) or ""
         in_time()  # within a form of the page the visitor's error is swallowed
         # Lone surrogates come out of broken fonts, and no tokenizer takes them.
-        yield text.encode("utf-8", "replace").decode("utf-8") + "\n"
+        yield _with_line_feeds(text.encode("utf-8", "replace").decode("utf-8")) + "\n"
+
+
+def _with_line_feeds(text: str) -> str:
+    """What ends lines otherwise does not come back the same out of a form."""
+    return text.replace("\r\n", "\n").replace("\r", "\n")
