@@ -24,6 +24,7 @@ from spantune.cli.main import main
 from spantune.config import ServeConfig
 from spantune.errors import ConfigError
 from spantune.web import create_app
+from spantune.web.limits import API_BYTES
 from spantune.web.server import listening, serve_app
 
 BODY = json.dumps({"questions": [{"question": "When?", "context": "In 1832."}]})
@@ -159,11 +160,24 @@ def test_stopping_finishes_what_runs(run: Callable[..., Running]) -> None:
 
 def test_bodies_that_are_too_large_never_get_in(run: Callable[..., Running]) -> None:
     server = run(max_upload_mb=0.5)
-    connection = socket.create_connection(("127.0.0.1", server.port), timeout=20)
-    head = f"POST /documents HTTP/1.1\r\nHost: localhost\r\nContent-Length: {10**9}\r\n\r\n"
-    connection.sendall(head.encode())
-    assert connection.recv(100).startswith(b"HTTP/1.1 413")
-    connection.close()
+    chunk = f"{API_BYTES:X}\r\n"
+    bodies = (
+        f"Content-Length: {10**9}\r\n\r\n",
+        f"Transfer-Encoding: chunked\r\n\r\n{chunk}{'w' * (API_BYTES - len(chunk))}",
+    )
+    for path, kind, said in (
+        ("/documents", "multipart/form-data; boundary=x", b"The file is too large"),
+        ("/", "application/x-www-form-urlencoded", b"<h1>Request Entity Too Large"),
+        ("/api/answer", "application/json", b'"status": 413'),
+    ):
+        head = f"POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Type: {kind}\r\n"
+        for body in bodies:
+            with socket.create_connection(("127.0.0.1", server.port), timeout=20) as connection:
+                connection.sendall((head + body).encode())
+                answered = b"".join(iter(lambda: connection.recv(65536), b""))  # until the server closes
+            assert answered.startswith(b"HTTP/1.1 413") and said in answered, (path, body[:20])
+            assert b"Connection: close" in answered
+    assert server.ask()[0] == 200
 
 
 def test_headers_of_a_proxy_are_believed_from_it_alone(run: Callable[..., Running]) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from flask import Blueprint, Response, render_template, request
+from werkzeug.exceptions import RequestEntityTooLarge
 
 from spantune.data import Example
 from spantune.errors import DataError
@@ -50,6 +51,10 @@ def ask() -> Response:
     """The form with the answers. The document comes back in the form, so that the next question needs no upload."""
     shared = web()
     request.max_content_length = request.max_form_memory_size = upload_bytes(shared.settings)
+    try:
+        request.form  # noqa: B018  (is read here)
+    except RequestEntityTooLarge as error:
+        raise _too_large(shared) from error
     question = request.form.get("question", "").strip()
     chosen = tuple(one for one in shared.models if one.name in request.form.getlist("model")) or shared.models
     document = None
@@ -74,12 +79,14 @@ def _document(shared: Web) -> Document:
         most = round(shared.settings.max_upload_mb * 1e6)
         content = uploaded.stream.read(most + 1)
         if len(content) > most:
-            raise Problem(
-                413, "The file is too large", f"At most {shared.settings.max_upload_mb:g} MB, found more."
-            )  # fmt: skip
+            raise _too_large(shared)
         name = uploaded.filename.replace("\\", "/").rsplit("/", 1)[-1][:200]
         return read_document(name, content, longest)
     return _named_again(pasted(request.form.get("text", ""), longest))
+
+
+def _too_large(shared: Web) -> Problem:
+    return Problem(413, "The file is too large", f"At most {shared.settings.max_upload_mb:g} MB, found more.")
 
 
 def _named_again(document: Document) -> Document:

@@ -93,6 +93,7 @@ def serve_app(app: Flask, open_socket: socket.socket, stop: threading.Event, say
         asyncore_use_poll=True,
         **behind,
     )
+    server.channel_class = _channel()
     _announce(shared, open_socket, say)
     while not stop.is_set():
         wasyncore.loop(timeout=0.25, map=server._map, use_poll=True, count=1)
@@ -107,6 +108,29 @@ def serve_app(app: Flask, open_socket: socket.socket, stop: threading.Event, say
     wasyncore.close_all(server._map)
     server.task_dispatcher.shutdown(cancel_pending=True, timeout=5)
     shared.answerer.close(5)
+
+
+def _channel() -> type:
+    """A connection whose too large bodies the app refuses, by a page or a problem; waitress would send bare text.
+
+    Such a body is not read: the app sees a length above its limits, and the connection is closed behind the answer.
+    """
+    from waitress.channel import HTTPChannel
+    from waitress.parser import HTTPRequestParser
+    from waitress.task import ErrorTask, Task, WSGITask
+    from waitress.utilities import RequestEntityTooLarge
+
+    def refusal(channel: HTTPChannel, request: HTTPRequestParser) -> Task:
+        if not isinstance(request.error, RequestEntityTooLarge):
+            return ErrorTask(channel, request)
+        request.headers["CONTENT_LENGTH"] = str(channel.adj.max_request_body_size + 1)
+        request.headers["CONNECTION"] = "close"
+        return WSGITask(channel, request)
+
+    class Channel(HTTPChannel):
+        error_task_class = staticmethod(refusal)
+
+    return Channel
 
 
 def _announce(shared: Web, open_socket: socket.socket, say: Say) -> None:
