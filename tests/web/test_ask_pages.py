@@ -5,6 +5,7 @@ from __future__ import annotations
 import html
 import re
 import threading
+import time
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
@@ -12,6 +13,7 @@ from flask.testing import FlaskClient
 from made_panel import FakePanel, FakeSource, Make, of
 
 from spantune.errors import RunError
+from spantune.web.results import places
 
 CONTEXT = "Ada built the mill in 1832, and Ben the bridge in 1850."
 ASKED = {"question": "When was the mill built?", "context": CONTEXT}
@@ -91,6 +93,30 @@ def test_a_question_that_has_no_answer_can_be_scored(client: FlaskClient) -> Non
 def test_accepted_answers_are_marked_in_the_context(client: FlaskClient) -> None:
     page = client.post("/", data={**ASKED, "answers": "mill"}).text
     assert re.search(r'class="piece gold" data-start="14">\s*mill', page)
+
+
+@pytest.mark.parametrize(
+    ("context", "gold", "marked"),
+    [
+        ("A party of art, Art and ART", "art", ["art", "Art", "ART"]),
+        ("Ada Kern, or ADA\nKERN", "ada kern", ["Ada Kern", "ADA\nKERN"]),
+        ("US$5, $5 and $50", "$5", ["$5", "$5"]),
+        ("kilo 5 and 5kg", "5", ["5"]),
+        ("caf\u0065\u0301 and cafe", "cafe", ["cafe"]),
+        ("建于1832年，1832 年", "1832", ["1832", "1832"]),
+        ("C++ (or C) is", "C", ["C", "C"]),
+        ("a.b", "?", []),
+    ],
+)
+def test_whole_words_are_marked_wherever_they_stand(context: str, gold: str, marked: list[str]) -> None:
+    assert [context[start:end] for start, end in places(context, [gold, "", " "])] == marked
+
+
+def test_a_context_full_of_accepted_answers_is_shown_at_once(client: FlaskClient) -> None:
+    letters = list("abcdefghijklmnopqrstuvwxyz")
+    began = time.process_time()
+    page = client.post("/", data={**ASKED, "context": " ".join(letters * 380), "answers": "\n".join(letters)}).text
+    assert page.count('class="piece gold"') == 26 * 380 and time.process_time() - began < 6, "not by the square"
 
 
 def test_a_link_asks_the_same_again(client: FlaskClient) -> None:

@@ -40,6 +40,7 @@ def test_the_pieces_add_up_to_the_context():
         for one in pieces:
             inside = [mark.number for mark in marks(*spans[2:]) if mark.start <= one.start < mark.end]
             assert sorted(mark.number for mark in one.marks) == inside
+            assert one.gold is any(start <= one.start < end for start, end in spans[:2])
             assert len({mark.lane for mark in one.marks}) == len(one.marks)
 
 

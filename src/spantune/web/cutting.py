@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from itertools import pairwise
+from itertools import accumulate, pairwise
 
 from markupsafe import Markup, escape
 
@@ -59,14 +60,19 @@ def cut(context: str, golds: Sequence[tuple[int, int]], marks: Sequence[Mark]) -
     edges = {0, len(context), *(edge for gold in golds for edge in gold)}
     edges |= {edge for mark in marks for edge in (mark.start, mark.end)}
     by_lane = sorted(marks, key=lambda one: -one.lane)
+    # How many accepted answers begin at an edge, less those that end there: there may be thousands.
+    change = Counter(start for start, _ in golds)
+    change.subtract(end for _, end in golds)
+    ordered = sorted(edges)
+    depths = accumulate(change[one] for one in ordered)
     return [
         Piece(
             context[start:end],
             start,
-            any(gold[0] <= start and end <= gold[1] for gold in golds),
+            depth > 0,
             tuple(mark for mark in by_lane if mark.start <= start and end <= mark.end),
         )
-        for start, end in pairwise(sorted(edges))
+        for depth, (start, end) in zip(depths, pairwise(ordered), strict=False)
     ]
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import unicodedata
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -16,6 +18,11 @@ from spantune.web.strip import Strip, strips
 
 if TYPE_CHECKING:
     from spantune.evaluation.answers import Prediction
+
+_WITHOUT_SPACES = re.compile(
+    "[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u2e80-\u30ff\u31f0-\u9fff\uf900-\ufaff\U00020000-\U0003ffff]"
+)
+"""Letters of Thai, Lao, Burmese, Khmer, Chinese and Japanese."""
 
 
 @dataclass(frozen=True)
@@ -103,7 +110,7 @@ def result(
     return Result(
         example,
         shown,
-        tuple(cut(example.context, _places(example.context, golds or ()), marks)),
+        tuple(cut(example.context, places(example.context, golds or ()), marks)),
         max((one.lane + 1 for one in marks), default=0),
         _opinions(shown),
         strips(example.context, models, inside),
@@ -133,10 +140,28 @@ def _beyond(words: Sequence[str], others: Sequence[str]) -> tuple[str, ...]:
     return tuple(found)
 
 
-def _places(context: str, golds: Sequence[str]) -> list[tuple[int, int]]:
-    """Where the context has the accepted answers: of each the first place."""
-    found = ((context.find(one), len(one)) for one in golds if one)
-    return [(start, start + length) for start, length in found if start >= 0]
+def places(context: str, golds: Sequence[str]) -> list[tuple[int, int]]:
+    """Where the context has the accepted answers as whole words, whatever their case and the white space in them."""
+    found = set()
+    for words in (one.split() for one in golds):
+        pattern = r"\s+".join(map(re.escape, words))
+        found |= {one.span() for one in re.finditer(pattern, context, re.IGNORECASE) if words}
+    return sorted(one for one in found if _is_border(context, one[0]) and _is_border(context, one[1]))
+
+
+def _is_border(context: str, at: int) -> bool:
+    """Whether no word goes on here. Some scripts have no spaces: next to their letters words may begin anywhere."""
+    if not 0 < at < len(context):
+        return True
+    before, behind = context[at - 1], context[at]
+    if unicodedata.category(behind).startswith("M"):  # an accent belongs to the letter before it
+        return False
+    spaced = all(not _WITHOUT_SPACES.match(one) for one in (before, behind))
+    return not (spaced and _is_letter(before) and behind.isalnum())
+
+
+def _is_letter(one: str) -> bool:
+    return one.isalnum() or unicodedata.category(one).startswith("M")
 
 
 def _opinions(shown: Sequence[Shown]) -> tuple[Opinion, ...]:
