@@ -65,6 +65,14 @@ def test_the_address_never_asks_an_earlier_question(open_page):
     page.press("#question", "Enter")
     page.wait_for_selector("text=too long for a link")
     assert "question=" not in page.url
+    page.get_by_role("checkbox", name="LoRA").uncheck()
+    page.press("#question", "Enter")
+    page.wait_for_function("document.querySelectorAll('#results .card').length === 2")
+    page.reload()
+    assert page.input_value("#question") == "Where does it begin?" and page.input_value("#answers") == "The Rhine flows"
+    assert page.input_value("#context") == RIVER * 200, "what was typed is still there"
+    boxes = page.locator("input[name=model]").all()
+    assert [one.is_checked() for one in boxes] == [True, False, True]
 
 
 def test_an_answer_can_be_taken_out_of_the_text(open_page):

@@ -15,8 +15,9 @@ form.addEventListener("submit", async (event) => {
     results.prepend(line);
   }
   for (const one of results.children) if (!one.classList.contains("progress")) one.classList.add("waiting");
+  const sent = new FormData(form);
   try {
-    const response = await fetch(form.dataset.results, { method: "POST", body: new FormData(form), signal: mine.signal });
+    const response = await fetch(form.dataset.results, { method: "POST", body: sent, signal: mine.signal });
     const text = await response.text();
     if (mine !== running) return;
     // What comes is a page of this server, in which every text is escaped; scripts in it would not run anyway.
@@ -27,9 +28,11 @@ form.addEventListener("submit", async (event) => {
     results.replaceChildren(...(known ? made.body.childNodes : [alertOf(said)]));
     turnStrips();
     showMark();
-    // The address asks what is shown, and nothing where that is too long for an address.
+    // The address asks what is shown. Where that is too long for an address, the form is kept beside it.
     const link = results.querySelector("#link");
-    if (results.querySelector(".outcome")) history.replaceState(null, "", link?.getAttribute("href") ?? location.pathname);
+    if (results.querySelector(".outcome")) {
+      history.replaceState(link ? null : { asked: [...sent] }, "", link?.getAttribute("href") ?? location.pathname);
+    }
     results.setAttribute("aria-busy", "false");
     if (!matchMedia("(min-width: 60rem)").matches) results.scrollIntoView({ block: "start" });
   } catch (error) {
@@ -38,6 +41,16 @@ form.addEventListener("submit", async (event) => {
     results.setAttribute("aria-busy", "false");
   }
 });
+
+// What was kept comes back with the page that was loaded again.
+const kept = history.state?.asked;
+if (kept && !form.elements.question.value) {
+  for (const field of form.elements) {
+    const values = kept.filter(([name]) => name === field.name).map(([, value]) => value);
+    if (field.type === "checkbox") field.checked = values.includes(field.value);
+    else if (field.tagName === "TEXTAREA") field.value = values[0] ?? "";
+  }
+}
 
 function alertOf(text) {
   const box = document.createElement("div");
