@@ -163,7 +163,7 @@ def test_the_script_gets_the_results_alone(client: FlaskClient) -> None:
     answer = client.post("/?part=results", data=ASKED)
     assert "<html" not in answer.text and answer.text.count('<li class="card') == 3
     refused = client.post("/?part=results", data={**ASKED, "question": " "})
-    assert refused.status_code == 422 and "question: is empty" in refused.text and "<html" not in refused.text
+    assert refused.status_code == 422 and "The question is empty." in refused.text and "<html" not in refused.text
 
 
 def test_a_look_inside_shows_where_each_model_sees_the_answer(client: FlaskClient) -> None:
@@ -206,10 +206,10 @@ def test_controls_that_turn_text_around_are_named_and_shut_in(client: FlaskClien
 @pytest.mark.parametrize(
     ("changed", "said"),
     [
-        ({"question": ""}, "question: is empty"),
-        ({"context": "  \n"}, "context: is empty"),
-        ({"question": "w" * 1001}, "question: at most 1,000 characters, found 1,001"),
-        ({"context": "w" * 20_001}, "context: at most 20,000 characters, found 20,001"),
+        ({"question": ""}, "The question is empty."),
+        ({"context": "  \n"}, "The context is empty."),
+        ({"question": "w" * 1001}, "The question is too long: at most 1,000 characters, found 1,001."),
+        ({"context": "w" * 20_001}, "The context is too long: at most 20,000 characters, found 20,001."),
         ({"answers": "\n".join(map(str, range(101)))}, "At most 100 true answers, found 101"),
     ],
 )

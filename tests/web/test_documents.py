@@ -177,10 +177,13 @@ def test_it_says_how_many_agree(client: FlaskClient) -> None:
 @pytest.mark.parametrize(
     ("data", "status", "said"),
     [
-        ({"text": "x"}, 422, "question: is empty"),
-        ({"question": "?"}, 422, "the document is empty"),
+        ({"text": "x"}, 422, "The question is empty."),
+        ({"question": "?"}, 422, "The document is empty. Expected: some text."),
         ({"question": "?", "text": "w" * 100_001}, 422, "at most 100,000 characters"),
-        ({"question": "?", "file": (io.BytesIO(b"PK"), "a.zip")}, 422, "this kind of file is not read"),
+        ({"question": "?", "file": (io.BytesIO(b"PK"), "a.zip")}, 422, "This kind of file is not read."),
+        ({"question": "?", "file": (io.BytesIO(pdf("")), "a.pdf")}, 422, "Read a scan by OCR first."),
+        ({"question": "?", "file": (io.BytesIO(b"no pdf"), "a.pdf")}, 422, "The PDF cannot be read. Print it"),
+        ({"question": "?", "file": (io.BytesIO(b"\xff"), "a.txt")}, 422, "Save it as UTF-8, or paste its text."),
     ],
 )
 def test_a_refused_document_leaves_the_form(
@@ -188,6 +191,7 @@ def test_a_refused_document_leaves_the_form(
 ) -> None:
     answer = client.post("/documents", data=data, content_type="multipart/form-data")
     assert answer.status_code == status and said in answer.text and "<form" in answer.text
+    assert "Error" not in answer.text, "no name of a class"
 
 
 def test_large_files_are_refused(make: Make) -> None:

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 API = Blueprint("api", __name__)
 Read = TypeVar("Read", bound=BaseModel)
+_EMPTY = ("string_too_short", "string_pattern_mismatch")
+"""What pydantic calls a text without a letter, which is the only thing that our schemas ask of a text's letters."""
 
 
 @API.get("/api")
@@ -100,7 +102,10 @@ def _read(kind: type[Read]) -> Read:
         return kind.model_validate_json(request.get_data())
     except ValidationError as error:
         found = error.errors(include_url=False, include_input=False, include_context=False)
-        errors = [{"where": _where(one["loc"]), "problem": str(one["msg"])} for one in found[:20]]
+        errors = [
+            {"where": _where(one["loc"]), "problem": "is empty" if one["type"] in _EMPTY else str(one["msg"])}
+            for one in found[:20]
+        ]
         said = "; ".join(f"{one['where']}: {one['problem']}" for one in errors[:3])
         raise Problem(422, "Not understood", said, errors=errors) from error
 

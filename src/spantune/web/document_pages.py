@@ -64,8 +64,8 @@ def ask() -> Response:
         admit([example], longest=shared.settings.max_document)
         answers = shared.answerer.ask([example], [one.name for one in chosen], gone=client_gone())
     except DataError as error:
-        detail = detail_of(error) + (f" Found: {error.found}." if error.found else "")
-        return _page(shared, question, chosen, document, Problem(422, "Not a document that can be read", detail))
+        problem = Problem(422, "Not a document that can be read", detail_of(error))
+        return _page(shared, question, chosen, document, problem)
     except Problem as problem:
         return _page(shared, question, chosen, document, problem)
     return _page(shared, question, chosen, document, found=_found(document, answers, chosen))

@@ -80,7 +80,8 @@ def read_document(name: str, content: bytes, longest: int) -> Document:
     try:
         text = content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        raise DataError("the file is not UTF-8 text", where=f"{name}, byte {error.start}") from error
+        where = f"{name}, byte {error.start}"
+        raise DataError("the file is not UTF-8 text", where=where, fix="save it as UTF-8, or paste its text") from error
     return pasted(text, longest, name)
 
 
@@ -100,6 +101,7 @@ def _refuse_long(length: int, longest: int, name: str) -> None:
             where=name or None,
             expected=f"at most {longest:,} characters of text",
             found=f"{length:,} or more",
+            fix="take the part of it that matters",
         )
 
 
@@ -116,7 +118,7 @@ def _of_pdf(name: str, content: bytes, longest: int) -> Document:
     try:
         reader = PdfReader(io.BytesIO(content), strict=False)
         if reader.is_encrypted and not reader.decrypt(""):
-            raise DataError("the PDF needs a password", where=name)
+            raise DataError("the PDF needs a password", where=name, fix="save it without one, or paste its text")
         if len(reader.pages) > _MOST_PAGES:
             raise DataError(
                 "the PDF has too many pages",
@@ -132,7 +134,9 @@ def _of_pdf(name: str, content: bytes, longest: int) -> Document:
     except DataError:
         raise
     except Exception as error:  # a broken file fails in any of a parser's ways
-        raise DataError("the PDF cannot be read", where=name, found=type(error).__name__) from error
+        raise DataError(
+            "the PDF cannot be read", where=name, fix="print it into a new PDF, or paste its text"
+        ) from error
     finally:
         _reading.release()
     text = "".join(parts)

@@ -34,14 +34,19 @@ def admit(examples: Sequence[Example], *, longest: int | None = None) -> None:
             if not text.strip():
                 errors.append({"where": where, "problem": "is empty"})
             elif len(text) > limit:
-                errors.append({"where": where, "problem": f"at most {limit:,} characters, found {len(text):,}"})
+                said = f"is too long: at most {limit:,} characters, found {len(text):,}"
+                errors.append({"where": where, "problem": said})
     if errors:
-        said = "; ".join(f"{one['where']}: {one['problem']}" for one in errors[:3])
+        detail = " ".join(f"{_named(one['where'])} {one['problem']}." for one in errors[:3])
         # Documents takes what is too long for a context.
         longer = any(most < len(one.context) <= settings.max_document for one in examples)
         link = ("Ask it on Documents", url_for("documents.page")) if longer else None
-        raise Problem(422, "Not a question that can be answered", said, errors=errors[:20], link=link)
+        raise Problem(422, "Not a question that can be answered", detail, errors=errors[:20], link=link)
     charge(sum(max(1, len(one.context) // _CHARACTERS) for one in examples))
+
+
+def _named(where: str) -> str:
+    return f"The {where}" if where.isalpha() else where
 
 
 def client_gone() -> Callable[[], bool]:

@@ -20,8 +20,9 @@ def sentence(text: str) -> str:
 
 
 def detail_of(error: UserError) -> str:
-    """What is wrong with what was sent, and what was expected; it may begin with the name of a field."""
-    return f"{error.problem}." + (f" Expected: {error.expected}." if error.expected else "")
+    """What is wrong with what was sent, what was expected, what stands there instead, and the remedy."""
+    told = (("Expected: ", error.expected), ("Found: ", error.found), ("", error.fix))
+    return " ".join([sentence(error.problem), *(sentence(f"{before}{text}") for before, text in told if text)])
 
 
 class Problem(Exception):
