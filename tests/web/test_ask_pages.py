@@ -6,6 +6,8 @@ import html
 import re
 import threading
 import time
+from dataclasses import replace
+from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
@@ -13,6 +15,7 @@ from flask.testing import FlaskClient
 from made_panel import FakePanel, FakeSource, Make, of
 
 from spantune.errors import RunError
+from spantune.web.answering import Answered
 from spantune.web.results import places
 
 CONTEXT = "Ada built the mill in 1832, and Ben the bridge in 1850."
@@ -65,6 +68,28 @@ def test_every_answer_leads_to_its_mark(client: FlaskClient) -> None:
     assert cut.count('method-0"') > 3 and cut.count('id="mark-0"') == 1, "it is called so where it begins"
 
 
+@pytest.mark.parametrize(
+    ("others", "said"),
+    [
+        (0, None),
+        (1, "Answered together with 1 other question: the milliseconds are for all 2."),
+        (2, "Answered together with 2 other questions: the milliseconds are for all 3."),
+    ],
+)
+def test_who_was_answered_together_shares_the_time(
+    client: FlaskClient, monkeypatch: pytest.MonkeyPatch, others: int, said: str | None
+) -> None:
+    answerer = of(client.application).answerer  # type: ignore[arg-type]
+    ask = answerer.ask
+
+    def in_company(*given: Any, **named: Any) -> dict[str, Answered]:
+        return {name: replace(one, together=1 + others) for name, one in ask(*given, **named).items()}
+
+    monkeypatch.setattr(answerer, "ask", in_company)
+    page = client.post("/", data=ASKED).text
+    assert said in page if said else "together" not in page
+
+
 def test_no_answer_is_said_and_marked_nowhere(client: FlaskClient) -> None:
     page = client.post("/", data={**ASKED, "context": "Nothing here", "model": ["careful"]}).text
     assert "no answer" in card(page, "Careful") and "no answer 75.0%" in card(page, "Careful")
@@ -75,6 +100,14 @@ def test_only_the_chosen_models_answer(client: FlaskClient) -> None:
     page = client.post("/", data={**ASKED, "model": ["words", "unheard-of"]}).text
     assert page.count('<li class="card') == 1 and "Answered" in page
     assert re.findall(r'name="model" value="(\w+)" checked', page) == ["words"]
+
+
+def test_no_model_is_chosen(client: FlaskClient) -> None:
+    for sent in ({**ASKED, "choice": "1"}, {**ASKED, "choice": "1", "model": "unheard-of"}):
+        refused = client.post("/", data=sent)
+        assert refused.status_code == 422 and "Choose a model." in refused.text
+        assert 'name="choice" value="1"' in refused.text and " checked" not in refused.text
+    assert client.get("/", query_string=ASKED).text.count('<li class="card') == 3, "an address that names none: all"
 
 
 def test_true_answers_score_each_model(client: FlaskClient) -> None:

@@ -161,6 +161,11 @@ def test_an_uploaded_file_is_asked_and_comes_back_with_its_pages(client: FlaskCl
         assert "line" in client.post("/documents", data={**again, "pages": nonsense}).text, "it is left out"
 
 
+def test_no_model_is_chosen(client: FlaskClient) -> None:
+    refused = client.post("/documents", data={"question": "When?", "text": "In 1832", "choice": "1"})
+    assert refused.status_code == 422 and "Choose a model." in refused.text and "In 1832" in refused.text
+
+
 def test_no_answer_in_a_document(client: FlaskClient) -> None:
     page = client.post("/documents", data={"question": "When?", "text": "Nothing here", "model": "careful"}).text
     assert "no answer" in page and "Careful 75.0%" in page and ">Answered<" in page

@@ -11,8 +11,9 @@ from flask.typing import ResponseReturnValue
 from werkzeug.datastructures import MultiDict
 
 from spantune.data import Example
+from spantune.web.forms import check, chosen, true_answers
 from spantune.web.gate import admit, client_gone
-from spantune.web.limits import LONGEST_LINK, MOST_ANSWERS
+from spantune.web.limits import LONGEST_LINK
 from spantune.web.problems import Problem
 from spantune.web.results import Result, result
 from spantune.web.served import Model
@@ -28,7 +29,7 @@ class Asked:
 
     Attributes:
         golds: accepted answers, one a line. unanswerable: whether "no answer" is the right one.
-        names: of the chosen models.
+        names: of the chosen models; () where none is.
     """
 
     question: str = ""
@@ -40,15 +41,13 @@ class Asked:
 
     @classmethod
     def of(cls, form: MultiDict[str, str], models: Sequence[Model]) -> Asked:
-        """From a form or an address. No model is chosen: all of them are; unknown names are left out."""
-        lines = form.get("answers", "").replace("\r\n", "\n").split("\n")
-        chosen = set(form.getlist("model"))
+        """From a form or an address."""
         return cls(
             form.get("question", "").strip(),
             form.get("context", "").replace("\r\n", "\n"),
-            tuple(dict.fromkeys(line.strip() for line in lines if line.strip())),
+            true_answers(form),
             "unanswerable" in form,
-            tuple(one.name for one in models if one.name in chosen) or tuple(one.name for one in models),
+            tuple(one.name for one in chosen(form, models)),
             "inside" in form,
         )
 
@@ -139,11 +138,9 @@ def _page(shared: Web, asked: Asked, *, answer: bool, again: bool = False) -> Re
 def _answered(shared: Web, asked: Asked) -> dict[str, object]:
     """What the template of the results takes; Problem where the question is refused."""
     example = Example("0", asked.question, asked.context)
-    if len(asked.golds) > MOST_ANSWERS:
-        detail = f"At most {MOST_ANSWERS} true answers, found {len(asked.golds):,}."
-        raise Problem(422, "Not a question that can be answered", detail)
+    check(asked.names, asked.golds)
     admit([example])
-    chosen = [one for one in shared.models if one.name in asked.names]
+    models = [one for one in shared.models if one.name in asked.names]
     answers = shared.answerer.ask([example], asked.names, inside=asked.inside, gone=client_gone())
-    found: Result = result(example, answers, chosen, asked.wanted)
+    found: Result = result(example, answers, models, asked.wanted)
     return {"result": found, "link": asked.link(shared.models)}

@@ -13,6 +13,7 @@ from spantune.errors import DataError
 from spantune.web.answering import Answered
 from spantune.web.cutting import Mark, Piece, cut, in_lanes
 from spantune.web.documents import Document, pasted, read_document
+from spantune.web.forms import check, chosen
 from spantune.web.gate import admit, client_gone
 from spantune.web.limits import upload_bytes, whole
 from spantune.web.problems import Problem, detail_of
@@ -56,19 +57,20 @@ def ask() -> Response:
     except RequestEntityTooLarge as error:
         raise _too_large(shared) from error
     question = request.form.get("question", "").strip()
-    chosen = tuple(one for one in shared.models if one.name in request.form.getlist("model")) or shared.models
+    asked = chosen(request.form, shared.models)
     document = None
     try:
         document = _document(shared)
+        check(asked, ())
         example = Example("0", question, document.text)
         admit([example], longest=shared.settings.max_document)
-        answers = shared.answerer.ask([example], [one.name for one in chosen], gone=client_gone())
+        answers = shared.answerer.ask([example], [one.name for one in asked], gone=client_gone())
     except DataError as error:
         problem = Problem(422, "Not a document that can be read", detail_of(error))
-        return _page(shared, question, chosen, document, problem)
+        return _page(shared, question, asked, document, problem)
     except Problem as problem:
-        return _page(shared, question, chosen, document, problem)
-    return _page(shared, question, chosen, document, found=_found(document, answers, chosen))
+        return _page(shared, question, asked, document, problem)
+    return _page(shared, question, asked, document, found=_found(document, answers, asked))
 
 
 def _document(shared: Web) -> Document:
@@ -120,7 +122,7 @@ def _one(document: Document, start: int, end: int, who: tuple[tuple[Model, float
 def _page(
     shared: Web,
     question: str = "",
-    chosen: tuple[Model, ...] | None = None,
+    asked: tuple[Model, ...] | None = None,
     document: Document | None = None,
     problem: Problem | None = None,
     found: list[Found] | None = None,
@@ -131,7 +133,7 @@ def _page(
         document=document,
         text=document.text if document else request.form.get("text", ""),
         models=shared.models,
-        chosen=chosen or shared.models,
+        chosen=shared.models if asked is None else asked,
         limits=shared.settings,
         problem=problem,
         found=found,

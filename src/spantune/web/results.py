@@ -80,6 +80,11 @@ class Result:
     opinions: tuple[Opinion, ...]
     strips: tuple[Strip, ...] = ()
 
+    @property
+    def together(self) -> int:
+        """Questions that were answered at once, those of others among them: what the times are for."""
+        return self.shown[0].together
+
 
 def result(
     example: Example, answers: Mapping[str, Answered], models: Sequence[Model], golds: Sequence[str] | None
