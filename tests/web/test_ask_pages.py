@@ -118,6 +118,29 @@ def test_true_answers_score_each_model(client: FlaskClient) -> None:
     assert "✓ right EM 100 F1 100.0" in card(exact, "Numbers") and "missed" not in card(exact, "Numbers")
 
 
+def heading(page: str) -> str:
+    found = re.search(r'<h2 class="outcome">(.*?)</h2>', page, re.DOTALL)
+    assert found is not None
+    return " ".join(found[1].split())
+
+
+def test_who_was_right_is_seen_at_a_glance(client: FlaskClient) -> None:
+    page = client.post("/", data={**ASKED, "answers": "Ada"}).text
+    assert heading(page) == "2 different answers, 1 of 3 right"
+    listed = re.search(r'<ul class="opinions">(.*?)</ul>', page, re.DOTALL)
+    assert listed is not None
+    lines = [" ".join(re.sub(r"<[^>]*>", " ", one).split()) for one in listed[1].split("</li>")[:-1]]
+    assert lines == ["✓ right Ada F1 100.0 · Words &lt;b&gt;", "✗ wrong 1832 F1 0.0 · Numbers, Careful"], (
+        "right ones first"
+    )
+    unknown = client.post("/", data=ASKED).text
+    assert heading(unknown) == "2 different answers" and "verdict" not in unknown
+    agreed = client.post("/", data={**ASKED, "model": ["numbers", "careful"], "answers": "1832"}).text
+    assert heading(agreed) == "All 2 agree, 2 of 2 right"
+    alone = client.post("/", data={**ASKED, "model": "numbers", "answers": "1832"}).text
+    assert heading(alone) == "Answered", "its card says the rest"
+
+
 def test_a_question_that_has_no_answer_can_be_scored(client: FlaskClient) -> None:
     page = client.post("/", data={**ASKED, "context": "Nothing here", "unanswerable": "1"}).text
     assert "✓ right" in card(page, "Careful") and "✗ not exact" in card(page, "Words <b>")

@@ -51,6 +51,11 @@ class Shown:
     judged: Judged | None = None
 
     @property
+    def right(self) -> bool:
+        """Whether it is known to be right."""
+        return self.judged is not None and bool(self.judged.em)
+
+    @property
     def twentieths(self) -> int:
         """The probability in steps of a twentieth: the class of its bar."""
         return round(20 * self.prediction.probability)
@@ -58,10 +63,11 @@ class Shown:
 
 @dataclass(frozen=True)
 class Opinion:
-    """An answer and the models that gave it."""
+    """An answer and the models that gave it. `judged` is None where nobody said what is right."""
 
     text: str
     models: tuple[Model, ...]
+    judged: Judged | None = None
 
 
 @dataclass(frozen=True)
@@ -70,7 +76,8 @@ class Result:
 
     Attributes:
         pieces: of the context, with every model's answer marked; `lanes` of them lie below each other at most.
-        opinions: the different answers, that of most models first. strips: looks inside, where they were asked for.
+        opinions: the different answers, right ones first, then that of most models.
+        strips: looks inside, where they were asked for.
     """
 
     example: Example
@@ -79,6 +86,12 @@ class Result:
     lanes: int
     opinions: tuple[Opinion, ...]
     strips: tuple[Strip, ...] = ()
+
+    @property
+    def right(self) -> int | None:
+        """Models whose answer is right; None where nobody said what is."""
+        known = any(one.judged is not None for one in self.shown)
+        return sum(one.right for one in self.shown) if known else None
 
     @property
     def together(self) -> int:
@@ -170,8 +183,9 @@ def _is_letter(one: str) -> bool:
 
 
 def _opinions(shown: Sequence[Shown]) -> tuple[Opinion, ...]:
-    by_text: dict[str, list[Model]] = {}
+    # Rules of v1.1 and v2.0 may judge one text differently: what is right to one model is not wrong to another.
+    by_text: dict[tuple[str, bool], list[Shown]] = {}
     for one in shown:
-        by_text.setdefault(one.prediction.text, []).append(one.model)
-    ordered = sorted(by_text.items(), key=lambda pair: -len(pair[1]))
-    return tuple(Opinion(text, tuple(models)) for text, models in ordered)
+        by_text.setdefault((one.prediction.text, one.right), []).append(one)
+    ordered = sorted(by_text.items(), key=lambda pair: (not pair[0][1], -len(pair[1])))
+    return tuple(Opinion(text, tuple(one.model for one in who), who[0].judged) for (text, _), who in ordered)
