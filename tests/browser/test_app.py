@@ -67,7 +67,9 @@ def test_the_address_never_asks_an_earlier_question(open_page):
     assert "question=" not in page.url
     page.get_by_role("checkbox", name="LoRA").uncheck()
     page.press("#question", "Enter")
-    page.wait_for_function("document.querySelectorAll('#results .card').length === 2")
+    page.locator("#results .card").nth(2).wait_for(state="detached")
+    page.locator(".card .to-mark").first.click()
+    page.wait_for_url("**/#mark-0")
     page.reload()
     assert page.input_value("#question") == "Where does it begin?" and page.input_value("#answers") == "The Rhine flows"
     assert page.input_value("#context") == RIVER * 200, "what was typed is still there"

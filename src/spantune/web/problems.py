@@ -106,7 +106,8 @@ def _of_http(error: HTTPException) -> Response:
     status = error.code or 500
     headers = {key: value for key, value in error.get_headers() if key in ("Allow", "Retry-After")}
     title = HTTPStatus(status).phrase if status in HTTPStatus._value2member_map_ else "Error"
-    return _respond(Problem(status, title, error.description or title, headers=headers))
+    detail = "It has more than a request may hold." if status == 413 else error.description or title
+    return _respond(Problem(status, title, detail, headers=headers))
 
 
 def _unforeseen(error: Exception) -> Response:

@@ -2,6 +2,7 @@
 const form = document.getElementById("ask");
 const results = document.getElementById("results");
 let running = null;
+let kept = history.state;
 
 form.addEventListener("submit", async (event) => {
   event.preventDefault();
@@ -31,7 +32,8 @@ form.addEventListener("submit", async (event) => {
     // The address asks what is shown. Where that is too long for an address, the form is kept beside it.
     const link = results.querySelector("#link");
     if (results.querySelector(".outcome")) {
-      history.replaceState(link ? null : { asked: [...sent] }, "", link?.getAttribute("href") ?? location.pathname);
+      kept = link ? null : { asked: [...sent] };
+      history.replaceState(kept, "", link?.getAttribute("href") ?? location.pathname);
     }
     results.setAttribute("aria-busy", "false");
     if (!matchMedia("(min-width: 60rem)").matches) results.scrollIntoView({ block: "start" });
@@ -42,11 +44,11 @@ form.addEventListener("submit", async (event) => {
   }
 });
 
-// What was kept comes back with the page that was loaded again.
-const kept = history.state?.asked;
-if (kept && !form.elements.question.value) {
+// What was kept comes back with the page that was loaded again, also after a step to a mark.
+addEventListener("popstate", () => { if (kept && !history.state) history.replaceState(kept, ""); });
+if (kept?.asked && !form.elements.question.value) {
   for (const field of form.elements) {
-    const values = kept.filter(([name]) => name === field.name).map(([, value]) => value);
+    const values = kept.asked.filter(([name]) => name === field.name).map(([, value]) => value);
     if (field.type === "checkbox") field.checked = values.includes(field.value);
     else if (field.tagName === "TEXTAREA") field.value = values[0] ?? "";
   }

@@ -25,5 +25,5 @@ file.addEventListener("change", () => {
   const mega = (bytes) => `${Number((bytes / 1e6).toFixed(1))} MB`;
   file.setCustomValidity(size > most ? `The file is too large: at most ${mega(most)}, it has ${mega(size)}.` : "");
   file.reportValidity();
-  if (size) document.getElementById("text").value = "";
+  if (size && size <= most) document.getElementById("text").value = "";
 });
