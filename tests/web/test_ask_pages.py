@@ -213,6 +213,7 @@ def test_a_picture_of_another_site_asks_nothing(client: FlaskClient) -> None:
 def test_a_megabyte_of_one_letter(client: FlaskClient, letters: int, status: int) -> None:
     answer = client.post("/", data={**ASKED, "context": "w" * letters})
     assert answer.status_code == status and answer.mimetype == "text/html"
+    assert ("It has more than a request may hold." in answer.text) is (status == 413)
 
 
 def test_the_script_gets_the_results_alone(client: FlaskClient) -> None:

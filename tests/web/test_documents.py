@@ -161,6 +161,23 @@ def test_an_uploaded_file_is_asked_and_comes_back_with_its_pages(client: FlaskCl
         assert "line" in client.post("/documents", data={**again, "pages": nonsense}).text, "it is left out"
 
 
+def test_true_answers_score_the_places(client: FlaskClient) -> None:
+    asked = {"question": "Who?", "text": "The mill of 1832 is Ada's.\n" + "More. " * 4000 + "1832"}
+    page = client.post("/documents", data={**asked, "answers": "the mill\r\n mills "}).text
+    assert ">2 different answers, 0 of 3 right<" in page
+    page = client.post("/documents", data={**asked, "answers": "1832"}).text
+    assert ">2 different answers, 2 of 3 right<" in page
+    right, wrong = re.findall(r'<li class="card">.*?</li>', page, re.S)
+    texts = [" ".join(html.unescape(re.sub(r"<[^>]*>", " ", one)).split()) for one in (right, wrong)]
+    assert texts[0].startswith("1832 line 1 ✓ right EM 100 F1 100.0") and "✗ not exact EM 0 F1 0.0" in texts[1]
+    assert 'class="piece gold"' in wrong, "what is right is marked there, too"
+    assert ">1832</textarea>" in page.replace("\n", "")
+    page = client.post("/documents", data={**asked, "text": "Nothing here", "unanswerable": "1"}).text
+    assert ">3 different answers, 1 of 3 right<" in page and "checked> The document does not answer it" in page
+    many = client.post("/documents", data={**asked, "answers": "\n".join(map(str, range(101)))})
+    assert many.status_code == 422 and "At most 100 true answers, found 101." in many.text
+
+
 def test_no_model_is_chosen(client: FlaskClient) -> None:
     refused = client.post("/documents", data={"question": "When?", "text": "In 1832", "choice": "1"})
     assert refused.status_code == 422 and "Choose a model." in refused.text and "In 1832" in refused.text
