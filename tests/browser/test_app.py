@@ -111,6 +111,24 @@ def test_the_answers_come_without_moving_the_page(open_page):
     assert page.evaluate("window.shifts") < 0.1, "what web.dev calls good"
 
 
+def test_a_file_that_is_too_large_is_not_sent(open_page, tmp_path):
+    page = open_page("/documents")
+    page.fill("#question", "Where?")
+    page.fill("#text", RIVER)
+    for name, size in (("large.txt", 10_100_000), ("small.txt", 100)):
+        (tmp_path / name).write_bytes(b"w " * (size // 2))
+    page.set_input_files("#file", tmp_path / "large.txt")
+    page.click("button.primary")
+    said = page.locator("#file").evaluate("node => node.validationMessage")
+    assert said == "The file is too large: at most 10 MB, it has 10.1 MB." and page.input_value("#text") == RIVER
+    assert page.locator("button.primary").text_content() == "Ask", "it was not sent"
+    page.set_input_files("#file", tmp_path / "small.txt")
+    assert page.input_value("#text") == ""
+    with page.expect_navigation():
+        page.click("button.primary")
+    page.wait_for_selector(".finds")
+
+
 def test_without_scripts(open_page):
     page = open_page("/", java_script_enabled=False)
     page.fill("#question", "Where?")
