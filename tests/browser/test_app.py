@@ -77,6 +77,19 @@ def test_the_address_never_asks_an_earlier_question(open_page):
     assert [one.is_checked() for one in boxes] == [True, False, True]
 
 
+def test_back_shows_the_answers_to_a_document_again(open_page):
+    page = open_page("/documents")
+    page.fill("#question", "Where does it begin?")
+    page.fill("#text", RIVER)
+    with page.expect_navigation():
+        page.click("button.primary")
+    page.click("text=Explore")
+    page.wait_for_url("**/explore/compare")
+    page.go_back(wait_until="load")
+    assert page.locator("#results .card").count() == 3, "no question whether to send the form once more"
+    assert page.input_value("#text") == RIVER and page.input_value("#question") == "Where does it begin?"
+
+
 def test_an_answer_can_be_taken_out_of_the_text(open_page):
     page = open_page("/")
     ask(page)

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from flask.testing import FlaskClient
 from made_panel import Make, of
+from werkzeug.test import TestResponse
 
 import spantune.web
 from spantune.config import ServeConfig
@@ -33,6 +34,23 @@ def test_every_response_has_the_headers(client: FlaskClient) -> None:
         policy = dict(one.strip().partition(" ")[::2] for one in headers["Content-Security-Policy"].split(";"))
         assert policy["default-src"] == "'none'" and policy["script-src"] == "'self'", address
         assert policy["style-src"] == policy["img-src"] == "'self'" and policy["frame-ancestors"] == "'none'", address
+
+
+def test_a_browser_keeps_pages_for_its_back_button_and_no_secrets(make: Make) -> None:
+    own, open_to_all = make(), make(host="0.0.0.0", token=TOKEN)
+    knows = {"Authorization": f"Bearer {TOKEN}"}
+    document = {"question": "When?", "text": "In 1832."}
+
+    def kept(response: TestResponse) -> str:
+        return response.headers["Cache-Control"]
+
+    for answer in (own.get("/"), own.post("/", data=FORM), own.post("/documents", data=document), open_to_all.get("/")):
+        assert answer.status_code == 200 and kept(answer) == "private, no-cache"
+    for client, address in ((own, "/api/methods"), (own, "/healthz"), (own, "/sign-in"), (open_to_all, "/documents")):
+        assert kept(client.get(address)) == "no-store", address
+    for headers in ({}, knows):
+        assert kept(open_to_all.post("/documents", data=document, headers=headers)) == "no-store"
+        assert kept(open_to_all.get("/corrections/export", headers=headers)) == "no-store"
 
 
 def test_no_page_needs_what_the_policy_forbids(client: FlaskClient) -> None:

@@ -15,7 +15,7 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
-from flask import Flask, Response, redirect, render_template, request, session, url_for
+from flask import Flask, Response, g, redirect, render_template, request, session, url_for
 from flask.sessions import SecureCookieSessionInterface
 from flask.typing import ResponseReturnValue
 
@@ -80,6 +80,7 @@ def requires_token(view: View) -> View:
 
     @functools.wraps(view)
     def checked(*given: Any, **named: Any) -> Any:
+        g.secret = web().token is not None
         if knows_token():
             return view(*given, **named)
         if wants_json() or request.method not in _SAFE:
@@ -179,5 +180,14 @@ def _with_headers(response: Response) -> Response:
     if request.endpoint == "static":
         response.headers["Cache-Control"] = "no-cache"  # asked for again with its ETag, so that an update is seen
     else:
-        response.headers.setdefault("Cache-Control", "no-store")
+        response.headers.setdefault("Cache-Control", _kept(response))
     return response
+
+
+def _kept(response: Response) -> str:
+    """What a browser may keep: a page for its Back button, without which the answer to a form is lost there.
+
+    Nothing is kept of what needs the token or asks for it, nor of what programs read.
+    """
+    secret = g.get("secret", False) or request.endpoint == "access.sign_in"
+    return "private, no-cache" if response.mimetype == "text/html" and not secret else "no-store"
