@@ -144,9 +144,9 @@ def test_a_study_without_its_questions_says_why(tmp_path):
 
 
 def test_a_method_looks_the_same_as_on_the_other_pages(client):
-    """The served models stand in the order of their folders, the index in that of F1."""
+    """The served models stand in the order of their folders, the index in that of F1, looks in that of the registry."""
     page = client.get("/explore/compare/questions/0").text
     looks = dict(re.findall(r'<span class="swatch (method-\d)" aria-hidden="true"></span>([^<]+)</span></th>', page))
     assert {label: look for look, label in looks.items()} == {
-        "Full fine-tuning": "method-0", "LoRA": "method-2", "(IA)³": "method-1",
+        "Full fine-tuning": "method-0", "LoRA": "method-1", "(IA)³": "method-2",
     }  # fmt: skip

@@ -68,15 +68,24 @@ def darker(colour: str) -> str:
 
 
 def looks(methods: Sequence[str]) -> list[Look]:
-    """A look for each group, by the order of the methods' registry: never the same twice (up to 77 groups)."""
+    """A look for each group: never the same twice (up to 77 groups)."""
+    return [
+        Look(
+            _COLOURS[place % len(_COLOURS)],
+            _MARKERS[place % len(_MARKERS)],
+            _DASHES[place // len(_COLOURS) % len(_DASHES)],
+        )
+        for place in places(methods)
+    ]
+
+
+def places(methods: Sequence[str]) -> list[int]:
+    """By group its place among them in the order of the methods' registry, which chooses its look everywhere."""
     from spantune.methods import methods as registered
 
     known = list(registered())
     order = sorted(range(len(methods)), key=lambda i: (known.index(methods[i]) if methods[i] in known else 99, i))
-    found: dict[int, Look] = {}
-    for place, index in enumerate(order):
-        dash = _DASHES[place // len(_COLOURS) % len(_DASHES)]
-        found[index] = Look(_COLOURS[place % len(_COLOURS)], _MARKERS[place % len(_MARKERS)], dash)
+    found = {index: place for place, index in enumerate(order)}
     return [found[index] for index in range(len(methods))]
 
 

@@ -14,6 +14,7 @@ from spantune.web.answering import Answerer
 from spantune.web.cutting import exact
 from spantune.web.examples import ExampleQuestions
 from spantune.web.limits import Buckets, form_bytes
+from spantune.web.looks import with_places
 from spantune.web.problems import Problem, busy, explain_errors
 from spantune.web.served import PanelSource
 from spantune.web.shelf import Shelf
@@ -47,10 +48,11 @@ def create_app(settings: ServeConfig, panel_source: PanelSource, studies: Sequen
         SESSION_COOKIE_SAMESITE="Strict",
         SESSION_COOKIE_NAME="spantune",
     )
-    models = panel_source.models
+    shelf = Shelf(list(map(Path, studies)))
+    models = with_places(panel_source.models, shelf.folders.values())
     shared = Web(
         settings=settings,
-        shelf=Shelf(list(map(Path, studies))),
+        shelf=shelf,
         models=models,
         answerer=Answerer(panel_source, waiting=settings.waiting, together=settings.batch),
         examples=ExampleQuestions(models, settings.max_context),

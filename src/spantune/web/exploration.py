@@ -25,6 +25,7 @@ from spantune.records import RunRecord
 from spantune.reports import browser
 from spantune.reports.evidence import Incomplete, Judged, judged, read_scores, read_spans
 from spantune.reports.groups import group
+from spantune.reports.style import places
 from spantune.studies.report import run_folders
 
 PER_PAGE = 10
@@ -140,29 +141,30 @@ class Index:
     """The questions of one study. Its rows are ordered by how much the methods disagree.
 
     Args:
-        evidence: the judged answers. folders: by method the folders of its runs.
+        evidence: the judged answers.
+        places: by method its place in the study's report, which chooses its colour; default: in order.
 
     Attributes:
         methods: labels, best F1 first. runs: how many each has.
         right: (Q, M) bool, by row. right_and_wrong: see `analysis.disagreements`.
     """
 
-    def __init__(self, evidence: Judged, folders: Sequence[Sequence[Path]] = ()) -> None:
+    def __init__(self, evidence: Judged, places: Sequence[int] = ()) -> None:
         content = browser.questions(evidence)
         self._rows: Sequence[browser.Row] = content["questions"]
         self._contexts: Sequence[str] = content["contexts"]
         self.methods: tuple[str, ...] = tuple(content["methods"])
         self.runs: tuple[int, ...] = tuple(content["runs"])
-        self.folders = tuple(tuple(some) for some in folders)
-        places = [row.place for row in self._rows]
-        self.right = evidence.scores.right[:, places].T
+        self.places = tuple(places) or tuple(range(len(self.methods)))
+        at = [row.place for row in self._rows]
+        self.right = evidence.scores.right[:, at].T
         self.right_and_wrong: list[list[int]] = right_and_wrong(evidence.scores).tolist()
         kinds = [[row.kinds[given] for given in row.given] for row in self._rows]
         self._kind = np.array(kinds, dtype=np.int8).reshape(self.right.shape)
         self._slice = np.array([row.slices for row in self._rows], dtype=np.int16)  # (Q, dimensions)
         self._context = np.array([row.context for row in self._rows], dtype=np.intp)
         self._row_of = np.empty(len(self._rows), dtype=np.intp)  # by place in the data
-        self._row_of[places] = np.arange(len(self._rows))
+        self._row_of[at] = np.arange(len(self._rows))
         self._asked = [f"{row.question} {row.id}".casefold() for row in self._rows]
         self._read = [one.casefold() for one in self._contexts]
 
@@ -274,7 +276,9 @@ def read_index(study: Path) -> Index:
     except UserError as error:
         raise Incomplete(error.problem) from error
     folders = {id(record): folder for record, folder in zip(records, runs, strict=True)}
-    groups = [one for one in group(records) if one.finished]
+    every = group(records)
+    groups = [one for one in every if one.finished]
     scores = read_scores(groups, folders)
     evidence = judged(scores, read_spans(scores, groups, folders))
-    return Index(evidence, [[folders[id(run)].path for run in one.finished] for one in groups])
+    in_report = zip(every, places([one.method for one in every]), strict=True)
+    return Index(evidence, [place for one, place in in_report if one.finished])

@@ -21,6 +21,7 @@ from spantune.studies.report import run_folders
 from spantune.web.cutting import Mark, cut, in_lanes
 from spantune.web.exploration import ORDERS, PER_PAGE, WHO, Filters, Found, Index, Question
 from spantune.web.limits import LONGEST_LINK, whole
+from spantune.web.looks import look_of
 from spantune.web.shelf import Unread
 from spantune.web.state import web
 
@@ -77,7 +78,7 @@ def questions(study: str) -> ResponseReturnValue:
         longest_search=_LONGEST_SEARCH,
         query=_query(index, filters),
         choices=_choices(index, filters, found),
-        looks=looks(index),
+        looks=[*map(look_of, index.places)],
         files=_there(study),
     )
 
@@ -98,7 +99,7 @@ def question(study: str, place: int) -> ResponseReturnValue:
         index.question(rows[other]).place if at is not None and 0 <= other < len(rows) else None
         for other in ((at or 0) - 1, (at or 0) + 1)
     ]
-    one, classes = index.question(row), looks(index)
+    one, classes = index.question(row), [*map(look_of, index.places)]
     marks = in_lanes(
         [
             Mark(given.start, given.end, given.method, classes[given.method])
@@ -151,14 +152,6 @@ def file(study: str, name: str) -> Response:
     response = send_file(web().shelf.folders[study] / name, conditional=True)
     response.headers["Content-Security-Policy"] = _FILE_POLICY
     return response
-
-
-def looks(index: Index) -> list[str]:
-    """By method the class of its marks: that of the served model, so that a method looks alike on every page."""
-    served = {one.folder.resolve(): one.number for one in web().models}
-    numbers = [next((served[run.resolve()] for run in runs if run.resolve() in served), None) for runs in index.folders]
-    free = iter(number for number in range(len(served) + len(numbers)) if number not in numbers)
-    return [f"method-{(next(free) if number is None else number) % 12}" for number in numbers]
 
 
 def _index(study: str) -> Index | Response:

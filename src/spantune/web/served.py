@@ -16,6 +16,7 @@ from spantune.records import RunRecord
 from spantune.records.manifest import MANIFEST, read_manifest, saved_in
 from spantune.records.record import RECORD
 from spantune.studies.report import runs_in
+from spantune.web.looks import look_of
 
 if TYPE_CHECKING:
     from spantune.data import Example
@@ -29,8 +30,9 @@ class Model:
 
     Attributes:
         name: as the API calls it; never the same twice. folder: of the run, or of its adapter.
-        label: the method as people write it. number: its place, which is also that of its colour and pattern.
+        label: the method as people write it. number: its place among the models.
         squad_v2: whether it may answer nothing. record: of its run; None for an adapter without one.
+        method: its name; "" where nothing says it. place: that of its colour and pattern; default: its number.
     """
 
     name: str
@@ -39,11 +41,13 @@ class Model:
     number: int
     squad_v2: bool = False
     record: RunRecord | None = None
+    method: str = ""
+    place: int | None = None
 
     @property
     def look(self) -> str:
-        """The class of its marks in the style sheet, which knows twelve."""
-        return f"method-{self.number % 12}"
+        """The class of its marks in the style sheet."""
+        return look_of(self.number if self.place is None else self.place)
 
 
 class Answering(Protocol):
@@ -116,8 +120,11 @@ def named_models(paths: Sequence[Path]) -> tuple[Model, ...]:
     found = []
     for number, (path, record, name) in enumerate(zip(paths, records, _names(paths), strict=True)):
         label = _label(path, record)
-        v2 = bool(_saved(path).get("settings", {}).get("squad_v2"))
-        found.append(Model(name, path, label if labels[label] == 1 else f"{label} ({name})", number, v2, record))
+        saved = _saved(path)
+        v2 = bool(saved.get("settings", {}).get("squad_v2"))
+        method = record.method if record is not None else str(saved.get("method", ""))
+        shown = label if labels[label] == 1 else f"{label} ({name})"
+        found.append(Model(name, path, shown, number, v2, record, method))
     return tuple(found)
 
 

@@ -22,7 +22,7 @@ class Web:
     """One app.
 
     Attributes:
-        shelf: the studies that are served. models: what answers, in the order of their colours.
+        shelf: the studies that are served. models: what answers.
         answerer: the queue before the models. examples: questions to try. buckets: who asked how much.
         token: what uploads and corrections need; None where nobody but this machine reaches the app.
     """
