@@ -165,15 +165,22 @@ def test_without_scripts(open_page):
     assert page.locator(".card", has_text="Which prize?").count() == 0
 
 
+def point_at(page, field, choice):
+    """Choose from a list as with the mouse; the list itself is the browser's, not the page's."""
+    with page.expect_navigation():
+        page.dispatch_event(field, "pointerdown")
+        page.focus(field)
+        page.select_option(field, choice)
+
+
 def test_exploring(open_page, form):
     page = open_page("/explore", **form)
     assert page.url.endswith("/explore/compare")
-    with page.expect_navigation():
-        page.select_option("#who", "differ")
+    point_at(page, "#who", "differ")
     assert page.locator("#found").text_content() == "2 questions"
     assert page.url.endswith("?who=differ"), "an address says only what was asked for"
-    with page.expect_navigation():
-        page.select_option("#wrong", "LoRA")
+    point_at(page, "#wrong", "LoRA")
+    assert page.evaluate("document.activeElement.id") == "wrong"
     page.fill("#words", "eiffel")
     page.press("#words", "Enter")
     page.wait_for_selector("text=1 question")
@@ -185,6 +192,25 @@ def test_exploring(open_page, form):
     with page.expect_navigation():
         page.click("text=Clear")
     assert page.locator("#found").text_content() == "5 questions"
+
+
+def test_a_list_is_chosen_from_with_the_keyboard(open_page):
+    """WCAG 3.2.2: what an arrow key changes does not lead to another page."""
+    page = open_page("/explore/compare")
+    page.focus("#who")
+    for count in (1, 2):
+        page.keyboard.press("ArrowDown")
+        page.wait_for_timeout(200)
+        assert page.evaluate("[document.activeElement.id, document.activeElement.selectedIndex]") == ["who", count]
+    assert page.url.endswith("/explore/compare")
+    page.focus("#show")
+    with page.expect_navigation():
+        page.keyboard.press("Enter")
+    assert page.url.endswith("?who=all") and page.evaluate("document.activeElement.id") == "show"
+    page.fill("#words", "rhine")
+    with page.expect_navigation():
+        page.keyboard.press("Enter")
+    assert page.url.endswith("words=rhine&who=all") and page.evaluate("document.activeElement.id") == "words"
 
 
 def test_who_points_at_a_method_sees_its_answer_alone(open_page):

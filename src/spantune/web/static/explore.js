@@ -1,13 +1,23 @@
 // Enhances Explore; the pages work without it.
 
-// A filter that is chosen applies at once.
+// What is pointed at applies at once. With the keyboard every arrow key changes a list: there "Show" applies it.
 const form = document.querySelector("form.filters");
+const FIELD = "explore-field"; // in which the next page goes on
 if (form) {
-  for (const field of form.querySelectorAll("select")) field.addEventListener("change", () => form.requestSubmit());
+  let pointed = false;
+  form.addEventListener("pointerdown", () => { pointed = true; });
+  form.addEventListener("keydown", () => { pointed = false; });
+  for (const field of form.querySelectorAll("select")) field.addEventListener("change", () => { if (pointed) form.requestSubmit(); });
   form.addEventListener("submit", () => { // an address says only what was asked for
+    try { sessionStorage.setItem(FIELD, document.activeElement.id); } catch { /* the focus is at the top, then */ }
     for (const field of form.elements) if (field.name && (!field.value || field.value === field.dataset.plain)) field.disabled = true;
   });
   addEventListener("pageshow", () => { for (const field of form.elements) field.disabled = false; });
+  try {
+    const field = form.elements.namedItem(sessionStorage.getItem(FIELD) ?? "");
+    sessionStorage.removeItem(FIELD);
+    field?.focus({ preventScroll: true });
+  } catch { /* nothing is kept */ }
 }
 
 // Who points at a method's row sees its mark alone.
