@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from spantune.data import load_corpus
-from spantune.data.source import parse_source
+from spantune.data.source import parse_source, reached
 from spantune.errors import DataError
 
 
@@ -78,3 +78,19 @@ def test_the_sample_is_read_from_its_folder(tmp_path: Path, monkeypatch: pytest.
     with pytest.raises(DataError, match="no split 'tran'") as raised:
         load_corpus("sample#tran")
     assert "sample#train" in str(raised.value)
+
+
+def test_a_relative_source_is_found_beside_what_names_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    here, study = tmp_path / "here", tmp_path / "there" / "studies" / "one"
+    for folder in (here / "data", study, study.parents[1] / "data"):
+        folder.mkdir(parents=True)
+    (study.parents[1] / "data" / "a.json").touch()
+    (study / "squad").mkdir()
+    monkeypatch.chdir(here)
+    above = [study, *study.parents]
+    assert reached("data/a.json", above) == str(study.parents[1] / "data" / "a.json")
+    assert reached(" data/a.json#dev", above) == f"{study.parents[1] / 'data' / 'a.json'}#dev"
+    for text in ("data/b.json", "squad", "owner/squad", "sample", "/gone/a.json", "data/a.json*0.5"):
+        assert reached(text, above) == text
+    (here / "data" / "a.json").touch()
+    assert reached("data/a.json", above) == "data/a.json", "the working folder goes before"

@@ -2,6 +2,7 @@
 
 import re
 import time
+from pathlib import Path
 from urllib.parse import quote
 
 import pytest
@@ -141,6 +142,20 @@ def test_a_study_without_its_questions_says_why(tmp_path):
     (study / "questions.jsonl").unlink()
     page = when_read(served([study], tmp_path), "/explore/s")
     assert "cannot be shown, because the reported set" in page and "/explore/s/overview" in page
+
+
+def test_a_study_is_explored_from_any_folder(tmp_path, monkeypatch):
+    """Its runs name their questions as the command line did, from the folder that it was made in."""
+    (tmp_path / "here").mkdir()
+    (tmp_path / "studies").mkdir()
+    monkeypatch.chdir(tmp_path)
+    study = write_study(Path("studies/s"), ROWS, ANSWERS).resolve()
+    monkeypatch.chdir(tmp_path / "here")
+    assert "4 questions, 3 methods" in when_read(served([study], tmp_path), "/explore/s")
+    (study / "questions.jsonl").unlink()
+    page = when_read(served([study], tmp_path), "/explore/s")
+    assert "(studies/s/questions.jsonl)" in page
+    assert "Start the server in the folder where the study was made, or put the file there." in page
 
 
 def test_a_method_looks_the_same_as_on_the_other_pages(client):

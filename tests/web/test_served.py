@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -135,10 +136,13 @@ def test_examples_are_from_what_the_runs_were_scored_on(write: Write, tmp_path: 
     assert number is not None and 0 <= number < 8
 
 
-def test_without_a_reported_set_the_examples_are_the_samples(write: Write, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_a_reported_set_the_examples_are_the_samples(
+    write: Write, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
     monkeypatch.setattr(example_questions, "_KEPT", 5)
     run = write("lora-0", config={"data": ["sample"], "eval_data": ["gone.json"]}, metrics={"reported": {"f1": 1.0}})
     found = ExampleQuestions(served.models_in([str(run)]), 5_000)
     found.start()
     found.wait(20)
     assert len(found) == 5 and all(found[at].answers for at in range(5))
+    assert not [one for one in caplog.records if one.levelno > logging.INFO], "nobody named that file here"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -17,6 +18,10 @@ VALIDATION_NAMES = ("validation", "valid", "val", "dev")
 _GRAMMAR = re.compile(r"(?P<address>[^#*]+)(?:#(?P<split>[^#*]+))?(?:\*(?P<weight>[^#*]*))?")
 # What only a path looks like; `owner/name` and `name` may be on the hub.
 _PATH = re.compile(r"^[.~/]|\\|/$|/.*/|^[A-Za-z]:|\.(json|jsonl|ndjson|csv|tsv|txt|parquet|xlsx?|arrow|gz|zip|ya?ml)$")
+
+
+class NoSource(DataError):
+    """A file or folder that is named as a source does not exist."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +38,7 @@ class Source:
 
     @property
     def kind(self) -> Literal["sample", "file", "folder", "hub"]:
-        """How it is read. A path-like address that does not exist is a `DataError`."""
+        """How it is read. A path-like address that does not exist is a `NoSource`."""
         if self.address in SAMPLES:
             return "sample"
         try:
@@ -44,7 +49,7 @@ class Source:
         except OSError as error:
             raise DataError("a data source cannot be looked at", where=self.address, found=str(error)) from error
         if _PATH.search(self.address) or self._stands_beside_files():
-            raise DataError(
+            raise NoSource(
                 "missing file or folder",
                 where=self.address,
                 expected="an existing file (JSON, JSONL, CSV, Parquet) or a save_to_disk folder",
@@ -75,6 +80,23 @@ def parse_source(text: str) -> Source:
         )
     weight = 1.0 if match["weight"] is None else _weight(match["weight"], text)
     return Source(match["address"].strip(), match["split"], weight)
+
+
+def reached(text: str, folders: Iterable[Path]) -> str:
+    """A source with a relative path as it is reached from here.
+
+    It stays as it is where it exists in the working folder, else it is that of the first of `folders` in which it
+    exists. A name without a folder or an ending may be the hub's and is looked for nowhere; nor is a source with a
+    weight, whose choice of examples goes with its name.
+    """
+    source = parse_source(text)
+    local = _PATH.search(source.address) or "/" in source.address
+    if not local or source.weight != 1 or _exists(source.address) or source.path.is_absolute():
+        return text
+    for folder in folders:
+        if _exists(str(folder / source.address)):
+            return text.strip().replace(source.address, str(folder / source.address), 1)
+    return text
 
 
 def _weight(written: str, text: str) -> float:

@@ -6,7 +6,7 @@ import json
 import re
 import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ from spantune.analysis.slices import Slice, members, slice_scores
 from spantune.analysis.statistics import Comparison, compare
 from spantune.config import DataConfig
 from spantune.data import Corpus, Example, load_reported
+from spantune.data.source import NoSource, reached
 from spantune.errors import UserError
 from spantune.evaluation.answers import Prediction
 from spantune.evaluation.files import read_predictions
@@ -37,6 +38,10 @@ SLICE_RESAMPLES = 2_000
 
 class Incomplete(Exception):
     """The answers cannot be compared; the message says why, in a sentence for the report."""
+
+
+class Gone(Incomplete):
+    """The file of the questions is found neither from the working folder nor from the study's."""
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -125,12 +130,12 @@ def read_scores(groups: Sequence[Group], folders: Mapping[int, RunFolder]) -> Sc
         folders: of the runs, by the `id` of their record.
 
     Raises:
-        Incomplete: no run has finished, the runs were not scored on the same reported set, the set is gone or has
-            changed, or answers are missing.
+        Incomplete: no run has finished, the runs were not scored on the same reported set, the set is gone (`Gone`) or
+            has changed, or answers are missing.
     """
     finished = {one.label: one.finished for one in groups if one.finished}
     runs = [run for some in finished.values() for run in some]
-    examples = _reported(runs).examples
+    examples = _reported(runs, folders).examples
     answers = {label: [_answers(folders[id(run)]) for run in some] for label, some in finished.items()}
     squad_v2 = any(run.config.get("squad_v2") for run in runs)
     try:
@@ -178,7 +183,7 @@ def gather(groups: Sequence[Group], folders: Mapping[int, RunFolder], resamples:
     return Evidence.of(scores, read_spans(scores, groups, folders), resamples)
 
 
-def _reported(runs: Sequence[RunRecord]) -> Corpus:
+def _reported(runs: Sequence[RunRecord], folders: Mapping[int, RunFolder]) -> Corpus:
     """The questions that all runs were scored on."""
     if not runs:
         raise Incomplete("no run has finished")
@@ -192,9 +197,10 @@ def _reported(runs: Sequence[RunRecord]) -> Corpus:
     record = runs[0]
     sources = " + ".join(record.data["reported"].sources)
     try:
-        corpus = reported_set(record)
+        corpus = reported_set(record, folders[id(record)].path)
     except UserError as error:
-        raise Incomplete(f"the reported set ({sources}) cannot be loaded again: {_sentence(error)}") from error
+        kind = Gone if isinstance(error, NoSource) else Incomplete
+        raise kind(f"the reported set ({sources}) cannot be loaded again: {_sentence(error)}") from error
     if corpus is None:
         raise Incomplete(f"the reported set ({sources}) is not there any more")
     if corpus.fingerprint not in prints:
@@ -206,14 +212,20 @@ def _reported(runs: Sequence[RunRecord]) -> Corpus:
     return corpus
 
 
-def reported_set(record: RunRecord) -> Corpus | None:
+def reported_set(record: RunRecord, folder: Path) -> Corpus | None:
     """The questions that a run was scored on, by the settings in its record; None where these name none any more.
 
+    Args:
+        folder: of the run. Sources that are not in the working folder are looked for in the study's, and above it.
+
     Raises:
-        UserError: they cannot be read.
+        UserError: they cannot be read; `NoSource` where they are not found.
     """
     known = {one.name for one in fields(DataConfig)}
     config = DataConfig(**{key: _tuples(value) for key, value in record.config.items() if key in known})
+    above = folder.resolve().parents
+    data, eval_data = (tuple(reached(one, above) for one in some) for some in (config.data, config.eval_data))
+    config = replace(config, data=data, eval_data=eval_data)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the run said it
         return load_reported(config)

@@ -62,7 +62,9 @@ class ExampleQuestions:
         try:
             examples = _reported(self._models)
         except Exception as error:
-            _log.warning("the examples are from the sample: %s", error)
+            # A run without its data is none of the reader's mistakes: an adapter of the zoo has none with it.
+            level = logging.INFO if isinstance(error, SpantuneError) else logging.WARNING
+            _log.log(level, "the examples are from the sample: %s", error)
             examples = _sample()
         fitting = [one for one in examples if len(one.context) <= self._longest] or list(_sample())
         random.Random(0).shuffle(fitting)
@@ -73,8 +75,10 @@ def _reported(models: Sequence[Model]) -> Sequence[Example]:
     """What the models were scored on, as the first record that says so names it."""
     from spantune.reports.evidence import reported_set
 
-    for record in (one.record for one in models if one.record is not None and one.record.scored_on == "reported"):
-        corpus = reported_set(record)
+    for one in models:
+        if one.record is None or one.record.scored_on != "reported":
+            continue
+        corpus = reported_set(one.record, one.folder)
         if corpus is not None:
             return corpus.examples
     raise SpantuneError("no run says what it was scored on")

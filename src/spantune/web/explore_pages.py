@@ -14,7 +14,7 @@ from spantune.analysis.dimensions import DIMENSIONS
 from spantune.analysis.error_kinds import KINDS
 from spantune.errors import UserError
 from spantune.records import RunRecord
-from spantune.reports.evidence import Incomplete
+from spantune.reports.evidence import Gone, Incomplete
 from spantune.reports.pareto import COSTS
 from spantune.reports.table import Table, comparison
 from spantune.studies.report import run_folders
@@ -165,8 +165,8 @@ def _index(study: str) -> Index | Response:
         response.headers["Refresh"] = "1"
         return response
     except Incomplete as error:
-        page = render_template("explore_wait.html", study=study, missing=str(error), files=_there(study))
-        return Response(page)
+        named = {"missing": str(error), "gone": isinstance(error, Gone)}
+        return Response(render_template("explore_wait.html", study=study, files=_there(study), **named))
 
 
 def _asked_again(one: Question) -> dict[str, Any]:
