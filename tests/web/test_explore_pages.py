@@ -1,5 +1,6 @@
 """The Explore pages: views as addresses, neighbours, hostile texts, files that may be read and no others."""
 
+import html
 import re
 import time
 from pathlib import Path
@@ -7,6 +8,10 @@ from urllib.parse import quote
 
 import pytest
 from made_studies import ANSWERS, ROWS, question_row, served, write_study
+from markupsafe import escape
+
+from spantune.reports.report import read_report
+from spantune.studies.report import run_folders
 
 HOSTILE = "</mark><script>alert(1)</script> \u202eevil\u202c & <b>bold</b> ends here."
 
@@ -95,10 +100,31 @@ def test_neighbours_are_those_that_fit(client):
 
 
 def test_the_overview_has_the_table_and_what_files_there_are(client):
-    page = client.get("/explore/compare/overview").text
+    page = when_read(client, "/explore/compare/overview")
     assert page.count('<th scope="row">') == 3 and "Trainable" in page
     assert "/explore/compare/files/plots/f1_against_parameters.svg" in page and "f1_against_latency" not in page
     assert client.get("/explore/nothing/overview").status_code == 404
+
+
+def test_the_overview_says_who_is_tied_as_the_studys_own_table(client, study):
+    page = when_read(client, "/explore/compare/overview")
+    rows = re.findall(r"<tr[^>]*>(<th.*?)</tr>", page.partition('<table class="scores">')[2])
+    cells = [[html.unescape(one) for one in re.findall(r">([^<]*)</t[hd]>", row)] for row in rows]
+    folders = run_folders(study)
+    own = read_report(study, folders).table
+    assert own.standings and cells[0][3:5] == ["95% of F1", "Tied"]
+    assert cells == [
+        ["Method", *(column.title for column in own.columns)],
+        *([one.label, *(column.shown(one) for column in own.columns)] for one in own.groups),
+    ]
+    assert all(str(escape(note)) in page for note in own.notes)
+
+
+def test_an_overview_without_the_questions_says_what_it_lacks(tmp_path):
+    study = write_study(tmp_path / "s", ROWS, ANSWERS)
+    (study / "questions.jsonl").unlink()
+    page = when_read(served([study], tmp_path), "/explore/s/overview")
+    assert "Without intervals and ties, because the reported set" in page and page.count('<th scope="row">') == 3
 
 
 def test_a_report_is_sandboxed(client):

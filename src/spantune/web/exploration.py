@@ -20,6 +20,7 @@ import numpy as np
 from spantune.analysis.dimensions import DIMENSIONS
 from spantune.analysis.disagreements import right_and_wrong
 from spantune.analysis.error_kinds import KINDS
+from spantune.analysis.statistics import Comparison, compare
 from spantune.errors import UserError
 from spantune.records import RunRecord
 from spantune.reports import browser
@@ -143,19 +144,21 @@ class Index:
     Args:
         evidence: the judged answers.
         places: by method its place in the study's report, which chooses its colour; default: in order.
+        statistics: what the study's table says of chance.
 
     Attributes:
         methods: labels, best F1 first. runs: how many each has.
         right: (Q, M) bool, by row. right_and_wrong: see `analysis.disagreements`.
     """
 
-    def __init__(self, evidence: Judged, places: Sequence[int] = ()) -> None:
+    def __init__(self, evidence: Judged, places: Sequence[int] = (), statistics: Comparison | None = None) -> None:
         content = browser.questions(evidence)
         self._rows: Sequence[browser.Row] = content["questions"]
         self._contexts: Sequence[str] = content["contexts"]
         self.methods: tuple[str, ...] = tuple(content["methods"])
         self.runs: tuple[int, ...] = tuple(content["runs"])
         self.places = tuple(places) or tuple(range(len(self.methods)))
+        self.statistics = statistics
         at = [row.place for row in self._rows]
         self.right = evidence.scores.right[:, at].T
         self.right_and_wrong: list[list[int]] = right_and_wrong(evidence.scores).tolist()
@@ -281,4 +284,4 @@ def read_index(study: Path) -> Index:
     scores = read_scores(groups, folders)
     evidence = judged(scores, read_spans(scores, groups, folders))
     in_report = zip(every, places([one.method for one in every]), strict=True)
-    return Index(evidence, [place for one, place in in_report if one.finished])
+    return Index(evidence, [place for one, place in in_report if one.finished], compare(scores))

@@ -12,6 +12,7 @@ from werkzeug.datastructures import MultiDict
 
 from spantune.analysis.dimensions import DIMENSIONS
 from spantune.analysis.error_kinds import KINDS
+from spantune.analysis.statistics import Comparison
 from spantune.errors import UserError
 from spantune.records import RunRecord
 from spantune.reports.evidence import Gone, Incomplete
@@ -129,19 +130,29 @@ def question(study: str, place: int) -> ResponseReturnValue:
 
 
 @PAGES.get("/explore/<study>/overview")
-def overview(study: str) -> ResponseReturnValue:
+def overview(study: str) -> Response:
     """The study's table, its Pareto plots and its files."""
     there = _there(study)
-    problem, table = None, None
+    problem, table, missing, unread, index = None, None, None, False, None
     try:
-        table = _table(study)
+        index = web().shelf.index(study)
+    except Unread:
+        unread = True
+    except Incomplete as error:
+        missing = str(error)
+    try:
+        table = _table(study, index.statistics if index is not None else None)
     except UserError as error:
         problem = error.problem
     plots = {name: title for name, title in there.items() if name.endswith(".svg")}
+    named = {"missing": missing, "unread": unread, "problem": problem}
     others = {name: title for name, title in there.items() if name not in plots}
-    return render_template(
-        "explore_overview.html", study=study, table=table, problem=problem, plots=plots, files=others
+    response = Response(
+        render_template("explore_overview.html", study=study, table=table, plots=plots, files=others, **named)
     )
+    if unread:
+        response.headers["Refresh"] = "1"
+    return response
 
 
 @PAGES.get("/explore/<study>/files/<path:name>")
@@ -176,8 +187,8 @@ def _asked_again(one: Question) -> dict[str, Any]:
     return {"question": one.question, "context": one.context, **known}
 
 
-def _table(study: str) -> Table:
-    return comparison([RunRecord.read(one.path) for one in run_folders(web().shelf.folders[study])])
+def _table(study: str, statistics: Comparison | None) -> Table:
+    return comparison([RunRecord.read(one.path) for one in run_folders(web().shelf.folders[study])], statistics)
 
 
 def _there(study: str) -> Mapping[str, str]:
