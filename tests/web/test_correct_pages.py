@@ -175,6 +175,36 @@ def test_texts_are_escaped(client):
         assert "<script>alert" not in answer.text and '"><mark>' not in answer.text
 
 
+def test_who_has_to_sign_in_first_goes_on_where_he_was(tmp_path):
+    client = served([], tmp_path, host="0.0.0.0", token=TOKEN)
+    sent = {
+        "question": "Where does it\nbegin?",
+        "context": f"{RIVER}\r\nhttps://evil.example & more",
+        "text": "the Alps",
+    }
+
+    def after_signing_in(address, form):
+        refused = client.post(address, data=form)
+        assert refused.status_code == 401
+        link = html.unescape(re.search(r'href="(/sign-in\?next=[^"]*)"', refused.text)[1])
+        hidden = re.search(r'name="next" value="([^"]*)"', client.get(link).text)[1]
+        answer = client.post("/sign-in", data={"token": TOKEN, "next": html.unescape(hidden)})
+        page = client.get(answer.location)
+        client.delete_cookie("spantune")
+        assert page.status_code == 200
+        return answer.location, page.text
+
+    for address in ("/corrections/mark", "/corrections"):
+        location, page = after_signing_in(address, sent)
+        assert location.startswith("/corrections/mark?"), address
+        assert context_of(page) == sent["context"].replace("\r", "") and ">\nthe Alps</textarea>" in page
+    long = {**sent, "context": "A long text. " * 900}
+    for address, form in (("/corrections/mark", long), ("/corrections/00/delete", {})):
+        assert after_signing_in(address, form)[0] == "/corrections"
+    assert after_signing_in("/documents", {"question": "?", "text": RIVER})[0] == "/documents"
+    assert "sign-in?next" not in client.post("/corrections", data=sent, headers={"Accept": "application/json"}).text
+
+
 def test_other_sites_and_strangers_are_kept_out(tmp_path):
     form = {"question": "?", "context": RIVER, "text": "Rhine"}
     own = served([], tmp_path / "a")

@@ -21,6 +21,7 @@ from flask.typing import ResponseReturnValue
 
 from spantune.config import ServeConfig
 from spantune.web.gate import charge
+from spantune.web.limits import LONGEST_LINK
 from spantune.web.problems import Problem, wants_json
 from spantune.web.state import web
 
@@ -41,6 +42,8 @@ HEADERS = {
 }
 _SAFE = ("GET", "HEAD", "OPTIONS")
 _SESSION = "token"
+_MARKING = ("study", "place", "key", "question", "context", "text", "start")
+"""What the page on which a correction is marked takes."""
 
 
 def token_for(settings: ServeConfig) -> str | None:
@@ -75,7 +78,7 @@ def requires_token(view: View) -> View:
     """A view for those alone who know the token: as `Authorization: Bearer TOKEN`, or signed in with the browser.
 
     Nobody is asked for one where only this machine reaches the app. Others are sent to the page that asks for it; a
-    program gets 401.
+    program gets 401, and so does a form, with a link to that page.
     """
 
     @functools.wraps(view)
@@ -90,10 +93,22 @@ def requires_token(view: View) -> View:
                 "Uploads and corrections need the token that was set or printed when the server started: send it as "
                 "`Authorization: Bearer TOKEN`, or sign in at /sign-in.",
                 headers={"WWW-Authenticate": 'Bearer realm="spantune"'},
+                link=("Sign in", url_for("access.sign_in", next=_way_on())),
             )
         return redirect(url_for("access.sign_in", next=request.full_path.rstrip("?")))
 
     return checked  # type: ignore[return-value]
+
+
+def _way_on() -> str:
+    """The page that takes up what a form asked for, once its sender has signed in: the text on which a correction was
+    to be marked, as far as an address has room for it."""
+    if request.blueprint != "correct":
+        return request.path
+    sent: dict[str, Any] = {name: request.form[name] for name in _MARKING if request.form.get(name)}
+    address = url_for("correct.mark", **sent) if sent else ""
+    room = len(url_for("access.sign_in", next=address)) <= LONGEST_LINK
+    return address if sent and room else url_for("correct.listed")
 
 
 def knows_token() -> bool:
