@@ -44,7 +44,7 @@ def test_a_marked_span_of_a_study_is_kept_and_given_out(client, tmp_path):
     assert context_of(page) == CRLF, "what is selected there can be counted"
     form = {"study": "compare", "place": "4", "text": "🎲", "start": str(CRLF.rindex("🎲"))}
     answer = client.post("/corrections", data=form)
-    assert answer.status_code == 303 and answer.location == "/corrections"
+    assert answer.status_code == 303 and answer.location.startswith("/explore/compare/questions/4?changed=")
     (example,) = export(client, "v1.1", tmp_path)
     assert example.context == CRLF and example.question == "Which prize?" and example.title == "compare"
     assert [(one.text, one.start) for one in example.answers] == [("🎲", CRLF.rindex("🎲"))]
@@ -122,6 +122,60 @@ def test_deleting(client):
     assert client.post(target).status_code == 303
     assert client.post(target).status_code == 404
     assert "Nothing is corrected yet" in client.get("/corrections").text
+
+
+def undo(client, page):
+    """The page behind the button of a page."""
+    form = re.search(r'<form method="post" action="(/corrections/\w+/undo)".*?</form>', page, re.DOTALL)
+    sent = re.findall(r'name="(\w+)" value="([^"]*)"', form[0])
+    return client.post(form[1], data={name: html.unescape(value) for name, value in sent}, follow_redirects=True)
+
+
+def test_correcting_keeps_the_place_in_a_study_and_can_be_undone(client):
+    query = "who=differ&wrong=LoRA&words=rhine"
+    page = client.get(f"/explore/compare/questions/0?{query}").text
+    link = html.unescape(re.search(r'href="(/corrections/mark[^"]*)"', page)[1])
+    page = client.get(link).text
+    assert f'href="/explore/compare/questions/0?{query}"'.replace("&", "&amp;") in page, "back to the question"
+    fields = dict(re.findall(r'type="hidden" name="(\w+)" value="([^"]*)"', page.partition('class="none"')[0]))
+    saved = client.post("/corrections", data={**fields, "text": "Rhine"})
+    assert saved.location.startswith(f"/explore/compare/questions/0?{query}&changed=")
+    page = client.get(saved.location).text
+    assert "<strong>Saved.</strong>" in page and '<q dir="auto">Rhine</q>.' in page
+    page = client.post("/corrections", data={**fields, "no_answer": "1"}, follow_redirects=True).text
+    assert 'The correction is <i>no answer</i>, was <q dir="auto">Rhine</q>' in page
+    answer = undo(client, page)
+    assert answer.request.query_string.decode().startswith(query) and answer.request.path.endswith("/questions/0")
+    assert "<strong>Undone.</strong>" in answer.text and ">Redo<" in answer.text
+    assert '<q dir="auto">Rhine</q>' in client.get("/corrections").text
+    assert "<i>no answer</i>" not in undo(client, page).text.partition(", was")[0], "that button is of an older page"
+    assert "<i>no answer</i>" in undo(client, answer.text).text.partition(", was")[0]
+
+
+def test_deleting_is_undone(client):
+    for number in range(23):
+        client.post("/corrections", data={"question": f"Number {number}?", "context": RIVER, "text": "Rhine"})
+    page = client.get("/corrections?page=2").text
+    target = re.findall(r'action="(/corrections/\w+/delete)"', page)[0]
+    page = client.post(target, data={"page": "2"}, follow_redirects=True).text
+    assert "<strong>Deleted.</strong>" in page and "22 questions" in page and "Page 2 of 2" in page
+    page = undo(client, page).text
+    assert "23 questions" in page and "Page 2 of 2" in page and page.count("/delete") == 3
+    assert client.post("/corrections/00/undo").status_code == 404
+
+
+def test_a_change_is_shown_to_those_alone_who_know_the_token(tmp_path):
+    knows = {"Authorization": f"Bearer {TOKEN}"}
+    client = served([write_study(tmp_path / "s", ROWS, ANSWERS)], tmp_path, host="0.0.0.0", token=TOKEN)
+    client.get("/explore/s")
+    until = time.monotonic() + 60
+    while "Refresh" in client.get("/explore/s").headers and time.monotonic() < until:
+        time.sleep(0.02)
+    saved = client.post("/corrections", data={"study": "s", "place": "0", "text": "Rhine"}, headers=knows)
+    assert "Saved." not in client.get(saved.location).text
+    answer = client.get(saved.location, headers=knows)
+    assert "Saved." in answer.text and answer.headers["Cache-Control"] == "no-store"
+    assert client.post(f"/corrections/{saved.location.partition('changed=')[2]}/undo").status_code == 401
 
 
 def test_the_list_has_pages(client):

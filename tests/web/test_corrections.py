@@ -87,6 +87,51 @@ def test_an_empty_store_makes_no_file(tmp_path):
     assert not (tmp_path / "new").exists()
 
 
+def test_a_change_is_undone_and_made_again(tmp_path):
+    kept = Corrections(tmp_path)
+    text = "In Vienna or Graz."
+
+    def undo(key):
+        return kept.undo(key, kept.last_change(key).stamp)
+
+    first = kept.put("Where?", text, "Graz", None, "compare")
+    assert kept.last_change(first.key).before is None
+    second = kept.put("Where?", text, "", None)
+    kept.put("Where?", text, "", None)
+    assert kept.last_change(first.key).before == first, "a form that is sent twice is one change"
+    assert not kept.undo(first.key, second.corrected_at + "x"), "of a page that is older than the last change"
+    assert undo(first.key) and kept.get(first.key) == first
+    assert undo(first.key) and kept.get(first.key).start is None
+    undo(first.key)
+    kept.delete(first.key)
+    change = kept.last_change(first.key)
+    assert (change.now, change.before, change.stamp) == (None, first, "")
+    assert undo(first.key) and kept.listed() == [first], "in its old place in the list"
+    assert kept.last_change("x") is None and not kept.undo("x", "")
+
+
+def test_what_was_before_is_forgotten_after_a_day(tmp_path):
+    kept = Corrections(tmp_path)
+    key = kept.put("Where?", "In Vienna.", "Vienna", None).key
+    kept.delete(key)
+    with sqlite3.connect(tmp_path / FILE) as base:
+        base.execute("UPDATE earlier SET changed_at = '2020-01-01T00:00:00.000+00:00'")
+    kept.put("Who?", "In Vienna.", "Vienna", None)
+    assert kept.last_change(key) is None
+    with sqlite3.connect(tmp_path / FILE) as base:
+        assert base.execute("SELECT COUNT(*) FROM earlier").fetchone() == (1,)
+
+
+def test_a_file_of_the_first_schema_is_gone_on_with(tmp_path):
+    made = Corrections(tmp_path).put("Where?", "In Vienna.", "Vienna", None)
+    with sqlite3.connect(tmp_path / FILE) as base:
+        base.execute("DROP TABLE earlier")
+        base.execute("PRAGMA user_version = 1")
+    kept = Corrections(tmp_path)
+    assert kept.get(made.key) == made and kept.last_change(made.key) is None
+    assert kept.delete(made.key) and kept.undo(made.key, "") and kept.get(made.key) == made
+
+
 def test_many_writers_at_once(tmp_path):
     """Threads begin on a file that is not there yet, so that they also race to make the table."""
     failures = []
@@ -110,7 +155,7 @@ def test_many_writers_at_once(tmp_path):
     assert kept.count() == 81
     with sqlite3.connect(tmp_path / FILE) as base:
         assert base.execute("PRAGMA journal_mode").fetchone() == ("wal",)
-        assert base.execute("PRAGMA user_version").fetchone() == (1,)
+        assert base.execute("PRAGMA user_version").fetchone() == (2,)
 
 
 def test_a_file_of_another_version_or_kind_is_refused(tmp_path):

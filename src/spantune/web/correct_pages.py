@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import dataclass
-from typing import get_args
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, get_args
 
 from flask import Blueprint, Response, abort, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
@@ -15,6 +16,7 @@ from spantune.errors import DataError
 from spantune.reports.evidence import Incomplete
 from spantune.web.corrections import Corrections, Format, key_of, to_squad
 from spantune.web.cutting import cut
+from spantune.web.exploration import NAMES
 from spantune.web.limits import whole
 from spantune.web.problems import Problem, busy, sentence
 from spantune.web.security import requires_token
@@ -35,7 +37,7 @@ class Asked:
 
     Attributes:
         study, place: where it stands, if it is from a study. golds: accepted places there.
-        key: of its earlier correction, if it is named by that.
+        query: the filters with which it was found there. key: of its earlier correction, if it is named by that.
     """
 
     question: str
@@ -43,6 +45,7 @@ class Asked:
     study: str | None = None
     place: int | None = None
     golds: tuple[tuple[int, int], ...] = ()
+    query: Mapping[str, Sequence[str]] = field(default_factory=dict)
     key: str | None = None
 
 
@@ -71,7 +74,9 @@ def listed() -> str:
     page = min(whole(request.args.get("page")) or 1, pages)
     before = (page - 1) * _PER_PAGE
     shown = kept.listed(before, _PER_PAGE)
-    return render_template("correct_list.html", shown=shown, count=count, page=page, pages=pages, first=before + 1)
+    named = {"count": count, "page": page, "pages": pages, "first": before + 1}
+    change = kept.last_change(request.args.get("changed", ""))
+    return render_template("correct_list.html", shown=shown, change=change, undone="undone" in request.args, **named)
 
 
 @PAGES.route("/corrections/mark", methods=["GET", "POST"])
@@ -97,19 +102,30 @@ def save() -> ResponseReturnValue:
         problem = 'Nothing is marked: mark the right words, or choose "the context does not answer it".'
         return Response(_marking(asked, text, start, problem), 422)
     try:
-        corrections().put(asked.question, asked.context, text, start, title)
+        made = corrections().put(asked.question, asked.context, text, start, title)
     except DataError as error:
         return Response(_marking(asked, text, start, sentence(error.problem)), 422)
-    return redirect(url_for("correct.listed"), 303)
+    return _back(made.key)
 
 
 @PAGES.post("/corrections/<key>/delete")
 @requires_token
 def delete(key: str) -> ResponseReturnValue:
-    """Forget a correction; 404 where there is none."""
+    """Take a correction away; 404 where there is none."""
     if not corrections().delete(key):
         abort(404)
-    return redirect(url_for("correct.listed"), 303)
+    return _back(key)
+
+
+@PAGES.post("/corrections/<key>/undo")
+@requires_token
+def undo(key: str) -> ResponseReturnValue:
+    """Put back what was there before the last change; where another one came between, show that and do nothing."""
+    kept = corrections()
+    if kept.last_change(key) is None:
+        abort(404)
+    done = kept.undo(key, request.form.get("stamp", ""))
+    return _back(key, undone=done and request.form.get("undone") == "1")
 
 
 @PAGES.get("/corrections/export")
@@ -126,6 +142,20 @@ def export() -> Response:
     response = Response(json.dumps(content, ensure_ascii=False, indent=1) + "\n", mimetype="application/json")
     response.headers["Content-Disposition"] = f'attachment; filename="corrections-{asked}.json"'
     return response
+
+
+def _back(key: str, undone: bool = False) -> ResponseReturnValue:
+    """To where the change was asked for, which says that it was made: the question in its study, else the list."""
+    said: dict[str, Any] = {"changed": key, **({"undone": "1"} if undone else {})}
+    study, place = request.form.get("study", ""), whole(request.form.get("place"))
+    if study in web().shelf.folders and place is not None:
+        return redirect(url_for("explore.question", study=study, place=place, **_query(), **said), 303)
+    return redirect(url_for("correct.listed", page=whole(request.form.get("page")), **said), 303)
+
+
+def _query() -> dict[str, Any]:
+    """The filters that came along."""
+    return {name: some for name in NAMES if (some := [one for one in request.values.getlist(name) if one])}
 
 
 def _marking(asked: Asked, text: str, start: int | None, problem: str | None = None) -> str:
@@ -188,7 +218,7 @@ def _from_study(study: str, place: int) -> Asked:
     if row is None:
         abort(404)
     one = index.question(row)
-    return Asked(one.question, one.context, study, place, one.golds)
+    return Asked(one.question, one.context, study, place, one.golds, _query())
 
 
 def _as_in(context: str, text: str) -> str:

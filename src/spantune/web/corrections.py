@@ -6,7 +6,7 @@ import sqlite3
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from pathlib import Path
 from typing import Any, Literal
@@ -15,7 +15,7 @@ from spantune.analysis.error_kinds import occurrences
 from spantune.errors import DataError, RunError
 
 FILE = "corrections.sqlite3"
-SCHEMA = 1
+SCHEMA = 2
 """Kept in the file as `user_version`."""
 Format = Literal["v1.1", "v2.0"]
 _TABLE = """
@@ -29,6 +29,27 @@ CREATE TABLE IF NOT EXISTS corrections (
     corrected_at TEXT NOT NULL
 )
 """
+_EARLIER = """
+CREATE TABLE IF NOT EXISTS earlier (
+    key TEXT PRIMARY KEY,
+    changed_at TEXT NOT NULL,
+    question TEXT,
+    context TEXT,
+    answer_start INTEGER,
+    answer_text TEXT,
+    title TEXT,
+    corrected_at TEXT
+)
+"""
+"""What was there before the last change of a correction; nulls where there was none. New in schema 2."""
+_REMEMBER = """
+INSERT OR REPLACE INTO earlier
+SELECT asked.key, ?, question, context, answer_start, answer_text, title, corrected_at
+FROM (SELECT ? AS key) AS asked LEFT JOIN corrections USING (key)
+"""
+_UNDONE_FOR = timedelta(days=1)
+"""So long a change can be undone; then what was there before is forgotten at the next change."""
+_COLUMNS = "key, question, context, answer_start, answer_text, title, corrected_at"
 _PATIENCE = 10.0
 """Seconds that a writer waits for another."""
 
@@ -50,6 +71,24 @@ class Correction:
     text: str
     title: str
     corrected_at: str
+
+
+@dataclass(frozen=True)
+class Change:
+    """The last change of a question's correction.
+
+    Attributes:
+        key: as in `Correction`. now, before: None where it has, or had, none.
+    """
+
+    key: str
+    now: Correction | None
+    before: Correction | None
+
+    @property
+    def stamp(self) -> str:
+        """Tells this change from a later one."""
+        return self.now.corrected_at if self.now else ""
 
 
 def key_of(question: str, context: str) -> str:
@@ -116,14 +155,17 @@ class Corrections:
             if not text.strip():
                 raise DataError("the answer is empty", fix='mark some words, or choose "no answer"')
             start = place_of(context, text, start)
-        now = datetime.now(UTC).isoformat(timespec="milliseconds")
-        made = Correction(key_of(question, context), question, context, start, text, title, now)
-        with self._open() as base, base:
+        made = Correction(key_of(question, context), question, context, start, text, title, _now())
+        with self._changing() as base:
+            change = _change(base, made.key)
+            known = change and change.now
+            if not (known and (known.start, known.text) == (start, text)):  # else a form was sent twice
+                _remember(base, made.key)
             base.execute(
                 "INSERT INTO corrections VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (key) DO UPDATE SET "
                 "answer_start = excluded.answer_start, answer_text = excluded.answer_text, "
                 "corrected_at = excluded.corrected_at",
-                (made.key, question, context, start, text, title, now),
+                _row(made),
             )
         return made
 
@@ -145,18 +187,56 @@ class Corrections:
 
     def delete(self, key: str) -> bool:
         """Whether there was one."""
+        if self.get(key) is None:
+            return False
+        with self._changing() as base:
+            if not base.execute("SELECT 1 FROM corrections WHERE key = ?", (key,)).fetchone():
+                return False  # another one was faster
+            _remember(base, key)
+            base.execute("DELETE FROM corrections WHERE key = ?", (key,))
+        return True
+
+    def last_change(self, key: str) -> Change | None:
+        """What `undo` would undo; None where there is nothing (any more)."""
+        if not self.path.exists():
+            return None
+        with self._open() as base:
+            return _change(base, key)
+
+    def undo(self, key: str, stamp: str) -> bool:
+        """Put back what was there before the last change; a second time makes that change again.
+
+        Args:
+            stamp: of the change that is meant.
+
+        Returns:
+            False where that is not the last one, or cannot be undone any more.
+        """
         if not self.path.exists():
             return False
-        with self._open() as base, base:
-            return base.execute("DELETE FROM corrections WHERE key = ?", (key,)).rowcount > 0
+        with self._changing() as base:
+            change = _change(base, key)
+            if change is None or change.stamp != stamp:
+                return False
+            _remember(base, key)
+            base.execute("DELETE FROM corrections WHERE key = ?", (key,))
+            if change.before:
+                base.execute("INSERT INTO corrections VALUES (?, ?, ?, ?, ?, ?, ?)", _row(change.before))
+        return True
 
     def _select(self, what: str, values: tuple[Any, ...]) -> list[Correction]:
         if not self.path.exists():
             return []
-        columns = "key, question, context, answer_start, answer_text, title, corrected_at"
         with self._open() as base:
-            rows = base.execute(f"SELECT {columns} FROM corrections {what}", values).fetchall()
+            rows = base.execute(f"SELECT {_COLUMNS} FROM corrections {what}", values).fetchall()
         return [Correction(*row) for row in rows]
+
+    @contextmanager
+    def _changing(self) -> Iterator[sqlite3.Connection]:
+        """The same as `_open`, for one change that reads before it writes: no other one comes between."""
+        with self._open() as base, base:
+            base.execute("BEGIN IMMEDIATE")
+            yield base
 
     @contextmanager
     def _open(self) -> Iterator[sqlite3.Connection]:
@@ -175,7 +255,7 @@ class Corrections:
         (version,) = base.execute("PRAGMA user_version").fetchone()
         if version == SCHEMA:
             return
-        if version:
+        if version not in (0, 1):
             raise RunError(
                 "another version of spantune wrote the corrections",
                 where=str(self.path),
@@ -186,7 +266,32 @@ class Corrections:
         base.execute("PRAGMA journal_mode = WAL")
         with base:
             base.execute(_TABLE)
+            base.execute(_EARLIER)
             base.execute(f"PRAGMA user_version = {SCHEMA}")
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="milliseconds")
+
+
+def _row(one: Correction) -> tuple[Any, ...]:
+    return one.key, one.question, one.context, one.start, one.text, one.title, one.corrected_at
+
+
+def _change(base: sqlite3.Connection, key: str) -> Change | None:
+    before = base.execute(f"SELECT {_COLUMNS} FROM earlier WHERE key = ?", (key,)).fetchone()
+    if before is None:
+        return None
+    now = base.execute(f"SELECT {_COLUMNS} FROM corrections WHERE key = ?", (key,)).fetchone()
+    had = before[1] is not None  # a question
+    return Change(key, Correction(*now) if now else None, Correction(*before) if had else None)
+
+
+def _remember(base: sqlite3.Connection, key: str) -> None:
+    """Keep what is there, for the change that comes now."""
+    oldest = (datetime.now(UTC) - _UNDONE_FOR).isoformat(timespec="milliseconds")
+    base.execute("DELETE FROM earlier WHERE changed_at < ?", (oldest,))
+    base.execute(_REMEMBER, (_now(), key))
 
 
 def _is_text(text: str) -> bool:

@@ -10,7 +10,7 @@ background (`web.shelf`).
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -68,6 +68,10 @@ class Filters:
     slice: tuple[int, int] | None = None
     words: str = ""
     order: str = "telling"
+
+
+NAMES: tuple[str, ...] = tuple(one.name for one in fields(Filters))
+"""Of the filters, in an address."""
 
 
 @dataclass(frozen=True)

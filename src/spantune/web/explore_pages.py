@@ -19,10 +19,12 @@ from spantune.reports.evidence import Gone, Incomplete
 from spantune.reports.pareto import COSTS
 from spantune.reports.table import Table, comparison
 from spantune.studies.report import run_folders
+from spantune.web.corrections import Change, Corrections, key_of
 from spantune.web.cutting import Mark, cut, in_lanes
 from spantune.web.exploration import ORDERS, PER_PAGE, WHO, Filters, Found, Index, Question
 from spantune.web.limits import LONGEST_LINK, whole
 from spantune.web.looks import look_of
+from spantune.web.security import keep_secret, knows_token
 from spantune.web.shelf import Unread
 from spantune.web.state import web
 
@@ -101,6 +103,7 @@ def question(study: str, place: int) -> ResponseReturnValue:
         for other in ((at or 0) - 1, (at or 0) + 1)
     ]
     one, classes = index.question(row), [*map(look_of, index.places)]
+    query = _query(index, filters)
     marks = in_lanes(
         [
             Mark(given.start, given.end, given.method, classes[given.method])
@@ -123,7 +126,10 @@ def question(study: str, place: int) -> ResponseReturnValue:
         count=len(rows),
         neighbours=neighbours,
         page=1 if at is None else at // PER_PAGE + 1,
-        query=_query(index, filters),
+        query=query,
+        change=_change(one),
+        undone="undone" in request.args,
+        back=[("study", study), ("place", place), *MultiDict(query).items(multi=True)],
         looks=classes,
         kinds=KINDS,
     )
@@ -185,6 +191,14 @@ def _asked_again(one: Question) -> dict[str, Any]:
     lines = "\n".join(text for text in one.accepted if "\n" not in text and "\r" not in text)
     known = {"answers": lines} if lines else {} if one.golds else {"unanswerable": "1"}
     return {"question": one.question, "context": one.context, **known}
+
+
+def _change(one: Question) -> Change | None:
+    """Of its correction, where that was changed just now; for those alone who may read corrections."""
+    if "changed" not in request.args or not knows_token():
+        return None
+    keep_secret()
+    return Corrections(web().data_dir).last_change(key_of(one.question, one.context))
 
 
 def _table(study: str, statistics: Comparison | None) -> Table:

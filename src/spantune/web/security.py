@@ -20,6 +20,7 @@ from flask.sessions import SecureCookieSessionInterface
 from flask.typing import ResponseReturnValue
 
 from spantune.config import ServeConfig
+from spantune.web.exploration import NAMES
 from spantune.web.gate import charge
 from spantune.web.limits import LONGEST_LINK
 from spantune.web.problems import Problem, wants_json
@@ -83,7 +84,7 @@ def requires_token(view: View) -> View:
 
     @functools.wraps(view)
     def checked(*given: Any, **named: Any) -> Any:
-        g.secret = web().token is not None
+        keep_secret()
         if knows_token():
             return view(*given, **named)
         if wants_json() or request.method not in _SAFE:
@@ -105,10 +106,17 @@ def _way_on() -> str:
     to be marked, as far as an address has room for it."""
     if request.blueprint != "correct":
         return request.path
-    sent: dict[str, Any] = {name: request.form[name] for name in _MARKING if request.form.get(name)}
+    sent: dict[str, Any] = {
+        name: some for name in (*_MARKING, *NAMES) if (some := [one for one in request.form.getlist(name) if one])
+    }
     address = url_for("correct.mark", **sent) if sent else ""
     room = len(url_for("access.sign_in", next=address)) <= LONGEST_LINK
     return address if sent and room else url_for("correct.listed")
+
+
+def keep_secret() -> None:
+    """Where a token is needed at all, let no browser keep the page that is being made."""
+    g.secret = web().token is not None
 
 
 def knows_token() -> bool:
