@@ -113,7 +113,7 @@ def card(record: RunRecord, corpus: Corpus, answers: Mapping[str, str]) -> str:
 | | |
 | --- | --- |
 | Trained on | {sets["train"]} |
-| Chosen | {chosen} |
+{_taught(record)}| Chosen | {chosen} |
 | Reported on | {sets["reported"]} |
 | EM | {standing.em.mean:.1f} (95% interval {standing.em.interval[0]:.1f} to {standing.em.interval[1]:.1f}) |
 | F1 | {standing.f1.mean:.1f} ({low:.1f} to {high:.1f}) |
@@ -132,6 +132,12 @@ Made by `{shlex.join(record.command)}`.
 **Limits.** An encoder of 22 million parameters, trained on questions that its contexts answer: it always answers, also
 where there is no answer. English prose; other languages, tables and code were not tried. One seed.
 """
+
+
+def _taught(record: RunRecord) -> str:
+    """The line of the teachers; none without them."""
+    names = ", ".join(Path(one).name for one in record.teachers)
+    return f"| Taught by | {names}: what they say of the same questions (docs/methods.md) |\n" if names else ""
 
 
 def _set_line(sources: tuple[str, ...], examples: int) -> str:

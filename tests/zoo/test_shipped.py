@@ -42,6 +42,8 @@ def test_it_says_what_it_is(name: str) -> None:
     f1 = record.metrics["reported"]["f1"]
     for said in ("CC BY 4.0", "CC BY-SA 4.0", f"| F1 | {f1:.1f} (", "Limits", "Made by `", record.label):
         assert said in card, said
+    assert ("| Taught by |" in card) == bool(record.teachers)
+    assert all(Path(one).name in card for one in record.teachers)
 
 
 @pytest.mark.parametrize("name", NAMES)
