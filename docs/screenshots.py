@@ -46,7 +46,7 @@ class Picture:
 
 
 def ask(page: Any, study: str) -> None:
-    """The question of `make demo`, with a look inside."""
+    """The question of `make demo`."""
     page.goto("/")
     page.fill("#question", (ROOT / "configs" / "demo-question.txt").read_text(encoding="utf-8").strip())
     page.fill("#context", (ROOT / "configs" / "demo-context.txt").read_text(encoding="utf-8").strip())
@@ -94,8 +94,15 @@ def correct(page: Any, study: str) -> None:
         page.keyboard.press("Shift+ArrowRight")
 
 
+def ask_what_they_dispute(page: Any, study: str) -> None:
+    """A question on which the models differ, with its accepted answer, as Explore hands it over."""
+    question(page, study)
+    page.click("text=Ask this now")
+    page.wait_for_selector(".outcome")
+
+
 PICTURES = (
-    Picture("web-ask", ask),
+    Picture("web-ask", ask_what_they_dispute),
     Picture("web-ask-phone", ask_on_a_phone, 390, 844, dark=True),
     Picture("web-inside", inside, 1800, 700, part=".inside"),
     Picture("web-explore", explore),
