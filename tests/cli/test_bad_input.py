@@ -6,9 +6,6 @@ import errno
 import json
 import os
 import shutil
-import signal
-import subprocess
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -19,8 +16,6 @@ from tiny import make_encoder, squad, write
 
 from spantune.cli.main import main
 from spantune.records import RunFolder, RunRecord
-
-PATIENCE_SECONDS = 90
 
 
 @pytest.fixture(scope="module")
@@ -365,18 +360,6 @@ def test_an_unforeseen_failure_is_one_line_and_not_the_users(
     assert RunRecord.read(tmp_path / "run").reason == "ZeroDivisionError: division by zero"
 
 
-def command(*words: str) -> subprocess.Popen[str]:
-    """The command line as a user starts it."""
-    return subprocess.Popen(
-        [sys.executable, "-m", "spantune", *map(str, words)],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
-        start_new_session=True,
-    )
-
-
 def test_an_encoder_of_a_hub_that_does_not_answer(
     train: Any, call: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -391,24 +374,3 @@ def test_an_encoder_of_a_hub_that_does_not_answer(
     assert time.process_time() - began[0] < 2 and time.monotonic() - began[1] < 9
     refused(train("--data", "nobody/nothing"), "nobody/nothing", "--data sample")
     refused(call("methods", "--encoder", "nobody/nothing"), "bundled encoder: minilm")
-
-
-def test_ctrl_c(bert: str, tmp_path: Path) -> None:
-    data, output = write(tmp_path / "long.json", squad(100, seed=3)), tmp_path / "run"
-    words = (
-        *("train", "--model", bert, "--data", data, "--output", output, "--no-mlflow", "--method", "full"),
-        *("--max-length", "48", "--doc-stride", "12", "--batch-size", "8", "--epochs", "50"),
-        *("--checkpoint-seconds", "0.1"),
-    )
-    process = command(*words)
-    end = time.monotonic() + PATIENCE_SECONDS
-    while not list(output.glob("checkpoints/checkpoint-*/trainer_state.json")) and time.monotonic() < end:
-        assert process.poll() is None, process.communicate()
-        time.sleep(0.01)
-    process.send_signal(signal.SIGINT)
-    _, err = process.communicate(timeout=PATIENCE_SECONDS)
-    assert process.returncode == 130 and "Traceback" not in err
-    last = err.strip().splitlines()[-1]
-    assert last.startswith("interrupted; resume with: spantune train ") and last.endswith(" --resume")
-    record = RunRecord.read(output)
-    assert record.status == "interrupted" and list(output.glob("checkpoints/checkpoint-*/trainer_state.json"))
