@@ -51,8 +51,12 @@ def further(name: str) -> str:
     """The table of another study, and what made it; a line where it is not published yet."""
     if not (STUDIES / name).is_dir():
         return _NOT_YET
-    commands = "\n".join(study(name).commands)
-    return f"{scores_table(name)}\n\n```sh\n{commands}\n```"
+    return f"{scores_table(name)}\n\n{_commands(study(name))}"
+
+
+def _commands(report: Report) -> str:
+    """What makes a study again."""
+    return "```sh\n" + "\n".join(report.commands) + "\n```"
 
 
 def scores_table(name: str = MAIN) -> str:
@@ -109,10 +113,9 @@ def settings(name: str = SETTINGS) -> str:
             by_value: dict[Any, list[float]] = {}
             for values, f1 in scored:
                 by_value.setdefault(values[parameter], []).append(f1)
-            cells = (f"{value}: {fmean(found):.1f} ({len(found)} runs)" for value, found in by_value.items())
+            cells = (f"{value}: {fmean(found):.1f} (runs: {len(found)})" for value, found in by_value.items())
             rows.append((one.label, parameter.replace("_", " "), "; ".join(cells)))
-    commands = "\n".join(study(name).commands)
-    return f"{table(('Method', 'Setting', 'Mean F1 on the selection split'), rows)}\n\n```sh\n{commands}\n```"
+    return f"{table(('Method', 'Setting', 'Mean F1 on the selection split'), rows)}\n\n{_commands(study(name))}"
 
 
 def _tried(value: float, f1: float | None, chosen: bool) -> str:
@@ -166,7 +169,7 @@ def again() -> str:
     report = study()
     data = reproduce.data_grid(report.records).to_markdown().strip()
     lines = [f"- {name}: {value}" for name, value in reproduce.facts(report.records)]
-    return "\n\n".join(["```sh\n" + "\n".join(report.commands) + "\n```", "\n".join(lines), data])
+    return "\n\n".join([_commands(report), "\n".join(lines), data])
 
 
 def figures() -> list[Path]:

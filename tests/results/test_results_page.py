@@ -74,8 +74,8 @@ def test_a_setting_is_judged_by_the_mean_over_the_others(monkeypatch: pytest.Mon
     assert results_page.settings("some") == "Not finished yet."
     (tmp_path / "some").mkdir()
     shown = results_page.settings("some")
-    assert "| LoRA | lora.rank | 8: 50.5 (2 runs); 16: 53.0 (1 runs) |" in shown
-    assert "| LoRA | dropout | 0.0: 51.5 (2 runs); 0.1: 51.0 (1 runs) |" in shown and "spantune compare" in shown
+    assert "| LoRA | lora.rank | 8: 50.5 (runs: 2); 16: 53.0 (runs: 1) |" in shown
+    assert "| LoRA | dropout | 0.0: 51.5 (runs: 2); 0.1: 51.0 (runs: 1) |" in shown and "spantune compare" in shown
 
 
 def test_a_further_study_stands_with_the_command_that_makes_it() -> None:

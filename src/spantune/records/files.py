@@ -87,9 +87,17 @@ def require_writable(path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         if path.is_dir():
             raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), os.fspath(path))
-        handle, temporary = tempfile.mkstemp(prefix=TEMPORARY, dir=path.parent)
+        probe(path.parent)
+
+
+def probe(folder: Path) -> None:
+    """Raise OSError where no file can be written: better now than after an hour of training."""
+    handle, name = tempfile.mkstemp(prefix=TEMPORARY, dir=folder)
+    try:
+        os.write(handle, b"\0" * 4096)
+    finally:
         os.close(handle)
-        os.unlink(temporary)
+        os.unlink(name)
 
 
 @contextmanager

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import shutil
-import tempfile
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 from spantune.errors import RunError
-from spantune.records.files import TEMPORARY, explained, refuse_foreign
+from spantune.records.files import TEMPORARY, explained, probe, refuse_foreign
 from spantune.records.record import RECORD, RunRecord
 
 PREDICTIONS, N_BEST, NULL_ODDS = "predictions.json", "n_best.json", "null_odds.json"
@@ -113,7 +111,7 @@ class RunFolder:
         """
         with explained(self.path):
             self.path.mkdir(parents=True, exist_ok=True)
-            self._probe()
+            probe(self.path)
         self.refuse_others()
         found = self.holds_work
         if found and resume:
@@ -145,15 +143,6 @@ class RunFolder:
         except RunError as error:
             return error.problem
         return f"{record.method} on {record.model}, seed {record.seed}: {record.status}"
-
-    def _probe(self) -> None:
-        """Raise OSError where no file can be written: better now than after an hour of training."""
-        handle, name = tempfile.mkstemp(prefix=TEMPORARY, dir=self.path)
-        try:
-            os.write(handle, b"\0" * 4096)
-        finally:
-            os.close(handle)
-            os.unlink(name)
 
     def _clear(self) -> None:
         with explained(self.path):
