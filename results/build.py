@@ -1,6 +1,7 @@
 """Publish a finished study in this folder: `python results/build.py STUDY NAME`, where its data is at hand.
 
-Then `python docs/generate.py --figures` writes what the docs say of it.
+Under a name that is there, a study of the same protocol adds its methods to those. Then
+`python docs/generate.py --figures` writes what the docs say of it.
 """
 
 from __future__ import annotations

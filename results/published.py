@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any, get_args
 
 import numpy as np
+from extended import PLACE, extended, joined
 
 from spantune.analysis.dimensions import DIMENSIONS
 from spantune.analysis.error_kinds import KINDS, Fault, KindCounts, boundary_fault
@@ -50,8 +51,11 @@ _NUMBERS = ("start", "end", "em", "f1", "kind")
 def publish(study: Path, target: Path) -> Report:
     """Write what of a study has finished into `target`, and return what it shows there.
 
+    A study that is published there already is added to: a method that is new stands beside the others, a run or sweep
+    that is there takes the new one's numbers.
+
     Raises:
-        RunError: its answers cannot be read or compared.
+        RunError: its answers cannot be read or compared, or what is there has another protocol or other questions.
     """
     record = StudyRecord.read(study)
     report = report_of(record)
@@ -62,20 +66,24 @@ def publish(study: Path, target: Path) -> Report:
             expected="finished runs on one reported set that is at hand",
             found=report.missing or "no finished run",
         )
-    target.mkdir(parents=True, exist_ok=True)
+    rows = _table(report.evidence, _run_names(report.table.groups, report))
     finished = [pair for pair in zip(report.folders, report.records, strict=True) if pair[1].status == "finished"]
     kept = {folder.path.name for folder, _ in finished}
     content = json.loads((study / STUDY).read_text(encoding="utf-8"))
     runs = [one for one in content["runs"] if one["folder"] in kept]
-    _write_json(target / STUDY, without_paths({**content, "command": _typed(record.command), "runs": runs}))
+    public = without_paths({**content, "command": _typed(record.command), "runs": runs})
+    if (target / STUDY).is_file():
+        rows = joined(_rows(target / ANSWERS), rows)
+        public = extended(json.loads((target / STUDY).read_text(encoding="utf-8")), public)
+    target.mkdir(parents=True, exist_ok=True)
+    _write_json(target / STUDY, public)
     for folder, run in finished:
         place = target / folder.path.name
         place.mkdir(exist_ok=True)
         _public(run).write(place)
         lines = [json.dumps(one) for one in thinned(History(folder.history).read())]
         RunFolder(place).history.write_text("\n".join(lines) + "\n", encoding="utf-8")
-    text = _table(report.evidence, _run_names(report.table.groups, report))
-    (target / ANSWERS).write_bytes(gzip.compress(text.encode(), mtime=0))
+    (target / ANSWERS).write_bytes(gzip.compress(_csv(rows).encode(), mtime=0))
     return published(target)
 
 
@@ -120,30 +128,32 @@ def _run_names(groups: Sequence[Group], report: Report) -> dict[str, list[str]]:
     return {one.label: [names[id(run)] for run in one.finished] for one in groups if one.finished}
 
 
-def _table(evidence: Evidence, runs: Mapping[str, Sequence[str]]) -> str:
-    """`answers.csv`."""
-    scores, out = evidence.scores, io.StringIO()
-    names = [name for method in scores.methods for name in runs[method]]
-    head = ["id", "context", "context_characters", *(one.name for one in DIMENSIONS)]
-    writer = csv.writer(out, lineterminator="\n")
-    writer.writerow([*head, *(f"{name} {what}" for name in names for what in _NUMBERS)])
+def _table(evidence: Evidence, runs: Mapping[str, Sequence[str]]) -> list[dict[str, str]]:
+    """The lines of `answers.csv`."""
+    scores, rows = evidence.scores, []
     kinds = tuple(KINDS)
     for at, example in enumerate(scores.examples):
-        slices = [dimension.slices[place] for dimension, place in zip(DIMENSIONS, evidence.slice_of[at], strict=True)]
-        row: list[Any] = [example.id, scores.contexts[at], len(example.context), *slices]
+        slices = (one.slices[place] for one, place in zip(DIMENSIONS, evidence.slice_of[at], strict=True))
+        told = (example.id, str(scores.contexts[at]), str(len(example.context)), *slices)
+        row = dict(zip(PLACE, told, strict=True))
         for number, method in enumerate(scores.methods):
-            for run, places in enumerate(evidence.spans[method]):
+            for run, (name, places) in enumerate(zip(runs[method], evidence.spans[method], strict=True)):
                 span = places.get(example.id)
                 kind = kinds[evidence.kinds[number][run, at]]
                 fault = boundary_fault(example, scores.answers[number][run][at], span) if kind == "boundary" else None
                 exact, shared = scores.em_runs[number][run, at], scores.f1_runs[number][run, at]
-                row += [
-                    *(span or ("", "")),
-                    repr(float(exact)),
-                    repr(float(shared)),
-                    f"{kind}: {fault}" if fault else kind,
-                ]
-        writer.writerow(row)
+                start, end = map(str, span or ("", ""))
+                cells = (start, end, repr(float(exact)), repr(float(shared)), f"{kind}: {fault}" if fault else kind)
+                row |= {f"{name} {what}": cell for what, cell in zip(_NUMBERS, cells, strict=True)}
+        rows.append(row)
+    return rows
+
+
+def _csv(rows: Sequence[Mapping[str, str]]) -> str:
+    out = io.StringIO()
+    writer = csv.DictWriter(out, list(rows[0]), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
     return out.getvalue()
 
 

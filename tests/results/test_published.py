@@ -96,6 +96,49 @@ def test_publishing_twice_gives_the_same_bytes(study: Path, target: Path, tmp_pa
             assert (tmp_path / "again" / path.relative_to(target)).read_bytes() == path.read_bytes(), path.name
 
 
+def _second(folder: Path, protocol: dict[str, object]) -> Path:
+    """A study of (IA)³, trained again, and of LoHa."""
+    write_study(folder, {"ia3": (5,), "loha": (2,)})
+    points = (Point({"learning_rate": 1e-2}, "sweep/x", "finished", f1=30.0),)
+    names = ("ia3", "loha")
+    StudyRecord(
+        folder,
+        "finished",
+        protocol=protocol,
+        sweeps=tuple(Sweep(one, "minilm", "grid", {}, 100, 1.0, 0, points) for one in names),
+        runs=tuple(FinalRun(one, "minilm", 0, f"{one}-0", "finished") for one in names),
+    ).write()
+    return folder
+
+
+def test_a_study_with_other_methods_is_added(study: Path, tmp_path: Path) -> None:
+    target = tmp_path / "target"
+    alone = publish(study, target)
+    shown = publish(_second(tmp_path / "second", {"methods": ["ia3", "loha"], "workers": 2}), target)
+    assert [one.label for one in shown.table.groups] == ["LoRA", "(IA)³", "LoHa"]
+    assert [one.method for one in shown.sweeps] == ["lora", "ia3", "loha"]
+    before, after = alone.table.standings, shown.table.standings
+    assert before["LoRA"].f1.mean == after["LoRA"].f1.mean, "untouched"
+    assert before["(IA)³"].f1.mean < after["(IA)³"].f1.mean, "every fifth question wrong, not every third"
+    again = publish(tmp_path / "second", target)
+    assert again.statistics == shown.statistics, "adding the same once more changes nothing"
+
+
+def test_a_study_of_another_protocol_is_not_added(study: Path, tmp_path: Path) -> None:
+    target = tmp_path / "target"
+    publish(_second(tmp_path / "first", {"epochs": 2.0}), target)
+    files = {path: path.read_bytes() for path in target.rglob("*") if path.is_file()}
+    with pytest.raises(RunError, match="protocol") as raised:
+        publish(_second(tmp_path / "second", {"epochs": 1.0, "methods": ["ia3"]}), target)
+    assert "epochs 2.0" in str(raised.value) and "epochs 1.0" in str(raised.value)
+    other = [{"id": "q", "question": "Who?", "context": "Ada did.", "answers": {"text": ["Ada"], "answer_start": [0]}}]
+    write_study(tmp_path / "third", {"lora": (2,)}, rows=other)
+    StudyRecord(tmp_path / "third", "finished", runs=(FinalRun("lora", "minilm", 0, "lora-0", "finished"),)).write()
+    with pytest.raises(RunError, match="same questions"):
+        publish(tmp_path / "third", target)
+    assert files == {path: path.read_bytes() for path in target.rglob("*") if path.is_file()}, "as it was"
+
+
 def test_a_study_without_answers_is_refused(study: Path, tmp_path: Path) -> None:
     StudyRecord(tmp_path, "finished").write()
     with pytest.raises(RunError, match="cannot be compared"):
