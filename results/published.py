@@ -16,7 +16,7 @@ import gzip
 import io
 import json
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, get_args
@@ -52,29 +52,28 @@ def publish(study: Path, target: Path) -> Report:
     """Write what of a study has finished into `target`, and return what it shows there.
 
     A study that is published there already is added to: a method that is new stands beside the others, a run or sweep
-    that is there takes the new one's numbers.
+    that is there takes the new one's numbers. What is added may be sweeps alone.
 
     Raises:
         RunError: its answers cannot be read or compared, or what is there has another protocol or other questions.
     """
     record = StudyRecord.read(study)
     report = report_of(record)
-    if report.evidence is None:
+    finished = [pair for pair in zip(report.folders, report.records, strict=True) if pair[1].status == "finished"]
+    there = (target / STUDY).is_file()
+    if report.evidence is None and (finished or not there):
         raise RunError(
             "the study's answers cannot be compared",
             where=str(study),
             expected="finished runs on one reported set that is at hand",
             found=report.missing or "no finished run",
         )
-    rows = _table(report.evidence, _run_names(report.table.groups, report))
-    finished = [pair for pair in zip(report.folders, report.records, strict=True) if pair[1].status == "finished"]
-    kept = {folder.path.name for folder, _ in finished}
-    content = json.loads((study / STUDY).read_text(encoding="utf-8"))
-    runs = [one for one in content["runs"] if one["folder"] in kept]
-    public = without_paths({**content, "command": _typed(record.command), "runs": runs})
-    if (target / STUDY).is_file():
-        rows = joined(_rows(target / ANSWERS), rows)
+    public = _done(record, {folder.path.name for folder, _ in finished})
+    rows = _table(report.evidence, _run_names(report.table.groups, report)) if report.evidence else []
+    if there:
         public = extended(json.loads((target / STUDY).read_text(encoding="utf-8")), public)
+        before = _rows(target / ANSWERS)
+        rows = joined(before, rows) if rows else before
     target.mkdir(parents=True, exist_ok=True)
     _write_json(target / STUDY, public)
     for folder, run in finished:
@@ -85,6 +84,14 @@ def publish(study: Path, target: Path) -> Report:
         RunFolder(place).history.write_text("\n".join(lines) + "\n", encoding="utf-8")
     (target / ANSWERS).write_bytes(gzip.compress(_csv(rows).encode(), mtime=0))
     return published(target)
+
+
+def _done(study: StudyRecord, finished: Collection[str]) -> dict[str, Any]:
+    """`study.json` with the sweeps that have chosen and the runs that have finished, without paths."""
+    content = json.loads((study.folder / STUDY).read_text(encoding="utf-8"))
+    sweeps = [one for one in content["sweeps"] if one["chosen"]]
+    runs = [one for one in content["runs"] if one["folder"] in finished]
+    return without_paths({**content, "command": _typed(study.command), "sweeps": sweeps, "runs": runs})
 
 
 def _public(run: RunRecord) -> RunRecord:

@@ -105,7 +105,7 @@ def _second(folder: Path, protocol: dict[str, object]) -> Path:
         folder,
         "finished",
         protocol=protocol,
-        sweeps=tuple(Sweep(one, "minilm", "grid", {}, 100, 1.0, 0, points) for one in names),
+        sweeps=tuple(Sweep(one, "minilm", "grid", {}, 100, 1.0, 0, points, points[0].values) for one in names),
         runs=tuple(FinalRun(one, "minilm", 0, f"{one}-0", "finished") for one in names),
     ).write()
     return folder
@@ -122,6 +122,18 @@ def test_a_study_with_other_methods_is_added(study: Path, tmp_path: Path) -> Non
     assert before["(IA)³"].f1.mean < after["(IA)³"].f1.mean, "every fifth question wrong, not every third"
     again = publish(tmp_path / "second", target)
     assert again.statistics == shown.statistics, "adding the same once more changes nothing"
+
+
+def test_sweeps_alone_are_added_once_they_have_chosen(study: Path, tmp_path: Path) -> None:
+    target = tmp_path / "target"
+    alone = publish(study, target)
+    tried = (Point({"learning_rate": 1e-2}, "sweep/x", "finished", f1=30.0),)
+    done = Sweep("bitfit", "minilm", "grid", {}, 100, 1.0, 0, tried, {"learning_rate": 1e-2})
+    under_way = Sweep("dora", "minilm", "grid", {}, 100, 1.0, 0, tried)
+    StudyRecord(tmp_path, "interrupted", sweeps=(done, under_way)).write()
+    shown = publish(tmp_path, target)
+    assert [one.method for one in shown.sweeps] == ["lora", "bitfit"]
+    assert shown.statistics == alone.statistics and StudyRecord.read(target).status == "finished"
 
 
 def test_a_study_of_another_protocol_is_not_added(study: Path, tmp_path: Path) -> None:
