@@ -6,12 +6,14 @@ import re
 from pathlib import Path
 from types import SimpleNamespace
 
+import made_up
 import pytest
 import results_page
 from cited import values
 from results_page import MAIN, ROOT, study
 
 from spantune.methods import get
+from spantune.reports.groups import group
 from spantune.reports.sweeps import Sweep
 from spantune.reports.trials import Trial, WideSweep
 
@@ -76,6 +78,24 @@ def test_a_setting_is_judged_by_the_mean_over_the_others(monkeypatch: pytest.Mon
     shown = results_page.settings("some")
     assert "| LoRA | lora.rank | 8: 50.5 (runs: 2); 16: 53.0 (runs: 1) |" in shown
     assert "| LoRA | dropout | 0.0: 51.5 (runs: 2); 0.1: 51.0 (runs: 1) |" in shown and "spantune compare" in shown
+
+
+def test_another_domain_is_set_against_questions_as_in_training(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    scored = {"selection": {"f1": 60.0}, "reported": {"f1": 52.5}, "data/other.json": {"f1": 41.0}}
+    groups = group(
+        [made_up.record("lora", 0, metrics=scored), made_up.record("full", 0, metrics={"reported": {"f1": 50.0}})]
+    )
+    monkeypatch.setattr(results_page, "study", lambda name: SimpleNamespace(table=SimpleNamespace(groups=groups)))
+    monkeypatch.setattr(results_page, "further", lambda name: "its table")
+    monkeypatch.setattr(results_page, "STUDIES", tmp_path)
+    assert results_page.held_out("some") == "Not finished yet."
+    (tmp_path / "some").mkdir()
+    shown = results_page.held_out("some")
+    assert "| Method | As in training | The other domain | Difference | other |" in shown and "its table" in shown
+    assert "| LoRA | 60.0 | 52.5 | −7.5 | 41.0 |" in shown
+    assert "| Full fine-tuning | – | 50.0 | – | – |" in shown
 
 
 def test_a_further_study_stands_with_the_command_that_makes_it() -> None:
