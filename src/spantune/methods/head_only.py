@@ -14,8 +14,8 @@ PLAIN = "head-only"
     label="Head only",
     family="reference",
     paper="Alain and Bengio 2016 (linear probes), arXiv:1610.01644",
-    learning_rate=1e-2,
-    grid=(1e-3, 1e-2, 1e-1),
+    learning_rate=1e-1,
+    grid=(1e-2, 1e-1, 1.0),
 )
 def head_only(options: NoOptions, encoder: EncoderShape) -> Unfreeze:
     """Only the span head learns; the encoder stays as it is."""
