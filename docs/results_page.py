@@ -60,15 +60,13 @@ def held_out(name: str = HELD_OUT) -> str:
         return _NOT_YET
     groups = [one for one in study(name).table.groups if one.finished]
     sets = ("selection", "reported", *groups[0].finished[0].further)
-    known = {"selection": "As in training", "reported": "The other domain"}
     rows = []
     for one in groups:
         f1 = [score.mean if (score := one.score(part, "f1")) else None for part in sets]
         lost = f"{f1[1] - f1[0]:+.1f}" if f1[0] is not None and f1[1] is not None else numbers.NOTHING
         cells = [numbers.NOTHING if value is None else f"{value:.1f}" for value in f1]
         rows.append((one.label, *cells[:2], lost.replace("-", "−"), *cells[2:]))
-    title = ("Method", *(known[part] for part in sets[:2]), "Difference")
-    title += tuple(Path(part).stem for part in sets[2:])
+    title = ("Method", "As in training", "The other domain", "Difference", *(Path(part).stem for part in sets[2:]))
     return f"F1 by kind of question:\n\n{table(title, rows, right=title[1:])}\n\n{further(name)}"
 
 
