@@ -98,8 +98,7 @@ def card(record: RunRecord, corpus: Corpus, answers: Mapping[str, str]) -> str:
     """The model card: what it is, what it was trained on and how well it does."""
     (standing,) = compare(score_runs(corpus.examples, {record.method: [answers]})).standings
     sets = {name: _set_line(data.sources, data.examples) for name, data in record.data.items()}
-    (low, high), config = standing.f1.interval, record.config
-    seconds, cores = record.timings.train_seconds or 0.0, record.hardware.get("cores")
+    low, high = standing.f1.interval
     options = ", ".join(f"{key} {value}" for key, value in record.options.items()) or "none"
     chosen = (
         f"the best of its checkpoints on {sets['selection']}, contexts carved from the training data"
@@ -113,15 +112,13 @@ def card(record: RunRecord, corpus: Corpus, answers: Mapping[str, str]) -> str:
 | | |
 | --- | --- |
 | Trained on | {sets["train"]} |
-{_taught(record)}| Chosen | {chosen} |
+{_origins(record)}| Chosen | {chosen} |
 | Reported on | {sets["reported"]} |
 | EM | {standing.em.mean:.1f} (95% interval {standing.em.interval[0]:.1f} to {standing.em.interval[1]:.1f}) |
 | F1 | {standing.f1.mean:.1f} ({low:.1f} to {high:.1f}) |
 | Trainable parameters | {record.parameters.trainable if record.parameters else 0:,} |
 | Size | {(record.adapter_bytes or 0) / 1e6:.2f} MB |
-| Training | {seconds / 3600:.1f} h on {cores} core{"s" * (cores != 1)} of {record.hardware.get("cpu")} |
-| Learning rate, epochs, batch | {config["learning_rate"]:g}, {config["epochs"]:g}, {config["batch_size"]} |
-| Options | {options} |
+{_training(record)}| Options | {options} |
 
 ```sh
 spantune ask zoo/{record.method} --question "Who built it?" --context "Ada built the mill in 1832."
@@ -134,10 +131,33 @@ where there is no answer. English prose; other languages, tables and code were n
 """
 
 
-def _taught(record: RunRecord) -> str:
-    """The line of the teachers; none without them."""
-    names = ", ".join(Path(one).name for one in record.teachers)
-    return f"| Taught by | {names}: what they say of the same questions (docs/methods.md) |\n" if names else ""
+def _origins(record: RunRecord) -> str:
+    """The lines of the runs that it learned from; none without them."""
+    taught, averaged = (", ".join(map(_run, names)) for names in (record.teachers, record.averaged))
+    return "".join(
+        f"| {what} | {names}: {how} (docs/methods.md) |\n"
+        for what, names, how in (
+            ("Taught by", taught, "what they say of the same questions"),
+            ("Mean of", averaged, "what they changed in the encoder"),
+        )
+        if names
+    )
+
+
+def _run(path: str) -> str:
+    """A run's name with that of its study, if it has one."""
+    return "/".join(Path(path).parts[-2:])
+
+
+def _training(record: RunRecord) -> str:
+    """The lines of the training; none where nothing was trained."""
+    if not record.steps:
+        return ""
+    config, cores = record.config, record.hardware.get("cores")
+    hours = (record.timings.train_seconds or 0.0) / 3600
+    return f"""| Training | {hours:.1f} h on {cores} core{"s" * (cores != 1)} of {record.hardware.get("cpu")} |
+| Learning rate, epochs, batch | {config["learning_rate"]:g}, {config["epochs"]:g}, {config["batch_size"]} |
+"""
 
 
 def _set_line(sources: tuple[str, ...], examples: int) -> str:

@@ -111,9 +111,12 @@ def test_a_study_runs(
     from spantune.training import train
 
     config = small(path, tiny_of, train_file, dev_file, tmp_path / "study")
-    if config.teachers:  # those that it names come from another study
-        shared = {one.name: getattr(config, one.name) for one in fields(RunConfig)} | {"teachers": ()}
-        train(TrainConfig(**shared, method="full", output=str(tmp_path / "teacher")))
-        config = replace(config, teachers=(str(tmp_path / "teacher"),))
+    alone = {"teachers": (), "average": ()}
+    shared = {one.name: getattr(config, one.name) for one in fields(RunConfig)} | alone
+    for key in (key for key in alone if getattr(config, key)):  # those that it names come from another study
+        runs = tuple(str(tmp_path / f"{key}-{seed}") for seed in range(2))
+        for seed, output in enumerate(runs):
+            train(TrainConfig(**shared | {"seed": seed}, method="lora", output=output))
+        config = replace(config, **{key: runs})
     study = compare(replace(config, seeds=(0,), sweep_examples=8, sweep_extend=0))
     assert {record.config["method"] for record in study.records} == set(config.methods) and not study.failed

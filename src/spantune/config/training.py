@@ -228,6 +228,19 @@ class TeacherConfig(Checked):
 
 
 @dataclass(frozen=True)
+class AverageConfig(Checked):
+    """Finished runs whose mean a run begins with (model soup)."""
+
+    average: tuple[str, ...] = ()
+    """Two or more finished runs of the encoder: begin with the mean of what they changed in its weights, as far as the
+    method can hold it. With `--epochs 0` that is the result, else it learns on."""
+
+    def problems(self) -> list[str | None]:
+        names = self.average
+        return [check(len(set(names)) == len(names) != 1, "average", "two runs or more, each once", names)]
+
+
+@dataclass(frozen=True)
 class TrackingConfig(Checked):
     """What is written down besides the run folder."""
 
@@ -270,6 +283,7 @@ class RunConfig(
     EncoderConfig,
     OptimiserConfig,
     TeacherConfig,
+    AverageConfig,
     TrackingConfig,
     AfterwardsConfig,
 ):

@@ -37,6 +37,7 @@ class LoraOptions:
     grid=(5e-4, 1e-3, 2e-3),
     options=LoraOptions,
     mergeable=True,
+    low_rank=True,
 )
 def lora(options: LoraOptions, encoder: EncoderShape) -> LoraConfig:
     """A low-rank update beside each frozen weight."""

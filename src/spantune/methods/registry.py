@@ -72,6 +72,7 @@ class Method:
         mergeable: the adapter can be folded into the encoder's weights without changing a logit.
         budgeted: ranks are given out among the layers while training (`modeling.rank_budget`).
         whole_encoder: every parameter may change, so the whole model is saved, not an adapter.
+        low_rank: its update of a weight is one product of two matrices (`modeling.averaging`).
         reads_weights: its layers compute with the encoder's weights themselves, not only with what comes out of them.
     """
 
@@ -87,6 +88,7 @@ class Method:
     mergeable: bool = False
     whole_encoder: bool = False
     budgeted: bool = False
+    low_rank: bool = False
     reads_weights: bool = False
 
     @property

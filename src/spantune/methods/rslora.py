@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     grid=(5e-4, 1e-3, 2e-3),
     options=LoraOptions,
     mergeable=True,
+    low_rank=True,
 )
 def rslora(options: LoraOptions, encoder: EncoderShape) -> LoraConfig:
     """LoRA whose update keeps its size at every rank."""

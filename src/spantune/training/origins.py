@@ -1,15 +1,15 @@
-"""The runs that a run learned from: its teachers, and the one that it began with. Trained again, they are others."""
+"""The runs that a run learned from: its teachers, and those that it began with. Trained again, they are others."""
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
-from spantune.config import TeacherConfig, TrainConfig
+from spantune.config import TrainConfig
 from spantune.errors import ConfigError, RunError
 from spantune.inference.predictor import model_folder
 from spantune.records import RunRecord
@@ -21,34 +21,36 @@ class Origins:
     """Digests of models as they stand now: files, and so settings, encoder and weights.
 
     Attributes:
-        teachers: by name. began_with: of the run that `model` names; None where that is no run but an encoder.
+        teachers, averaged: by name.
+        began_with: of the run that `model` names; None where that is no run but an encoder.
     """
 
     teachers: Mapping[str, str]
+    averaged: Mapping[str, str]
     began_with: str | None
 
     @classmethod
     def of(cls, config: TrainConfig) -> Origins:
-        """RunError where a teacher is no finished run."""
+        """RunError where a teacher, or a run to be averaged, is no finished run."""
         run = saved_in(config.model)
-        return cls(teacher_digests(config), _digest(run) if run else None)
+        return cls(digests(config.teachers), digests(config.average), _digest(run) if run else None)
 
     def changed_since(self, before: RunRecord) -> list[str]:
         """Names of those that are others than a recorded run's; what either does not know cannot be told."""
-        then = {before.model: before.began_with, **before.teachers}
-        now = {before.model: self.began_with, **self.teachers}
+        then = {before.model: before.began_with, **before.averaged, **before.teachers}
+        now = {before.model: self.began_with, **self.averaged, **self.teachers}
         return [name for name, digest in now.items() if digest and then.get(name) and then[name] != digest]
 
 
-def teacher_digests(config: TeacherConfig) -> dict[str, str]:
-    """By name what each teacher's model is; RunError where one is no finished run."""
-    return {teacher: _digest(model_folder(teacher)) for teacher in config.teachers}
+def digests(runs: Iterable[str]) -> dict[str, str]:
+    """By name what each run's model is; RunError where one is no finished run."""
+    return {run: _digest(model_folder(run)) for run in runs}
 
 
 def refuse_own_folder(config: TrainConfig) -> None:
     """ConfigError where a run would be written over the model or a teacher that it begins with."""
     own = Path(config.output).resolve()
-    named = {"model": (config.model,), "teachers": config.teachers}
+    named = {"model": (config.model,), "teachers": config.teachers, "average": config.average}
     for key, name in ((key, name) for key, names in named.items() for name in names):
         place = Path(name).resolve()
         if place.exists() and (own == place or own in place.parents):  # `minilm` and `zoo/lora` are no paths

@@ -35,6 +35,7 @@ from spantune.records.folder import N_BEST
 from spantune.reports.plots import run_plots
 from spantune.training import processes
 from spantune.training.afterwards import completed, further_sets, measured
+from spantune.training.averages import begin_with_mean
 from spantune.training.callbacks import Cadence, GracefulStop, Journal
 from spantune.training.checkpoints import last_checkpoint, remove_checkpoints, whole_or_gone
 from spantune.training.origins import Origins, refuse_other_origins, refuse_own_folder
@@ -98,6 +99,7 @@ def train(config: TrainConfig) -> RunRecord:
             attention_dropout=config.attention_dropout,
             seed=config.seed,
         )
+        mean = begin_with_mean(model, config)
         if config.gradient_checkpointing:
             model.recompute_activations()
         with processes.first_process_first():
@@ -106,10 +108,11 @@ def train(config: TrainConfig) -> RunRecord:
         if previous is not None:
             refuse_other_data(previous, material.splits.train.fingerprint)
             refuse_other_origins(previous, origins)
-        sheet.update(teachers=origins.teachers, began_with=origins.began_with)
+        sheet.update(teachers=origins.teachers, averaged=origins.averaged, began_with=origins.began_with)
         taught = lessons(config, material.train)
         reset_peak_memory()  # what a run needs, whether or not the teachers had to answer anew
-        sheet.update(data=_data_records(config, material), parameters=_count(model, config), notes=_notes(material))
+        notes = (*mean, *_notes(material))
+        sheet.update(data=_data_records(config, material), parameters=_count(model, config), notes=notes)
         sheet.start_tracking()
 
         trainer = _trainer(config, folder, material, taught, tokenizer, model, sheet, dtype)
@@ -318,7 +321,7 @@ def _notes(material: Material) -> tuple[str, ...]:
 
 def _count(model: SpanModel, config: TrainConfig) -> Parameters:
     counted = model.count_parameters()
-    learns = counted.trainable if config.epochs else 0
+    learns = counted.trainable if config.epochs or config.average else 0
     return Parameters(trainable=learns, total=counted.total, head=counted.head)
 
 

@@ -36,7 +36,7 @@ from spantune.modeling.encoders import choose_device, choose_dtype
 from spantune.modeling.loss import span_probabilities
 from spantune.records.files import TEMPORARY
 from spantune.records.manifest import read_manifest
-from spantune.training.origins import teacher_digests
+from spantune.training.origins import digests
 from spantune.training.resolve import predicting
 
 if TYPE_CHECKING:
@@ -139,7 +139,7 @@ def _keep(found: dict[str, np.ndarray], path: Path) -> None:
 def _key(config: TrainConfig, windows: Windows) -> str:
     """A digest of all that lessons depend on: the windows' tokens, the teachers, temperature and precision."""
     dtype = choose_dtype(config.precision, choose_device(config.device))
-    digest = hashlib.sha256(json.dumps([teacher_digests(config), config.teacher_temperature, str(dtype)]).encode())
+    digest = hashlib.sha256(json.dumps([digests(config.teachers), config.teacher_temperature, str(dtype)]).encode())
     for name in ("length", "context_first", "kind"):
         digest.update(numbers(windows.dataset, name).tobytes())
     for chunk in _tokens(windows)["input_ids"].chunks:

@@ -6,6 +6,8 @@ from pathlib import Path
 
 from spantune.errors import RunError, nearest
 
+__all__ = ["FOLDER", "PREFIX", "find", "names"]
+
 PREFIX = "zoo/"
 FOLDER = Path(__file__).parent
 _MARK = "record.json"

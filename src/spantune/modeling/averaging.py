@@ -1,0 +1,89 @@
+"""The mean of what several models changed in one encoder (model soup), put into the weights that a method trains.
+
+Wortsman et al. 2022, arXiv:2203.05482. An update of low rank takes the nearest matrix of its rank (Eckart and Young
+1936).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from spantune.errors import MethodError
+from spantune.modeling.span_model import SpanModel
+
+Weights = Mapping[str, Tensor]
+"""By their names in the plain network."""
+
+
+def plain_weights(model: SpanModel) -> Weights:
+    """The weights of encoder and head with the adapter folded in, in place; MethodError where it cannot be."""
+    if not model.is_plain:
+        model.merge()
+    weights: Weights = model.network.state_dict()
+    return weights
+
+
+def begin_with(model: SpanModel, weights: Sequence[Weights]) -> float:
+    """Put the mean of several models' weights into what `model`'s method trains.
+
+    Args:
+        model: fresh, of the same encoder. weights: of each model, as `plain_weights` gives them.
+
+    Returns:
+        The share of the mean change of the frozen weights that the method could take in, by squares: 0 to 1.
+
+    Raises:
+        MethodError: a weight has changed for which the method has nothing that learns.
+    """
+    changes: dict[str, Tensor] = {}
+    with torch.no_grad():
+        for name, own in model.named_parameters():
+            plain = model.plain_name(name).replace(".modules_to_save.default.", ".")
+            if plain not in weights[0]:
+                continue  # the adapter's, or PEFT's copy of the untrained head
+            # Differences first: where no model has changed anything, their mean is exactly nothing.
+            change = torch.stack([one[plain] - own for one in weights]).mean(dim=0)
+            if own.requires_grad:
+                own.add_(change)
+            elif change.any():
+                changes[plain] = change
+        lost, whole = 0.0, sum(float(change.square().sum()) for change in changes.values())
+        for plain, layer in _low_rank_layers(model):
+            if plain in changes:
+                lost += _take_in(layer, changes.pop(plain))
+    if changes:
+        raise MethodError(
+            f"{model.method.label} cannot hold the mean of these runs",
+            expected="changes of weights that it trains, or that it adapts with an update of low rank",
+            found=f"{len(changes)} others, first {next(iter(changes))}",
+            fix="--method lora for runs that change linear layers alone, --method full for all",
+        )
+    return 1.0 - lost / whole if whole else 1.0
+
+
+def _low_rank_layers(model: SpanModel) -> list[tuple[str, Any]]:
+    """PEFT's layers with an update of low rank, by the name of the weight that they adapt."""
+    if not model.method.low_rank:
+        return []
+    from peft.tuners.lora import Linear
+
+    return [
+        (model.plain_name(f"{name}.base_layer.weight"), layer)
+        for name, layer in model.named_modules()
+        if isinstance(layer, Linear)
+    ]
+
+
+def _take_in(layer: Any, change: Tensor) -> float:
+    """Let `scale * B A` be the matrix of A's rank that is nearest to the change (O, I); the squares that are lost."""
+    down, up, scale = layer.lora_A["default"].weight, layer.lora_B["default"].weight, layer.scaling["default"]
+    left, sizes, right = torch.linalg.svd(change, full_matrices=False)
+    rank = min(len(down), len(sizes))
+    root = (sizes[:rank] / scale).sqrt()
+    up.zero_()
+    down[:rank], up[:, :rank] = root[:, None] * right[:rank], left[:, :rank] * root
+    return float(sizes[rank:].square().sum())

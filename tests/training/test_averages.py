@@ -1,0 +1,113 @@
+"""A run that begins with the mean of others: alone, learning on, and in a study."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from tiny import examples_of, make_encoder, same_weights, weights
+
+from spantune.config import CompareConfig
+from spantune.errors import ConfigError, EncoderError, RunError, UserError
+from spantune.inference import Predictor
+from spantune.records import RunFolder, RunRecord
+from spantune.studies import compare
+from spantune.training import train
+
+LORA: dict[str, Any] = {"method": "lora", "learning_rate": 1e-2, "options": {"rank": 4, "alpha": 8}}
+pytestmark = pytest.mark.usefixtures("no_plots")
+
+
+@pytest.fixture
+def two(config: Any, tmp_path: Path) -> tuple[str, str]:
+    """Two LoRA runs of other seeds."""
+    for seed in (0, 1):
+        train(config(f"lora-{seed}", seed=seed, **LORA))
+    return str(tmp_path / "lora-0"), str(tmp_path / "lora-1")
+
+
+def logits(run: Path) -> torch.Tensor:
+    """Of the first question's answers, as scores."""
+    predictor = Predictor.load(run)
+    source = RunRecord.read(run).config["eval_data"][0]
+    return torch.tensor([one.score for one in predictor.predict(examples_of(source)[:1])[0].n_best])
+
+
+def test_without_epochs_the_mean_is_the_result(two: tuple[str, str], config: Any, tmp_path: Path) -> None:
+    """Twice the ranks hold it; a run of `full` holds the same; all of it is a run like any other."""
+    record = train(config("mean", average=two, epochs=0, **{**LORA, "options": {"rank": 8, "alpha": 8}}))
+    train(config("whole", average=two, epochs=0))
+    assert record.status == "finished" and record.trained and record.steps == 0 and record.label == "LoRA"
+    assert record.notes[0] == "begins with the mean of 2 runs; LoRA holds 100.0% of what they changed"
+    assert set(record.averaged) == set(two) and len(set(record.averaged.values())) == 2
+    assert record.parameters and record.parameters.trainable > 0
+    assert {"selection", "reported"} <= record.metrics.keys()
+    torch.testing.assert_close(logits(tmp_path / "mean"), logits(tmp_path / "whole"), rtol=1e-3, atol=1e-3)
+    heads = [
+        next(weight for name, weight in weights(Path(run)).items() if name.endswith("qa_outputs.weight"))
+        for run in (*two, tmp_path / "mean")
+    ]
+    torch.testing.assert_close((heads[0] + heads[1]) / 2, heads[2])
+
+
+def test_with_epochs_it_learns_on(two: tuple[str, str], config: Any, tmp_path: Path) -> None:
+    mean = train(config("mean", average=two, epochs=0, **LORA))
+    on = train(config("on", average=two, **LORA))
+    assert on.steps > 0 and not same_weights(tmp_path / "mean", tmp_path / "on")
+    first, scratch = (RunFolder(tmp_path / name).history.read_text().splitlines()[0] for name in ("on", "lora-0"))
+    assert first != scratch
+    assert mean.averaged == on.averaged
+
+
+def test_a_study_makes_the_mean_again_of_other_runs(two: tuple[str, str], settings: Any, tmp_path: Path) -> None:
+    shared = {key: value for key, value in settings.items() if key not in ("method", "epochs", "learning_rate")}
+    study = CompareConfig(
+        **shared,
+        methods=("lora",),
+        average=two,
+        epochs=0,
+        floor=True,
+        output=str(tmp_path / "study"),
+        options={"lora": LORA["options"]},
+    )
+    said: list[str] = []
+    made = compare(study, say=said.append)
+    assert {one.label: one.trained for one in made.records} == {"LoRA": True, "Unadapted": False}
+    compare(study, say=said.append)
+    assert "lora, seed 0: done (finished before)" in "\n".join(said)
+    shutil.rmtree(two[1])
+    shutil.copytree(two[0], two[1])
+    said.clear()
+    compare(study, say=said.append)
+    assert f"lora, seed 0: run (changed: trained again since: {two[1]})" in "\n".join(said)
+    shutil.rmtree(two[1])
+    with pytest.raises(RunError, match="there is no trained model here"):
+        compare(study, say=said.append)
+
+
+@pytest.mark.parametrize("number", [1, 2])
+def test_two_runs_each_once(number: int, config: Any) -> None:
+    with pytest.raises(ConfigError, match="two runs or more, each once"):
+        config(average=("runs/one",) * number)
+
+
+def test_runs_that_have_no_mean(two: tuple[str, str], config: Any, tmp_path: Path) -> None:
+    other = make_encoder(tmp_path / "encoder", seed=5)
+    train(config("prompts", method="prompt-tuning", learning_rate=1e-2))
+    train(config("other", **{**LORA, "model": other}))
+    train(config("whole", model=other))
+    told: dict[str, tuple[type[UserError], str]] = {
+        "prompts": (ConfigError, "changed no weight of the encoder"),
+        "other": (EncoderError, "trained on another encoder"),
+        "whole": (ConfigError, "a run of another encoder"),
+        "gone": (RunError, "there is no trained model here"),
+    }
+    for name, (kind, text) in told.items():
+        with pytest.raises(kind, match=text) as raised:
+            train(config("mean", average=(two[0], str(tmp_path / name)), epochs=0, overwrite=True, **LORA))
+        assert name in str(raised.value)
+    with pytest.raises(ConfigError, match="cannot be written over what it learns from"):
+        train(config("lora-0", average=two, epochs=0, overwrite=True, **LORA))
