@@ -27,8 +27,10 @@ from spantune.reports.trials import WideSweep  # noqa: E402
 
 STUDIES = ROOT / "results"
 MAIN = "squadshifts"
-TAUGHT, HELD_OUT, SETTINGS = "squadshifts-taught", "held-out", "squadshifts-settings"
-"""Further studies: what more can be had with teachers, what another domain costs, and settings beside the rate."""
+TAUGHT, AVERAGED = "squadshifts-taught", "squadshifts-averaged"
+"""Further studies: what more can be had with teachers, and by the mean of two runs."""
+HELD_OUT, SETTINGS = "held-out", "squadshifts-settings"
+"""And what another domain costs, and settings beside the rate."""
 _NOT_YET = "Not finished yet."
 IMAGES = ROOT / "docs" / "images" / "results"
 FIGURES = ("intervals", "f1_against_parameters", "sweep", "loss_curves", "slices", "errors")
@@ -210,5 +212,6 @@ PARTS: Mapping[str, Callable[[], str]] = {
     "results-again": again,
     "results-settings": settings,
     "results-taught": lambda: further(TAUGHT),
+    "results-averaged": lambda: further(AVERAGED),
     "results-held-out": held_out,
 }
