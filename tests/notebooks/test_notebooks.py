@@ -85,7 +85,7 @@ def test_they_run(squad_v2: bool, bert: str, tmp_path: Path, monkeypatch: pytest
     ran = {}
     for name, given in (
         ("model_comparison", settings),
-        ("evaluation_examples", {"studies": ["study"], "data": data}),
+        ("evaluation_examples", {"runs": ["study/*-0"], "data": data}),
     ):
         monkeypatch.setenv("SPANTUNE_NOTEBOOK", json.dumps(given))
         book = nbformat.read(FOLDER / f"{name}.ipynb", as_version=4)
