@@ -133,7 +133,7 @@ where there is no answer. English prose; other languages, tables and code were n
 
 def _origins(record: RunRecord) -> str:
     """The lines of the runs that it learned from; none without them."""
-    taught, averaged = (", ".join(map(_run, names)) for names in (record.teachers, record.averaged))
+    taught, averaged = (", ".join(map(_run, names)) for names in (record.teachers, record.started_from))
     return "".join(
         f"| {what} | {names}: {how} (docs/methods.md) |\n"
         for what, names, how in (

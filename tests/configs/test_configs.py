@@ -111,7 +111,7 @@ def test_a_study_runs(
     from spantune.training import train
 
     config = small(path, tiny_of, train_file, dev_file, tmp_path / "study")
-    alone = {"teachers": (), "average": ()}
+    alone = {"teachers": (), "start_from": ()}
     shared = {one.name: getattr(config, one.name) for one in fields(RunConfig)} | alone
     for key in (key for key in alone if getattr(config, key)):  # those that it names come from another study
         runs = tuple(str(tmp_path / f"{key}-{seed}") for seed in range(2))

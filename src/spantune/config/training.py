@@ -228,16 +228,17 @@ class TeacherConfig(Checked):
 
 
 @dataclass(frozen=True)
-class AverageConfig(Checked):
-    """Finished runs whose mean a run begins with (model soup)."""
+class StartConfig(Checked):
+    """Finished runs where a run begins, instead of at the untrained method."""
 
-    average: tuple[str, ...] = ()
-    """Two or more finished runs of the encoder: begin with the mean of what they changed in its weights, as far as the
-    method can hold it. With `--epochs 0` that is the result, else it learns on."""
+    start_from: tuple[str, ...] = ()
+    """Finished runs of the encoder. One of the same method and options: go on where it stands. Else begin with (the
+    mean of) what they changed in the encoder's weights, as far as the method can hold it; with `--epochs 0` that is the
+    result."""
 
     def problems(self) -> list[str | None]:
-        names = self.average
-        return [check(len(set(names)) == len(names) != 1, "average", "two runs or more, each once", names)]
+        names = self.start_from
+        return [check(len(set(names)) == len(names), "start_from", "each run once", names)]
 
 
 @dataclass(frozen=True)
@@ -283,7 +284,7 @@ class RunConfig(
     EncoderConfig,
     OptimiserConfig,
     TeacherConfig,
-    AverageConfig,
+    StartConfig,
     TrackingConfig,
     AfterwardsConfig,
 ):

@@ -124,8 +124,8 @@ class RunRecord:
     """The sets: `train`, `selection`, `reported`, further ones by name."""
     teachers: Mapping[str, str] = field(default_factory=dict)
     """By name the digest of each teacher's model: trained again, it is another."""
-    averaged: Mapping[str, str] = field(default_factory=dict)
-    """By name the digest of each run whose mean it began with."""
+    started_from: Mapping[str, str] = field(default_factory=dict)
+    """By name the digest of each run that `start_from` names."""
     began_with: str | None = None
     """Digest of the run that `model` names; None where it names an encoder."""
     versions: Mapping[str, str] = field(default_factory=dict)
@@ -173,7 +173,7 @@ class RunRecord:
     @property
     def trained(self) -> bool:
         """Whether it knows more than the encoder: not where it had no epochs, as the floor of a study."""
-        return self.config.get("epochs") != 0 or bool(self.averaged)
+        return self.config.get("epochs") != 0 or bool(self.started_from)
 
     def metric(self, name: str) -> float | None:
         """A metric (`em`, `f1`) on the set `scored_on`; None where there is none."""

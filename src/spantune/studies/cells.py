@@ -114,7 +114,7 @@ def _plan(config: TrainConfig, facts: Facts) -> tuple[Plan, str]:
         return "run", f"changed: {'; '.join(differences.values())}"
     if other := _other_data(facts(config), before):
         return "run", f"changed: {other}"
-    if before.teachers or before.averaged or before.began_with:
+    if before.teachers or before.started_from or before.began_with:
         from spantune.training.origins import Origins
 
         if others := Origins.of(config).changed_since(before):

@@ -54,10 +54,10 @@ def compare(config: CompareConfig, say: Say | None = None, executor: Executor | 
         from spantune.training.teachers import refuse_teachers
 
         refuse_teachers(config)
-    if config.average:
+    if config.start_from:
         from spantune.training.origins import digests
 
-        digests(config.average)
+        digests(config.start_from)
     _refuse_other_study(config, compared)
     with explained(folder):
         folder.mkdir(parents=True, exist_ok=True)

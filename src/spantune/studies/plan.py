@@ -76,7 +76,7 @@ def final_run(config: CompareConfig, arm: Arm, seed: int, chosen: Values) -> Tra
     if config.refit:
         run = replace(run, selection_fraction=0.0)
     if not arm.learns:
-        run = replace(run, epochs=0.0, average=())
+        run = replace(run, epochs=0.0, start_from=())
     return replace(applied(run, arm.parameters, chosen), output=str(Path(config.output) / final_name(arm, seed)))
 
 

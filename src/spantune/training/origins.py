@@ -21,24 +21,24 @@ class Origins:
     """Digests of models as they stand now: files, and so settings, encoder and weights.
 
     Attributes:
-        teachers, averaged: by name.
+        teachers, started_from: by name.
         began_with: of the run that `model` names; None where that is no run but an encoder.
     """
 
     teachers: Mapping[str, str]
-    averaged: Mapping[str, str]
+    started_from: Mapping[str, str]
     began_with: str | None
 
     @classmethod
     def of(cls, config: TrainConfig) -> Origins:
-        """RunError where a teacher, or a run to be averaged, is no finished run."""
+        """RunError where a teacher, or a run to start from, is no finished run."""
         run = saved_in(config.model)
-        return cls(digests(config.teachers), digests(config.average), _digest(run) if run else None)
+        return cls(digests(config.teachers), digests(config.start_from), _digest(run) if run else None)
 
     def changed_since(self, before: RunRecord) -> list[str]:
         """Names of those that are others than a recorded run's; what either does not know cannot be told."""
-        then = {before.model: before.began_with, **before.averaged, **before.teachers}
-        now = {before.model: self.began_with, **self.averaged, **self.teachers}
+        then = {before.model: before.began_with, **before.started_from, **before.teachers}
+        now = {before.model: self.began_with, **self.started_from, **self.teachers}
         return [name for name, digest in now.items() if digest and then.get(name) and then[name] != digest]
 
 
@@ -50,7 +50,7 @@ def digests(runs: Iterable[str]) -> dict[str, str]:
 def refuse_own_folder(config: TrainConfig) -> None:
     """ConfigError where a run would be written over the model or a teacher that it begins with."""
     own = Path(config.output).resolve()
-    named = {"model": (config.model,), "teachers": config.teachers, "average": config.average}
+    named = {"model": (config.model,), "teachers": config.teachers, "start_from": config.start_from}
     for key, name in ((key, name) for key, names in named.items() for name in names):
         place = Path(name).resolve()
         if place.exists() and (own == place or own in place.parents):  # `minilm` and `zoo/lora` are no paths

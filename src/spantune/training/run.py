@@ -35,12 +35,12 @@ from spantune.records.folder import N_BEST
 from spantune.reports.plots import run_plots
 from spantune.training import processes
 from spantune.training.afterwards import completed, further_sets, measured
-from spantune.training.averages import begin_with_mean
 from spantune.training.callbacks import Cadence, GracefulStop, Journal
 from spantune.training.checkpoints import last_checkpoint, remove_checkpoints, whole_or_gone
 from spantune.training.origins import Origins, refuse_other_origins, refuse_own_folder
 from spantune.training.resolve import predicting, refuse_changes, refuse_other_data, resolve
 from spantune.training.sheet import RunSheet, run_sheet
+from spantune.training.starts import begin_with_runs
 from spantune.training.teachers import Lessons, lessons, refuse_teachers
 from spantune.training.trainer import SpanTrainer, training_arguments
 
@@ -99,7 +99,7 @@ def train(config: TrainConfig) -> RunRecord:
             attention_dropout=config.attention_dropout,
             seed=config.seed,
         )
-        mean = begin_with_mean(model, config)
+        mean = begin_with_runs(model, config)
         if config.gradient_checkpointing:
             model.recompute_activations()
         with processes.first_process_first():
@@ -108,7 +108,7 @@ def train(config: TrainConfig) -> RunRecord:
         if previous is not None:
             refuse_other_data(previous, material.splits.train.fingerprint)
             refuse_other_origins(previous, origins)
-        sheet.update(teachers=origins.teachers, averaged=origins.averaged, began_with=origins.began_with)
+        sheet.update(teachers=origins.teachers, started_from=origins.started_from, began_with=origins.began_with)
         taught = lessons(config, material.train)
         reset_peak_memory()  # what a run needs, whether or not the teachers had to answer anew
         notes = (*mean, *_notes(material))
@@ -321,7 +321,7 @@ def _notes(material: Material) -> tuple[str, ...]:
 
 def _count(model: SpanModel, config: TrainConfig) -> Parameters:
     counted = model.count_parameters()
-    learns = counted.trainable if config.epochs or config.average else 0
+    learns = counted.trainable if config.epochs or config.start_from else 0
     return Parameters(trainable=learns, total=counted.total, head=counted.head)
 
 

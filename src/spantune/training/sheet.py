@@ -56,7 +56,7 @@ class RunSheet:
         self.record = RunRecord(
             status="running",
             method=method.name,
-            label=UNADAPTED if method.adds_nothing and not config.epochs and not config.average else method.label,
+            label=UNADAPTED if method.adds_nothing and not config.epochs and not config.start_from else method.label,
             model=config.model,
             seed=config.seed,
             command=command_line(),

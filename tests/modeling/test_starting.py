@@ -1,4 +1,4 @@
-"""The mean of what several models changed, held by the weights that a method trains."""
+"""What trained models learned, put into a fresh one: all of one of the same method, or the mean of several."""
 
 from __future__ import annotations
 
@@ -11,8 +11,9 @@ from cells import SMALL
 from torch import Tensor
 
 from spantune.errors import MethodError
-from spantune.modeling import SpanModel, build
-from spantune.modeling.averaging import Weights, begin_with, plain_weights
+from spantune.methods import methods
+from spantune.modeling import SpanModel, build, load, load_tokenizer, save
+from spantune.modeling.starting import Weights, begin_with, go_on_from, plain_weights
 
 
 def learned(encoder: Path, method: str, seed: int) -> SpanModel:
@@ -31,6 +32,37 @@ def weights_of(encoder: Path, *methods: str) -> list[Weights]:
 
 def mean(weights: list[Weights]) -> Weights:
     return {name: torch.stack([one[name] for one in weights]).mean(dim=0) for name in weights[0]}
+
+
+def saved_and_loaded(model: SpanModel, encoder: Path, folder: Path) -> SpanModel:
+    save(model, folder, settings={}, tokenizer=load_tokenizer(str(encoder)))
+    return load(folder).model
+
+
+@pytest.mark.parametrize("method", sorted(set(methods()) - {"prompt-encoder"}))
+def test_a_run_goes_on_where_one_of_its_method_stands(
+    method: str, tiny_bert: Path, inputs_of: Callable[[Path], dict[str, Tensor]], tmp_path: Path
+) -> None:
+    """Of another seed: also what it draws and never trains is taken over. The same weights learn as before."""
+    trained = saved_and_loaded(learned(tiny_bert, method, 0), tiny_bert, tmp_path / "saved")
+    model = build(str(tiny_bert), method, SMALL.get(method, {}), seed=7)
+    learns = {name for name, weight in model.named_parameters() if weight.requires_grad}
+    inputs = inputs_of(tiny_bert)
+    with torch.no_grad():
+        fresh, wanted = model.eval()(**inputs), trained(**inputs)
+        go_on_from(model, trained)
+        found = model(**inputs)
+    assert not torch.equal(fresh.start, wanted.start)
+    torch.testing.assert_close(found.start, wanted.start, rtol=1e-5, atol=1e-5)
+    torch.testing.assert_close(found.end, wanted.end, rtol=1e-5, atol=1e-5)
+    assert learns == {name for name, weight in model.named_parameters() if weight.requires_grad}
+
+
+def test_one_that_is_saved_as_what_it_came_to_cannot_go_on(tiny_bert: Path, tmp_path: Path) -> None:
+    trained = saved_and_loaded(learned(tiny_bert, "prompt-encoder", 0), tiny_bert, tmp_path / "saved")
+    with pytest.raises(MethodError, match="cannot be trained on from a saved model") as raised:
+        go_on_from(build(str(tiny_bert), "prompt-encoder", SMALL.get("prompt-encoder", {})), trained)
+    assert "virtual.prompt" in (raised.value.found or "")
 
 
 @pytest.mark.parametrize("runs", [("lora", "lora"), ("lora", "loha", "ia3"), ("full", "lora")], ids=" ".join)

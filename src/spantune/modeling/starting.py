@@ -1,7 +1,8 @@
-"""The mean of what several models changed in one encoder (model soup), put into the weights that a method trains.
+"""Put what trained models learned into a fresh one of the same encoder, which learns on from there.
 
-Wortsman et al. 2022, arXiv:2203.05482. An update of low rank takes the nearest matrix of its rank (Eckart and Young
-1936).
+One of the same method: all of it, as it is. Others, or several: the mean of what they changed in the encoder's weights
+(model soup, Wortsman et al. 2022, arXiv:2203.05482); an update of low rank takes the nearest matrix of its rank (Eckart
+and Young 1936).
 """
 
 from __future__ import annotations
@@ -17,6 +18,26 @@ from spantune.modeling.span_model import SpanModel
 
 Weights = Mapping[str, Tensor]
 """By their names in the plain network."""
+
+
+def go_on_from(model: SpanModel, trained: SpanModel) -> None:
+    """Give a fresh model the weights of one of the same encoder, method and options: the same logits.
+
+    Frozen ones too: some methods draw them by the seed.
+
+    Raises:
+        MethodError: a saved model of this method has other weights than one that learns.
+    """
+    learns, learned = model.state_dict(), trained.state_dict()
+    shapes = [{name: weight.shape for name, weight in one.items()} for one in (learns, learned)]
+    if wrong := sorted(name for name, _ in shapes[0].items() ^ shapes[1].items()):
+        raise MethodError(
+            f"{model.method.label} cannot be trained on from a saved model",
+            expected=f"the weights that it learns: what is saved of {model.method.label} is only what they came to",
+            found=f"{len(set(wrong))} missing or of another shape, first {wrong[0]}",
+            fix="train it anew, for longer; --resume goes on with a run that was interrupted",
+        )
+    model.load_state_dict(learned)
 
 
 def plain_weights(model: SpanModel) -> Weights:

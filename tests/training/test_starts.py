@@ -1,4 +1,4 @@
-"""A run that begins with the mean of others: alone, learning on, and in a study."""
+"""A run that begins where others stand: alone, learning on, and in a study."""
 
 from __future__ import annotations
 
@@ -38,11 +38,11 @@ def logits(run: Path) -> torch.Tensor:
 
 def test_without_epochs_the_mean_is_the_result(two: tuple[str, str], config: Any, tmp_path: Path) -> None:
     """Twice the ranks hold it; a run of `full` holds the same; all of it is a run like any other."""
-    record = train(config("mean", average=two, epochs=0, **{**LORA, "options": {"rank": 8, "alpha": 8}}))
-    train(config("whole", average=two, epochs=0))
+    record = train(config("mean", start_from=two, epochs=0, **{**LORA, "options": {"rank": 8, "alpha": 8}}))
+    train(config("whole", start_from=two, epochs=0))
     assert record.status == "finished" and record.trained and record.steps == 0 and record.label == "LoRA"
-    assert record.notes[0] == "begins with the mean of 2 runs; LoRA holds 100.0% of what they changed"
-    assert set(record.averaged) == set(two) and len(set(record.averaged.values())) == 2
+    assert record.notes[0] == "begins with the mean of 2 runs; LoRA holds 100.0% of what changed in the encoder"
+    assert set(record.started_from) == set(two) and len(set(record.started_from.values())) == 2
     assert record.parameters and record.parameters.trainable > 0
     assert {"selection", "reported"} <= record.metrics.keys()
     torch.testing.assert_close(logits(tmp_path / "mean"), logits(tmp_path / "whole"), rtol=1e-3, atol=1e-3)
@@ -54,12 +54,12 @@ def test_without_epochs_the_mean_is_the_result(two: tuple[str, str], config: Any
 
 
 def test_with_epochs_it_learns_on(two: tuple[str, str], config: Any, tmp_path: Path) -> None:
-    mean = train(config("mean", average=two, epochs=0, **LORA))
-    on = train(config("on", average=two, **LORA))
+    mean = train(config("mean", start_from=two, epochs=0, **LORA))
+    on = train(config("on", start_from=two, **LORA))
     assert on.steps > 0 and not same_weights(tmp_path / "mean", tmp_path / "on")
     first, scratch = (RunFolder(tmp_path / name).history.read_text().splitlines()[0] for name in ("on", "lora-0"))
     assert first != scratch
-    assert mean.averaged == on.averaged
+    assert mean.started_from == on.started_from
 
 
 def test_a_study_makes_the_mean_again_of_other_runs(two: tuple[str, str], settings: Any, tmp_path: Path) -> None:
@@ -67,7 +67,7 @@ def test_a_study_makes_the_mean_again_of_other_runs(two: tuple[str, str], settin
     study = CompareConfig(
         **shared,
         methods=("lora",),
-        average=two,
+        start_from=two,
         epochs=0,
         floor=True,
         output=str(tmp_path / "study"),
@@ -88,10 +88,38 @@ def test_a_study_makes_the_mean_again_of_other_runs(two: tuple[str, str], settin
         compare(study, say=said.append)
 
 
-@pytest.mark.parametrize("number", [1, 2])
-def test_two_runs_each_once(number: int, config: Any) -> None:
-    with pytest.raises(ConfigError, match="two runs or more, each once"):
-        config(average=("runs/one",) * number)
+def test_each_run_once(config: Any) -> None:
+    with pytest.raises(ConfigError, match="each run once"):
+        config(start_from=("runs/one",) * 2)
+
+
+@pytest.mark.parametrize("method", ["ia3", "prefix-tuning", "full"])
+def test_a_run_goes_on_where_one_of_its_method_stands(method: str, config: Any, tmp_path: Path) -> None:
+    """Without epochs it answers as that one; with them it starts there, under another seed."""
+    first = str(tmp_path / "first")
+    train(config("first", method=method))
+    same = train(config("same", method=method, start_from=(first,), epochs=0))
+    on = train(config("on", method=method, start_from=(first,), seed=1))
+    assert same.notes[0] == on.notes[0] == f"goes on from {first}"
+    assert same.metrics["reported"] == RunRecord.read(tmp_path / "first").metrics["reported"]
+    assert same_weights(tmp_path / "first", tmp_path / "same") and same.trained and same.parameters.trainable > 0
+    assert on.steps > 0 and not same_weights(tmp_path / "same", tmp_path / "on")
+    assert on.started_from == same.started_from and set(on.started_from) == {first}
+
+
+def test_one_run_of_other_options_or_another_method(two: tuple[str, str], config: Any, tmp_path: Path) -> None:
+    """What it changed, as far as ranks reach: LoRA taken out of a run of full fine-tuning."""
+    more = train(config("more", start_from=two[:1], epochs=0, **{**LORA, "options": {"rank": 6, "alpha": 3}}))
+    train(config("whole", start_from=two[:1], epochs=0))
+    back = train(config("back", start_from=(str(tmp_path / "whole"),), epochs=0, **LORA))
+    assert more.notes[0] == f"begins with {two[0]}; LoRA holds 100.0% of what changed in the encoder"
+    assert back.notes[0].startswith(f"begins with {tmp_path / 'whole'}; LoRA holds 100.0%")
+    for name in ("more", "whole", "back"):
+        torch.testing.assert_close(logits(tmp_path / name), logits(Path(two[0])), rtol=1e-3, atol=1e-3)
+    train(config("prompts", method="prompt-tuning", learning_rate=1e-2))
+    with pytest.raises(ConfigError, match="with its method and options") as raised:
+        train(config("longer", method="prompt-tuning", options={"length": 5}, start_from=(str(tmp_path / "prompts"),)))
+    assert "prompts" in str(raised.value)
 
 
 def test_runs_that_have_no_mean(two: tuple[str, str], config: Any, tmp_path: Path) -> None:
@@ -102,12 +130,12 @@ def test_runs_that_have_no_mean(two: tuple[str, str], config: Any, tmp_path: Pat
     told: dict[str, tuple[type[UserError], str]] = {
         "prompts": (ConfigError, "changed no weight of the encoder"),
         "other": (EncoderError, "trained on another encoder"),
-        "whole": (ConfigError, "a run of another encoder"),
+        "whole": (EncoderError, "from one of another encoder"),
         "gone": (RunError, "there is no trained model here"),
     }
     for name, (kind, text) in told.items():
         with pytest.raises(kind, match=text) as raised:
-            train(config("mean", average=(two[0], str(tmp_path / name)), epochs=0, overwrite=True, **LORA))
+            train(config("mean", start_from=(two[0], str(tmp_path / name)), epochs=0, overwrite=True, **LORA))
         assert name in str(raised.value)
     with pytest.raises(ConfigError, match="cannot be written over what it learns from"):
-        train(config("lora-0", average=two, epochs=0, overwrite=True, **LORA))
+        train(config("lora-0", start_from=two, epochs=0, overwrite=True, **LORA))
