@@ -114,9 +114,9 @@ def test_a_study_runs(
     alone = {"teachers": (), "start_from": ()}
     shared = {one.name: getattr(config, one.name) for one in fields(RunConfig)} | alone
     for key in (key for key in alone if getattr(config, key)):  # those that it names come from another study
-        runs = tuple(str(tmp_path / f"{key}-{seed}") for seed in range(2))
+        runs = tuple(str(tmp_path / f"{key}-{seed}") for seed in range(len(getattr(config, key))))
         for seed, output in enumerate(runs):
-            train(TrainConfig(**shared | {"seed": seed}, method="lora", output=output))
+            train(TrainConfig(**shared | {"seed": seed}, method=config.methods[0], output=output))
         config = replace(config, **{key: runs})
     study = compare(replace(config, seeds=(0,), sweep_examples=8, sweep_extend=0))
     assert {record.config["method"] for record in study.records} == set(config.methods) and not study.failed

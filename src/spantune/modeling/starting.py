@@ -78,7 +78,7 @@ def begin_with(model: SpanModel, weights: Sequence[Weights]) -> float:
                 lost += _take_in(layer, changes.pop(plain))
     if changes:
         raise MethodError(
-            f"{model.method.label} cannot hold the mean of these runs",
+            f"{model.method.label} cannot hold what these runs changed",
             expected="changes of weights that it trains, or that it adapts with an update of low rank",
             found=f"{len(changes)} others, first {next(iter(changes))}",
             fix="--method lora for runs that change linear layers alone, --method full for all",

@@ -52,17 +52,17 @@ def plans(report: Report) -> list[Plan]:
         caption = f"F1 against {cost.title.lower()}. {bars} The line joins what no other method beats in both."
         against = partial(f1_against, table.groups, cost, table.standings)
         made.append(Plan(f"f1_against_{cost.name}", cost.title, caption, against))
-    return [*made, *_choices(report), *_training(report), *_questions(report, styles)]
+    return [*made, *_choices(report, styles), *_training(report), *_questions(report, styles)]
 
 
-def _choices(report: Report) -> list[Plan]:
+def _choices(report: Report, styles: dict[str, Look]) -> list[Plan]:
     narrow = [one for one in report.sweeps if isinstance(one, Sweep)]
     wide = [one for one in report.sweeps if isinstance(one, WideSweep)]
     grid = "Grey: the first grid. Hollow: added beyond its edge. Ring: chosen. ×: failed."
     each = "Left: the best F1 so far. Then F1 by each setting, whatever the others. Ring: chosen. ×: failed."
     return [
-        Plan("sweep", "Sweep", grid, partial(sweep_curves, narrow)),
-        Plan("trials", "Trials", each, partial(trials, wide)),
+        Plan("sweep", "Sweep", grid, partial(sweep_curves, narrow, styles)),
+        Plan("trials", "Trials", each, partial(trials, wide, styles)),
     ]
 
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import io
+import itertools
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
@@ -69,14 +70,21 @@ def darker(colour: str) -> str:
 
 def looks(methods: Sequence[str]) -> list[Look]:
     """A look for each group: never the same twice (up to 77 groups)."""
-    return [
-        Look(
-            _COLOURS[place % len(_COLOURS)],
-            _MARKERS[place % len(_MARKERS)],
-            _DASHES[place // len(_COLOURS) % len(_DASHES)],
-        )
-        for place in places(methods)
-    ]
+    return [_look(place) for place in places(methods)]
+
+
+def with_looks_of(styles: Mapping[str, Look], labels: Iterable[str]) -> list[Look]:
+    """A look for each label: its own where it has one, as elsewhere in the report, else one that is still free."""
+    free = itertools.count(len(styles))
+    return [styles[label] if label in styles else _look(next(free)) for label in labels]
+
+
+def _look(place: int) -> Look:
+    return Look(
+        _COLOURS[place % len(_COLOURS)],
+        _MARKERS[place % len(_MARKERS)],
+        _DASHES[place // len(_COLOURS) % len(_DASHES)],
+    )
 
 
 def places(methods: Sequence[str]) -> list[int]:

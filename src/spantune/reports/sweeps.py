@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from spantune.reports.style import FAINT, GREY, INK, WIDE, Form, Look, calm, empty_figure, looks, tip
+from spantune.reports.style import FAINT, GREY, INK, WIDE, Form, Look, calm, empty_figure, tip, with_looks_of
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -58,7 +58,7 @@ class Sweep:
         return self.note is not None
 
 
-def sweep_curves(sweeps: Sequence[Sweep], form: Form = WIDE) -> Figure | None:
+def sweep_curves(sweeps: Sequence[Sweep], styles: Mapping[str, Look], form: Form = WIDE) -> Figure | None:
     """A panel a method: F1 on the selection split over the values. The first grid lies on a grey band, hollow points
     were added beyond its edge, a ring marks the chosen value, and a cross one that failed."""
     drawn = [one for one in sweeps if one.points]
@@ -74,7 +74,7 @@ def sweep_curves(sweeps: Sequence[Sweep], form: Form = WIDE) -> Figure | None:
     scored = [point.f1 for one in drawn for point in one.points if point.f1 is not None] or [0.0, 1.0]
     low, high = min(scored), max(scored)
     room = max(0.12 * (high - low), 1.0)
-    for number, (one, look) in enumerate(zip(drawn, looks([one.method for one in drawn]), strict=True)):
+    for number, (one, look) in enumerate(zip(drawn, with_looks_of(styles, [one.label for one in drawn]), strict=True)):
         line, column = divmod(number, columns)
         width = (form.width - 0.35) / columns
         axes = figure.add_axes(

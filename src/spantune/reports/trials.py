@@ -8,7 +8,7 @@ from itertools import accumulate
 from typing import TYPE_CHECKING, Any
 
 from spantune.reports import numbers
-from spantune.reports.style import FAINT, GREY, INK, WIDE, Form, Look, calm, empty_figure, looks, tip
+from spantune.reports.style import FAINT, GREY, INK, WIDE, Form, Look, calm, empty_figure, tip, with_looks_of
 from spantune.reports.sweeps import short
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ class WideSweep:
         return tuple(dict.fromkeys(name for one in self.trials for name in one.values))
 
 
-def trials(sweeps: Sequence[WideSweep], form: Form = WIDE) -> Figure | None:
+def trials(sweeps: Sequence[WideSweep], styles: Mapping[str, Look], form: Form = WIDE) -> Figure | None:
     """A line of panels a method: the best F1 so far over the trials, then F1 by each setting. A ring marks the chosen
     combination, a cross one that failed."""
     drawn = [one for one in sweeps if one.trials]
@@ -68,7 +68,7 @@ def trials(sweeps: Sequence[WideSweep], form: Form = WIDE) -> Figure | None:
     room = max(0.12 * (max(scored) - min(scored)), 1.0)
     limits = max(min(scored) - room, -0.5), max(scored) + room
     top = form.band
-    for one, look, count in zip(drawn, looks([one.method for one in drawn]), lines, strict=True):
+    for one, look, count in zip(drawn, with_looks_of(styles, [one.label for one in drawn]), lines, strict=True):
         _named(figure, one, look, 1 - (top + 0.2) / form.height, form)
         for number, name in enumerate([None, *one.parameters]):
             line, column = divmod(number, across)
