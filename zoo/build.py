@@ -20,6 +20,7 @@ from spantune.data import Corpus, load_corpus
 from spantune.errors import RunError
 from spantune.inference import Predictor
 from spantune.records import RunFolder, RunRecord, without_paths
+from spantune.records.manifest import ADAPTER_CONFIG
 from spantune.reports.reproduce import typed
 from spantune.zoo import FOLDER
 
@@ -75,8 +76,9 @@ def pack(run: Path, corpus: Corpus, shelf: Path = FOLDER) -> Packed:
         command = tuple(typed(record.command) or record.command)
         public = RunRecord.from_json(without_paths(replace(record, adapter_bytes=size, command=command).to_json()))
         public.write(made)
+        peft = (made / "adapter" / ADAPTER_CONFIG).is_file()
         reported = json.loads(RunFolder(run).predictions.read_text(encoding="utf-8"))
-        (made / "README.md").write_text(card(public, corpus, reported), encoding="utf-8")
+        (made / "README.md").write_text(card(public, corpus, reported, peft=peft), encoding="utf-8")
         shutil.rmtree(target, ignore_errors=True)
         shutil.copytree(made, target)
     return Packed(record.method, size, not changed, changed)
@@ -94,8 +96,8 @@ def _halve(path: Path) -> None:
     save_file(state, path, metadata={"format": "pt"})
 
 
-def card(record: RunRecord, corpus: Corpus, answers: Mapping[str, str]) -> str:
-    """The model card: what it is, what it was trained on and how well it does."""
+def card(record: RunRecord, corpus: Corpus, answers: Mapping[str, str], *, peft: bool) -> str:
+    """The model card: what it is, what it was trained on and how well it does; `peft`: whether PEFT can load it."""
     (standing,) = compare(score_runs(corpus.examples, {record.method: [answers]})).standings
     sets = {name: _set_line(data.sources, data.examples) for name, data in record.data.items()}
     low, high = standing.f1.interval
@@ -105,9 +107,10 @@ def card(record: RunRecord, corpus: Corpus, answers: Mapping[str, str]) -> str:
         if "selection" in sets
         else "the last weights; settings were chosen on a part of the training data (docs/results.md)"
     )
+    form = "in PEFT's format" if peft else "in spantune's own format (PEFT has no such method)"
     return f"""# zoo/{record.method}
 
-{record.label} on `{record.model}` for extractive question answering in English, in PEFT's format with the span head.
+{record.label} on `{record.model}` for extractive question answering in English, {form} with the span head.
 
 | | |
 | --- | --- |
@@ -133,12 +136,12 @@ where there is no answer. English prose; other languages, tables and code were n
 
 def _origins(record: RunRecord) -> str:
     """The lines of the runs that it learned from; none without them."""
-    taught, averaged = (", ".join(map(_run, names)) for names in (record.teachers, record.started_from))
+    taught, begun = (", ".join(map(_run, names)) for names in (record.teachers, record.started_from))
     return "".join(
         f"| {what} | {names}: {how} (docs/methods.md) |\n"
         for what, names, how in (
             ("Taught by", taught, "what they say of the same questions"),
-            ("Mean of", averaged, "what they changed in the encoder"),
+            ("Started from", begun, "where they stood"),
         )
         if names
     )

@@ -70,7 +70,7 @@ def test_an_answer_that_half_precision_changes_keeps_the_weights_whole(
 ) -> None:
     answers = iter([{"a": "x", "b": "y"}, {"a": "x", "b": "z"}])
     monkeypatch.setattr(build, "_answers", lambda run, corpus: next(answers))
-    monkeypatch.setattr(build, "card", lambda *_: "")
+    monkeypatch.setattr(build, "card", lambda *_, peft: "")
     packed = build.pack(lora, load_corpus(dev_file), tmp_path)
     assert (packed.half, packed.changed) == (False, 1)
     kept = load_file(tmp_path / "lora" / "adapter" / "adapter_model.safetensors")

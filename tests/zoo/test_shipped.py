@@ -43,8 +43,9 @@ def test_it_says_what_it_is(name: str) -> None:
     for said in ("CC BY 4.0", "CC BY-SA 4.0", f"| F1 | {f1:.1f} (", "Limits", "Made by `", record.label):
         assert said in card, said
     assert ("| Taught by |" in card) == bool(record.teachers)
-    assert ("| Mean of |" in card) == bool(record.started_from)
+    assert ("| Started from |" in card) == bool(record.started_from)
     assert all(Path(one).name in card for one in record.teachers)
+    assert ("in PEFT's format" in card) == (folder / "adapter" / "adapter_config.json").is_file()
 
 
 @pytest.mark.parametrize("name", NAMES)
