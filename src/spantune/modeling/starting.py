@@ -20,10 +20,13 @@ Weights = Mapping[str, Tensor]
 """By their names in the plain network."""
 
 
-def go_on_from(model: SpanModel, trained: SpanModel) -> None:
+def go_on_from(model: SpanModel, trained: SpanModel, *, where: str | None = None) -> None:
     """Give a fresh model the weights of one of the same encoder, method and options: the same logits.
 
     Frozen ones too: some methods draw them by the seed.
+
+    Args:
+        where: the trained one comes from, for the error.
 
     Raises:
         MethodError: a saved model of this method has other weights than one that learns.
@@ -33,6 +36,7 @@ def go_on_from(model: SpanModel, trained: SpanModel) -> None:
     if wrong := sorted(name for name, _ in shapes[0].items() ^ shapes[1].items()):
         raise MethodError(
             f"{model.method.label} cannot be trained on from a saved model",
+            where=where,
             expected=f"the weights that it learns: what is saved of {model.method.label} is only what they came to",
             found=f"{len(set(wrong))} missing or of another shape, first {wrong[0]}",
             fix="train it anew, for longer; --resume goes on with a run that was interrupted",
@@ -48,11 +52,12 @@ def plain_weights(model: SpanModel) -> Weights:
     return weights
 
 
-def begin_with(model: SpanModel, weights: Sequence[Weights]) -> float:
+def begin_with(model: SpanModel, weights: Sequence[Weights], *, where: str | None = None) -> float:
     """Put the mean of several models' weights into what `model`'s method trains.
 
     Args:
         model: fresh, of the same encoder. weights: of each model, as `plain_weights` gives them.
+        where: these come from, for the error.
 
     Returns:
         The share of the mean change of the frozen weights that the method could take in, by squares: 0 to 1.
@@ -79,6 +84,7 @@ def begin_with(model: SpanModel, weights: Sequence[Weights]) -> float:
     if changes:
         raise MethodError(
             f"{model.method.label} cannot hold what these runs changed",
+            where=where,
             expected="changes of weights that it trains, or that it adapts with an update of low rank",
             found=f"{len(changes)} others, first {next(iter(changes))}",
             fix="--method lora for runs that change linear layers alone, --method full for all",
