@@ -11,7 +11,7 @@ import torch
 from tiny import examples_of, make_encoder, same_weights, weights
 
 from spantune.config import CompareConfig
-from spantune.errors import ConfigError, EncoderError, RunError, UserError
+from spantune.errors import ConfigError, EncoderError, MethodError, RunError, UserError
 from spantune.inference import Predictor
 from spantune.records import RunFolder, RunRecord
 from spantune.studies import compare
@@ -116,6 +116,9 @@ def test_one_run_of_other_options_or_another_method(two: tuple[str, str], config
     assert back.notes[0].startswith(f"begins with {tmp_path / 'whole'}; LoRA holds 100.0%")
     for name in ("more", "whole", "back"):
         torch.testing.assert_close(logits(tmp_path / name), logits(Path(two[0])), rtol=1e-3, atol=1e-3)
+    with pytest.raises(MethodError, match="cannot hold what these runs changed") as refused:
+        train(config("small", method="ia3", start_from=two[:1], epochs=0))
+    assert refused.value.where == f"start_from: {two[0]}"
     train(config("prompts", method="prompt-tuning", learning_rate=1e-2))
     with pytest.raises(ConfigError, match="with its method and options") as raised:
         train(config("longer", method="prompt-tuning", options={"length": 5}, start_from=(str(tmp_path / "prompts"),)))

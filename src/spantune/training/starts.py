@@ -20,16 +20,15 @@ def begin_with_runs(model: SpanModel, config: TrainConfig) -> tuple[str, ...]:
     if not config.start_from:
         return ()
     runs = {name: _trained(name, model, config) for name in config.start_from}
+    where = f"start_from: {', '.join(runs)}"
     name, first = next(iter(runs.items()))
-    if len(runs) == 1 and (first.identity.method, first.identity.options) == (
-        model.method.name,
-        model.identity.options,
-    ):
-        go_on_from(model, first)
+    own, theirs = ((one.identity.method, one.identity.options) for one in (model, first))
+    if len(runs) == 1 and own == theirs:
+        go_on_from(model, first, where=where)
         return (f"goes on from {name}",)
     for name, trained in runs.items():
         _refuse_without_weights(name, trained)
-    kept = begin_with(model, [plain_weights(trained) for trained in runs.values()])
+    kept = begin_with(model, [plain_weights(trained) for trained in runs.values()], where=where)
     what = f"the mean of {len(runs)} runs" if len(runs) > 1 else name
     return (f"begins with {what}; {model.method.label} holds {kept:.1%} of what changed in the encoder",)
 
