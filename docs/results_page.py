@@ -27,8 +27,8 @@ from spantune.reports.trials import WideSweep  # noqa: E402
 
 STUDIES = ROOT / "results"
 MAIN = "squadshifts"
-TAUGHT, AVERAGED = "squadshifts-taught", "squadshifts-averaged"
-"""Further studies: what more can be had with teachers, and by the mean of two runs."""
+TAUGHT, AVERAGED, CONTINUED = "squadshifts-taught", "squadshifts-averaged", "squadshifts-continued"
+"""Further studies: what more can be had with teachers, by the mean of two runs, and by training one of them on."""
 HELD_OUT, SETTINGS = "held-out", "squadshifts-settings"
 """And what another domain costs, and settings beside the rate."""
 _NOT_YET = "Not finished yet."
@@ -213,5 +213,6 @@ PARTS: Mapping[str, Callable[[], str]] = {
     "results-settings": settings,
     "results-taught": lambda: further(TAUGHT),
     "results-averaged": lambda: further(AVERAGED),
+    "results-continued": lambda: further(CONTINUED),
     "results-held-out": held_out,
 }

@@ -45,6 +45,16 @@ def test_values_of_ones_own() -> None:
     assert {one.key: one.values for one in found["ia3"]} == {"learning_rate": (1e-4, 2e-4), "weight_decay": (0.0, 0.1)}
 
 
+def test_values_with_commas_of_their_own() -> None:
+    found = parameters(sweep=("ia3.targets",), grid=("ia3.targets=key,value,ffn_out; linear",))
+    (targets,) = found["ia3"]
+    assert targets.values == ("key,value,ffn_out", "linear")
+    assert str(targets) == "ia3.targets key,value,ffn_out; linear"
+    assert mistakes(sweep=("ia3.targets",), grid=("ia3.targets=key,value;",)) == [
+        "sweep: ia3.targets: expected a value on each side of a comma or semicolon, found key,value;"
+    ]
+
+
 def test_an_option_and_a_setting_of_one_name_are_two() -> None:
     found = parameters(sweep=("dropout", "lora.dropout"), grid=("dropout=0,0.1", "lora.dropout=0,0.2"))
     assert [(one.key, one.option, one.values) for one in found["lora"]] == [

@@ -17,8 +17,9 @@ class SweepConfig(Checked):
     """What is chosen: `learning-rate`, another setting of the training (`weight-decay`) or an option (`lora.rank`).
     Default: nothing, each method takes its own defaults."""
     grid: tuple[str, ...] = ()
-    """Values to try: `lora.learning-rate=1e-3,2e-3`, `weight-decay=0.01,0.1`; with Optuna also a range:
-    `lora.rank=4..64:log`. Default for the learning rate: each method's own grid."""
+    """Values to try: `lora.learning-rate=1e-3,2e-3`, `weight-decay=0.01,0.1`; where a value has commas, semicolons
+    between them: `lora.targets=query,value;linear`; with Optuna also a range: `lora.rank=4..64:log`. Default for the
+    learning rate: each method's own grid."""
     sweep_examples: int = 1000
     """Training examples of a run of the sweep, its selection split included."""
     sweep_epochs: float = 1.0

@@ -58,8 +58,11 @@ class Parameter:
     values: tuple[Any, ...] | Range
 
     def __str__(self) -> str:
-        tried = self.values if isinstance(self.values, Range) else ", ".join(map(shown, self.values))
-        return f"{self.key.replace('_', '-')} {tried}"
+        if isinstance(self.values, Range):
+            return f"{self.key.replace('_', '-')} {self.values}"
+        tried = [shown(value) for value in self.values]
+        between = "; " if any("," in one for one in tried) else ", "
+        return f"{self.key.replace('_', '-')} {between.join(tried)}"
 
     def default(self, config: TrainConfig) -> Any:
         """The value of a run that is not told another one."""
@@ -226,7 +229,10 @@ def _read(text: str, parameter: Parameter) -> tuple[tuple[Any, ...] | Range, str
     """The values that a text names, and what is wrong with it."""
     if found := _RANGE.fullmatch(text):
         return _read_range(found, parameter)
-    values, words = [], [one.strip() for one in text.split(",")]
+    # A value that is itself a list (adapted layers) has commas, so that semicolons are between the values.
+    values, words = [], [one.strip() for one in text.split(";" if ";" in text else ",")]
+    if "" in words:
+        return (), f"expected a value on each side of a comma or semicolon, found {text}"
     for word in words:
         value, problem = _typed(word, parameter.kind)
         if problem:
