@@ -142,3 +142,15 @@ def test_runs_that_have_no_mean(two: tuple[str, str], config: Any, tmp_path: Pat
         assert name in str(raised.value)
     with pytest.raises(ConfigError, match="cannot be written over what it learns from"):
         train(config("lora-0", start_from=two, epochs=0, overwrite=True, **LORA))
+
+
+def test_a_study_is_refused_before_its_first_run(two: tuple[str, str], settings: Any, tmp_path: Path) -> None:
+    """The second method cannot hold what LoRA changed; without the check the first would have been trained by then."""
+    shared = {key: value for key, value in settings.items() if key not in ("method", "learning_rate")}
+    study = CompareConfig(
+        **shared, methods=("lora", "bitfit"), start_from=two, output=str(tmp_path / "study"), plan=True
+    )
+    with pytest.raises(MethodError, match="BitFit cannot hold what these runs changed") as raised:
+        compare(study)
+    assert f"start_from: {two[0]}, {two[1]}" in str(raised.value)
+    assert not (tmp_path / "study").exists()

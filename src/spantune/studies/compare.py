@@ -55,9 +55,9 @@ def compare(config: CompareConfig, say: Say | None = None, executor: Executor | 
 
         refuse_teachers(config)
     if config.start_from:
-        from spantune.training.origins import digests
+        from spantune.training.starts import refuse_starts
 
-        digests(config.start_from)
+        refuse_starts(final_run(config, arm, config.seeds[0], {}) for arm in compared)
     _refuse_other_study(config, compared)
     with explained(folder):
         folder.mkdir(parents=True, exist_ok=True)

@@ -17,7 +17,7 @@ from spantune.errors import ConfigError, RunError
 from spantune.features import Windows, make_windows, window_rules
 from spantune.inference.evaluation import n_best_file, scores, write_answers
 from spantune.inference.predictor import Predictor
-from spantune.modeling import SpanModel, build, load_tokenizer, save
+from spantune.modeling import SpanModel, load_tokenizer, save
 from spantune.modeling.encoders import choose_device, choose_dtype
 from spantune.modeling.faults import not_numbers
 from spantune.modeling.storage import trainable_state
@@ -40,7 +40,7 @@ from spantune.training.checkpoints import last_checkpoint, remove_checkpoints, w
 from spantune.training.origins import Origins, refuse_other_origins, refuse_own_folder
 from spantune.training.resolve import predicting, refuse_changes, refuse_other_data, resolve
 from spantune.training.sheet import RunSheet, run_sheet
-from spantune.training.starts import begin_with_runs
+from spantune.training.starts import begin_with_runs, fresh_model
 from spantune.training.teachers import Lessons, lessons, refuse_teachers
 from spantune.training.trainer import SpanTrainer, training_arguments
 
@@ -91,14 +91,7 @@ def train(config: TrainConfig) -> RunRecord:
         sheet.update(device=device.type, precision=str(dtype).removeprefix("torch."))
         further = further_sets(config)
         tokenizer = load_tokenizer(config.model)
-        model = build(
-            config.model,
-            config.method,
-            config.options,
-            dropout=config.dropout,
-            attention_dropout=config.attention_dropout,
-            seed=config.seed,
-        )
+        model = fresh_model(config)
         mean = begin_with_runs(model, config)
         if config.gradient_checkpointing:
             model.recompute_activations()

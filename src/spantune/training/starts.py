@@ -2,12 +2,38 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from spantune.config import TrainConfig
 from spantune.errors import ConfigError, EncoderError
 from spantune.inference.predictor import model_folder
 from spantune.methods import methods
-from spantune.modeling import SpanModel, load
+from spantune.modeling import SpanModel, build, load
 from spantune.modeling.starting import begin_with, go_on_from, plain_weights
+
+
+def refuse_starts(runs: Iterable[TrainConfig]) -> None:
+    """Begin each run and throw it away: a study is refused before the first is trained, not when another's turn comes.
+
+    Raises:
+        EncoderError, MethodError: as `build` does. RunError, EncoderError, ConfigError, MethodError: as
+            `begin_with_runs` does.
+    """
+    for config in runs:
+        if config.start_from:
+            begin_with_runs(fresh_model(config), config)
+
+
+def fresh_model(config: TrainConfig) -> SpanModel:
+    """The encoder with an untrained adapter and head; EncoderError and MethodError as `build` has them."""
+    return build(
+        config.model,
+        config.method,
+        config.options,
+        dropout=config.dropout,
+        attention_dropout=config.attention_dropout,
+        seed=config.seed,
+    )
 
 
 def begin_with_runs(model: SpanModel, config: TrainConfig) -> tuple[str, ...]:
