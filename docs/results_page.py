@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import cache
 from pathlib import Path
 from statistics import fmean
-from typing import Any
 
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT / "results"))
@@ -29,7 +28,7 @@ STUDIES = ROOT / "results"
 MAIN = "squadshifts"
 TAUGHT, AVERAGED, CONTINUED = "squadshifts-taught", "squadshifts-averaged", "squadshifts-continued"
 """Further studies: what more can be had with teachers, by the mean of two runs, and by training one of them on."""
-HELD_OUT, SETTINGS = "held-out", "squadshifts-settings"
+HELD_OUT, SETTINGS, SCHEDULE = "held-out", "squadshifts-settings", "squadshifts-schedule"
 """And what another domain costs, and settings beside the rate."""
 _NOT_YET = "Not finished yet."
 IMAGES = ROOT / "docs" / "images" / "results"
@@ -120,24 +119,42 @@ def sweeps_table() -> str:
 
 
 def settings(name: str = SETTINGS) -> str:
-    """What each value of each setting reached on average over the others' values; a line where it is not known yet."""
+    """F1 by two settings that were chosen together, and the mean of each value; a line where it is not known yet."""
     if not (STUDIES / name).is_dir():
         return _NOT_YET
-    rows = []
-    for one in study(name).sweeps:
-        assert isinstance(one, WideSweep), one
-        scored = [(trial.values, trial.f1) for trial in one.trials if trial.f1 is not None]
-        for parameter in one.parameters:
-            by_value: dict[Any, list[float]] = {}
-            for values, f1 in scored:
-                by_value.setdefault(values[parameter], []).append(f1)
-            cells = (f"{value}: {fmean(found):.1f} (runs: {len(found)})" for value, found in by_value.items())
-            rows.append((one.label, parameter.replace("_", " "), "; ".join(cells)))
-    return f"{table(('Method', 'Setting', 'Mean F1 on the selection split'), rows)}\n\n{_commands(study(name))}"
+    (one,) = study(name).sweeps
+    assert isinstance(one, WideSweep), one
+    first, second = one.parameters
+    f1 = {(trial.values[first], trial.values[second]): trial.f1 for trial in one.trials}
+    rows, columns = (tuple(dict.fromkeys(values)) for values in zip(*f1, strict=True))
+    chosen = one.chosen and (one.chosen[first], one.chosen[second])
+    lines = [
+        (
+            f"{first} {row}",
+            *(_bold(_score(f1[row, column]), (row, column) == chosen) for column in columns),
+            _mean(f1[row, column] for column in columns),
+        )
+        for row in rows
+    ]
+    below = ("mean", *(_mean(f1[row, column] for row in rows) for column in columns), "")
+    title = (one.label, *(f"{second} {column}" for column in columns), "mean")
+    return f"{table(title, [*lines, below], right=title[1:])}\n\n{_commands(study(name))}"
+
+
+def _score(f1: float | None) -> str:
+    return "failed" if f1 is None else f"{f1:.1f}"
+
+
+def _mean(scores: Iterable[float | None]) -> str:
+    known = [one for one in scores if one is not None]
+    return f"{fmean(known):.1f}" if known else numbers.NOTHING
 
 
 def _tried(value: float, f1: float | None, chosen: bool) -> str:
-    text = f"{value:g}: " + (f"{f1:.1f}" if f1 is not None else "failed")
+    return _bold(f"{value:g}: {_score(f1)}", chosen)
+
+
+def _bold(text: str, chosen: bool) -> str:
     return f"**{text}**" if chosen else text
 
 
@@ -211,6 +228,7 @@ PARTS: Mapping[str, Callable[[], str]] = {
     "results-telling": telling,
     "results-again": again,
     "results-settings": settings,
+    "results-schedule": lambda: settings(SCHEDULE),
     "results-taught": lambda: further(TAUGHT),
     "results-averaged": lambda: further(AVERAGED),
     "results-continued": lambda: further(CONTINUED),

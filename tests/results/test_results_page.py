@@ -67,17 +67,20 @@ def test_the_figures_of_the_page_are_there() -> None:
     assert {path.stem for path in Path(results_page.IMAGES).glob("*.svg")} == set(shown)
 
 
-def test_a_setting_is_judged_by_the_mean_over_the_others(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_two_settings_with_the_mean_of_each_value(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     scored = {(8, 0.0): 50.0, (8, 0.1): 51.0, (16, 0.0): 53.0, (16, 0.1): None}
     tried = tuple(Trial({"lora.rank": rank, "dropout": rate}, f1) for (rank, rate), f1 in scored.items())
-    made = SimpleNamespace(sweeps=(WideSweep("lora", "LoRA", tried, None),), commands=("spantune compare",))
+    made = SimpleNamespace(
+        sweeps=(WideSweep("lora", "LoRA", tried, {"lora.rank": 16, "dropout": 0.0}),), commands=("spantune compare",)
+    )
     monkeypatch.setattr(results_page, "study", lambda name: made)
     monkeypatch.setattr(results_page, "STUDIES", tmp_path)
     assert results_page.settings("some") == "Not finished yet."
     (tmp_path / "some").mkdir()
     shown = results_page.settings("some")
-    assert "| LoRA | lora.rank | 8: 50.5 (runs: 2); 16: 53.0 (runs: 1) |" in shown
-    assert "| LoRA | dropout | 0.0: 51.5 (runs: 2); 0.1: 51.0 (runs: 1) |" in shown and "spantune compare" in shown
+    assert "| LoRA | dropout 0.0 | dropout 0.1 | mean |" in shown and "spantune compare" in shown
+    assert "| lora.rank 8 | 50.0 | 51.0 | 50.5 |" in shown and "| lora.rank 16 | **53.0** | failed | 53.0 |" in shown
+    assert "| mean | 51.5 | 51.0 |  |" in shown
 
 
 def test_another_domain_is_set_against_questions_as_in_training(
