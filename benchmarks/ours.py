@@ -62,19 +62,13 @@ def windows_of(lengths: WindowConfig, corpus: Corpus, model: SpanModel, tokenize
 
 def trainer(config: TrainConfig, corpus: Corpus, folder: Path, *, steps: int | None = None) -> SpanTrainer:
     """The trainer of `spantune train`, silent and without a selection split; `steps` in place of the epochs."""
-    from spantune.modeling import build, load_tokenizer
+    from spantune.modeling import load_tokenizer
     from spantune.training.callbacks import Bar
+    from spantune.training.starts import fresh_model
     from spantune.training.trainer import SpanTrainer, training_arguments
 
     (device, dtype), tokenizer = device_and_dtype(config), load_tokenizer(config.model)
-    model = build(
-        config.model,
-        config.method,
-        config.options,
-        dropout=config.dropout,
-        attention_dropout=config.attention_dropout,
-        seed=config.seed,
-    )
+    model = fresh_model(config)
     train = windows_of(config, corpus, model, tokenizer)
     rate = config.learning_rate or get(config.method).learning_rate
     count = steps or math.ceil(math.ceil(len(train.trainable()) / config.batch_size) * config.epochs)
