@@ -75,7 +75,7 @@ def address(study, tmp_path_factory):
     thread.join()
 
 
-@pytest.fixture(params=FORMS)
+@pytest.fixture(params=["desktop", pytest.param("phone", marks=pytest.mark.exhaustive)])
 def form(request):
     """Size and colours of the window: desktop and light, phone and dark."""
     return FORMS[request.param]

@@ -74,10 +74,11 @@ def product(*families: str) -> Iterator[tuple[str, str]]:
 
 # RoBERTa's classes under another name: in `make test` only what depends on the name, the positions, is tried there.
 TWINS = ("xlm-roberta", "camembert")
-# PEFT injects all of these alike: on BERT and DistilBERT each is tried, and each once more on one of the others.
+# PEFT injects most of these alike, the rest choose by name: on BERT each is tried, and each once more on one of the others.
 KIN = (
     *("adalora", "delora", "dora", "fourierft", "hra", "loha", "lokr"),
     *("miss", "oft", "pissa", "road", "rslora", "vera"),
+    *("head-only", "bitfit", "layernorm", "top-layers", "prompt-tuning"),
 )
 _OTHERS = tuple(family for family in ARCHITECTURES if family not in (*TWINS, "bert", "distilbert"))
 SIX = ("full", "ia3", "lora", "loha", "prefix-tuning", "prompt-encoder")
@@ -85,11 +86,13 @@ SIX = ("full", "ia3", "lora", "loha", "prefix-tuning", "prompt-encoder")
 
 def in_short(name: str, family: str, *, longer: bool) -> bool:
     """Whether a cell, or of it what takes longer, is in `make test`, too, and not in `make test-all` alone."""
+    if longer:
+        return family not in TWINS and name in ((*SIX, "bottleneck") if family == "bert" else ("loha", "bottleneck"))
     if family in TWINS:
-        return name == "prompt-encoder" and not longer
-    if family in _OTHERS and (name in VARIANTS or (name in KIN and not longer)):
-        return name in KIN and KIN.index(name) // 2 == _OTHERS.index(family)
-    return not longer or name in ((*SIX, "bottleneck") if family == "bert" else ("loha", "bottleneck", "prompt-tuning"))
+        return name == "prompt-encoder"
+    if family in _OTHERS and name in KIN:
+        return KIN.index(name) % len(_OTHERS) == _OTHERS.index(family)
+    return family == "bert" or name not in (*KIN, *VARIANTS)
 
 
 @dataclass(frozen=True)

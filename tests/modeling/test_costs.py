@@ -24,8 +24,11 @@ from spantune.modeling.costs import TOKENS, WINDOWS
 
 # Where something lies otherwise than in BERT.
 SHORT = ("albert", "deberta-v2", "modernbert", "mobilebert")
-# Their products are LoRA's or none.
-ALIKE = ("rslora", "miss", "delora", "fourierft")
+# Their products are LoRA's or none, or those of another method here.
+ALIKE = (
+    *("rslora", "miss", "delora", "fourierft", "pissa", "lokr", "road"),
+    *("bitfit", "layernorm", "top-layers", "prompt-tuning", "lora+query-value", "bottleneck+pfeiffer"),
+)
 
 
 def _case(name: str, family: str, *, short: bool) -> Any:

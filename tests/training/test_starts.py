@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ import pytest
 import torch
 from tiny import examples_of, make_encoder, same_weights, weights
 
-from spantune.config import CompareConfig
+from spantune.config import CompareConfig, TrainConfig
 from spantune.errors import ConfigError, EncoderError, MethodError, RunError, UserError
 from spantune.inference import Predictor
 from spantune.records import RunFolder, RunRecord
@@ -21,11 +22,21 @@ LORA: dict[str, Any] = {"method": "lora", "learning_rate": 1e-2, "options": {"ra
 pytestmark = pytest.mark.usefixtures("no_plots")
 
 
+@pytest.fixture(scope="module")
+def trained(settings: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with two LoRA runs of other seeds."""
+    folder = tmp_path_factory.mktemp("trained")
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr("spantune.training.run.run_plots", lambda folder: [])
+        for seed in (0, 1):
+            train(TrainConfig(**{**settings, **LORA, "seed": seed, "output": str(folder / f"lora-{seed}")}))
+    return folder
+
+
 @pytest.fixture
-def two(config: Any, tmp_path: Path) -> tuple[str, str]:
-    """Two LoRA runs of other seeds."""
-    for seed in (0, 1):
-        train(config(f"lora-{seed}", seed=seed, **LORA))
+def two(trained: Path, tmp_path: Path) -> tuple[str, str]:
+    """Copies of the two, to do with as one likes."""
+    shutil.copytree(trained, tmp_path, dirs_exist_ok=True)
     return str(tmp_path / "lora-0"), str(tmp_path / "lora-1")
 
 
@@ -62,7 +73,11 @@ def test_with_epochs_it_learns_on(two: tuple[str, str], config: Any, tmp_path: P
     assert mean.started_from == on.started_from
 
 
-def test_a_study_makes_the_mean_again_of_other_runs(two: tuple[str, str], settings: Any, tmp_path: Path) -> None:
+def test_a_study_makes_the_mean_again_of_other_runs(
+    two: tuple[str, str], settings: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("spantune.reports.report.Report.write", lambda report: report)  # reports have their own tests
+    monkeypatch.setattr(import_module("spantune.studies.compare"), "comparison_plots", lambda runs, folder: [])
     shared = {key: value for key, value in settings.items() if key not in ("method", "epochs", "learning_rate")}
     study = CompareConfig(
         **shared,

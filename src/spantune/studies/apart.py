@@ -122,7 +122,7 @@ def _context() -> Any:
     if "forkserver" not in multiprocessing.get_all_start_methods():
         return multiprocessing.get_context("spawn")
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["spantune.training.run"])
+    context.set_forkserver_preload(["spantune.training.run", "matplotlib.figure", "matplotlib.backends.backend_agg"])
     return context
 
 
