@@ -74,7 +74,7 @@ def product(*families: str) -> Iterator[tuple[str, str]]:
 
 # RoBERTa's classes under another name: in `make test` only what depends on the name, the positions, is tried there.
 TWINS = ("xlm-roberta", "camembert")
-# PEFT injects most of these alike, the rest choose by name: on BERT each is tried, and each once more on one of the others.
+# PEFT injects most of these alike, the rest choose by name: each is tried on BERT, and once more on one of the others.
 KIN = (
     *("adalora", "delora", "dora", "fourierft", "hra", "loha", "lokr"),
     *("miss", "oft", "pissa", "road", "rslora", "vera"),

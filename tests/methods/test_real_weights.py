@@ -43,7 +43,7 @@ RENAMED = {
 }
 # One of each kind for `make test`; `make test-all` trains all.
 SHORT = {
-    "bert": ("full", "lora", "ia3", "bottleneck", "prefix-tuning", "prompt-encoder"),
+    "bert": ("full", "ia3", "bottleneck", "prompt-encoder"),
     "distilbert": ("lora", "prefix-tuning"),
 }
 EVERY = [
