@@ -8,12 +8,14 @@ import pytest
 from safetensors.torch import load_file
 
 from spantune import zoo
+from spantune.cli.main import main
 from spantune.config import BUNDLED
 from spantune.data import Answer, Corpus, Example, load_corpus
 from spantune.evaluation.metrics import score
 from spantune.inference import Panel, Predictor
 from spantune.methods import get
 from spantune.records import RunFolder, RunRecord, without_paths
+from spantune.web.served import what_to_serve
 
 NAMES = zoo.names()
 CONTEXT = (
@@ -74,6 +76,16 @@ def test_they_answer_side_by_side_as_they_do_alone() -> None:
         alone = Predictor.load(name)
         for question, answers in together.items():
             assert alone.ask(question, CONTEXT).text == answers[name].text
+
+
+def test_the_readmes_words_work_in_the_checkout_which_has_a_folder_of_that_name(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(Path(__file__).parents[2])
+    assert Path("zoo").is_dir()
+    assert main(["ask", "zoo", "--question", next(iter(QUESTIONS)), "--context", CONTEXT]) == 0
+    assert [line.partition(":")[0] for line in capsys.readouterr().out.splitlines()] == list(NAMES)
+    assert what_to_serve(["zoo"]) == NAMES
 
 
 def test_the_best_one_answers_easy_questions() -> None:

@@ -36,6 +36,19 @@ def test_a_folder_of_ones_own_comes_first(shelf: Path, monkeypatch: pytest.Monke
     assert zoo.find("zoo/lora") == Path("zoo/lora")
 
 
+def test_zoo_alone_is_all_of_it(shelf: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert zoo.each(("zoo", "runs/x", "zoo/lora")) == ("zoo/ia3", "zoo/lora", "runs/x", "zoo/lora")
+    assert zoo.each(("zoo/",)) == ("zoo/ia3", "zoo/lora")
+    checkout = tmp_path / "checkout" / "zoo"
+    checkout.mkdir(parents=True)
+    (checkout / "build.py").touch()
+    monkeypatch.chdir(checkout.parent)
+    assert zoo.each(("zoo",)) == ("zoo/ia3", "zoo/lora"), "a folder without runs is not meant"
+    (checkout / "mine").mkdir()
+    (checkout / "mine" / "record.json").touch()
+    assert zoo.each(("zoo",)) == ("zoo",), "a folder of one's own is"
+
+
 def test_a_name_that_is_not_there(shelf: Path) -> None:
     with pytest.raises(RunError, match="no adapter 'zoo/loar'") as raised:
         zoo.find("zoo/loar")

@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from spantune import zoo
 from spantune.cli.command import Command
 from spantune.cli.output import print_json
 from spantune.config import AskConfig
@@ -20,7 +21,7 @@ def run(config: AskConfig) -> None:
     context = read_context(config)
     from spantune.inference import Panel
 
-    answers = Panel.load(config.runs, config).ask(config.question, context, n_best=config.n_best)
+    answers = Panel.load(zoo.each(config.runs), config).ask(config.question, context, n_best=config.n_best)
     if config.json:
         print_json({folder: as_json(answer, config.n_best) for folder, answer in answers.items()})
         return

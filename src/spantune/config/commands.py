@@ -69,7 +69,7 @@ class EvaluateConfig(PredictorConfig):
     """Score finished runs on a data source."""
 
     runs: tuple[str, ...] = positional((), "RUN")
-    """Run folders."""
+    """Run folders; `zoo` for all adapters that ship with spantune."""
     data: tuple[str, ...] = ()
     """Sources to score on, as `spantune train --eval-data` takes them."""
     columns: tuple[str, ...] = ()
@@ -98,7 +98,7 @@ class AskConfig(PredictorConfig):
     """One question on one context to one or more runs."""
 
     runs: tuple[str, ...] = positional((), "RUN")
-    """Run folders."""
+    """Run folders; `zoo` for all adapters that ship with spantune."""
     question: str = ""
     """The question."""
     context: str | None = None

@@ -85,8 +85,7 @@ class Runs:
 
 def what_to_serve(named: Sequence[str]) -> tuple[str, ...]:
     """The folders that were named (`zoo` for all of it), else the demo, else the zoo; RunError without any."""
-    found = tuple(named) or ((str(DEMO),) if _finished(DEMO) else zoo.names())
-    found = tuple(each for one in found for each in (zoo.names() if _is_zoo(one) else (one,)))
+    found = zoo.each(named) or ((str(DEMO),) if _finished(DEMO) else zoo.names())
     if not found:
         raise RunError(
             "there is no model to serve",
@@ -95,10 +94,6 @@ def what_to_serve(named: Sequence[str]) -> tuple[str, ...]:
             fix="`make demo` trains several methods in minutes; `spantune train` trains one",
         )
     return found
-
-
-def _is_zoo(name: str) -> bool:
-    return name == zoo.PREFIX.rstrip("/") and not Path(name).exists()
 
 
 def studies_in(folders: Sequence[str]) -> tuple[Path, ...]:

@@ -2,20 +2,32 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 
 from spantune.errors import RunError, nearest
 
-__all__ = ["FOLDER", "PREFIX", "find", "names"]
+__all__ = ["FOLDER", "PREFIX", "each", "find", "names"]
 
 PREFIX = "zoo/"
 FOLDER = Path(__file__).parent
 _MARK = "record.json"
+_OWN = (_MARK, "spantune.json", "study.json", f"*/{_MARK}")
+"""What a folder of runs of one's own has."""
 
 
 def names() -> tuple[str, ...]:
     """What there is: `zoo/lora` and its like, in order of their names."""
     return tuple(f"{PREFIX}{path.parent.name}" for path in sorted(FOLDER.glob(f"*/{_MARK}")))
+
+
+def each(runs: Iterable[str]) -> tuple[str, ...]:
+    """The runs that were named, with all adapters in the place of `zoo`.
+
+    A folder `zoo` in reach comes first where it holds runs; the one of spantune's own checkout, for one, does not.
+    """
+    own = any(found for pattern in _OWN for found in Path(PREFIX).glob(pattern))
+    return tuple(name for one in runs for name in (names() if f"{one.rstrip('/')}/" == PREFIX and not own else (one,)))
 
 
 def find(name: str | Path) -> Path:
