@@ -29,6 +29,7 @@ MAIN = "squadshifts"
 TAUGHT, AVERAGED, CONTINUED = "squadshifts-taught", "squadshifts-averaged", "squadshifts-continued"
 """Further studies: what more can be had with teachers, by the mean of two runs, and by training one of them on."""
 HELD_OUT, SETTINGS, SCHEDULE = "held-out", "squadshifts-settings", "squadshifts-schedule"
+EPOCHS = "squadshifts-epochs"
 """And what another domain costs, and settings beside the rate."""
 _NOT_YET = "Not finished yet."
 IMAGES = ROOT / "docs" / "images" / "results"
@@ -229,6 +230,7 @@ PARTS: Mapping[str, Callable[[], str]] = {
     "results-again": again,
     "results-settings": settings,
     "results-schedule": lambda: settings(SCHEDULE),
+    "results-epochs": lambda: further(EPOCHS),
     "results-taught": lambda: further(TAUGHT),
     "results-averaged": lambda: further(AVERAGED),
     "results-continued": lambda: further(CONTINUED),
