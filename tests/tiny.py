@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import random
 from collections.abc import Iterator
 from pathlib import Path
@@ -104,21 +103,6 @@ def same_weights(one: Path, other: Path) -> bool:
     first, second = weights(one), weights(other)
     assert first and first.keys() == second.keys()
     return all(bool((weight == second[name]).all()) for name, weight in first.items())
-
-
-def train_as(rank: int, count: int, port: int, config: TrainConfig, log: Path) -> None:
-    """One of several processes that train together, as a launcher sets them up; what it says goes into a file."""
-    import torch
-
-    from spantune.training import train
-
-    with log.open("w", encoding="utf-8") as file:
-        os.dup2(file.fileno(), 1)
-        os.dup2(file.fileno(), 2)
-    places = {"RANK": rank, "LOCAL_RANK": rank, "WORLD_SIZE": count, "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
-    os.environ.update({key: str(value) for key, value in places.items()})
-    torch.set_num_threads(1)
-    train(config)
 
 
 def history(run: Path) -> list[dict[str, Any]]:

@@ -20,13 +20,7 @@ PAGES = {
 }
 
 
-# Of pages that are built alike, one each in `make test`.
-ALIKE = ("documents", "nothing found", "corrections", "api", "sign in")
-
-
-@pytest.mark.parametrize(
-    "name", [pytest.param(one, marks=[pytest.mark.exhaustive] if one in ALIKE else []) for one in PAGES]
-)
+@pytest.mark.parametrize("name", PAGES)
 def test_a_page_has_no_grave_finding(open_page, name):
     address = PAGES[name]
     if name == "corrections":  # with what was just saved, and its undoing

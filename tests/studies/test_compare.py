@@ -353,7 +353,6 @@ def test_an_interrupted_study_goes_on_in_mid_run(long: Any, tmp_path: Path) -> N
     assert result.records[0].status == "finished" and result.records[0].resumed == 1
 
 
-@pytest.mark.slow
 def test_a_killed_study_leaves_no_run_behind(long: Any, tmp_path: Path) -> None:
     folder = tmp_path / "study" / "full-0"
     study = _context().Process(target=compare, args=(long(),))
