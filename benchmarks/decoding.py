@@ -16,10 +16,10 @@ from benchmarks.measure import Ratio, Round, alternate, compare, rates, timed
 from benchmarks.plan import Plan
 from benchmarks.results import Figure, Part
 from benchmarks.usual_recipe import Logits
+from spantune.answering.batches import context_mask
+from spantune.answering.span_collector import Prediction
+from spantune.answering.windows import Windows
 from spantune.data import Example
-from spantune.evaluation.answers import Prediction
-from spantune.features import Windows
-from spantune.features.batches import context_mask
 
 if TYPE_CHECKING:
     from datasets import Dataset

@@ -23,8 +23,8 @@ from benchmarks.measure import Work, timed
 from benchmarks.plan import Plan
 from benchmarks.results import Bar, Figure, Part
 from benchmarks.turns import Turns
+from spantune.answering.windows import Windows
 from spantune.data import Corpus
-from spantune.features import Windows
 
 FLAT = 1.25
 OF = {
@@ -141,14 +141,14 @@ class Stages:
         return lambda: timed(lambda: self._cut(corpus), units=size)
 
     def order(self, size: int) -> Block:
-        from spantune.features.batches import LengthBatches
+        from spantune.answering.batches import LengthBatches
 
         batches = LengthBatches(self._windows(size).lengths, self.plan.batch_size, seed=0)
         return lambda: timed(lambda: deque(batches, maxlen=0), units=size)
 
     def reading(self, size: int) -> Block:
         """Random rows out of the windows, padded; a unit is a window."""
-        from spantune.features.batches import LengthBatches, training_batch
+        from spantune.answering.batches import LengthBatches, training_batch
 
         windows = self._windows(size)
         learned = windows.trainable()
@@ -167,7 +167,7 @@ class Stages:
         return lambda: timed(lambda: ours.decode(windows, left), units=size)
 
     def scoring(self, size: int) -> Block:
-        from spantune.evaluation.metrics import score
+        from spantune.scoring.official_metrics import score
 
         examples = self._corpus(size).examples
         said = {one.id: one.context[:20] for one in examples}

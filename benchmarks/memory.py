@@ -23,7 +23,7 @@ from benchmarks.plan import Plan
 from benchmarks.results import Bar, Figure, Part
 from spantune.config import EvaluateConfig, WindowConfig
 from spantune.data import Example
-from spantune.records.environment import peak_memory_bytes
+from spantune.runs.environment import peak_memory_bytes
 
 ROOT = Path(__file__).parents[1]
 EVALUATION_BAR, ADAPTER_BAR = 1.2, 10.0
@@ -184,7 +184,7 @@ def _train(task: Task) -> None:
 
 
 def _evaluate(task: Task) -> None:
-    from spantune.inference import evaluate_run
+    from spantune.scoring.score_run import evaluate_run
 
     # Batches that a few examples fill: otherwise more examples would make larger ones.
     settings = EvaluateConfig(

@@ -11,19 +11,19 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from benchmarks.plan import Plan
+from spantune.answering.span_collector import AnswerCollector, BestAnswers
+from spantune.answering.windows import Windows, make_windows, window_rules
 from spantune.config import DecodeConfig, PredictorConfig, TrainConfig, WindowConfig
 from spantune.config.training import EncoderConfig
 from spantune.data import Corpus, Example
-from spantune.evaluation.answers import AnswerCollector, BestAnswers
-from spantune.features import Windows, make_windows, window_rules
 from spantune.methods import get
 
 if TYPE_CHECKING:
     import torch
     from transformers import PreTrainedTokenizerFast
 
-    from spantune.inference import Predictor
-    from spantune.inference.engine import Sink
+    from spantune.answering import Predictor
+    from spantune.answering.engine import Sink
     from spantune.modeling import SpanModel
     from spantune.modeling.span_model import SpanLogits
     from spantune.training.trainer import SpanTrainer
@@ -64,8 +64,8 @@ def trainer(config: TrainConfig, corpus: Corpus, folder: Path, *, steps: int | N
     """The trainer of `spantune train`, silent and without a selection split; `steps` in place of the epochs."""
     from spantune.modeling import load_tokenizer
     from spantune.training.callbacks import Bar
-    from spantune.training.starts import fresh_model
     from spantune.training.trainer import SpanTrainer, training_arguments
+    from spantune.training.warm_start import fresh_model
 
     (device, dtype), tokenizer = device_and_dtype(config), load_tokenizer(config.model)
     model = fresh_model(config)
@@ -81,7 +81,7 @@ def trainer(config: TrainConfig, corpus: Corpus, folder: Path, *, steps: int | N
 
 def predictor(plan: Plan, method: str = "full") -> Predictor:
     """A predictor with pretrained weights and a new head."""
-    from spantune.inference import Predictor
+    from spantune.answering import Predictor
     from spantune.modeling import build, load_tokenizer
 
     return Predictor(build(plan.model, method), load_tokenizer(plan.model), settings(plan), predicting(plan))
@@ -104,7 +104,7 @@ def settings(plan: Plan) -> dict[str, Any]:
 
 def evaluate(predictor: Predictor, corpus: Corpus) -> dict[str, float]:
     """From text to EM and F1."""
-    from spantune.inference.evaluation import scores
+    from spantune.scoring.score_run import scores
 
     return scores(corpus, predictor.answer(corpus), squad_v2=False)
 
@@ -117,8 +117,8 @@ def as_left_by_the_model(windows: Windows, start: np.ndarray, end: np.ndarray) -
     """Logits (windows, `max_length`) as the evaluation loop finds them, for each part of the windows."""
     import torch
 
-    from spantune.features.batches import padded_length, sorted_batches
-    from spantune.inference.engine import AT_ONCE, batch_tokens
+    from spantune.answering.batches import padded_length, sorted_batches
+    from spantune.answering.engine import AT_ONCE, batch_tokens
     from spantune.modeling.span_model import SpanLogits
 
     tokens = batch_tokens(torch.device("cpu"), start.shape[1], DecodeConfig().eval_batch_size)
@@ -135,7 +135,7 @@ def as_left_by_the_model(windows: Windows, start: np.ndarray, end: np.ndarray) -
 
 def decode(windows: Windows, logits: Sequence[Batches], sink: Sink | None = None) -> list[BestAnswers]:
     """From logits to the answers of each part and, for a `sink`, candidates: the evaluation loop without the model."""
-    from spantune.inference.engine import AT_ONCE, PartDecoder
+    from spantune.answering.engine import AT_ONCE, PartDecoder
 
     rules, best = DecodeConfig(), []
     for part, batches in zip(windows.parts(AT_ONCE), logits, strict=True):
@@ -165,7 +165,7 @@ def answering(plan: Plan, runs: Sequence[Path]) -> tuple[Answering, Callable[[Se
 
     The second returns the number of answers given.
     """
-    from spantune.inference import Panel
+    from spantune.answering import Panel
 
     panel = Panel.load(runs, predicting(plan))
 

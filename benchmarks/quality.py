@@ -61,7 +61,7 @@ def quality(plan: Plan, method: str, seeds: Sequence[int], *, fast: bool) -> Sco
 
 
 def _f1(plan: Plan, method: str, seed: int, folder: Path, *, fast: bool) -> float:
-    from spantune.inference import Predictor
+    from spantune.answering import Predictor
 
     precision: Precision = TrainConfig().precision if fast else "fp32"
     config = ours.config_of(plan, method, seed=seed, precision=precision, epochs=plan.quality_epochs)
@@ -82,8 +82,8 @@ def _slow_down(trainer: SpanTrainer, seed: int) -> None:
     from torch.nn import functional
     from torch.utils.data import DataLoader
 
-    from spantune.features.batches import training_batch
-    from spantune.modeling.fused_lora import FusedLoraLinear
+    from spantune.answering.batches import training_batch
+    from spantune.modeling.kernels.fused_lora import FusedLoraLinear
 
     if trainer.model.virtual is None:
         trainer.model.network.set_attn_implementation("sdpa")

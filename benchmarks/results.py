@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from benchmarks.measure import Ratio
-from spantune.records.environment import git_state, hardware, versions
+from spantune.runs.environment import git_state, hardware, versions
 
 FORMAT = 1
 Unit = Literal["×", "%", "MB", "F1"]

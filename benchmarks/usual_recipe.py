@@ -52,7 +52,7 @@ def load_model(model: str, method: str = "full", *, attention: str = "sdpa", see
     from peft import PeftConfig, get_peft_model
     from transformers import AutoModelForQuestionAnswering
 
-    from spantune.modeling.inspection import shape_of
+    from spantune.modeling.architecture_detection import shape_of
 
     torch.manual_seed(seed)
     network = AutoModelForQuestionAnswering.from_pretrained(
@@ -184,7 +184,7 @@ def evaluate(
     predicting: Trainer, tokenizer: PreTrainedTokenizerFast, examples: Sequence[Example], lengths: WindowConfig
 ) -> Mapping[str, float]:
     """From text to EM and F1. The score itself is spantune's: it costs next to nothing and gives the same numbers."""
-    from spantune.evaluation.metrics import score
+    from spantune.scoring.official_metrics import score
 
     features = evaluation_features(examples, tokenizer, lengths)
     found = best_answers(examples, features, predict(predicting, features))

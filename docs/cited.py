@@ -16,10 +16,10 @@ from typing import Any, NamedTuple
 
 from results_page import MAIN, study
 
-from spantune.analysis.statistics import Standing
-from spantune.records import RunRecord
+from spantune.reports.figures.sweep_plots import Sweep
 from spantune.reports.report import Report
-from spantune.reports.sweeps import Sweep
+from spantune.runs import RunRecord
+from spantune.scoring.statistics import Standing
 
 _VALUE = re.compile(r"(?P<shown>[+−-]?\d[\d,]*(?:\.\d+)?)<!-- (?P<run>[\w./-]+) (?P<field>[\w./-]+) -->")
 

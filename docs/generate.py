@@ -46,7 +46,7 @@ def sample_statistics() -> str:
 
 def defect_kinds() -> str:
     """What the doctor looks for."""
-    from spantune.data.defects import KINDS
+    from spantune.data.checks.defects import KINDS
 
     rows = [(f"`{name}`", "refused" if kind.blocking else "note", kind.summary) for name, kind in KINDS.items()]
     return table(("Kind", "Training", "Meaning"), rows)
@@ -54,7 +54,7 @@ def defect_kinds() -> str:
 
 def dimensions() -> str:
     """How questions are divided into slices."""
-    from spantune.analysis.dimensions import DIMENSIONS
+    from spantune.scoring.dimensions import DIMENSIONS
 
     rows = [(one.name, ", ".join(one.slices), one.rule) for one in DIMENSIONS]
     return table(("Dimension", "Slices", "Rule"), rows)
@@ -62,15 +62,15 @@ def dimensions() -> str:
 
 def error_kinds() -> str:
     """What kinds of prediction there are."""
-    from spantune.analysis.error_kinds import KINDS
+    from spantune.scoring.error_kinds import KINDS
 
     return table(("Kind", "Meaning"), list(KINDS.items()))
 
 
 def record_fields() -> str:
     """Every key of record.json."""
-    from spantune.cli.settings import field_texts
-    from spantune.records import record
+    from spantune.config.parse.fields import field_texts
+    from spantune.runs import record
 
     groups: Mapping[str, tuple[str, type]] = {
         "data": ("data.SET.", record.DataRecord),

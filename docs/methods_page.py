@@ -11,7 +11,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from spantune.cli.settings import Setting
+    from spantune.config.parse.fields import Setting
     from spantune.errors import MethodError
     from spantune.methods import Method
 
@@ -49,7 +49,7 @@ def methods_table() -> str:
     """The registry with what each method costs on one encoder."""
     from spantune.methods import methods
     from spantune.modeling import Costs, costs_of_all
-    from spantune.reports.numbers import size
+    from spantune.reports.tables.number_format import size
 
     costs, rows = costs_of_all(ENCODER), []
     for name, method in methods().items():
@@ -73,8 +73,8 @@ def _grid(method: Method) -> str:
 
 def methods_sections() -> str:
     """Each method with its formula and its options."""
-    from spantune.cli.settings import settings_of
     from spantune.config import TrainConfig
+    from spantune.config.parse.fields import settings_of
     from spantune.methods import methods
 
     settings = [one for one in settings_of(TrainConfig, methods()) if one.method]
@@ -97,7 +97,7 @@ def formula(method: Method) -> str:
 
 
 def _option(setting: Setting, options: type[Any]) -> str:
-    from spantune.cli.values import metavar
+    from spantune.config.parse.convert import metavar
 
     shown = setting.default
     if isinstance(shown, bool):

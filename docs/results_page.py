@@ -14,15 +14,16 @@ sys.path.insert(0, str(ROOT / "results"))
 from methods_page import table  # noqa: E402
 from published import published  # noqa: E402
 
-from spantune.analysis.disagreements import disagreements  # noqa: E402
-from spantune.analysis.error_kinds import KINDS  # noqa: E402
-from spantune.reports import numbers, reproduce  # noqa: E402
-from spantune.reports.grids import kinds_grid, slices_grids, speed_grid  # noqa: E402
-from spantune.reports.groups import Group  # noqa: E402
+from spantune.reports import reproduce  # noqa: E402
+from spantune.reports.figures.style import svg  # noqa: E402
+from spantune.reports.figures.sweep_plots import Sweep  # noqa: E402
+from spantune.reports.figures.trials import WideSweep  # noqa: E402
 from spantune.reports.report import Report  # noqa: E402
-from spantune.reports.style import svg  # noqa: E402
-from spantune.reports.sweeps import Sweep  # noqa: E402
-from spantune.reports.trials import WideSweep  # noqa: E402
+from spantune.reports.run_groups import Group  # noqa: E402
+from spantune.reports.tables import number_format  # noqa: E402
+from spantune.reports.tables.detail_tables import kinds_grid, slices_grids, speed_grid  # noqa: E402
+from spantune.scoring.disagreements import disagreements  # noqa: E402
+from spantune.scoring.error_kinds import KINDS  # noqa: E402
 
 STUDIES = ROOT / "results"
 MAIN = "squadshifts"
@@ -65,8 +66,8 @@ def held_out(name: str = HELD_OUT) -> str:
     rows = []
     for one in groups:
         f1 = [score.mean if (score := one.score(part, "f1")) else None for part in sets]
-        lost = f"{f1[1] - f1[0]:+.1f}" if f1[0] is not None and f1[1] is not None else numbers.NOTHING
-        cells = [numbers.NOTHING if value is None else f"{value:.1f}" for value in f1]
+        lost = f"{f1[1] - f1[0]:+.1f}" if f1[0] is not None and f1[1] is not None else number_format.NOTHING
+        cells = [number_format.NOTHING if value is None else f"{value:.1f}" for value in f1]
         rows.append((one.label, *cells[:2], lost.replace("-", "−"), *cells[2:]))
     title = ("Method", "As in training", "The other domain", "Difference", *(Path(part).stem for part in sets[2:]))
     return f"F1 by kind of question:\n\n{table(title, rows, right=title[1:])}\n\n{further(name)}"
@@ -98,11 +99,11 @@ def _row(report: Report, one: Group) -> tuple[str, ...]:
         f"**{standing.f1.mean:.1f}**",
         f"{low:.1f}–{high:.1f}",
         standing.letters,
-        numbers.count(one.parameters("trainable")),
-        numbers.percent(one.parameters("share")),
-        numbers.size(one.largest("adapter_bytes") or 0),
-        numbers.duration(seconds.mean) if seconds else numbers.NOTHING,
-        f"{latency:.3g} ms" if latency else numbers.NOTHING,
+        number_format.count(one.parameters("trainable")),
+        number_format.percent(one.parameters("share")),
+        number_format.size(one.largest("adapter_bytes") or 0),
+        number_format.duration(seconds.mean) if seconds else number_format.NOTHING,
+        f"{latency:.3g} ms" if latency else number_format.NOTHING,
     )
 
 
@@ -148,7 +149,7 @@ def _score(f1: float | None) -> str:
 
 def _mean(scores: Iterable[float | None]) -> str:
     known = [one for one in scores if one is not None]
-    return f"{fmean(known):.1f}" if known else numbers.NOTHING
+    return f"{fmean(known):.1f}" if known else number_format.NOTHING
 
 
 def _tried(value: float, f1: float | None, chosen: bool) -> str:
@@ -186,7 +187,7 @@ def telling() -> str:
     evidence = report.evidence
     assert evidence is not None
     scores, names = evidence.scores, tuple(KINDS)
-    from spantune.analysis.dimensions import DIMENSIONS
+    from spantune.scoring.dimensions import DIMENSIONS
 
     shown = [at for at, one in enumerate(DIMENSIONS) if one.name in ("question word", "answer type", "answer length")]
     rows = []

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from spantune.analysis.dimensions import DIMENSIONS
 from spantune.config import AFTERWARDS, BOOKKEEPING
 from spantune.errors import RunError
+from spantune.scoring.dimensions import DIMENSIONS
 
 PLACE = ("id", "context", "context_characters", *(one.name for one in DIMENSIONS))
 """Columns of `answers.csv` that tell the question."""

@@ -24,20 +24,20 @@ from typing import Any, get_args
 import numpy as np
 from extended import PLACE, extended, joined
 
-from spantune.analysis.dimensions import DIMENSIONS
-from spantune.analysis.error_kinds import KINDS, Fault, KindCounts, boundary_fault
-from spantune.analysis.scores import Scores
-from spantune.analysis.slices import slice_scores
-from spantune.analysis.statistics import Comparison, compare
 from spantune.data import Example
 from spantune.errors import RunError
-from spantune.records import History, RunFolder, RunRecord, without_paths
-from spantune.reports.evidence import SLICE_RESAMPLES, Evidence
-from spantune.reports.finding import finding
-from spantune.reports.groups import Group, group
+from spantune.reports.headline import finding
+from spantune.reports.judged_answers import SLICE_RESAMPLES, Evidence
 from spantune.reports.report import Report
 from spantune.reports.reproduce import typed
-from spantune.reports.table import comparison
+from spantune.reports.run_groups import Group, group
+from spantune.reports.tables.main_table import comparison
+from spantune.runs import History, RunFolder, RunRecord, without_paths
+from spantune.scoring.dimensions import DIMENSIONS
+from spantune.scoring.error_kinds import KINDS, Fault, KindCounts, boundary_fault
+from spantune.scoring.scores import Scores
+from spantune.scoring.slices import slice_scores
+from spantune.scoring.statistics import Comparison, compare
 from spantune.studies import StudyRecord
 from spantune.studies.record import STUDY
 from spantune.studies.report import report_of

@@ -26,7 +26,7 @@ from tiny import bert, config, dev_file, finished, finished_v2, settings, train_
 from tiny_encoders import FAIRSEQ_FAMILIES, make_encoder, make_tokenizer  # noqa: E402
 
 from spantune.data import Answer, Corpus, Example  # noqa: E402
-from spantune.records import environment  # noqa: E402
+from spantune.runs import environment  # noqa: E402
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast

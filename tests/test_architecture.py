@@ -19,7 +19,7 @@ from spantune.methods import methods
 ROOT = Path(spantune.__file__).parent
 # A room imports only from rooms before it, and from these two, which import from no room.
 ORDER = (
-    *("zoo", "data", "features", "methods", "records", "modeling", "evaluation", "analysis", "reports", "inference"),
+    *("zoo", "methods", "data", "runs", "modeling", "answering", "scoring", "tracking", "reports"),
     *("training", "studies", "web", "cli"),
 )
 FOR_ALL = ("errors", "config")
@@ -80,31 +80,33 @@ def test_a_room_imports_only_from_rooms_before_it() -> None:
 def test_the_rule_sees_a_wrong_import(monkeypatch: pytest.MonkeyPatch) -> None:
     """The rule above reads every kind of import."""
     source = (
-        "def f():\n    from spantune.cli import main\nimport spantune.studies.cells\nfrom spantune import reports\n"
+        "def f():\n    from spantune.cli import main\nimport spantune.studies.run_state\nfrom spantune import reports\n"
     )
     monkeypatch.setitem(globals(), "tree_of", lambda path: ast.parse(source))
     assert sorted(imports(ROOT / "data" / "invented.py")) == [(2, "cli"), (3, "studies"), (4, "reports")]
 
 
-ANALYSIS = sorted(path.stem for path in (ROOT / "analysis").glob("*.py") if path.stem != "__init__")
+_STANDARD_LIBRARY_ALONE = {"official_metrics", "prediction_files"}
+_WITH_A_MODEL = {"__init__", "score_run"}
+STATISTICS = sorted({path.stem for path in (ROOT / "scoring").glob("*.py")} - _STANDARD_LIBRARY_ALONE - _WITH_A_MODEL)
 LIGHT = {
     "spantune": (*HEAVY, "numpy", "pydantic"),
     "spantune.config": (*HEAVY, "numpy"),
     "spantune.data": (*HEAVY, "numpy"),
     "spantune.methods": (*HEAVY, "numpy"),
     "spantune.methods.registry": (*HEAVY, "numpy"),
-    "spantune.features": HEAVY,
-    "spantune.evaluation": HEAVY,
-    "spantune.evaluation.files": (*HEAVY, "numpy"),
-    "spantune.evaluation.metrics": (*HEAVY, "numpy"),
-    "spantune.evaluation.answers": HEAVY,
-    "spantune.analysis": (*HEAVY, "scipy"),
-    **{f"spantune.analysis.{name}": (*HEAVY, "scipy") for name in ANALYSIS},
-    "spantune.records": HEAVY,
-    "spantune.records.manifest": HEAVY,
+    "spantune.answering": HEAVY,
+    "spantune.answering.windows": HEAVY,
+    "spantune.answering.span_collector": HEAVY,
+    "spantune.scoring": (*HEAVY, "numpy"),
+    "spantune.scoring.prediction_files": (*HEAVY, "numpy"),
+    "spantune.scoring.official_metrics": (*HEAVY, "numpy"),
+    **{f"spantune.scoring.{name}": (*HEAVY, "scipy") for name in STATISTICS},
+    "spantune.runs": HEAVY,
+    "spantune.runs.manifest": HEAVY,
     "spantune.reports": (*HEAVY, "jinja2"),
-    "spantune.reports.table": HEAVY,
-    "spantune.reports.plots": ("torch", "transformers", "peft", "datasets", "mlflow"),
+    "spantune.reports.tables.main_table": HEAVY,
+    "spantune.reports.figures.files": ("torch", "transformers", "peft", "datasets", "mlflow"),
     "spantune.studies": HEAVY,
     "spantune.web": HEAVY,
     "spantune.cli": HEAVY,

@@ -12,7 +12,7 @@ import pytest
 
 from spantune.config import TrainConfig
 from spantune.data import Example, load_corpus
-from spantune.records import RunFolder
+from spantune.runs import RunFolder
 
 _TEXT = "the mill was built by ada in near a river and old town it has walls of stone when where who which year"
 WORDS = _TEXT.split()

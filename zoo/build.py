@@ -15,13 +15,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from spantune.analysis import compare, score_runs
+from spantune.answering import Predictor
 from spantune.data import Corpus, load_corpus
 from spantune.errors import RunError
-from spantune.inference import Predictor
-from spantune.records import RunFolder, RunRecord, without_paths
-from spantune.records.manifest import ADAPTER_CONFIG
 from spantune.reports.reproduce import typed
+from spantune.runs import RunFolder, RunRecord, without_paths
+from spantune.runs.manifest import ADAPTER_CONFIG
+from spantune.scoring.scores import score_runs
+from spantune.scoring.statistics import compare
 from spantune.zoo import FOLDER
 
 LICENCES = {

@@ -62,7 +62,7 @@ def address(study, tmp_path_factory):
 
     from spantune.config import ServeConfig
     from spantune.web import create_app
-    from spantune.web.served import named_models
+    from spantune.web.served_models import named_models
 
     runs = [study / f"{name}-0" for name in ("full", "lora", "ia3")]
     config = ServeConfig(runs=("x",), data_dir=str(tmp_path_factory.mktemp("kept")))

@@ -12,9 +12,9 @@ from typing import NamedTuple
 
 import numpy as np
 
+from spantune.answering.span_collector import Candidate, Prediction
 from spantune.data import Example
-from spantune.evaluation.answers import Candidate, Prediction
-from spantune.web.served import Model
+from spantune.web.served_models import Model
 
 
 class _Answered(NamedTuple):
@@ -30,7 +30,7 @@ class _Window(NamedTuple):
 
 
 class _Inside(NamedTuple):
-    """As `spantune.inference.inside.Inside`, whose module imports torch."""
+    """As `spantune.answering.token_probabilities.Inside`, whose module imports torch."""
 
     spans: np.ndarray
     starts: np.ndarray

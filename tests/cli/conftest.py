@@ -10,9 +10,9 @@ from typing import Any, Literal
 
 import pytest
 
-from spantune.cli.command import Command
-from spantune.cli.resolve import Resolved, resolve
 from spantune.config import CompareConfig, TrainConfig
+from spantune.config.parse.command import Command
+from spantune.config.parse.parse import Resolved, resolve
 from spantune.errors import MethodError
 
 sys.path.insert(0, str(Path(__file__).parents[1]))

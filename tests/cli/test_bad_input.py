@@ -15,7 +15,7 @@ import pytest
 from tiny import make_encoder, squad, write
 
 from spantune.cli.main import main
-from spantune.records import RunFolder, RunRecord
+from spantune.runs import RunFolder, RunRecord
 
 
 @pytest.fixture(scope="module")
@@ -298,7 +298,7 @@ def test_an_output_that_cannot_be_written(
     refused(call("compare", "--output", "file/study", "--methods", "lora"), "the output cannot be written")
     (tmp_path / "folder").mkdir()
     with monkeypatch.context() as patch:
-        patch.setattr("spantune.inference.Predictor.answer", lambda *_, **__: pytest.fail("it answers first"))
+        patch.setattr("spantune.answering.predictor.Predictor.answer", lambda *_, **__: pytest.fail("it answers first"))
         for flag in ("--output", "--n-best-output", "--null-odds-output"):
             asked = ("predict", finished.path, "--data", dev_file, flag)
             refused(call(*asked, "file/p.json"), "the output cannot be written", "file")
@@ -330,7 +330,7 @@ def test_a_disk_that_fills_up(
         elif moment == "model":
             patched.setattr(run, "save", full)
         else:
-            patched.setattr("spantune.inference.evaluation.write_predictions", full)
+            patched.setattr("spantune.scoring.score_run.write_predictions", full)
         code, _, err = train(*words)
     assert code in (1, 2) and "o space left" in err and "Traceback" not in err
     record = RunRecord.read(tmp_path / "run")

@@ -12,15 +12,15 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import pytest
 
-import spantune.inference.evaluation  # noqa: F401  (the real one, before a stand-in takes its room's name)
+import spantune.scoring.score_run
+from spantune.answering.span_collector import Candidate, Prediction
 from spantune.cli.main import main
 from spantune.config import AskConfig, CompareConfig, TrainConfig
 from spantune.data import Corpus
-from spantune.evaluation.answers import Candidate, Prediction
-from spantune.records import DataRecord, Parameters, RunRecord, Timings
+from spantune.runs import DataRecord, Parameters, RunRecord, Timings
 
 if TYPE_CHECKING:
-    from spantune.inference.engine import Sink
+    from spantune.answering.engine import Sink
 
 CONTEXT = "Ada built the mill in 1832."
 
@@ -105,7 +105,8 @@ def stages(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     report = SimpleNamespace(finding="LoRA is better.", table=SimpleNamespace(to_text=lambda: "its table\n"))
     report.written = (Path("studies/compare/report.html"),)
     stage("spantune.studies.report", report=lambda folder: called.update(report=folder) or report)
-    stage("spantune.inference", Panel=FakePanel, Predictor=FakePredictor, evaluate_run=evaluate_run)
+    stage("spantune.answering", Panel=FakePanel, Predictor=FakePredictor)
+    monkeypatch.setattr(spantune.scoring.score_run, "evaluate_run", evaluate_run)
     return called
 
 

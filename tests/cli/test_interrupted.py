@@ -11,7 +11,7 @@ from pathlib import Path
 
 from tiny import squad, write
 
-from spantune.records import RunRecord
+from spantune.runs import RunRecord
 
 PATIENCE_SECONDS = 90
 

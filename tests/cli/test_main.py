@@ -54,7 +54,7 @@ def test_help_shows_flags_and_examples(name: str, capsys: pytest.CaptureFixture[
 
 @pytest.mark.parametrize("name", COMMANDS)
 def test_every_flag_has_a_help_text(name: str) -> None:
-    from spantune.cli.settings import settings_of
+    from spantune.config.parse.fields import settings_of
     from spantune.methods import methods
 
     assert [one.flag for one in settings_of(COMMANDS[name].config, methods()) if not one.help] == []

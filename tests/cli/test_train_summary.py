@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from spantune.cli.train import summary
-from spantune.records import Answering, DataRecord, RunRecord
+from spantune.runs import Answering, DataRecord, RunRecord
 
 RECORD = RunRecord(
     "finished", "lora", "LoRA", "minilm", 0,

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from spantune.config import yaml_file
+from spantune.config.parse import yaml_file
 from spantune.errors import ConfigError
 
 

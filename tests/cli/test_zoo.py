@@ -7,8 +7,8 @@ import pytest
 
 from spantune import zoo
 from spantune.cli.main import main
-from spantune.records import RunRecord
-from spantune.records.record import DataRecord, Parameters
+from spantune.runs import RunRecord
+from spantune.runs.record import DataRecord, Parameters
 
 RECORD = RunRecord(
     status="finished",

@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 
 from spantune.cli.main import COMMANDS
-from spantune.cli.resolve import resolve
 from spantune.config import RunConfig, TrainConfig
+from spantune.config.parse.parse import resolve
 from spantune.methods import get, methods
-from spantune.records import RunRecord
+from spantune.runs import RunRecord
 
 FOLDER = Path(__file__).parents[2] / "configs"
 STUDIES = sorted(path for path in FOLDER.rglob("*.yaml") if "methods:" in path.read_text(encoding="utf-8"))

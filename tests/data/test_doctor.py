@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from spantune.data import Answer, Corpus, Example, Lengths, diagnose, examine
-from spantune.data.doctor import spread
+from spantune.data.checks.doctor import spread
 
 CORPUS = Corpus.of(
     [

@@ -9,9 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from spantune.data import Answer, load_corpus
-from spantune.data.repairs import find_once
-from spantune.data.rows import MISSING, RawRow
-from spantune.data.validation import check_rows
+from spantune.data.checks.repairs import find_once
+from spantune.data.checks.validation import check_rows
+from spantune.data.readers.raw_row import MISSING, RawRow
 
 
 @pytest.mark.parametrize(

@@ -10,10 +10,10 @@ import generate
 import pytest
 from blocks import PAGES, command_lines
 
-from spantune.cli.form import switches
 from spantune.cli.main import COMMANDS
-from spantune.cli.resolve import Invocation, resolve
-from spantune.cli.settings import settings_of
+from spantune.config.parse.fields import settings_of
+from spantune.config.parse.parse import Invocation, resolve
+from spantune.config.parse.tyro_form import switches
 from spantune.methods import methods
 from spantune.modeling.encoders import BUNDLED_PACKAGE
 

@@ -19,7 +19,7 @@ import torch
 from blocks import Block, blocks_of, run_blocks, same_output
 
 from spantune.cli.main import COMMANDS, main
-from spantune.cli.resolve import resolve
+from spantune.config.parse.parse import resolve
 from spantune.data import Corpus
 from spantune.errors import ConfigError
 from spantune.methods import methods, registry
@@ -117,8 +117,8 @@ def test_added_method_has_its_paragraph(gralora: ModuleType) -> None:
 def test_added_method_keeps_the_contract(
     gralora: ModuleType, targets: str, tiny_encoder: Path, tiny_corpus: Corpus, tmp_path: Path
 ) -> None:
-    from spantune.features.batches import training_batch
-    from spantune.features.windows import WindowRules, make_windows
+    from spantune.answering.batches import training_batch
+    from spantune.answering.windows import WindowRules, make_windows
     from spantune.modeling import build, costs_of, load, load_tokenizer, save
     from spantune.modeling.loss import span_loss
 

@@ -8,10 +8,10 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from spantune.answering.windows import Windows, make_windows, window_rules
 from spantune.config import WindowConfig
 from spantune.data import Corpus
 from spantune.errors import MethodError, UserError
-from spantune.features import Windows, make_windows, window_rules
 from spantune.methods import methods
 from spantune.methods.architectures import ARCHITECTURES
 
@@ -107,7 +107,7 @@ class Encoder:
     @cached_property
     def batch(self) -> dict[str, Tensor]:
         """All windows with labels."""
-        from spantune.features.batches import training_batch
+        from spantune.answering.batches import training_batch
 
         return training_batch(self.windows.dataset[:], pad_token_id=self.tokenizer.pad_token_id, which="all")
 

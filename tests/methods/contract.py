@@ -13,10 +13,10 @@ import torch
 from cells import WITH_SEGMENTS, Cell
 from torch import Tensor, nn
 
+from spantune.answering import batches
+from spantune.answering.engine import answer_windows
 from spantune.config import DecodeConfig
 from spantune.errors import EncoderError, MethodError
-from spantune.features import batches
-from spantune.inference.engine import answer_windows
 from spantune.modeling import SpanModel, count_parameters, load, save
 from spantune.modeling.loss import span_loss
 

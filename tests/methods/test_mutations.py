@@ -13,9 +13,9 @@ import torch
 from cells import REFUSED, WITH_SEGMENTS, Cell
 from torch import Tensor, nn
 
-from spantune.features import batches
+from spantune.answering import batches
 from spantune.methods.architectures import ARCHITECTURES
-from spantune.modeling import SpanLogits, SpanModel, storage
+from spantune.modeling import SpanLogits, SpanModel, save_load
 
 CellOf = Callable[[str, str], Cell]
 UNBROKEN = SpanModel.forward
@@ -167,10 +167,10 @@ def test_red_when_the_head_is_not_saved(
 ) -> None:
     """One of each way of saving: the encoder's own weights, PEFT's (which stumbles itself), virtual tokens."""
     cell = cell_of(name, family)
-    model, right = cell.build(), storage.saved_tensors
+    model, right = cell.build(), save_load.saved_tensors
     contract.loading_gives_the_same_logits(cell, model, tmp_path / "whole")
     monkeypatch.setattr(
-        storage, "saved_tensors", lambda one: {k: w for k, w in right(one).items() if not contract.is_head(one, k)}
+        save_load, "saved_tensors", lambda one: {k: w for k, w in right(one).items() if not contract.is_head(one, k)}
     )
     with pytest.raises((AssertionError, KeyError)):
         contract.loading_gives_the_same_logits(cell, model, tmp_path / "broken")
@@ -180,10 +180,10 @@ def test_red_when_the_head_is_not_saved(
 def test_red_when_the_whole_model_loads_another_head(
     family: str, cell_of: CellOf, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    cell, right = cell_of("full", family), storage.load_network
+    cell, right = cell_of("full", family), save_load.load_network
     model = cell.build()
     assert not is_red(contract.loading_gives_the_same_logits, cell, model, tmp_path / "whole")
-    monkeypatch.setattr(storage, "load_network", lambda name, **given: right(cell.model))
+    monkeypatch.setattr(save_load, "load_network", lambda name, **given: right(cell.model))
     assert is_red(contract.loading_gives_the_same_logits, cell, model, tmp_path / "broken")
 
 

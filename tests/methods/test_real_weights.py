@@ -13,11 +13,10 @@ import torch
 from contract import is_head
 from torch import Tensor, nn
 
+from spantune.answering.batches import training_batch
+from spantune.answering.windows import ANSWER, make_windows, window_rules
 from spantune.config import BUNDLED, WindowConfig
 from spantune.data import load_corpus
-from spantune.features import make_windows, window_rules
-from spantune.features.batches import training_batch
-from spantune.features.windows import ANSWER
 from spantune.methods import methods
 from spantune.modeling import SpanModel, build, load_tokenizer
 from spantune.modeling.encoders import BUNDLED_PACKAGE, BUNDLED_REQUIREMENT, locate

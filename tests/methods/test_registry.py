@@ -46,7 +46,7 @@ def test_the_traits_of_each_method(one: Method) -> None:
 
 @pytest.mark.parametrize("one", methods().values(), ids=lambda one: one.name)
 def test_the_families_that_add_nothing(one: Method) -> None:
-    from spantune.modeling.inspection import shape_of
+    from spantune.modeling.architecture_detection import shape_of
 
     assert one.adds_nothing == isinstance(one.inject(one.options(), shape_of(empty("bert"))), Unfreeze)
 
@@ -217,7 +217,7 @@ def test_segment_ids_travel_exactly_where_they_tell_something(family: str) -> No
     """The table agrees with the encoder's own segment embedding: two segments or more, and an argument for them."""
     import inspect
 
-    from spantune.modeling.inspection import sends_segment_ids
+    from spantune.modeling.architecture_detection import sends_segment_ids
 
     network = empty(family)
     takes = "token_type_ids" in inspect.signature(network.forward).parameters
@@ -227,7 +227,7 @@ def test_segment_ids_travel_exactly_where_they_tell_something(family: str) -> No
 
 def test_segment_ids_travel_in_a_deberta_that_has_segments() -> None:
     """The family may have them, though published checkpoints do not: the configuration decides."""
-    from spantune.modeling.inspection import sends_segment_ids
+    from spantune.modeling.architecture_detection import sends_segment_ids
 
     config = empty("deberta-v2").config
     assert not sends_segment_ids(config, ARCHITECTURES["deberta-v2"])

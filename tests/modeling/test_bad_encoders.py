@@ -16,7 +16,7 @@ from safetensors.torch import load_file, save_file
 from spantune.errors import EncoderError
 from spantune.modeling import build, load_tokenizer, save
 from spantune.modeling.encoders import load_config, load_network
-from spantune.modeling.faults import encoder_fault
+from spantune.modeling.load_errors import encoder_fault
 
 WEIGHTS = "model.safetensors"
 ANOTHER = "use the bundled encoder: minilm"

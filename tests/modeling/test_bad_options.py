@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
+from spantune.answering.windows import window_rules
 from spantune.config import WindowConfig
 from spantune.errors import ConfigError, MethodError
-from spantune.features import window_rules
 from spantune.methods import get, methods, registry
 from spantune.modeling import build
 

@@ -12,8 +12,8 @@ from peft.tuners.lora.layer import Linear
 from torch import Tensor, nn
 from two_layers import Two, gradients
 
-from spantune.modeling import fused_lora
-from spantune.modeling.fused_lora import FusedLoraLinear, fuse
+from spantune.modeling.kernels import fused_lora
+from spantune.modeling.kernels.fused_lora import FusedLoraLinear, fuse
 
 
 def _stock(*, bias: bool = True, **settings: Any) -> PeftModel:

@@ -14,7 +14,7 @@ from torch import nn
 from two_layers import Two, gradients
 
 from spantune.modeling import build
-from spantune.modeling.fused_lycoris import FusedLohaLinear, FusedLokrLinear, fuse
+from spantune.modeling.kernels.fused_lycoris import FusedLohaLinear, FusedLokrLinear, fuse
 
 KINDS = {LoHaConfig: FusedLohaLinear, LoKrConfig: FusedLokrLinear}
 BOTH = pytest.mark.parametrize("kind", KINDS)

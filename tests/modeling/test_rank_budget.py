@@ -19,7 +19,7 @@ from spantune.errors import MethodError, RunError
 from spantune.methods import get
 from spantune.modeling import SpanModel, build, count_parameters, load, save
 from spantune.modeling.rank_budget import RankBudget, drop_pruned
-from spantune.modeling.storage import WEIGHTS, trainable_state
+from spantune.modeling.save_load import WEIGHTS, trainable_state
 
 LAYERS, START, TARGET = 12, 6, 4
 OPTIONS = {"rank": TARGET, "start_rank": START, "initial": 0.1, "final": 0.5}

@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from spantune.errors import MethodError
 from spantune.methods import methods
 from spantune.modeling import SpanModel, build, load_tokenizer, save
-from spantune.modeling.storage import WEIGHTS
+from spantune.modeling.save_load import WEIGHTS
 
 PAGE = (Path(__file__).parents[2] / "docs" / "design.md").read_text(encoding="utf-8")
 FAMILIES = (

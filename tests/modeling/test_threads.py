@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 import torch
 
-from spantune.modeling.threads import SideBySide, threads
+from spantune.modeling.kernels.threads import SideBySide, threads
 
 
 @pytest.fixture(autouse=True)

@@ -10,8 +10,8 @@ from made_up import history, record
 
 from spantune.config import TrainConfig
 from spantune.data import load_reported
-from spantune.evaluation.metrics import headline, score
-from spantune.records import DataRecord, History, RunFolder
+from spantune.runs import DataRecord, History, RunFolder
+from spantune.scoring.official_metrics import headline, score
 
 RESAMPLES = 400
 

@@ -3,7 +3,7 @@
 import math
 import random
 
-from spantune.records import Best, DataRecord, Parameters, RunRecord, Timings
+from spantune.runs import Best, DataRecord, Parameters, RunRecord, Timings
 
 TOTAL = 22_714_370
 METHODS = {  # name: label, trainable, F1 reached, steps to half of it, examples per second

@@ -12,14 +12,14 @@ import pytest
 from made_study import RESAMPLES, write_study
 
 from spantune.errors import RunError
-from spantune.records import DataRecord, RunFolder, RunRecord
 from spantune.reports import browser
 from spantune.reports.browser import Mark, Row, pieces
-from spantune.reports.figures import plans
+from spantune.reports.figures.all_figures import plans
+from spantune.reports.figures.sweep_plots import Sweep, SweepPoint
+from spantune.reports.figures.trials import Trial, WideSweep
 from spantune.reports.page import visible
 from spantune.reports.report import read_report
-from spantune.reports.sweeps import Sweep, SweepPoint
-from spantune.reports.trials import Trial, WideSweep
+from spantune.runs import DataRecord, RunFolder, RunRecord
 from spantune.studies.report import report
 
 LOADS = re.compile(

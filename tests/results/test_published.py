@@ -13,7 +13,7 @@ from published import ANSWERS, publish, published, thinned
 
 from spantune.data import load_corpus
 from spantune.errors import RunError
-from spantune.records import RunFolder
+from spantune.runs import RunFolder
 from spantune.studies import StudyRecord
 from spantune.studies.record import FinalRun, Point, Sweep
 from spantune.studies.report import report_of

@@ -13,9 +13,9 @@ from cited import values
 from results_page import MAIN, ROOT, study
 
 from spantune.methods import get
-from spantune.reports.groups import group
-from spantune.reports.sweeps import Sweep
-from spantune.reports.trials import Trial, WideSweep
+from spantune.reports.figures.sweep_plots import Sweep
+from spantune.reports.figures.trials import Trial, WideSweep
+from spantune.reports.run_groups import group
 
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 

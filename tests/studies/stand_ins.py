@@ -13,11 +13,11 @@ import pytest
 
 from spantune.config import CompareConfig, TrainConfig
 from spantune.methods import get
-from spantune.records import DataRecord, RunRecord, Timings
-from spantune.studies.apart import Outcome
+from spantune.runs import DataRecord, RunRecord, Timings
 from spantune.studies.executors import Job
+from spantune.studies.worker_process import Outcome
 from spantune.training.code_version import code_version
-from spantune.training.resolve import resolve
+from spantune.training.run_settings import resolve
 
 
 class StandIn:

@@ -13,14 +13,14 @@ from stand_ins import Pretend, made_up
 
 from spantune.config import CompareConfig, TrainConfig
 from spantune.errors import UserError
-from spantune.records import RunRecord
-from spantune.reports.numbers import duration
+from spantune.reports.tables.number_format import duration
+from spantune.runs import RunRecord
 from spantune.studies import StudyRecord, compare
-from spantune.studies.apart import Outcome
 from spantune.studies.budget import Clock, Rate, fit
-from spantune.studies.cells import DataFacts, facts_as_they_are
 from spantune.studies.estimate import seconds_left
 from spantune.studies.plan import arms, final_run
+from spantune.studies.run_state import DataFacts, facts_as_they_are
+from spantune.studies.worker_process import Outcome
 
 pytestmark = pytest.mark.usefixtures("no_plots")
 PRETENDED = Rate(start=2.0, learn=0.1, score=0.01)

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from spantune.analysis.statistics import Estimate
-from spantune.records import Answering, Parameters, RunRecord, Timings
-from spantune.reports.groups import group
+from spantune.reports.run_groups import group
+from spantune.runs import Answering, Parameters, RunRecord, Timings
+from spantune.scoring.statistics import Estimate
 from spantune.studies.choice import Candidate, Limit, choose, costs_against
 
 

@@ -19,11 +19,11 @@ from tiny import same_weights, squad, write
 from spantune.config import CompareConfig
 from spantune.errors import ConfigError, MethodError, RunError, UserError
 from spantune.methods import methods
-from spantune.records import RunRecord
 from spantune.reports import Report
+from spantune.runs import RunRecord
 from spantune.studies import StudyRecord, compare
-from spantune.studies.apart import Outcome, _context, start
 from spantune.studies.plan import arms, final_run
+from spantune.studies.worker_process import Outcome, _context, start
 from spantune.training import train
 
 PATIENCE_SECONDS = 60

@@ -10,12 +10,12 @@ import pytest
 from stand_ins import InProcess, Pretend
 
 from spantune.config import CompareConfig
-from spantune.records import RunFolder, RunRecord
+from spantune.runs import RunFolder, RunRecord
 from spantune.studies import compare
+from spantune.studies.mlflow_mirror import _metrics
 from spantune.studies.plan import arms, probe_run
-from spantune.studies.tracking import _metrics
 from spantune.training import train
-from spantune.web.served import _chosen
+from spantune.web.served_models import _chosen
 
 
 def test_it_stands_behind_the_methods_of_each_encoder() -> None:

@@ -18,7 +18,7 @@ from tiny import same_weights, squad, write
 
 from spantune.config import CompareConfig, TrainConfig
 from spantune.errors import ConfigError, RunError
-from spantune.records import RunRecord
+from spantune.runs import RunRecord
 from spantune.studies import StudyRecord, compare, ray_executor
 from spantune.studies.executors import Job
 from spantune.studies.ray_executor import RayExecutor

@@ -14,16 +14,16 @@ from tiny import examples_of, squad, write
 
 from spantune.cli import train as train_command
 from spantune.cli.main import main
-from spantune.cli.resolve import resolve
 from spantune.config import AFTERWARDS, BOOKKEEPING, RecommendConfig, TrainConfig
+from spantune.config.parse.parse import resolve
 from spantune.data import load_splits
 from spantune.errors import ConfigError, RunError
 from spantune.methods import methods
-from spantune.records import Answering, DataRecord, Parameters, RunFolder, RunRecord, Timings
-from spantune.studies.again import train_words
+from spantune.runs import Answering, DataRecord, Parameters, RunFolder, RunRecord, Timings
+from spantune.studies.command_lines import train_words
 from spantune.studies.recommend import recommend
 from spantune.studies.record import FinalRun, StudyRecord
-from spantune.training.resolve import resolve as resolved
+from spantune.training.run_settings import resolve as resolved
 
 MADE: Mapping[str, tuple[int, int, float, float]] = {  # every n-th answer is wrong; bytes, milliseconds, seconds
     "full": (10, 90_000_000, 20.0, 600.0),

@@ -13,10 +13,10 @@ from stand_ins import Pretend, made_up
 
 from spantune.config import CompareConfig, TrainConfig
 from spantune.errors import DataError, EncoderError, RunError
-from spantune.records import RunRecord
+from spantune.runs import RunRecord
 from spantune.studies import StudyRecord, compare
-from spantune.studies.apart import _MEMORY, _SHARED, Outcome, Place, _code_of, _take
-from spantune.training.resolve import resolve
+from spantune.studies.worker_process import _MEMORY, _SHARED, Outcome, Place, _code_of, _take
+from spantune.training.run_settings import resolve
 
 pytestmark = pytest.mark.usefixtures("no_plots")
 

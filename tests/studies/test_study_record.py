@@ -12,16 +12,16 @@ import yaml
 from stand_ins import Pretend
 
 from spantune.cli.main import COMMANDS
-from spantune.cli.resolve import resolve
 from spantune.config import CompareConfig
+from spantune.config.parse.parse import resolve
 from spantune.errors import RunError
 from spantune.methods import methods
 from spantune.reports.reproduce import typed
 from spantune.studies import FinalRun, Point, StudyRecord, Sweep, compare
-from spantune.studies.again import compare_words
+from spantune.studies.command_lines import compare_words
 from spantune.studies.record import STUDY
 from spantune.studies.report import report_of
-from spantune.studies.sheet import StudySheet, protocol_of
+from spantune.studies.study_recorder import StudySheet, protocol_of
 
 
 @pytest.mark.parametrize(

@@ -13,11 +13,11 @@ import pytest
 from stand_ins import Pretend
 
 from spantune.config import TrainConfig
-from spantune.records import RunFolder
 from spantune.reports import Report
+from spantune.runs import RunFolder
 from spantune.studies import compare
-from spantune.studies.apart import Outcome
-from spantune.training.tracking import Tracking
+from spantune.studies.worker_process import Outcome
+from spantune.tracking.run_mirror import Tracking
 
 pytestmark = pytest.mark.usefixtures("no_plots")
 

@@ -11,7 +11,7 @@ from stand_ins import InProcess, Pretend, StandIn
 from spantune.config import CompareConfig, TrainConfig
 from spantune.errors import ConfigError, RunError
 from spantune.methods import get
-from spantune.records import RunRecord
+from spantune.runs import RunRecord
 from spantune.studies import StudyRecord, compare
 
 pytestmark = pytest.mark.usefixtures("no_plots")

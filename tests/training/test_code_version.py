@@ -25,8 +25,8 @@ def sources(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 
 
 NO_NUMBERS = (
-    *("training/tracking.py", "training/afterwards.py", "inference/speed.py", "modeling/costs.py"),
-    *("analysis/semantic.py", "analysis/domains.py", "analysis/scores.py"),
+    *("tracking/run_mirror.py", "training/extra_measurements.py", "answering/speed.py", "modeling/costs.py"),
+    *("scoring/semantic.py", "scoring/domains.py", "scoring/scores.py"),
 )
 
 
@@ -56,17 +56,17 @@ def test_what_changes_it(sources: Path) -> None:
     edit(sources / "modeling" / "loss.py", "import torch\n", "import torch\n\nA = 1\n")
     after = digests()
     assert not set(after) & set(middle)
-    (sources / "evaluation" / "metrics.py").write_text("A = 1\n")
+    (sources / "scoring" / "official_metrics.py").write_text("A = 1\n")
     scored = digests()
     assert not set(scored) & set(after)
-    edit(sources / "analysis" / "answerability.py", "import numpy as np\n", "import numpy as np\n\nA = 1\n")
+    edit(sources / "scoring" / "answerability.py", "import numpy as np\n", "import numpy as np\n\nA = 1\n")
     assert not set(digests()) & set(scored), "a run's null threshold comes from there"
 
 
 def test_what_does_not(sources: Path) -> None:
     before = digests()
     (sources / "methods" / "another.py").write_text('"""A new method."""\nA = 1\n')
-    (sources / "reports" / "table.py").write_text("A = 1\n")
+    (sources / "reports" / "tables" / "main_table.py").write_text("A = 1\n")
     for path in NO_NUMBERS:
         (sources / path).write_text("A = 1\n")
     edit(sources / "modeling" / "loss.py", '"""', '"""Said otherwise. ')

@@ -13,14 +13,14 @@ import torch
 from tiny import history, same_weights, weights
 from transformers import TrainerControl, TrainerState, TrainingArguments, get_scheduler
 
+from spantune.answering.batches import LengthBatches
 from spantune.config import TrainConfig
-from spantune.features.batches import LengthBatches
 from spantune.methods import methods
-from spantune.modeling.storage import trainable_state
-from spantune.records import RunRecord
+from spantune.modeling.save_load import trainable_state
+from spantune.runs import RunRecord
 from spantune.training import train
 from spantune.training.callbacks import Cadence
-from spantune.training.resolve import resolve
+from spantune.training.run_settings import resolve
 from spantune.training.trainer import SpanTrainer, training_arguments
 
 pytestmark = pytest.mark.usefixtures("no_plots")
@@ -131,7 +131,7 @@ def test_all_processes_save_when_it_is_time_for_one(
 ) -> None:
     """Their clocks differ; with a selection split and without."""
     own: list[bool] = []
-    monkeypatch.setattr("spantune.training.processes.any_of", lambda asked, _: own.append(asked) or len(own) == 3)
+    monkeypatch.setattr("spantune.training.distributed.any_of", lambda asked, _: own.append(asked) or len(own) == 3)
     cadence = Cadence(config(checkpoint_seconds=600), 8, selects=selects)
     saved = []
     for step in range(1, 9):

@@ -11,12 +11,12 @@ import torch
 from accelerate import Accelerator
 from tiny import history, same_weights, weights
 
+from spantune.answering.batches import LengthBatches
+from spantune.answering.predictor import Predictor
 from spantune.config import TrainConfig
-from spantune.features.batches import LengthBatches
-from spantune.inference.predictor import Predictor
 from spantune.modeling.rank_budget import RankBudget
-from spantune.modeling.storage import trainable_state
-from spantune.records import RunRecord
+from spantune.modeling.save_load import trainable_state
+from spantune.runs import RunRecord
 from spantune.training import train
 from spantune.training.callbacks import GracefulStop
 from spantune.training.trainer import SpanTrainer

@@ -17,8 +17,8 @@ from tiny import history, same_weights, squad, write
 
 from spantune.config import TrainConfig
 from spantune.errors import ConfigError
-from spantune.records import History, RunFolder, RunRecord
-from spantune.studies.apart import start
+from spantune.runs import History, RunFolder, RunRecord
+from spantune.studies.worker_process import start
 from spantune.training import train
 from spantune.training.callbacks import GracefulStop
 from spantune.training.checkpoints import last_checkpoint

@@ -11,17 +11,17 @@ from typing import Any
 import pytest
 from tiny import examples_of, history, same_weights, squad, weights, write
 
+from spantune.answering import Predictor
 from spantune.cli.main import COMMANDS, main
-from spantune.cli.resolve import resolve
 from spantune.config import TrainConfig
+from spantune.config.parse.parse import resolve
 from spantune.data import load_splits
 from spantune.errors import ConfigError, RunError, UserError
-from spantune.evaluation.metrics import score
-from spantune.inference import Predictor
 from spantune.methods import get, methods
-from spantune.records import RunFolder, RunRecord
+from spantune.runs import RunFolder, RunRecord
+from spantune.scoring.official_metrics import score
 from spantune.training import train
-from spantune.training.sheet import RunSheet
+from spantune.training.run_recorder import RunSheet
 
 
 def selected(run: Path) -> list[float]:

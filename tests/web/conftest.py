@@ -12,7 +12,7 @@ from jinja2 import BytecodeCache, Environment
 from jinja2.bccache import Bucket
 from made_panel import client, make  # noqa: F401
 
-from spantune.web import examples
+from spantune.web.ask import example_questions
 
 
 class Compiled(BytecodeCache):
@@ -41,5 +41,5 @@ def once_for_all_apps() -> Iterator[None]:
 
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(Flask, "create_jinja_environment", environment)
-        patched.setattr(examples, "_sample", cache(examples._sample))
+        patched.setattr(example_questions, "_sample", cache(example_questions._sample))
         yield

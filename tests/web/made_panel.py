@@ -14,13 +14,13 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
+from spantune.answering.model_panel import Answered
+from spantune.answering.span_collector import Candidate, Prediction
+from spantune.answering.token_probabilities import Inside, SeenWindow
 from spantune.config import ServeConfig
 from spantune.data import Example
-from spantune.evaluation.answers import Candidate, Prediction
-from spantune.inference.inside import Inside, SeenWindow
-from spantune.inference.panel import Answered
 from spantune.web import create_app
-from spantune.web.served import Model
+from spantune.web.served_models import Model
 from spantune.web.state import EXTENSION, Web
 
 NUMBER, WORD = re.compile(r"\d+"), re.compile(r"\w+")

@@ -11,16 +11,16 @@ from typing import Any
 
 from flask.testing import FlaskClient
 
-from spantune.analysis.scores import score_runs
 from spantune.config import ServeConfig, TrainConfig
 from spantune.data import Answer, Example, load_reported
 from spantune.errors import RunError
-from spantune.evaluation.metrics import headline, score
-from spantune.records import DataRecord, Parameters, RunFolder, RunRecord, Timings
-from spantune.reports.evidence import judged
+from spantune.reports.judged_answers import judged
+from spantune.runs import DataRecord, Parameters, RunFolder, RunRecord, Timings
+from spantune.scoring.official_metrics import headline, score
+from spantune.scoring.scores import score_runs
 from spantune.web import create_app
-from spantune.web.exploration import Index
-from spantune.web.served import Model, named_models
+from spantune.web.explore.question_index import Index
+from spantune.web.served_models import Model, named_models
 
 LABELS = {"full": "Full fine-tuning", "lora": "LoRA", "ia3": "(IA)³"}
 

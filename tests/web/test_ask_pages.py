@@ -15,8 +15,8 @@ from flask.testing import FlaskClient
 from made_panel import FakePanel, FakeSource, Make, of
 
 from spantune.errors import RunError
-from spantune.web.answering import Answered
-from spantune.web.results import places
+from spantune.web.ask.answer_queue import Answered
+from spantune.web.ask.answers_view import places
 
 CONTEXT = "Ada built the mill in 1832, and Ben the bridge in 1850."
 ASKED = {"question": "When was the mill built?", "context": CONTEXT}

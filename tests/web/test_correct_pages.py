@@ -9,7 +9,7 @@ import pytest
 from made_studies import ANSWERS, RIVER, ROWS, question_row, served, write_study
 
 from spantune.data import load_corpus
-from spantune.web.corrections import FILE
+from spantune.web.correct.store import FILE
 
 CRLF = "First line.\r\nThe 𝒢ödel prize 🎲 goes\rto two.\nLast line 🎲 here."
 TOKEN = "a-token-of-some-length"

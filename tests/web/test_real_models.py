@@ -14,7 +14,7 @@ from made_panel import of
 from spantune.config import ServeConfig
 from spantune.modeling import build, load_tokenizer, save
 from spantune.web import create_app
-from spantune.web.served import Runs, models_in
+from spantune.web.served_models import Runs, models_in
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 

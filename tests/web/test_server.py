@@ -217,9 +217,9 @@ import threading, time
 from pathlib import Path
 from types import SimpleNamespace
 from spantune.config import ServeConfig
-from spantune.evaluation.answers import Prediction
+from spantune.answering.span_collector import Prediction
 from spantune.web import create_app, server
-from spantune.web.served import Model
+from spantune.web.served_models import Model
 
 class Slow:
     models = (Model("slow", Path("slow"), "Slow", 0),)

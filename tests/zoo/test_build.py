@@ -13,11 +13,11 @@ from safetensors.torch import load_file
 from tiny import without_plots
 
 from spantune import zoo
+from spantune.answering import Predictor
 from spantune.config import TrainConfig
 from spantune.data import load_corpus
 from spantune.errors import RunError
-from spantune.inference import Predictor
-from spantune.records import RunFolder, RunRecord
+from spantune.runs import RunFolder, RunRecord
 from spantune.training import train
 
 

@@ -8,14 +8,14 @@ import pytest
 from safetensors.torch import load_file
 
 from spantune import zoo
+from spantune.answering import Panel, Predictor
 from spantune.cli.main import main
 from spantune.config import BUNDLED
 from spantune.data import Answer, Corpus, Example, load_corpus
-from spantune.evaluation.metrics import score
-from spantune.inference import Panel, Predictor
 from spantune.methods import get
-from spantune.records import RunFolder, RunRecord, without_paths
-from spantune.web.served import what_to_serve
+from spantune.runs import RunFolder, RunRecord, without_paths
+from spantune.scoring.official_metrics import score
+from spantune.web.served_models import what_to_serve
 
 NAMES = zoo.names()
 CONTEXT = (

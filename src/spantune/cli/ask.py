@@ -7,19 +7,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from spantune import zoo
-from spantune.cli.command import Command
 from spantune.cli.output import print_json
 from spantune.config import AskConfig
+from spantune.config.parse.command import Command
 from spantune.errors import DataError
 
 if TYPE_CHECKING:
-    from spantune.evaluation.answers import Prediction
+    from spantune.answering.span_collector import Prediction
 
 
 def run(config: AskConfig) -> None:
     """Prints each run's answer, its probability and, if asked for, its candidates."""
     context = read_context(config)
-    from spantune.inference import Panel
+    from spantune.answering import Panel
 
     answers = Panel.load(zoo.each(config.runs), config).ask(config.question, context, n_best=config.n_best)
     if config.json:

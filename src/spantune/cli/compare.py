@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from spantune.cli.command import Command
 from spantune.config import CompareConfig
+from spantune.config.parse.command import Command
 from spantune.errors import SpantuneError
 
 

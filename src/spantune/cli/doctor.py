@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from spantune.cli.command import Command
 from spantune.cli.output import print_json
 from spantune.config import DoctorConfig
+from spantune.config.parse.command import Command
 
 if TYPE_CHECKING:
     from spantune.data import Corpus
-    from spantune.data.doctor import Unreachable
+    from spantune.data.checks.doctor import Unreachable
     from spantune.data.example import Example
 
 
@@ -39,10 +39,10 @@ def _held_out(source: str, config: DoctorConfig) -> Corpus | None:
 
 def _windows_without_answer(config: DoctorConfig) -> Unreachable:
     """Cuts windows as training would and names the examples whose answers none of them holds whole."""
+    from spantune.answering.windows import make_windows, window_rules
     from spantune.data import Corpus
-    from spantune.features import make_windows, window_rules
+    from spantune.modeling.architecture_detection import architecture_of, max_positions
     from spantune.modeling.encoders import empty_network, load_config, load_tokenizer
-    from spantune.modeling.inspection import architecture_of, max_positions
 
     tokenizer = load_tokenizer(config.model)
     network = empty_network(load_config(config.model))

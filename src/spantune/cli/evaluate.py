@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from spantune import zoo
-from spantune.cli.command import Command
 from spantune.cli.output import print_json, print_table
 from spantune.config import EvaluateConfig
+from spantune.config.parse.command import Command
 
 
 def run(config: EvaluateConfig) -> None:
     """Scores every run; each keeps its scores in its folder."""
-    from spantune.inference import evaluate_run
+    from spantune.scoring.score_run import evaluate_run
 
     scores = {folder: evaluate_run(folder, config) for folder in zoo.each(config.runs)}
     if config.json:

@@ -14,8 +14,8 @@ from collections.abc import Sequence
 
 from spantune import __version__
 from spantune.cli import ask, compare, doctor, evaluate, methods, predict, recommend, report, score, serve, train, zoo
-from spantune.cli.command import Command
 from spantune.cli.output import quoted
+from spantune.config.parse.command import Command
 from spantune.errors import ConfigError, SpantuneError, did_you_mean
 
 _FILES = (train, compare, report, recommend, evaluate, ask, serve, predict, score, methods, zoo, doctor)
@@ -63,8 +63,8 @@ def _dispatch(words: Sequence[str]) -> None:
 
 def _run(command: Command, argv: Sequence[str]) -> None:
     from spantune.cli.output import speaks_unicode
-    from spantune.cli.resolve import resolve
-    from spantune.config import yaml_file
+    from spantune.config.parse import yaml_file
+    from spantune.config.parse.parse import resolve
     from spantune.methods import methods as registry
 
     try:

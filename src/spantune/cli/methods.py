@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from spantune.cli.command import Command
 from spantune.cli.output import print_json, print_table
 from spantune.config import MethodsConfig
+from spantune.config.parse.command import Command
 
 _NUMBERS = ("trainable", "share", "saved", "forward", "learning rate")
 
@@ -66,7 +66,7 @@ def _print(rows: Sequence[dict[str, Any]], encoder: str) -> None:
 
 
 def _cells(row: dict[str, Any]) -> tuple[str, ...]:
-    from spantune.reports.numbers import NOTHING, percent, size
+    from spantune.reports.tables.number_format import NOTHING, percent, size
 
     if not row["supported"]:
         return ("refused", *[NOTHING] * 5)

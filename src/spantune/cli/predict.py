@@ -5,17 +5,17 @@ from __future__ import annotations
 from contextlib import nullcontext
 from pathlib import Path
 
-from spantune.cli.command import Command
 from spantune.config import PredictConfig
+from spantune.config.parse.command import Command
 
 
 def run(config: PredictConfig) -> None:
     """Answers all questions in batches and writes the official files, each whole or not at all."""
+    from spantune.answering import Predictor
     from spantune.data import load_corpus
-    from spantune.inference import Predictor
-    from spantune.inference.evaluation import n_best_file
-    from spantune.records.files import require_writable
-    from spantune.records.official import write_null_odds, write_predictions
+    from spantune.runs.atomic_files import require_writable
+    from spantune.scoring.official import write_null_odds, write_predictions
+    from spantune.scoring.score_run import n_best_file
 
     for path in filter(None, (config.output, config.n_best_output, config.null_odds_output)):
         require_writable(Path(path))

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from spantune.cli.command import Command
 from spantune.cli.output import print_json, quoted
 from spantune.config import RecommendConfig
+from spantune.config.parse.command import Command
 from spantune.errors import RunError
 
 

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from spantune.cli.command import Command
 from spantune.cli.output import print_json, print_table
 from spantune.config import ScoreConfig
+from spantune.config.parse.command import Command
 
 
 def run(config: ScoreConfig) -> None:
     """Prints the official scores and what was counted."""
-    from spantune.evaluation.files import score_file
+    from spantune.scoring.prediction_files import score_file
 
     scores = score_file(
         config.data,

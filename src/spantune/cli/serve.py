@@ -6,8 +6,8 @@ import os
 import sys
 from dataclasses import replace
 
-from spantune.cli.command import Command
 from spantune.config import ServeConfig
+from spantune.config.parse.command import Command
 
 _TOKEN = "SPANTUNE_TOKEN"
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from spantune.cli.command import Command
 from spantune.config import TrainConfig
+from spantune.config.parse.command import Command
 
 if TYPE_CHECKING:
-    from spantune.records import RunRecord
+    from spantune.runs import RunRecord
 
 
 def run(config: TrainConfig) -> None:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from spantune.cli.command import Command
 from spantune.cli.output import print_json, print_table
 from spantune.config import ZooConfig
+from spantune.config.parse.command import Command
 
 _NUMBERS = ("trainable", "size", "EM", "F1")
 
@@ -27,7 +27,7 @@ def run(config: ZooConfig) -> None:
 
 def _row(name: str) -> dict[str, Any]:
     from spantune import zoo
-    from spantune.records import RunRecord
+    from spantune.runs import RunRecord
 
     record = RunRecord.read(zoo.find(name))
     return {
@@ -43,7 +43,7 @@ def _row(name: str) -> dict[str, Any]:
 
 
 def _print(rows: list[dict[str, Any]]) -> None:
-    from spantune.reports.numbers import size
+    from spantune.reports.tables.number_format import size
 
     print_table(
         ("name", "method", "encoder", *_NUMBERS, "scored on"),

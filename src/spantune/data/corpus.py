@@ -8,16 +8,16 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from spantune.data.columns import parse_columns
-from spantune.data.defects import OFFSET_KINDS, Defect, defects_text
+from spantune.data.checks.defects import OFFSET_KINDS, Defect, defects_text
+from spantune.data.checks.validation import check_rows
 from spantune.data.example import Answer, Example
-from spantune.data.flat import file_rows
 from spantune.data.mixing import weighted
-from spantune.data.rows import RawRow, is_missing
+from spantune.data.readers.column_mapping import parse_columns
+from spantune.data.readers.flat_files import file_rows
+from spantune.data.readers.hf_datasets import folder_rows, folder_splits, hub_rows, pick_split
+from spantune.data.readers.raw_row import RawRow, is_missing
+from spantune.data.readers.squad_json import nested_rows
 from spantune.data.source import SAMPLES, VALIDATION_NAMES, Source, parse_source
-from spantune.data.squad_json import nested_rows
-from spantune.data.stored import folder_rows, folder_splits, hub_rows, pick_split
-from spantune.data.validation import check_rows
 from spantune.errors import DataError
 
 SAMPLE_FOLDER = Path(__file__).parent / "sample"

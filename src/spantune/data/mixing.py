@@ -10,8 +10,8 @@ import random
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
+from spantune.data.checks.validation import free_id
 from spantune.data.example import Example
-from spantune.data.validation import free_id
 
 
 def weighted(examples: Sequence[Example], weight: float, seed: str) -> tuple[Example, ...]:

@@ -12,8 +12,8 @@ from spantune.config import DataConfig
 from spantune.data.corpus import Corpus, has_validation, load_corpus
 from spantune.data.example import Example
 from spantune.data.mixing import carve, context_keys, distinct, limited, shuffled
+from spantune.data.readers.hf_datasets import NoSplit
 from spantune.data.source import parse_source
-from spantune.data.stored import NoSplit
 from spantune.errors import DataError
 
 _REPORTED_SEED = 0  # runs with different seeds must be scored on the same questions

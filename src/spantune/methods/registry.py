@@ -72,7 +72,7 @@ class Method:
         mergeable: the adapter can be folded into the encoder's weights without changing a logit.
         budgeted: ranks are given out among the layers while training (`modeling.rank_budget`).
         whole_encoder: every parameter may change, so the whole model is saved, not an adapter.
-        low_rank: its update of a weight is one product of two matrices (`modeling.starting`).
+        low_rank: its update of a weight is one product of two matrices (`modeling.warm_start`).
         reads_weights: its layers compute with the encoder's weights themselves, not only with what comes out of them.
     """
 

@@ -2,8 +2,8 @@
 
 from spantune.modeling.costs import Costs, costs_of, costs_of_all, count_parameters, empty_model
 from spantune.modeling.encoders import load_tokenizer
+from spantune.modeling.save_load import Saved, load, save
 from spantune.modeling.span_model import ParameterCount, SpanLogits, SpanModel, build
-from spantune.modeling.storage import Saved, load, save
 
 __all__ = [
     "Costs",

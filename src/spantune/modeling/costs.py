@@ -10,16 +10,16 @@ import torch
 
 from spantune.errors import MethodError
 from spantune.methods import get, methods
+from spantune.modeling.architecture_detection import shape_of
 from spantune.modeling.encoders import empty_network, load_config
-from spantune.modeling.inspection import shape_of
+from spantune.modeling.save_load import saved_tensors
 from spantune.modeling.span_model import ParameterCount, SpanModel, adapt
-from spantune.modeling.storage import saved_tensors
-from spantune.records.manifest import Identity
+from spantune.runs.manifest import Identity
 
 if TYPE_CHECKING:
     from transformers import PretrainedConfig
 
-    from spantune.modeling.virtual_tokens import DeepPrefix, InputPrompt
+    from spantune.modeling.prompt_tokens import DeepPrefix, InputPrompt
 
 WINDOWS, TOKENS = 32, 128
 """The batch on which the forward pass is counted: windows, and tokens of each (fewer where the encoder takes fewer)."""

@@ -16,11 +16,11 @@ from spantune.config import BUNDLED
 from spantune.data.hub import offline_where_there_is_no_network
 from spantune.errors import EncoderError, MethodError
 from spantune.methods.architectures import ARCHITECTURES
-from spantune.modeling import attention
-from spantune.modeling.faults import encoder_fault, not_numbers
-from spantune.modeling.inspection import architecture_of
-from spantune.modeling.probe import require_sound
-from spantune.records.manifest import MANIFEST, Identity, known_method, read_manifest, saved_in
+from spantune.modeling.architecture_detection import architecture_of
+from spantune.modeling.kernels import attention
+from spantune.modeling.load_errors import encoder_fault, not_numbers
+from spantune.modeling.sanity_check import require_sound
+from spantune.runs.manifest import MANIFEST, Identity, known_method, read_manifest, saved_in
 
 if TYPE_CHECKING:
     from transformers import PretrainedConfig, PreTrainedModel, PreTrainedTokenizerFast
@@ -270,7 +270,7 @@ def load_network(
 
 
 def _merged(adapter: Path, dropout: float, attention_dropout: float) -> PreTrainedModel:
-    from spantune.modeling.storage import load
+    from spantune.modeling.save_load import load
 
     model = load(adapter, dropout=dropout, attention_dropout=attention_dropout).model
     try:

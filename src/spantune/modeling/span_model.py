@@ -18,10 +18,10 @@ from spantune.methods import Bottleneck, Method, Unfreeze, get
 from spantune.methods.architectures import Architecture
 from spantune.methods.registry import Injection
 from spantune.modeling import bottleneck, rank_budget
+from spantune.modeling.architecture_detection import architecture_of, max_positions, sends_segment_ids, shape_of
 from spantune.modeling.encoders import fingerprint, lasting_name, load_network
-from spantune.modeling.inspection import architecture_of, max_positions, sends_segment_ids, shape_of
-from spantune.modeling.virtual_tokens import DeepPrefix, InputPrompt, virtual_tokens
-from spantune.records.manifest import Identity
+from spantune.modeling.prompt_tokens import DeepPrefix, InputPrompt, virtual_tokens
+from spantune.runs.manifest import Identity
 
 if TYPE_CHECKING:
     from peft import PromptLearningConfig
@@ -59,7 +59,7 @@ class SpanModel(nn.Module):
     network: Any
     """The encoder with its head as transformers made it, or inside PEFT's wrapper."""
     shares_encoder = False
-    """Other models use the same tensors (`modeling.sharing`), so none may be written to."""
+    """Other models use the same tensors (`modeling.shared_weights`), so none may be written to."""
 
     def __init__(
         self,
@@ -243,7 +243,7 @@ def adapt(network: PreTrainedModel, identity: Identity, injection: Injection) ->
     from peft import PeftModel
     from peft.tuners.tuners_utils import BaseTunerLayer
 
-    from spantune.modeling import fused_lora, fused_lycoris
+    from spantune.modeling.kernels import fused_lora, fused_lycoris
 
     injection.modules_to_save = list(row.heads)  # type: ignore[attr-defined]
     # No task type: PEFT's own question-answering class would drop the segment ids; its plain class passes them on.

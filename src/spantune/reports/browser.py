@@ -16,11 +16,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from spantune.analysis.dimensions import DIMENSIONS
-from spantune.analysis.disagreements import disagreements
-from spantune.analysis.error_kinds import KINDS, Span, occurrences
 from spantune.data import Example
-from spantune.reports.evidence import Judged
+from spantune.reports.judged_answers import Judged
+from spantune.scoring.dimensions import DIMENSIONS
+from spantune.scoring.disagreements import disagreements
+from spantune.scoring.error_kinds import KINDS, Span, occurrences
 
 MOST_BYTES = 5_000_000
 """Of the compressed questions, in base64: with everything else, a page stays below 8 MB."""
@@ -38,7 +38,7 @@ class Row(NamedTuple):
         context: place of its context.
         golds: accepted places: start, length, start, length and so on.
         answers: each different one: its place [start, length], or its text where the context does not have it.
-        f1, kinds: of each different answer, 0 to 100, and the place of its kind in `analysis.error_kinds.KINDS`.
+        f1, kinds: of each different answer, 0 to 100, and the place of its kind in `scoring.error_kinds.KINDS`.
         given: by method the number of its answer. right: by method how many of its runs are right.
         slices: by dimension the place of its slice. place: of the question in the data.
     """
@@ -82,7 +82,7 @@ class Said:
 
     Attributes:
         letter: what marks it in the context; "" where the context does not have it.
-        text: "" for "no answer". f1: 0 to 100. kind: see `analysis.error_kinds.KINDS`.
+        text: "" for "no answer". f1: 0 to 100. kind: see `scoring.error_kinds.KINDS`.
         methods: who gave it (in most of its runs, see `questions`).
     """
 

@@ -7,11 +7,12 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from spantune import __version__
-from spantune.reports import browser, grids, reproduce
+from spantune.reports import browser, reproduce
+from spantune.reports.figures.f1_against_cost import COSTS
+from spantune.reports.figures.sweep_plots import Sweep
 from spantune.reports.page import Picture, differences_matrix, right_matrix
-from spantune.reports.pareto import COSTS
-from spantune.reports.sweeps import Sweep
-from spantune.reports.table import escaped
+from spantune.reports.tables import detail_tables
+from spantune.reports.tables.main_table import escaped
 
 if TYPE_CHECKING:
     from spantune.reports.report import Report
@@ -28,20 +29,20 @@ def texts(report: Report, drawn: Sequence[str]) -> dict[str, str]:
     made = {MARKDOWN: _markdown(report, drawn)}
     made |= {"table.md": report.table.to_markdown(), "table.csv": report.table.to_csv()}
     if report.evidence:
-        made["differences.csv"] = grids.to_csv(grids.differences_rows(report.evidence.comparison))
-        made["slices.csv"] = grids.to_csv(grids.slices_rows(report.evidence))
-        made["errors.csv"] = grids.to_csv(grids.kinds_rows(report.evidence))
+        made["differences.csv"] = detail_tables.to_csv(detail_tables.differences_rows(report.evidence.comparison))
+        made["slices.csv"] = detail_tables.to_csv(detail_tables.slices_rows(report.evidence))
+        made["errors.csv"] = detail_tables.to_csv(detail_tables.kinds_rows(report.evidence))
     return made
 
 
-def further_tables(report: Report) -> dict[str, grids.Grid | None]:
+def further_tables(report: Report) -> dict[str, detail_tables.Grid | None]:
     """The tables beside that of scores, None where there is nothing to show."""
     groups, evidence = report.table.groups, report.evidence
     return {
-        "speed": grids.speed_grid(groups),
-        "errors": grids.kinds_grid(evidence, groups) if evidence else None,
-        "null": grids.null_grid(groups),
-        "further": grids.further_grid(groups),
+        "speed": detail_tables.speed_grid(groups),
+        "errors": detail_tables.kinds_grid(evidence, groups) if evidence else None,
+        "null": detail_tables.null_grid(groups),
+        "further": detail_tables.further_grid(groups),
     }
 
 
@@ -62,7 +63,7 @@ def _markdown(report: Report, drawn: Sequence[str]) -> str:
         parts += [f"## {one.title}", one.to_markdown().strip()] if one else []
     if report.evidence:
         parts.append("## Kinds of question")
-        for one in grids.slices_grids(report.evidence, report.compared):
+        for one in detail_tables.slices_grids(report.evidence, report.compared):
             parts += [f"### {one.title.capitalize()}", one.to_markdown().strip()]
     lines = reproduce.commands(report.records, report.folder, report.commands)
     parts += ["## How to make it again", "```sh\n" + "\n".join(lines) + "\n```"]
@@ -93,7 +94,7 @@ def page(report: Report, pictures: Mapping[str, Picture]) -> dict[str, Any]:
         "curves": [pictures[name] for name in ("learning_curves", "loss_curves") if name in pictures],
         "slices_picture": pictures.get("slices"),
         "errors_picture": pictures.get("errors"),
-        "slices": grids.slices_grids(evidence, report.compared) if evidence else [],
+        "slices": detail_tables.slices_grids(evidence, report.compared) if evidence else [],
         **further_tables(report),
         **_questions(report),
         "commands": reproduce.commands(report.records, report.folder, report.commands),

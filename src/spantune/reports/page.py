@@ -13,19 +13,19 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from spantune.analysis.disagreements import right_and_wrong
-from spantune.analysis.error_kinds import KINDS
-from spantune.analysis.statistics import Comparison
-from spantune.reports import numbers
-from spantune.reports.finding import p_shown
-from spantune.reports.style import Form, page_svg
+from spantune.reports.figures.style import Form, page_svg
+from spantune.reports.headline import p_shown
+from spantune.reports.tables import number_format
+from spantune.scoring.disagreements import right_and_wrong
+from spantune.scoring.error_kinds import KINDS
+from spantune.scoring.statistics import Comparison
 
 if TYPE_CHECKING:
     from jinja2 import Environment
     from matplotlib.figure import Figure
 
     from spantune.reports.browser import Shown
-    from spantune.reports.evidence import Evidence
+    from spantune.reports.judged_answers import Evidence
 
 _TEMPLATES = Path(__file__).parent / "templates"
 _UNSEEN = re.compile(
@@ -127,7 +127,7 @@ def render(content: Mapping[str, Any]) -> str:
         script=Markup(script),
         hashes=Markup(hashes),
         kinds=list(KINDS),
-        nothing=numbers.NOTHING,
+        nothing=number_format.NOTHING,
     )
 
 

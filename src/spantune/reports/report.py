@@ -8,22 +8,22 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from spantune.analysis.scores import Scores
-from spantune.analysis.statistics import Comparison
 from spantune.errors import ConfigError
-from spantune.records import History, RunFolder, RunRecord, write_text_atomic
-from spantune.records.files import explained
 from spantune.reports.content import MARKDOWN, further_tables, page, texts
-from spantune.reports.evidence import Evidence, Incomplete, gather
-from spantune.reports.figures import Plan, plans
-from spantune.reports.finding import Finding, finding
-from spantune.reports.grids import Grid, differences_grid, slices_grids
-from spantune.reports.groups import group
+from spantune.reports.figures.all_figures import Plan, plans
+from spantune.reports.figures.style import NARROW, WIDE, Form, save, svg
+from spantune.reports.figures.sweep_plots import Sweep
+from spantune.reports.figures.trials import WideSweep
+from spantune.reports.headline import Finding, finding
+from spantune.reports.judged_answers import Evidence, Incomplete, gather
 from spantune.reports.page import Picture, picture, render, salt
-from spantune.reports.style import NARROW, WIDE, Form, save, svg
-from spantune.reports.sweeps import Sweep
-from spantune.reports.table import Table, comparison
-from spantune.reports.trials import WideSweep
+from spantune.reports.run_groups import group
+from spantune.reports.tables.detail_tables import Grid, differences_grid, slices_grids
+from spantune.reports.tables.main_table import Table, comparison
+from spantune.runs import History, RunFolder, RunRecord, write_text_atomic
+from spantune.runs.atomic_files import explained
+from spantune.scoring.scores import Scores
+from spantune.scoring.statistics import Comparison
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -165,7 +165,7 @@ def read_report(
         sweeps: how settings were chosen for each method.
         failures: a line for each run that left no record.
         commands: the command line of the study, where it is known.
-        resamples: of the bootstrap; default as in `analysis.statistics.compare`.
+        resamples: of the bootstrap; default as in `scoring.statistics.compare`.
 
     Raises:
         RunError: a record or history is broken.

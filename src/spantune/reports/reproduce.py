@@ -8,10 +8,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from spantune.config import AFTERWARDS, BOOKKEEPING
-from spantune.records import RunFolder, RunRecord
-from spantune.reports import numbers
-from spantune.reports.grids import Grid
-from spantune.reports.table import machine
+from spantune.reports.tables import number_format
+from spantune.reports.tables.detail_tables import Grid
+from spantune.reports.tables.main_table import machine
+from spantune.runs import RunFolder, RunRecord
 
 _SHORT = 16  # digits of a digest
 _NOT_SETTINGS = BOOKKEEPING | AFTERWARDS | {"method", "methods", "seed", "seeds", "options", "model"}
@@ -85,7 +85,7 @@ def settings(records: Sequence[RunRecord]) -> list[tuple[str, str]]:
     """The settings that all runs share."""
     first = records[0].config if records else {}
     return [
-        (key.replace("_", " "), numbers.setting(value))
+        (key.replace("_", " "), number_format.setting(value))
         for key, value in first.items()
         if key not in _NOT_SETTINGS and all(one.config.get(key) == value for one in records)
     ]
@@ -101,10 +101,10 @@ def runs_grid(runs: Sequence[tuple[RunFolder, RunRecord]], root: Path) -> Grid:
     ]
     rows = []
     for folder, record in sorted(runs, key=lambda one: one[0].path):
-        options = ", ".join(f"{key} {numbers.setting(value)}" for key, value in record.options.items())
-        cells = (numbers.setting(record.config.get(key)) for key in differing)
+        options = ", ".join(f"{key} {number_format.setting(value)}" for key, value in record.options.items())
+        cells = (number_format.setting(record.config.get(key)) for key in differing)
         f1 = record.metric("f1")
-        score = numbers.NOTHING if f1 is None else f"{f1:.2f}"
+        score = number_format.NOTHING if f1 is None else f"{f1:.2f}"
         rows.append((_below(folder.path, root), record.status, str(record.seed), score, *cells, options))
     header = ("Run", "Status", "Seed", "F1", *(key.replace("_", " ").capitalize() for key in differing), "Options")
     about = "Each folder has a record.json and a config.yaml: `spantune train --config RUN/config.yaml` makes it again."

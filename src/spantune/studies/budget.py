@@ -8,9 +8,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from spantune.config import CompareConfig, TrainConfig
-from spantune.records import RunRecord
-from spantune.studies.cells import DataFacts
+from spantune.runs import RunRecord
 from spantune.studies.plan import Arm
+from spantune.studies.run_state import DataFacts
 
 MARGIN = 1.1
 """An estimate is taken for so much longer than it says: other work on the machine slows a run down."""

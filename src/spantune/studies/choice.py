@@ -6,20 +6,20 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from spantune.analysis.statistics import Comparison, Estimate
-from spantune.records import RunRecord
-from spantune.reports import numbers
-from spantune.reports.groups import Group
+from spantune.reports.run_groups import Group
+from spantune.reports.tables import number_format
+from spantune.runs import RunRecord
+from spantune.scoring.statistics import Comparison, Estimate
 
 COSTS: Mapping[str, str] = {"adapter_mb": "adapter", "latency_ms": "a question", "train_minutes": "training"}
 """What decides between tied methods, by the field of a `Candidate`. Trainable parameters are left out: the adapter's
 size says the same."""
 _SHOWN: Mapping[str, Callable[[float], str]] = {
     "f1": lambda value: f"{value:.1f}",
-    "adapter_mb": lambda value: numbers.size(1e6 * value),
+    "adapter_mb": lambda value: number_format.size(1e6 * value),
     "latency_ms": lambda value: f"{value:.3g} ms",
-    "train_minutes": lambda value: numbers.duration(60 * value),
-    "trainable": lambda value: numbers.count(round(value)),
+    "train_minutes": lambda value: number_format.duration(60 * value),
+    "trainable": lambda value: number_format.count(round(value)),
 }
 _ALIKE = 1.15
 """Costs whose ratio is below this are not told apart: times differ by as much from run to run."""

@@ -9,23 +9,23 @@ from pathlib import Path
 
 from spantune.config import CompareConfig, TrainConfig
 from spantune.errors import ConfigError, RunError
-from spantune.records import RunFolder, write_text_atomic
-from spantune.records.files import explained, refuse_foreign
-from spantune.records.record import RECORD
-from spantune.reports.plots import comparison_plots
-from spantune.reports.table import comparison
+from spantune.reports.figures.files import comparison_plots
+from spantune.reports.tables.main_table import comparison
+from spantune.runs import RunFolder, write_text_atomic
+from spantune.runs.atomic_files import explained, refuse_foreign
+from spantune.runs.record import RECORD
 from spantune.studies.budget import Clock, Fitted, Rate, fit
-from spantune.studies.cells import Facts, facts_as_they_are, record_in, shared_differences
 from spantune.studies.estimate import seconds_left, timed
 from spantune.studies.executors import Executor, LocalExecutor
 from spantune.studies.lock import LOCKS, alone_in
-from spantune.studies.outline import notes_before, notes_behind, outline
+from spantune.studies.make_search import searches
+from spantune.studies.mlflow_mirror import StudyTracking
 from spantune.studies.plan import SWEEP, SWEEP_BUDGET, Arm, arms, final_run, own_keys, sweep_run
+from spantune.studies.plan_text import notes_before, notes_behind, outline
 from spantune.studies.record import STUDY, StudyRecord
+from spantune.studies.run_state import Facts, facts_as_they_are, record_in, shared_differences
 from spantune.studies.schedule import Say, Schedule
-from spantune.studies.searches import searches
-from spantune.studies.sheet import StudySheet, earlier_record
-from spantune.studies.tracking import StudyTracking
+from spantune.studies.study_recorder import StudySheet, earlier_record
 
 
 def compare(config: CompareConfig, say: Say | None = None, executor: Executor | None = None) -> StudyRecord:
@@ -51,11 +51,11 @@ def compare(config: CompareConfig, say: Say | None = None, executor: Executor | 
     clock = Clock(config.budget_minutes)
     folder, compared, facts = Path(config.output), arms(config), facts_as_they_are()
     if config.teachers:
-        from spantune.training.teachers import refuse_teachers
+        from spantune.training.distillation import refuse_teachers
 
         refuse_teachers(config)
     if config.start_from:
-        from spantune.training.starts import refuse_starts
+        from spantune.training.warm_start import refuse_starts
 
         refuse_starts(final_run(config, arm, config.seeds[0], {}) for arm in compared)
     _refuse_other_study(config, compared)

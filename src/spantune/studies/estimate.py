@@ -10,15 +10,15 @@ from pathlib import Path
 
 from spantune.config import CompareConfig, TrainConfig
 from spantune.errors import UserError
-from spantune.records.files import TEMPORARY
+from spantune.runs.atomic_files import TEMPORARY
 from spantune.studies.budget import Rate
-from spantune.studies.cells import Facts, record_in
 from spantune.studies.executors import Executor, Job
+from spantune.studies.grid_search import combinations, label_of
 from spantune.studies.optuna_search import TRIAL
 from spantune.studies.plan import Arm, final_name, final_run, own_keys, probe_run, sweep_run
+from spantune.studies.run_state import Facts, record_in
 from spantune.studies.schedule import Say
-from spantune.studies.search import combinations, label_of
-from spantune.training.resolve import changed, resolve
+from spantune.training.run_settings import changed, resolve
 
 
 def timed(config: CompareConfig, arms: Sequence[Arm], executor: Executor, say: Say) -> dict[str, Rate]:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Protocol
 
 from spantune.config import TrainConfig
-from spantune.studies.apart import Outcome, Place, Started, start
+from spantune.studies.worker_process import Outcome, Place, Started, start
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from spantune.errors import RunError
-from spantune.records.files import explained
+from spantune.runs.atomic_files import explained
 
 LOCKS = ".locks"
 """Folder of the lock files in a study folder. The system lets go of a lock when the process that holds it has died."""

@@ -16,9 +16,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from spantune.errors import ConfigError
-from spantune.records import without_password
+from spantune.runs import without_password
+from spantune.studies.grid_search import Chosen, Trial
 from spantune.studies.parameters import Parameter, Range, Values, described
-from spantune.studies.search import Chosen, Trial
 
 if TYPE_CHECKING:
     from optuna import Study

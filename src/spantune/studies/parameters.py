@@ -12,8 +12,8 @@ from typing import Any
 from spantune.config import CompareConfig, EncoderConfig, OptimiserConfig, TrainConfig, WindowConfig
 from spantune.errors import ConfigError, UserError, did_you_mean
 from spantune.methods import Method, get, methods
-from spantune.reports.numbers import is_number, shown
-from spantune.training.resolve import resolve
+from spantune.reports.tables.number_format import is_number, shown
+from spantune.training.run_settings import resolve
 
 Values = Mapping[str, Any]
 """Values by a parameter's key: `learning_rate`, `lora.rank`."""

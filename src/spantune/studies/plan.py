@@ -9,9 +9,9 @@ from typing import Any
 
 from spantune.config import CompareConfig, RunConfig, TrainConfig
 from spantune.methods import PLAIN, get, methods
-from spantune.records import told_apart
+from spantune.runs import told_apart
 from spantune.studies.parameters import Parameter, Values, applied, described, swept
-from spantune.training import mlflow_client
+from spantune.tracking import client as mlflow_client
 
 SWEEP = "sweep"
 """Folder of the sweep's runs in the study folder."""

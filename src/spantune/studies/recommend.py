@@ -7,15 +7,15 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from spantune.analysis.statistics import Comparison, Difference, compare
 from spantune.config import RecommendConfig
 from spantune.errors import RunError
-from spantune.records import RunRecord
-from spantune.reports import numbers
-from spantune.reports.evidence import Incomplete, read_scores
-from spantune.reports.groups import group
-from spantune.studies.again import train_words
+from spantune.reports.judged_answers import Incomplete, read_scores
+from spantune.reports.run_groups import group
+from spantune.reports.tables import number_format
+from spantune.runs import RunRecord
+from spantune.scoring.statistics import Comparison, Difference, compare
 from spantune.studies.choice import COSTS, Candidate, Choice, Limit, choose, costs_against
+from spantune.studies.command_lines import train_words
 from spantune.studies.report import run_folders
 
 _FIELDS = ("f1", *COSTS, "trainable")
@@ -215,7 +215,7 @@ def limits_of(config: RecommendConfig) -> tuple[Limit, ...]:
 def _described(one: Candidate) -> str:
     runs = f" over {one.f1.n} runs" if one.f1.n > 1 else ""
     costs = ", ".join(f"{name} {one.shown(field)}" for field, name in COSTS.items())
-    return f"F1 {numbers.with_spread(one.f1)}{runs}, {costs}, {one.shown('trainable')} trainable parameters."
+    return f"F1 {number_format.with_spread(one.f1)}{runs}, {costs}, {one.shown('trainable')} trainable parameters."
 
 
 def _missed(one: Candidate, limit: Limit) -> str:

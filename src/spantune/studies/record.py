@@ -14,14 +14,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from spantune.errors import RunError
-from spantune.records import RunFolder, RunRecord, write_json_atomic
-from spantune.records.typed import Mismatch, typed
-from spantune.studies.cells import record_in
+from spantune.runs import RunFolder, RunRecord, write_json_atomic
+from spantune.runs.from_json import Mismatch, typed
+from spantune.studies.run_state import record_in
 
 if TYPE_CHECKING:
-    from spantune.analysis.scores import Scores
     from spantune.reports.report import Report
-    from spantune.reports.table import Table
+    from spantune.reports.tables.main_table import Table
+    from spantune.scoring.scores import Scores
 
 STUDY = "study.json"
 FORMAT = 1

@@ -9,14 +9,14 @@ from typing import Any
 
 from spantune.errors import RunError
 from spantune.methods import get
-from spantune.records import RunFolder
-from spantune.records.record import RECORD
-from spantune.reports import sweeps
-from spantune.reports.numbers import is_number
+from spantune.reports.figures import sweep_plots
+from spantune.reports.figures.trials import Trial, WideSweep
 from spantune.reports.report import Report, read_report
 from spantune.reports.reproduce import typed
-from spantune.reports.trials import Trial, WideSweep
-from spantune.studies.again import compare_words
+from spantune.reports.tables.number_format import is_number
+from spantune.runs import RunFolder
+from spantune.runs.record import RECORD
+from spantune.studies.command_lines import compare_words
 from spantune.studies.record import STUDY, Point, StudyRecord, Sweep
 
 
@@ -87,7 +87,7 @@ def _tried(point: Point) -> bool:
     return point.f1 is not None or point.status == "failed"
 
 
-def _swept(sweep: Sweep, several: bool) -> sweeps.Sweep | WideSweep:
+def _swept(sweep: Sweep, several: bool) -> sweep_plots.Sweep | WideSweep:
     """A sweep as it is drawn: over one number with the grid and its edges, over others trial by trial."""
     names = list(dict.fromkeys(name for point in sweep.points for name in point.values))
     label = get(sweep.method).label + (f", {Path(sweep.model).name}" if several else "")
@@ -95,8 +95,10 @@ def _swept(sweep: Sweep, several: bool) -> sweeps.Sweep | WideSweep:
         tried = tuple(Trial(point.values, point.f1, point.reason) for point in sweep.points)
         return WideSweep(sweep.method, label, tried, sweep.chosen, sweep.edge)
     points = tuple(
-        sweeps.SweepPoint(float(point.values[names[0]]), point.f1, point.extension > 0, point.reason)
+        sweep_plots.SweepPoint(float(point.values[names[0]]), point.f1, point.extension > 0, point.reason)
         for point in sweep.points
     )
     chosen: Any = (sweep.chosen or {}).get(names[0])
-    return sweeps.Sweep(sweep.method, label, names[0], points, float(chosen) if is_number(chosen) else None, sweep.edge)
+    return sweep_plots.Sweep(
+        sweep.method, label, names[0], points, float(chosen) if is_number(chosen) else None, sweep.edge
+    )

@@ -12,18 +12,18 @@ from dataclasses import dataclass, field, replace
 from spantune.config import CompareConfig, TrainConfig
 from spantune.errors import RunError, UserError
 from spantune.methods import get
-from spantune.records import RunFolder, RunRecord
-from spantune.records.files import explained
-from spantune.reports.numbers import duration
-from spantune.studies.apart import Outcome
+from spantune.reports.tables.number_format import duration
+from spantune.runs import RunFolder, RunRecord
+from spantune.runs.atomic_files import explained
 from spantune.studies.budget import Clock, Rate
-from spantune.studies.cells import Cell, Facts, planned, record_in
 from spantune.studies.executors import Executor, Job
+from spantune.studies.grid_search import Search, Trial
 from spantune.studies.parameters import Values, described
 from spantune.studies.plan import Arm, final_name, final_run, sweep_name, sweep_run, sweep_title
-from spantune.studies.search import Search, Trial
-from spantune.studies.sheet import StudySheet
-from spantune.training.resolve import resolve
+from spantune.studies.run_state import Cell, Facts, planned, record_in
+from spantune.studies.study_recorder import StudySheet
+from spantune.studies.worker_process import Outcome
+from spantune.training.run_settings import resolve
 
 RETRIES = 2
 """How often a run that crashed is tried again, each time in half the portions."""

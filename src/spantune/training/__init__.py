@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from spantune.config import TrainConfig
-    from spantune.records import RunRecord
+    from spantune.runs import RunRecord
 
 
 def train(config: TrainConfig) -> RunRecord:

@@ -12,7 +12,7 @@ from typing import Any
 from transformers import ProgressCallback, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
 from spantune.config import RunConfig
-from spantune.training import processes
+from spantune.training import distributed
 
 _NAMES = {"eval_em": "selection_em", "eval_f1": "selection_f1", "eval_loss": "selection_loss"}
 _KEPT = ("loss", "learning_rate", "grad_norm", "ranks")
@@ -34,7 +34,7 @@ class Cadence(TrainerCallback):
         due = done > (state.global_step - 1) * self.evals // self.steps
         control.should_evaluate = self.selects and (due or last)
         # Processes of one run have different clocks, and all must save together: as soon as it is time for one.
-        old = processes.any_of(time.monotonic() - self.saved_at >= self.checkpoint_seconds, args.device)
+        old = distributed.any_of(time.monotonic() - self.saved_at >= self.checkpoint_seconds, args.device)
         control.should_save = old or last
         if control.should_save:
             self.saved_at = time.monotonic()
@@ -110,7 +110,7 @@ class GracefulStop(TrainerCallback):
     def on_step_end(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any
     ) -> TrainerControl:
-        self.asked = processes.any_of(self.asked, args.device)  # all stop behind the same step
+        self.asked = distributed.any_of(self.asked, args.device)  # all stop behind the same step
         if self.asked:
             # An evaluation that is due is still made: the resumed run would not come back to this step.
             control.should_save = control.should_training_stop = True

@@ -11,8 +11,8 @@ from pathlib import Path
 from safetensors import SafetensorError
 
 from spantune.errors import RunError
-from spantune.records import History, RunFolder
-from spantune.records.files import explained
+from spantune.runs import History, RunFolder
+from spantune.runs.atomic_files import explained
 
 # The Trainer writes this file last: a checkpoint without it was torn by a crash.
 _LAST_WRITTEN = "trainer_state.json"

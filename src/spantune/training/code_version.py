@@ -12,15 +12,14 @@ import spantune
 from spantune.methods import get
 
 _ROOT = Path(spantune.__file__).parent
-_ROOMS = ("data", "features", "methods", "modeling", "evaluation", "analysis", "inference", "training")
+_ROOMS = ("data", "methods", "modeling", "answering", "scoring", "training")
 """Where numbers are made, if a run goes through. Settings are compared by themselves; reports show what there is."""
 _NO_NUMBERS = {
-    *(Path("training", f"{name}.py") for name in ("tracking", "mlflow_client", "mlflow_model", "sheet", "mirror")),
-    *(Path("training", f"{name}.py") for name in ("code_version", "afterwards")),
-    *(Path("modeling", f"{name}.py") for name in ("costs", "faults", "probe", "releases")),
-    Path("inference", "speed.py"),
-    Path("analysis", "semantic.py"),
-    Path("data", "doctor.py"),
+    *(Path("training", f"{name}.py") for name in ("run_recorder", "code_version", "extra_measurements")),
+    *(Path("modeling", f"{name}.py") for name in ("costs", "load_errors", "sanity_check", "peft_compat")),
+    Path("answering", "speed.py"),
+    Path("scoring", "semantic.py"),
+    Path("data", "checks", "doctor.py"),
     Path("data", "hub.py"),
 }
 """What keeps books, refuses, or measures what a finished run costs: no edit there changes an answer."""

@@ -10,39 +10,31 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from spantune.analysis.answerability import NullFit, fit_null
+from spantune.answering.predictor import Predictor
+from spantune.answering.windows import Windows, make_windows, window_rules
 from spantune.config import TrainConfig
 from spantune.data import Splits, load_splits
 from spantune.errors import ConfigError, RunError
-from spantune.features import Windows, make_windows, window_rules
-from spantune.inference.evaluation import n_best_file, scores, write_answers
-from spantune.inference.predictor import Predictor
 from spantune.modeling import SpanModel, load_tokenizer, save
 from spantune.modeling.encoders import choose_device, choose_dtype
-from spantune.modeling.faults import not_numbers
-from spantune.modeling.storage import trainable_state
-from spantune.records import (
-    Best,
-    DataRecord,
-    Parameters,
-    RunFolder,
-    RunRecord,
-    Timings,
-    reset_peak_memory,
-)
-from spantune.records.files import TEMPORARY, replace_folder
-from spantune.records.folder import N_BEST
-from spantune.reports.plots import run_plots
-from spantune.training import processes
-from spantune.training.afterwards import completed, further_sets, measured
+from spantune.modeling.load_errors import not_numbers
+from spantune.modeling.save_load import trainable_state
+from spantune.reports.figures.files import run_plots
+from spantune.runs import Best, DataRecord, Parameters, RunFolder, RunRecord, Timings, reset_peak_memory
+from spantune.runs.atomic_files import TEMPORARY, replace_folder
+from spantune.runs.folder import N_BEST
+from spantune.scoring.answerability import NullFit, fit_null
+from spantune.scoring.score_run import n_best_file, scores, write_answers
+from spantune.training import distributed
 from spantune.training.callbacks import Cadence, GracefulStop, Journal
 from spantune.training.checkpoints import last_checkpoint, remove_checkpoints, whole_or_gone
-from spantune.training.origins import Origins, refuse_other_origins, refuse_own_folder
-from spantune.training.resolve import predicting, refuse_changes, refuse_other_data, resolve
-from spantune.training.sheet import RunSheet, run_sheet
-from spantune.training.starts import begin_with_runs, fresh_model
-from spantune.training.teachers import Lessons, lessons, refuse_teachers
+from spantune.training.distillation import Lessons, lessons, refuse_teachers
+from spantune.training.extra_measurements import completed, further_sets, measured
+from spantune.training.lineage import Origins, refuse_other_origins, refuse_own_folder
+from spantune.training.run_recorder import RunSheet, run_sheet
+from spantune.training.run_settings import predicting, refuse_changes, refuse_other_data, resolve
 from spantune.training.trainer import SpanTrainer, training_arguments
+from spantune.training.warm_start import begin_with_runs, fresh_model
 
 if TYPE_CHECKING:
     import torch
@@ -76,14 +68,14 @@ def train(config: TrainConfig) -> RunRecord:
     config = resolve(config)
     refuse_own_folder(config)
     refuse_teachers(config)
-    processes.join(config.device)
+    distributed.join(config.device)
     folder = RunFolder(Path(config.output))
-    previous = processes.agreed(lambda: _prepared(folder, config))
+    previous = distributed.agreed(lambda: _prepared(folder, config))
     if previous is not None:
         refuse_changes(config, previous)
         if previous.status == "finished":
             finished = previous
-            return processes.agreed(lambda: completed(config, folder, finished))
+            return distributed.agreed(lambda: completed(config, folder, finished))
 
     with run_sheet(config, folder, previous) as sheet:
         device = choose_device(config.device)
@@ -95,7 +87,7 @@ def train(config: TrainConfig) -> RunRecord:
         mean = begin_with_runs(model, config)
         if config.gradient_checkpointing:
             model.recompute_activations()
-        with processes.first_process_first():
+        with distributed.first_process_first():
             material = prepare(config, tokenizer, model)
         origins = Origins.of(config)
         if previous is not None:
@@ -111,15 +103,15 @@ def train(config: TrainConfig) -> RunRecord:
         trainer = _trainer(config, folder, material, taught, tokenizer, model, sheet, dtype)
         with GracefulStop() as stop:
             trainer.add_callback(stop)
-            checkpoint = processes.agreed(lambda: last_checkpoint(folder, sheet.history) if previous else None)
+            checkpoint = distributed.agreed(lambda: last_checkpoint(folder, sheet.history) if previous else None)
             if config.epochs:
                 trainer.train(resume_from_checkpoint=checkpoint)
         trainer.count_seconds("train_seconds" if config.epochs else None)
         if stop.asked:
             raise KeyboardInterrupt
         trainer.restore_best()
-        processes.part()
-        if processes.rank() > 0:
+        distributed.part()
+        if distributed.rank() > 0:
             return sheet.record  # the first process scores, saves and writes
         _refuse_diverged(model, config)
         if about_ranks := trainer.drop_pruned_ranks():
@@ -307,8 +299,8 @@ def _notes(material: Material) -> tuple[str, ...]:
             notes.append(f"{cut} questions of the {name} set were cut to {windows.rules.max_question} tokens")
     if material.selection is None:
         notes.append("no selection split: the last weights were kept, not the best")
-    if processes.count() > 1:
-        notes.append(f"trained in {processes.count()} processes")
+    if distributed.count() > 1:
+        notes.append(f"trained in {distributed.count()} processes")
     return tuple(notes)
 
 

@@ -18,19 +18,19 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader
 from transformers import PrinterCallback, ProgressCallback, Trainer, TrainerCallback, TrainerState, TrainingArguments
 
-from spantune.evaluation.metrics import headline, score
-from spantune.features.batches import NO_LABEL, LengthBatches, training_batch
-from spantune.features.windows import Windows, numbers
-from spantune.inference.engine import answer_windows
+from spantune.answering.batches import NO_LABEL, LengthBatches, training_batch
+from spantune.answering.engine import answer_windows
+from spantune.answering.windows import Windows, numbers
 from spantune.modeling.loss import distillation_loss, span_loss
 from spantune.modeling.rank_budget import RankBudget, drop_pruned
+from spantune.modeling.save_load import load_trainable_state, trainable_state
 from spantune.modeling.span_model import SpanLogits, SpanModel
-from spantune.modeling.storage import load_trainable_state, trainable_state
-from spantune.training import processes
+from spantune.scoring.official_metrics import headline, score
+from spantune.training import distributed
+from spantune.training.batch_splitting import Gradients, side_by_side, sides, split
 from spantune.training.callbacks import Bar
 from spantune.training.checkpoints import whole_or_gone
-from spantune.training.micro_batches import Gradients, side_by_side, sides, split
-from spantune.training.teachers import Lessons, TaughtRows
+from spantune.training.distillation import Lessons, TaughtRows
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -127,7 +127,7 @@ class SpanTrainer(Trainer):
     ) -> None:
         trainable = train.trainable()
         rows: Any = trainable if taught is None else TaughtRows(trainable, taught)
-        rows = rows if processes.count() == 1 else processes.CountedRows(rows)
+        rows = rows if distributed.count() == 1 else distributed.CountedRows(rows)
         super().__init__(model=model, args=arguments, train_dataset=rows, callbacks=callbacks)
         self.remove_callback(PrinterCallback)
         self.remove_callback(ProgressCallback)
@@ -153,7 +153,7 @@ class SpanTrainer(Trainer):
         alone = self.args.world_size == 1
         loader: DataLoader[Any] = DataLoader(
             self.train_dataset,  # type: ignore[arg-type]
-            batch_sampler=batches if alone else processes.Share(batches, processes.rank(), processes.count()),
+            batch_sampler=batches if alone else distributed.Share(batches, distributed.rank(), distributed.count()),
             collate_fn=functools.partial(
                 _parts,
                 pad_token_id=self.tokenizer.pad_token_id,
@@ -242,7 +242,7 @@ class SpanTrainer(Trainer):
             return {}
         self.count_seconds("train_seconds")
         scored = self._selection_scores()  # by every process, since none waits for long
-        metrics = processes.agreed(lambda: scored)
+        metrics = distributed.agreed(lambda: scored)
         self.log(dict(metrics))
         self._keep_if_best(metrics["eval_f1"])
         self.count_seconds("eval_seconds")

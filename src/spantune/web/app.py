@@ -9,15 +9,20 @@ from typing import Any
 from flask import Blueprint, Flask, Response, jsonify
 
 from spantune.config import ServeConfig
-from spantune.web import api, ask_pages, correct_pages, document_pages, explore_pages, security
-from spantune.web.answering import Answerer
-from spantune.web.cutting import exact
-from spantune.web.examples import ExampleQuestions
+from spantune.web import security
+from spantune.web.api.routes import API
+from spantune.web.ask.answer_queue import Answerer
+from spantune.web.ask.example_questions import ExampleQuestions
+from spantune.web.ask.pages import PAGES as ASK_PAGES
+from spantune.web.correct.pages import PAGES as CORRECT_PAGES
+from spantune.web.documents.pages import PAGES as DOCUMENTS_PAGES
+from spantune.web.explore.index_cache import Shelf
+from spantune.web.explore.pages import PAGES as EXPLORE_PAGES
+from spantune.web.highlight import exact
 from spantune.web.limits import Buckets, form_bytes
-from spantune.web.looks import with_places
-from spantune.web.problems import Problem, busy, explain_errors
-from spantune.web.served import PanelSource
-from spantune.web.shelf import Shelf
+from spantune.web.model_colours import with_places
+from spantune.web.problem_details import Problem, busy, explain_errors
+from spantune.web.served_models import PanelSource
 from spantune.web.state import EXTENSION, Web, web
 
 NAVIGATION = (
@@ -63,8 +68,7 @@ def create_app(settings: ServeConfig, panel_source: PanelSource, studies: Sequen
     security.protect(app, settings)
     explain_errors(app)
     app.context_processor(_for_every_page)
-    pages = (ask_pages.PAGES, document_pages.PAGES, explore_pages.PAGES, correct_pages.PAGES)
-    for blueprint in (*pages, api.API, _ACCESS):
+    for blueprint in (ASK_PAGES, DOCUMENTS_PAGES, EXPLORE_PAGES, CORRECT_PAGES, API, _ACCESS):
         app.register_blueprint(blueprint)
     shared.answerer.start()
     shared.examples.start()

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from werkzeug.datastructures import MultiDict
 
 from spantune.web.limits import MOST_ANSWERS
-from spantune.web.problems import Problem
-from spantune.web.served import Model
+from spantune.web.problem_details import Problem
+from spantune.web.served_models import Model
 
 _TITLE = "Not a question that can be answered"
 

@@ -20,10 +20,10 @@ from flask.sessions import SecureCookieSessionInterface
 from flask.typing import ResponseReturnValue
 
 from spantune.config import ServeConfig
-from spantune.web.exploration import NAMES
-from spantune.web.gate import charge
+from spantune.web.admission import charge
+from spantune.web.explore.question_index import NAMES
 from spantune.web.limits import LONGEST_LINK
-from spantune.web.problems import Problem, wants_json
+from spantune.web.problem_details import Problem, wants_json
 from spantune.web.state import web
 
 View = TypeVar("View", bound=Callable[..., Any])

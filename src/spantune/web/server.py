@@ -19,7 +19,7 @@ from spantune.config import ServeConfig
 from spantune.errors import ConfigError
 from spantune.web.app import create_app
 from spantune.web.limits import body_bytes
-from spantune.web.served import Runs, models_in, studies_in, what_to_serve
+from spantune.web.served_models import Runs, models_in, studies_in, what_to_serve
 from spantune.web.state import EXTENSION, Web
 
 _THREADS_BESIDE = 16

@@ -8,11 +8,11 @@ from pathlib import Path
 from flask import current_app
 
 from spantune.config import ServeConfig
-from spantune.web.answering import Answerer
-from spantune.web.examples import ExampleQuestions
+from spantune.web.ask.answer_queue import Answerer
+from spantune.web.ask.example_questions import ExampleQuestions
+from spantune.web.explore.index_cache import Shelf
 from spantune.web.limits import Buckets
-from spantune.web.served import Model
-from spantune.web.shelf import Shelf
+from spantune.web.served_models import Model
 
 EXTENSION = "spantune"
 

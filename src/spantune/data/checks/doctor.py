@@ -1,0 +1,193 @@
+"""What a corpus holds and what is wrong with it: `spantune doctor`, and the reason that training gives for refusing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from spantune.data.checks.defects import KINDS, Defect, defects_text
+from spantune.data.corpus import Corpus, load_corpus
+from spantune.data.example import Example
+from spantune.data.mixing import context_keys
+from spantune.data.source import SAMPLES
+
+Unreachable = Callable[[Sequence[Example]], Sequence[tuple[str, str]]]
+
+
+@dataclass(frozen=True, slots=True)
+class Lengths:
+    """Spread of a length; the 95th percentile is the smallest value that 95% do not exceed."""
+
+    min: int
+    median: float
+    mean: float
+    p95: int
+    max: int
+
+
+@dataclass(frozen=True)
+class Report:
+    """The doctor's findings on one corpus.
+
+    Args:
+        name, fingerprint: of the corpus.
+        counts: questions, contexts, answers and so on, and what reading them took.
+        lengths: `question`, `context` and `answer`, each in `characters` and `words`.
+        defects: blocking ones and notes.
+    """
+
+    name: str
+    fingerprint: str
+    counts: Mapping[str, int | float]
+    lengths: Mapping[str, Lengths]
+    defects: tuple[Defect, ...] = ()
+    checks_left_out: tuple[str, ...] = field(default=())
+
+    @property
+    def blocking(self) -> tuple[Defect, ...]:
+        """The defects for which training refuses the data."""
+        return tuple(defect for defect in self.defects if defect.blocking)
+
+    @property
+    def notes(self) -> tuple[Defect, ...]:
+        """What the user should know and may leave as it is."""
+        return tuple(defect for defect in self.defects if not defect.blocking)
+
+    def to_text(self) -> str:
+        """The report as aligned text, at most five cases of a kind."""
+        width = max(map(len, (*self.counts, *self.lengths)), default=0)
+        lines = [f"{self.name}  (sha256 {self.fingerprint[:12]})", ""]
+        lines += [f"  {name:<{width}}  {_number(value):>9}" for name, value in self.counts.items()]
+        if self.lengths:
+            heads = ("min", "median", "mean", "p95", "max")
+            lines += ["", f"  {'lengths':<{width}}" + "".join(f"  {head:>9}" for head in heads)]
+            for name, spread in self.lengths.items():
+                cells = "".join(f"  {_number(getattr(spread, head)):>9}" for head in heads)
+                lines.append(f"  {name:<{width}}{cells}")
+        for title, found, none in (
+            ("Defects (training refuses them, or --repair)", self.blocking, "No defects."),
+            ("Notes", self.notes, "No notes."),
+        ):
+            lines += ["", f"{title}: {len(found)}", defects_text(found)] if found else ["", none]
+        lines += [""] * bool(self.checks_left_out) + [f"Not checked: {name}" for name in self.checks_left_out]
+        return "\n".join(lines)
+
+    def as_dict(self) -> dict[str, Any]:
+        """All of it, ready for JSON."""
+        defects = [{**asdict(defect), "blocking": defect.blocking} for defect in self.defects]
+        kinds = {kind: sum(defect.kind == kind for defect in self.defects) for kind in KINDS}
+        return {
+            "name": self.name,
+            "fingerprint": self.fingerprint,
+            "counts": dict(self.counts),
+            "lengths": {name: asdict(spread) for name, spread in self.lengths.items()},
+            "defect_counts": {kind: number for kind, number in kinds.items() if number},
+            "defects": defects,
+            "checks_left_out": list(self.checks_left_out),
+        }
+
+
+def diagnose(
+    corpus: Corpus, other: Corpus | None = None, *, unreachable: Unreachable | None = None, squad_v2: bool = True
+) -> Report:
+    """Examine a corpus that `examine` has read (a loaded one has no broken rows left, or would have been refused).
+
+    Args:
+        corpus: what is examined.
+        other: its counterpart (validation for train): contexts that stand in both are reported.
+        unreachable: gives (id, detail) of the examples that have no window with a whole answer; the features room
+            makes it, since it needs a tokenizer.
+        squad_v2: False reports every question without an answer as a defect.
+    """
+    defects = list(corpus.defects)
+    if not squad_v2:
+        defects += [
+            _about(one, "unanswerable", "answers", repr(one.question)) for one in corpus.examples if not one.answerable
+        ]
+    defects += _duplicate_questions(corpus.examples)
+    left_out: list[str] = []
+    if other is None:
+        left_out.append("contexts shared with another split (no other split given)")
+    else:
+        defects += _shared_contexts(corpus.examples, other)
+    if unreachable is None:
+        left_out.append("answers that no window holds (no tokenizer given)")
+    else:
+        known = {one.id: one for one in corpus.examples}
+        defects += [
+            _about(known[id], "unreachable-answer", "answers", text) for id, text in unreachable(corpus.examples)
+        ]
+    counts, lengths = statistics(corpus)
+    return Report(corpus.name, corpus.fingerprint, counts, lengths, tuple(defects), tuple(left_out))
+
+
+def statistics(corpus: Corpus) -> tuple[dict[str, int | float], dict[str, Lengths]]:
+    """Counts and lengths of a corpus; contexts are measured once each, answers one by one."""
+    examples = corpus.examples
+    contexts = list(dict.fromkeys(one.context for one in examples))
+    answers = [answer.text for one in examples for answer in one.answers]
+    answerable = [one for one in examples if one.answerable]
+    counts: dict[str, int | float] = {
+        "questions": len(examples),
+        "contexts": len(contexts),
+        "answerable": len(answerable),
+        "unanswerable": len(examples) - len(answerable),
+        "answers": len(answers),
+        "several answers": sum(len(set(one.answers)) > 1 for one in examples),
+        "answers per answerable question": round(len(answers) / len(answerable), 2) if answerable else 0,
+        **corpus.counts,
+    }
+    lengths: dict[str, Lengths] = {}
+    for name, texts in (("question", [one.question for one in examples]), ("context", contexts), ("answer", answers)):
+        if texts:
+            lengths[f"{name} characters"] = spread(len(text) for text in texts)
+            lengths[f"{name} words"] = spread(len(text.split()) for text in texts)
+    return counts, lengths
+
+
+def sample_statistics() -> dict[str, tuple[dict[str, int | float], dict[str, Lengths]]]:
+    """Statistics of the built-in corpora, for the docs: `sample train`, `sample validation`, `sample-v2 train`, …."""
+    return {
+        f"{name} {split}": statistics(load_corpus(name, split=split))
+        for name in SAMPLES
+        for split in ("train", "validation")
+    }
+
+
+def spread(values: Iterable[int]) -> Lengths:
+    """Smallest, middle, mean, 95th percentile and largest of one value or more."""
+    ordered = sorted(values)
+    number = len(ordered)
+    median = (ordered[(number - 1) // 2] + ordered[number // 2]) / 2
+    p95 = ordered[-(-95 * number // 100) - 1]
+    return Lengths(ordered[0], median, round(sum(ordered) / number, 1), p95, ordered[-1])
+
+
+def _duplicate_questions(examples: Sequence[Example]) -> list[Defect]:
+    first: dict[tuple[str, str], str] = {}
+    found: list[Defect] = []
+    for one in examples:
+        before = first.setdefault((one.question, one.context), one.id)
+        if before != one.id:
+            found.append(_about(one, "duplicate-question", "question", f"{one.question[:60]!r} is {before!r} too"))
+    return found
+
+
+def _shared_contexts(examples: Sequence[Example], other: Corpus) -> list[Defect]:
+    """One note a context, at its first example."""
+    keys = context_keys(examples)
+    elsewhere = set(context_keys(other.examples).values())
+    first = {keys[one.context]: one for one in reversed(examples) if keys[one.context] in elsewhere}
+    return [
+        _about(one, "shared-context", "context", f"{one.context[:60]!r} stands in {other.name} too")
+        for one in reversed(first.values())
+    ]
+
+
+def _about(example: Example, kind: str, field: str, detail: str) -> Defect:
+    return Defect(kind, example.id, example.source, "", field, detail)
+
+
+def _number(value: int | float) -> str:
+    return f"{value:,}" if isinstance(value, int) else f"{value:,.2f}".rstrip("0").rstrip(".")

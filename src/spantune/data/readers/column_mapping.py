@@ -1,0 +1,118 @@
+"""Which column of a flat source plays which part, and rows made from its records."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+from spantune.data.readers.raw_row import MISSING, RawAnswers, RawRow, Unreadable, answer_pairs, is_missing, truth
+from spantune.data.readers.written import written_answers
+from spantune.errors import ConfigError, DataError, did_you_mean, nearest
+
+# A part and the columns that play it unless `--columns` says otherwise (SQuAD's names).
+DEFAULTS: Mapping[str, tuple[str, ...]] = {
+    "id": ("id",),
+    "question": ("question",),
+    "context": ("context",),
+    "answers": ("answers",),
+    "answer": ("answer", "answer_text"),
+    "answer_start": ("answer_start",),
+    "title": ("title",),
+    "is_impossible": ("is_impossible",),
+}
+
+
+def parse_columns(entries: Sequence[str]) -> dict[str, str]:
+    """`("question=frage", "answer=antwort")` as `{part: column}`.
+
+    Raises:
+        ConfigError: an entry is not `part=column`, or the part is unknown.
+    """
+    mapping: dict[str, str] = {}
+    for entry in entries:
+        part, equals, column = (piece.strip() for piece in entry.partition("="))
+        if not equals or not column:
+            raise ConfigError("columns: an entry cannot be read", expected="question=YOUR_COLUMN", found=repr(entry))
+        if part not in DEFAULTS:
+            raise ConfigError(f"columns: unknown part {part!r}", found=repr(entry), fix=did_you_mean(part, DEFAULTS))
+        if part in mapping:
+            raise ConfigError(f"columns: {part!r} is given twice", found=f"{mapping[part]!r} and {column!r}")
+        mapping[part] = column
+    return mapping
+
+
+def resolve(
+    present: Sequence[str], mapping: Mapping[str, str], where: str, require_answers: bool = True
+) -> dict[str, str]:
+    """Which of the present columns plays which part.
+
+    A mapped column counts where the source has it; a source that lacks it falls back on SQuAD's name, so that one
+    mapping serves a mix of your files and SQuAD.
+
+    Raises:
+        DataError: no column for the question, the context or (where required) the answers.
+    """
+    parts: dict[str, str] = {}
+    for part, names in DEFAULTS.items():
+        wanted = (mapping[part], *names) if part in mapping else names
+        if column := next((name for name in wanted if name in present), None):
+            parts[part] = column
+    for part in ("question", "context"):
+        if part not in parts:
+            raise _no_column(part, present, mapping, where)
+    if require_answers and "answers" not in parts and "answer" not in parts:
+        raise _no_column("answer" if "answer" in mapping else "answers", present, mapping, where)
+    if "answer" in mapping and parts.get("answer") == mapping["answer"] and "answers" not in mapping:
+        parts.pop("answers", None)  # what the user names goes before what merely has SQuAD's name
+    return parts
+
+
+def _no_column(part: str, present: Sequence[str], mapping: Mapping[str, str], where: str) -> DataError:
+    wanted = mapping.get(part)
+    known = DEFAULTS[part] if part != "answers" else (*DEFAULTS["answers"], *DEFAULTS["answer"])
+    near = next((match for name in (wanted, *known) if name and (match := nearest(name, present))), None)
+    return DataError(
+        f"no column for the {part}",
+        where=where,
+        expected=" or ".join(repr(name) for name in dict.fromkeys((wanted, *known)) if name),
+        found=f"the columns {', '.join(map(repr, present)) or '(none)'}",
+        fix=f"did you mean {near!r}? --columns {part}={near}" if near else f"name it: --columns {part}=YOUR_COLUMN",
+    )
+
+
+def record_rows(records: Iterable[tuple[str, Mapping[str, object]]], parts: Mapping[str, str]) -> Iterator[RawRow]:
+    """Rows from (place, record) pairs, once `resolve` has said which column is what."""
+
+    def cell(record: Mapping[str, object], part: str) -> object:
+        return record.get(parts[part], MISSING) if part in parts else MISSING
+
+    for where, record in records:
+        title = cell(record, "title")
+        impossible = truth(cell(record, "is_impossible"))
+        yield RawRow(
+            id=cell(record, "id"),
+            question=cell(record, "question"),
+            context=cell(record, "context"),
+            answers=_answers(
+                cell(record, "answers"),
+                cell(record, "answer"),
+                cell(record, "answer_start"),
+                cell(record, "context"),
+                impossible,
+            ),
+            impossible=impossible,
+            title="" if is_missing(title) else title,
+            where=where,
+        )
+
+
+def _answers(answers: object, answer: object, start: object, context: object, impossible: bool | None) -> RawAnswers:
+    value = answer if is_missing(answers) else answers
+    written = isinstance(value, str) and value.lstrip()[:1] in ("{", "[") and is_missing(start)
+    if written and not (isinstance(context, str) and str(value) in context):  # else it is an answer in brackets
+        value = written_answers(str(value))
+    if isinstance(value, Unreadable):
+        return value
+    if is_missing(value) or value == "":
+        # Only where the source says so in words does an empty cell mean "the context does not answer it".
+        return () if impossible else answer_pairs(value)
+    return answer_pairs(value, start)

@@ -1,0 +1,1 @@
+"""What is only speed: the same numbers, sooner."""

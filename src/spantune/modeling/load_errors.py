@@ -1,0 +1,131 @@
+"""What keeps an encoder or an adapter from being loaded, and what mends it: transformers' errors tell too little."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from spantune.runs.atomic_files import listing
+from spantune.runs.manifest import ADAPTER_CONFIG
+from spantune.runs.record import RECORD
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+ENCODER_WEIGHTS = "model.safetensors"
+ENCODER_PICKLES = "pytorch_model*.bin"
+_FOLDER = "a folder with config.json, weights and tokenizer, or the name of a model on the hub"
+# All parts into one file, tied tensors apart. What `weights_only` reads cannot run code.
+_CONVERSION = (
+    "import torch; from glob import glob; from safetensors.torch import save_file\n"
+    'save_file({{k: v.contiguous().clone() for f in glob("{pickles}") for k, v in '
+    'torch.load(f, weights_only=True).items()}}, "{wanted}", {{"format": "pt"}})'
+)
+
+
+@dataclass(frozen=True)
+class Fault:
+    """What a user's message says beside its first line."""
+
+    found: str
+    fix: str
+    expected: str = _FOLDER
+
+
+def pickle_fault(folder: Path, pickles: str, wanted: str) -> Fault | None:
+    """The fault of a folder whose weights are `pickles` (a pattern of names) instead of `wanted`; None where none are.
+
+    A pickle can run any code when it is loaded, so none is. The fix is the code that converts it.
+    """
+    names = sorted(path.name for path in folder.glob(pickles))
+    if not names:
+        return None
+    return Fault(
+        found=f"{', '.join(names)}, {'a pickle' if len(names) == 1 else 'pickles'}, which can run any code when loaded",
+        fix=f"in that folder, two lines of Python:\n{_CONVERSION.format(pickles=pickles, wanted=wanted)}",
+        expected=f"weights as safetensors ({wanted})",
+    )
+
+
+def not_numbers(tensors: Iterable[tuple[str, Tensor]]) -> list[str]:
+    """Names of the tensors that hold NaN or an infinity: their extremes tell, without a mask of their size."""
+    return [
+        name
+        for name, tensor in tensors
+        if tensor.numel() and not all(bool(one.isfinite()) for one in tensor.detach().aminmax())
+    ]
+
+
+def encoder_fault(place: str, what: str, error: Exception, instead: str) -> Fault:
+    """Why `from_pretrained(place)` failed.
+
+    Args:
+        what: that was asked for: `configuration`, `tokenizer` or `weights`.
+        error: that transformers raised. instead: what the user can always do.
+    """
+    folder, said = Path(place), _first_line(error)
+    if (known := _of_any_place(said, instead)) is not None:
+        return known
+    if folder.is_dir():
+        return _of_folder(folder, what, said, instead)
+    if folder.exists():
+        return Fault("a file", "name the folder that it lies in")
+    if folder.is_absolute() or place.startswith((".", "~")) or "\\" in place or place.count("/") > 1:
+        return Fault("no such folder", f"mend the path, or {instead}")
+    if what == "weights" and ENCODER_WEIGHTS in said:
+        fix = f"convert them (see docs/troubleshooting.md), or {instead}"
+        return Fault("no weights as safetensors in that repository", fix, f"weights as safetensors ({ENCODER_WEIGHTS})")
+    return Fault(said, f"check the name and the connection, or {instead}")
+
+
+def _of_any_place(said: str, instead: str) -> Fault | None:
+    """What transformers itself cannot do, wherever the files lie."""
+    if "custom code" in said:
+        return Fault("code of its own, which spantune does not run", instead, "a family that transformers has itself")
+    if family := re.search(r"model type `(\S+)` but Transformers does not recognize", said):
+        found = f"the family {family[1]!r}, which the installed transformers does not know"
+        return Fault(found, f"pip install -U transformers, or {instead}", "a family that transformers has itself")
+    return None
+
+
+def _of_folder(folder: Path, what: str, said: str, instead: str) -> Fault:
+    if not (folder / "config.json").is_file():
+        return _without_config(folder, instead)
+    if what == "weights" and not any((folder / f"{ENCODER_WEIGHTS}{end}").is_file() for end in ("", ".index.json")):
+        return pickle_fault(folder, ENCODER_PICKLES, ENCODER_WEIGHTS) or Fault(
+            found=f"no weights in {listing(folder)}",
+            fix=f"put the weights there, too, or {instead}",
+            expected=f"weights as safetensors ({ENCODER_WEIGHTS}, or {ENCODER_WEIGHTS}.index.json and its parts)",
+        )
+    if what == "tokenizer" and not (folder / "tokenizer.json").is_file():
+        fix = f"put the tokenizer's files there, too, or {instead}"
+        return Fault(f"no tokenizer in {listing(folder)}", fix, "a fast tokenizer (tokenizer.json)")
+    return Fault(said, f"bring its files back as they were published, or {instead}")
+
+
+def _without_config(folder: Path, instead: str) -> Fault:
+    if (folder / RECORD).is_file():
+        return Fault("a run that did not finish", f"finish it with --resume, name an encoder, or {instead}")
+    if not (folder / ADAPTER_CONFIG).is_file():
+        return Fault(f"no config.json in {listing(folder)}", f"name an encoder's folder, or {instead}")
+    encoder = _encoder_of(folder)
+    fix = f"name the encoder that it was trained on: {encoder}" if encoder else f"name an encoder, or {instead}"
+    return Fault("an adapter of PEFT, not an encoder", fix)
+
+
+def _encoder_of(adapter: Path) -> str | None:
+    try:
+        encoder = json.loads((adapter / ADAPTER_CONFIG).read_text(encoding="utf-8"))["base_model_name_or_path"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    return encoder if isinstance(encoder, str) else None
+
+
+def _first_line(error: Exception) -> str:
+    """Also the next one, where the first only announces it."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()] or [type(error).__name__]
+    return " ".join(lines[: 2 if lines[0].endswith(":") else 1])

@@ -1,0 +1,227 @@
+"""Save and load: PEFT's own format plus the span head for adapters, `from_pretrained`'s for whole models.
+
+Every folder also holds `spantune.json`: what the model is and the settings that it was trained with.
+"""
+
+from __future__ import annotations
+
+import copy
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from spantune.errors import EncoderError, RunError
+from spantune.modeling import rank_budget
+from spantune.modeling.architecture_detection import architecture_of, shape_of
+from spantune.modeling.encoders import fingerprint, load_network, load_tokenizer, public_name
+from spantune.modeling.load_errors import not_numbers, pickle_fault
+from spantune.modeling.peft_compat import explained_by_release, read_adapter_config, require_same_meaning
+from spantune.modeling.span_model import SpanModel, adapt
+from spantune.runs.manifest import FORMAT, MANIFEST, Identity, known_method, read_manifest
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerFast
+
+WEIGHTS = "adapter_model.safetensors"
+_PICKLE = "adapter_model.bin"
+
+
+@dataclass(frozen=True)
+class Saved:
+    """A loaded model with its tokenizer and the settings that were saved with it."""
+
+    model: SpanModel
+    tokenizer: PreTrainedTokenizerFast
+    settings: Mapping[str, Any]
+
+
+def trainable_state(model: SpanModel) -> dict[str, Tensor]:
+    """The learning weights by name, on the CPU: all that training changes."""
+    return {
+        name: weight.detach().to("cpu", copy=True) for name, weight in model.named_parameters() if weight.requires_grad
+    }
+
+
+def load_trainable_state(model: SpanModel, state: Mapping[str, Tensor]) -> None:
+    """Put `trainable_state` back; RunError where names or shapes differ."""
+    weights = {name: weight for name, weight in model.named_parameters() if weight.requires_grad}
+    wrong = sorted(weights.keys() ^ state.keys()) or [
+        name for name, weight in weights.items() if weight.shape != state[name].shape
+    ]
+    if wrong:
+        raise RunError(
+            "the checkpoint does not fit the model",
+            found=f"{len(wrong)} weights differ in name or shape, first {wrong[0]}",
+            fix="resume with the configuration that the run was started with",
+        )
+    with torch.no_grad():
+        for name, weight in weights.items():
+            weight.copy_(state[name])
+
+
+def save(model: SpanModel, folder: Path, *, settings: Mapping[str, Any], tokenizer: PreTrainedTokenizerFast) -> int:
+    """Write the trained part into `folder` (made where it is missing) and return its size in bytes.
+
+    The whole model and tokenizer for methods that change every weight; else `adapter_config.json` and
+    `adapter_model.safetensors`, which hold the adapter and the span head.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    if model.method.whole_encoder:
+        model.network.save_pretrained(folder)
+        tokenizer.save_pretrained(folder)
+    else:
+        config, state = _peft_config(model), _adapter_state(model)
+        if model.method.budgeted:
+            state = rank_budget.without_pruned(state)
+            config.rank_pattern = rank_budget.rank_pattern(state, config.init_r)
+        if config is not None:
+            config.save_pretrained(str(folder))
+        save_file(state, folder / WEIGHTS, metadata={"format": "pt"})
+    manifest = {"format": FORMAT, **asdict(model.identity), "settings": dict(settings)}
+    (folder / MANIFEST).write_text(json.dumps(manifest, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    return sum(file.stat().st_size for file in folder.iterdir() if file.suffix == ".safetensors")
+
+
+def _peft_config(model: SpanModel) -> Any:
+    """The configuration that PEFT reads, ready for inference; None where nothing was injected."""
+    config: Any
+    if hasattr(model.network, "peft_config"):
+        config = copy.copy(model.network.peft_config["default"])
+        stock = type(model.network.get_base_model())
+        # With it, PEFT's AutoPeftModel finds the encoder's class by itself.
+        config.auto_mapping = {"base_model_class": stock.__name__, "parent_library": stock.__module__}
+    elif model.virtual is not None:
+        config = model.method.inject(model.method.resolve(model.identity.options), shape_of(model.network))
+        config.modules_to_save = list(model.architecture.heads)
+    else:
+        return None
+    config.base_model_name_or_path = public_name(model.identity.model)
+    config.inference_mode = True
+    return config
+
+
+def saved_tensors(model: SpanModel) -> dict[str, Tensor]:
+    """What `save` writes of a model, by the names in the file; also of one without weights (on the meta device).
+
+    Ranks that AdaLoRA has pruned are still there.
+    """
+    if model.method.whole_encoder:
+        state = model.network.state_dict(keep_vars=True)
+    elif hasattr(model.network, "peft_config"):
+        from peft import get_peft_model_state_dict
+
+        # Given the weights, PEFT does not warn of layers whose ranks are all pruned.
+        state = get_peft_model_state_dict(model.network, state_dict=model.network.state_dict(keep_vars=True))
+    elif model.virtual is not None:
+        head = [name for name, _ in model.network.named_parameters() if model.architecture.is_head(name)]
+        state = {f"base_model.{name}": model.network.get_parameter(name) for name in head}
+        with torch.no_grad():
+            state["prompt_embeddings"] = model.virtual.tokens()
+    else:
+        state = {name: weight for name, weight in model.network.named_parameters() if weight.requires_grad}
+    # A tensor that several layers share goes under the first of its names; the others follow it.
+    first = {id(weight): name for name, weight in reversed(state.items())}
+    return {name: weight for name, weight in state.items() if first[id(weight)] == name}
+
+
+def _adapter_state(model: SpanModel) -> dict[str, Tensor]:
+    return {name: weight.detach().to("cpu").contiguous() for name, weight in saved_tensors(model).items()}
+
+
+def load(folder: Path, *, model: str | None = None, dropout: float = 0.0, attention_dropout: float = 0.0) -> Saved:
+    """Load a saved model to identical logits, in evaluation mode, on the CPU.
+
+    Args:
+        folder: what `save` wrote. model: the encoder, where it lies elsewhere now than when it was trained.
+        dropout, attention_dropout: of its encoder, should it be trained on.
+
+    Raises:
+        RunError: nothing usable is in the folder. EncoderError: the adapter was trained on another encoder.
+    """
+    manifest = read_manifest(folder)
+    identity = Identity.of(manifest)
+    method, options = known_method(identity, folder / MANIFEST)
+    if method.whole_encoder:
+        try:
+            network, tokenizer = load_network(str(folder), new_head=False), load_tokenizer(str(folder))
+        except EncoderError as error:
+            raise RunError("the saved model cannot be read", where=str(folder), found=str(error)) from error
+        return Saved(SpanModel(network, identity, architecture_of(network)).eval(), tokenizer, manifest["settings"])
+    encoder = model or identity.model
+    network = load_network(encoder, dropout=dropout, attention_dropout=attention_dropout)
+    if fingerprint(network) != identity.encoder_fingerprint:
+        raise EncoderError(
+            f"the adapter was trained on another encoder than {encoder!r}",
+            where=str(folder),
+            expected=f"{identity.model} ({identity.model_type}, weights {identity.encoder_fingerprint})",
+            found=f"{encoder} ({network.config.model_type}, weights {fingerprint(network)})",
+            fix=f"bring the encoder {identity.model!r} back as it was, or train again on this one",
+        )
+    state, config = _read_weights(folder / WEIGHTS), read_adapter_config(folder)
+    with explained_by_release(folder, config):
+        loaded = adapt(network, identity, _for_inference(method.inject(options, shape_of(network))))
+        require_same_meaning(_peft_config(loaded), config, folder)
+        _put_back(loaded, state, folder / WEIGHTS)
+    return Saved(loaded.eval(), load_tokenizer(encoder), manifest["settings"])
+
+
+def _for_inference(injection: Any) -> Any:
+    """Virtual tokens are saved as they come out of their network, so the network is not built again."""
+    if getattr(injection, "is_prompt_learning", False):
+        injection.inference_mode = True
+        if hasattr(injection, "prefix_projection"):
+            injection.prefix_projection = False
+    return injection
+
+
+def _read_weights(path: Path) -> dict[str, Tensor]:
+    fault = None if path.is_file() else pickle_fault(path.parent, _PICKLE, WEIGHTS)
+    try:
+        state = load_file(path)
+    except (OSError, SafetensorError) as error:
+        raise RunError(
+            "the adapter's weights cannot be read",
+            where=str(path),
+            expected=fault.expected if fault else None,
+            found=fault.found if fault else str(error),
+            fix=fault.fix if fault else None,
+        ) from error
+    if broken := sorted(not_numbers(state.items())):
+        found = f"{len(broken)} tensors with values that are not numbers, first {broken[0]}"
+        raise RunError("the adapter's weights are damaged", where=str(path), found=found)
+    return state
+
+
+def _put_back(model: SpanModel, state: dict[str, Tensor], path: Path) -> None:
+    """Load an adapter's and the head's weights; RunError where names or shapes differ from what the method made."""
+    if model.method.budgeted:
+        rank_budget.make_room(model.network, state)
+    wanted = _adapter_state(model)
+    wrong = sorted(wanted.keys() ^ state.keys()) or [
+        name for name, weight in wanted.items() if weight.shape != state[name].shape
+    ]
+    if wrong:
+        raise RunError(
+            "the adapter's weights do not fit its description",
+            where=str(path),
+            found=f"{len(wrong)} weights differ in name or shape, first {wrong[0]}",
+        )
+    if hasattr(model.network, "peft_config"):
+        from peft import set_peft_model_state_dict
+
+        set_peft_model_state_dict(model.network, state)
+        return
+    if model.virtual is not None:
+        model.virtual.load(state.pop("prompt_embeddings"))
+        state = {name.removeprefix("base_model."): weight for name, weight in state.items()}
+    weights = dict(model.network.named_parameters())
+    with torch.no_grad():
+        for name, weight in state.items():
+            weights[name].copy_(weight)

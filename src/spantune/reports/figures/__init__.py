@@ -1,0 +1,1 @@
+"""Figures of runs, studies and scores. matplotlib is imported when the first figure is made."""

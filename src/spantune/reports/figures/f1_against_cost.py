@@ -1,0 +1,195 @@
+"""What a point of F1 costs: scores against parameters, bytes, training time and latency."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any
+
+from spantune.reports.figures.style import FAINT, GREY, WIDE, Form, Look, looks, name_axes, new_figure, tip
+from spantune.reports.figures.text_placement import Box, name_points
+from spantune.reports.run_groups import Group
+from spantune.reports.tables import number_format
+from spantune.scoring.statistics import Standing
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+
+@dataclass(frozen=True)
+class Cost:
+    """Something that a method costs, less being better.
+
+    Attributes:
+        name: in names of files. title: for people. axis: with its unit. of: its value, None where it was not measured.
+        shown: a value as people read it.
+    """
+
+    name: str
+    title: str
+    axis: str
+    of: Callable[[Group], float | None]
+    shown: Callable[[float], str]
+    ticks: tuple[float, ...] = ()
+    """Round values for the axis; default: 1, 2 and 5 times powers of ten."""
+
+
+_ROUND_TIMES = tuple(
+    unit * value for unit, values in ((1, (1, 2, 5, 10, 30)), (60, (1, 2, 5, 10, 30))) for value in values
+) + tuple(3600 * value for value in (1, 2, 5, 10, 20, 50, 100, 200, 500))
+
+
+def _training(group: Group) -> float | None:
+    seconds = group.timing("train_seconds")
+    return seconds.mean if seconds else None
+
+
+COSTS = (
+    Cost(
+        "parameters",
+        "Trainable parameters",
+        "trainable parameters, span head included (logarithmic)",
+        lambda one: one.parameters("trainable"),
+        lambda value: number_format.count(round(value)),
+    ),
+    Cost(
+        "adapter",
+        "Adapter size",
+        "weights of the saved model on disk (logarithmic)",
+        lambda one: one.largest("adapter_bytes"),
+        number_format.size,
+    ),
+    Cost(
+        "training",
+        "Training time",
+        "optimiser steps, mean over seeds (logarithmic)",
+        _training,
+        number_format.duration,
+        _ROUND_TIMES,
+    ),
+    Cost(
+        "latency",
+        "Latency",
+        "one question by itself, median; merged where that is possible (logarithmic)",
+        lambda one: one.latency,
+        lambda value: f"{value:.3g} ms",
+    ),
+)
+
+
+@dataclass(frozen=True)
+class Point:
+    """A method in the plane of cost and F1; `low` and `high` bound what its score may be by chance."""
+
+    label: str
+    look: Look
+    cost: float
+    f1: float
+    low: float
+    high: float
+    tip: str
+
+
+def points(groups: Sequence[Group], cost: Cost, standings: Mapping[str, Standing]) -> list[Point]:
+    """The groups that have an F1 and this cost."""
+    made = []
+    for one, look in zip(groups, looks([one.method for one in groups]), strict=True):
+        f1, value, standing = one.metric("f1"), cost.of(one), standings.get(one.label)
+        if not one.finished or f1 is None or value is None or value <= 0:
+            continue
+        spread = f1.spread or 0.0
+        low, high = standing.f1.interval if standing else (f1.mean - spread, f1.mean + spread)
+        text = f"{one.label}: F1 {f1.mean:.1f} ({low:.1f} to {high:.1f}), {cost.title.lower()} {cost.shown(value)}"
+        made.append(Point(one.label, look, float(value), f1.mean, low, high, text))
+    return made
+
+
+def front(drawn: Sequence[Point]) -> list[Point]:
+    """The points that no other beats in cost without losing F1, by rising cost."""
+    kept: list[Point] = []
+    for one in sorted(drawn, key=lambda one: (one.cost, -one.f1)):
+        if not kept or one.f1 > kept[-1].f1:
+            kept.append(one)
+    return kept
+
+
+def f1_against(
+    groups: Sequence[Group], cost: Cost, standings: Mapping[str, Standing] | None = None, form: Form = WIDE
+) -> Figure | None:
+    """A point a method, its bar the 95% interval, or ± one standard deviation over seeds where there is none; a line
+    joins what no other method beats in both. None where no run measured the cost."""
+    drawn = points(groups, cost, standings or {})
+    if not drawn:
+        return None
+    figure, axes = new_figure(f"F1 against {cost.title.lower()}", _about(groups, bool(standings)), form)
+    _log_axis(axes, [one.cost for one in drawn], cost, form)
+    low, high = min(one.low for one in drawn), max(one.high for one in drawn)
+    room = max(0.07 * (high - low), 1.0)
+    axes.set_ylim(max(low - room, 0.0) if low >= 0 else low - room, min(high + room, 103.0))
+    name_axes(axes, cost.axis if form.band else cost.axis.partition(" (log")[0].partition(";")[0], "F1")
+    best = front(drawn)
+    axes.step([one.cost for one in best], [one.f1 for one in best], where="post", color=GREY, linewidth=1, zorder=1)
+    for one in drawn:
+        at: dict[str, Any] = {"x": one.cost, "y": one.f1}
+        bars = [[one.f1 - one.low], [one.high - one.f1]]
+        axes.errorbar(**at, yerr=bars, fmt="none", color=one.look.colour, elinewidth=1.6, capsize=4, capthick=1.6)
+        mark = axes.scatter(**at, color=one.look.colour, marker=one.look.marker, s=95, zorder=3)
+        tip(mark, one.tip)
+    taken = [_error_box(axes, one.cost, one.low, one.high) for one in drawn]
+    for before, after in pairwise(best):  # the steps of the line
+        taken += [_line_box(axes, (before.cost, before.f1), (after.cost, before.f1))]
+        taken += [_line_box(axes, (after.cost, before.f1), (after.cost, after.f1))]
+    name_points(
+        axes,
+        [(one.cost, one.f1) for one in drawn],
+        [one.label for one in drawn],
+        [one.look.ink for one in drawn],
+        taken,
+    )
+    return figure
+
+
+def _about(groups: Sequence[Group], intervals: bool) -> str:
+    first = next(run for one in groups for run in one.finished)
+    used = first.data.get(first.scored_on or "")
+    where = f"{first.scored_on} set" + (f", {used.examples:,} questions" if used else "")
+    several = any(len(one.finished) > 1 for one in groups)
+    bars = "bars: 95% intervals" if intervals else "bars: ± one standard deviation over seeds" if several else ""
+    return "; ".join([where, *([bars] if bars else []), "line: what no other method beats in both"])
+
+
+def _log_axis(axes: Axes, values: Sequence[float], cost: Cost, form: Form) -> None:
+    """A logarithmic axis around the values, with room for names and never less than a factor of ten on it."""
+    from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, NullFormatter, NullLocator
+
+    axes.set_xscale("log")
+    low, high = math.log10(min(values)), math.log10(max(values))
+    room = max(0.1 * (high - low), (1 - (high - low)) / 2, 0.1) * (1 if form.band else 1.6)
+    axes.set_xlim(10 ** (low - room), 10 ** (high + room))
+    axes.set_autoscale_on(False)
+    decades = high - low + 2 * room
+    powers = LogLocator(subs=(1.0,) if decades > 2.5 else (1.0, 2.0, 5.0), numticks=20)
+    axes.xaxis.set_major_locator(FixedLocator(_thinned(cost.ticks, axes.get_xlim())) if cost.ticks else powers)
+    axes.xaxis.set_minor_locator(NullLocator())
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: cost.shown(value).replace(".0 ", " ")))
+    axes.xaxis.set_minor_formatter(NullFormatter())
+    axes.grid(axis="x", color=FAINT, linewidth=0.6)
+
+
+def _thinned(ticks: Sequence[float], limits: tuple[float, float]) -> list[float]:
+    """Those within the limits, of many every second."""
+    inside = [one for one in ticks if limits[0] <= one <= limits[1]]
+    return inside if len(inside) < 6 else inside[::2]
+
+
+def _line_box(axes: Axes, start: tuple[float, float], end: tuple[float, float]) -> Box:
+    (left, bottom), (right, top) = axes.transData.transform([start, end])
+    return (left, bottom - 1, right + 1, top + 1)
+
+
+def _error_box(axes: Axes, x: float, low: float, high: float) -> Box:
+    (left, bottom), (right, top) = axes.transData.transform([(x, low), (x, high)])
+    return (left - 5, bottom - 2, right + 5, top + 2)

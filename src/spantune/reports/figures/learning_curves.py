@@ -1,0 +1,174 @@
+"""Loss and learning curves, from histories."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from statistics import fmean, stdev
+from typing import TYPE_CHECKING, Any
+
+from spantune.reports.figures.style import WIDE, Form, Look, looks, name_axes, new_figure
+from spantune.reports.figures.text_placement import name_line_ends
+from spantune.reports.run_groups import Group, group
+from spantune.runs import RunRecord
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+Rows = Sequence[Mapping[str, Any]]
+"""A run's history: see `records.History`."""
+_NEARLY = 0.8
+"""Runs whose last steps are so close ended, but for their seeds' windows, at the same moment."""
+_HEIGHT_OF_A_NAME = 0.2  # inches
+
+
+@dataclass(frozen=True)
+class Curve:
+    """A metric over optimiser steps, averaged over a group's runs; `spread` where several have a value there."""
+
+    steps: tuple[float, ...]
+    values: tuple[float, ...]
+    spread: tuple[float, ...]
+
+
+def loss_curve(record: RunRecord, rows: Rows) -> Figure | None:
+    """One run's loss over steps: every logged value faintly, their moving average, and the selection split's."""
+    raw, checked = _curve([rows], "loss"), _curve([rows], "selection_loss")
+    if raw is None:
+        return None
+    figure, axes = new_figure(f"Loss of {record.label}", _about(record))
+    training, selection = looks(["training", "selection"])
+    smooth = smoothed(raw.values)
+    axes.plot(raw.steps, raw.values, color=training.colour, alpha=0.25, linewidth=1)
+    axes.plot(raw.steps, smooth, color=training.colour, linewidth=2.2)
+    ends = [("training", training, smooth[-1])]
+    if checked is not None:
+        style: dict[str, Any] = {"marker": "o", "markersize": 6, "clip_on": False, "linewidth": 1.8}
+        axes.plot(checked.steps, checked.values, color=selection.colour, **style)
+        ends.append(("selection", selection, checked.values[-1]))
+    curves = [raw, checked] if checked else [raw]
+    _finish(axes, "cross-entropy of start and end", curves, _ceiling([*smooth, *(checked.values if checked else ())]))
+    _name_ends(axes, ends)
+    return figure
+
+
+def loss_curves(runs: Sequence[tuple[RunRecord, Rows]], form: Form = WIDE) -> Figure | None:
+    """The training loss of all methods, moving averages; a line is the mean over seeds."""
+    drawn = [(one, look, curve) for one, look, rows in _grouped(runs) if (curve := _curve(rows, "loss"))]
+    if not drawn:
+        return None
+    figure, axes = new_figure("Training loss", _all_about(runs, "moving averages"), _room_for(len(drawn), form))
+    lines = [smoothed(curve.values) for _, _, curve in drawn]
+    for (_, look, curve), line in zip(drawn, lines, strict=True):
+        axes.plot(curve.steps, line, color=look.colour, linestyle=look.dash, linewidth=2)
+    highest = _ceiling([value for line in lines for value in line])
+    _finish(axes, "cross-entropy of start and end", [curve for *_, curve in drawn], highest)
+    _name_ends(axes, [(one.label, look, line[-1]) for (one, look, _), line in zip(drawn, lines, strict=True)])
+    return figure
+
+
+def learning_curves(runs: Sequence[tuple[RunRecord, Rows]], form: Form = WIDE) -> Figure | None:
+    """F1 on the selection split over steps, a line a method; a band is ± one standard deviation over seeds."""
+    drawn = [(one, look, curve) for one, look, rows in _grouped(runs) if (curve := _curve(rows, "selection_f1"))]
+    if not drawn:
+        return None
+    banded = any(any(curve.spread) for *_, curve in drawn)
+    band = "band: ± one standard deviation over seeds" if banded else None
+    about = _about(runs[0][0]) if len(runs) == 1 else _all_about(runs, band)
+    figure, axes = new_figure("F1 on the selection split", about, _room_for(len(drawn), form))
+    for _, look, curve in drawn:
+        low = [value - spread for value, spread in zip(curve.values, curve.spread, strict=True)]
+        high = [value + spread for value, spread in zip(curve.values, curve.spread, strict=True)]
+        if any(curve.spread):
+            axes.fill_between(curve.steps, low, high, color=look.colour, alpha=0.15, linewidth=0)
+        style: dict[str, Any] = {"marker": look.marker, "markersize": 6, "clip_on": False}
+        style |= {"linestyle": look.dash, "linewidth": 2}
+        axes.plot(curve.steps, curve.values, color=look.colour, **style)
+    highest = max(value for _, _, curve in drawn for value in curve.values)
+    _finish(axes, "F1", [curve for *_, curve in drawn], min(100.0, max(1.0, highest * 1.1)))
+    _name_ends(axes, [(one.label, look, curve.values[-1]) for one, look, curve in drawn])
+    return figure
+
+
+def smoothed(values: Sequence[float], width: float = 0.02) -> list[float]:
+    """Moving average with Gaussian weights, `width` of the curve's length their standard deviation; it does not lag."""
+    import numpy as np
+
+    sigma = width * len(values)
+    reach = min(round(3 * sigma), len(values) - 1)
+    if reach < 1:
+        return list(values)
+    weights = np.exp(-0.5 * (np.arange(-reach, reach + 1) / sigma) ** 2)
+    inside = slice(reach, reach + len(values))
+    there = np.convolve(np.ones(len(values)), weights)[inside]  # less at both ends, where neighbours are missing
+    return [float(value) for value in np.convolve(values, weights)[inside] / there]
+
+
+def _room_for(names: int, form: Form) -> Form:
+    return form.taller(names * _HEIGHT_OF_A_NAME - (form.height - form.band - 1.1))
+
+
+def _grouped(runs: Sequence[tuple[RunRecord, Rows]]) -> list[tuple[Group, Look, list[Rows]]]:
+    """Each group of runs with its look and its runs' histories; unfinished runs show how far they came."""
+    rows = {id(record): history for record, history in runs}
+    groups = group([record for record, _ in runs])
+    found = looks([one.method for one in groups])
+    return [(one, look, [rows[id(run)] for run in one.runs]) for one, look in zip(groups, found, strict=True)]
+
+
+def _curve(histories: Sequence[Rows], name: str) -> Curve | None:
+    """A metric of several histories, averaged: the first values, the second ones and so on, where all have as many
+    (other seeds make other windows, so that an epoch ends at another step); else by step, over those that came so far,
+    without the last steps of the longest, which are one seed's alone.
+    """
+    lines = [[(row["step"], row[name]) for row in rows if row.get(name) is not None] for rows in histories]
+    if len({len(line) for line in lines}) == 1:
+        together = list(zip(*lines, strict=True))
+    else:
+        at: dict[float, list[tuple[float, float]]] = {}
+        for step, value in (point for line in lines for point in line):
+            at.setdefault(step, []).append((step, value))
+        ends = [line[-1][0] for line in lines if line] or [0]
+        end = min(ends) if min(ends) >= _NEARLY * max(ends) else max(ends)
+        together = [tuple(at[step]) for step in sorted(at) if step <= end]
+    if not together:
+        return None
+    values = [[value for _, value in points] for points in together]
+    spread = tuple(stdev(one) if len(one) > 1 else 0.0 for one in values)
+    steps = tuple(fmean(step for step, _ in points) for points in together)
+    return Curve(steps, tuple(map(fmean, values)), spread)
+
+
+def _about(record: RunRecord) -> str:
+    return f"{record.model}, seed {record.seed}, {_training_set(record)}"
+
+
+def _all_about(runs: Sequence[tuple[RunRecord, Rows]], more: str | None) -> str:
+    """Encoders and training set, and what else a reader must know."""
+    record = runs[0][0]
+    models = list(dict.fromkeys(one.model for one, _ in runs))
+    about = f"{' and '.join(models) if len(models) < 3 else f'{len(models)} encoders'}, {_training_set(record)}"
+    return about if more is None else f"{about}; {more}"
+
+
+def _training_set(record: RunRecord) -> str:
+    train = record.data.get("train")
+    return f"{train.examples:,} training questions" if train else "unknown training set"
+
+
+def _finish(axes: Axes, y: str, curves: Sequence[Curve], high: float) -> None:
+    """Axes from 0 to the last step and to `high`."""
+    axes.set_ylim(0, high)
+    axes.set_xlim(0, max(1, *(curve.steps[-1] for curve in curves)))
+    name_axes(axes, "optimiser steps", y)
+
+
+def _ceiling(values: Sequence[float]) -> float:
+    """A little above the highest smoothed value: one wild batch must not flatten the rest."""
+    return max(values) * 1.08 or 1.0
+
+
+def _name_ends(axes: Axes, ends: Sequence[tuple[str, Look, float]]) -> None:
+    names, drawn, values = zip(*ends, strict=True)
+    name_line_ends(axes, values, names, [look.colour for look in drawn], [look.ink for look in drawn])

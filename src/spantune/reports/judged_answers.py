@@ -1,0 +1,268 @@
+"""What records do not hold: the answers to each question, and what the room `analysis` makes of them."""
+
+from __future__ import annotations
+
+import json
+import re
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from spantune.answering.span_collector import Prediction
+from spantune.config import DataConfig
+from spantune.data import Corpus, Example, load_reported
+from spantune.data.source import NoSource, reached
+from spantune.errors import UserError
+from spantune.reports.run_groups import Group
+from spantune.runs import RunFolder, RunRecord
+from spantune.scoring.dimensions import DIMENSIONS
+from spantune.scoring.error_kinds import KindCounts, Span, error_kinds, kind_counts
+from spantune.scoring.official_metrics import Rules, rules_of
+from spantune.scoring.prediction_files import read_predictions
+from spantune.scoring.scores import Scores, score_runs
+from spantune.scoring.slices import Slice, members, slice_scores
+from spantune.scoring.statistics import Comparison, compare
+
+Spans = Mapping[str, Sequence[Mapping[str, Span]]]
+"""By group's label and run: question id to the place of the answer in the context."""
+
+# The first candidate of a question, as `scoring.score_run` lays the file out; the other nineteen are skipped.
+_FIRST = re.compile(rb'\n  ("(?:[^"\\]|\\.)*"): \[\s*\{\s*"text": "(?:[^"\\]|\\.)*",\s*"start": (\d+),\s*"end": (\d+)')
+SLICE_RESAMPLES = 2_000
+"""Slices are many and their intervals a hint, so that a fifth of the resamples does (the first of them)."""
+
+
+class Incomplete(Exception):
+    """The answers cannot be compared; the message says why, in a sentence for the report."""
+
+
+class Gone(Incomplete):
+    """The file of the questions is found neither from the working folder nor from the study's."""
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Judged:
+    """The groups' answers to the same questions, each one judged. Methods are named by their group's label.
+
+    Attributes:
+        divided: by dimension (slices, Q), see `scoring.slices.members`.
+        spans: places of the answers, as far as `n_best.json` tells them.
+        kinds: by method (S, Q), see `scoring.error_kinds.error_kinds`.
+    """
+
+    scores: Scores
+    divided: Sequence[np.ndarray]
+    spans: Spans
+    kinds: Sequence[np.ndarray]
+
+    @property
+    def slice_of(self) -> np.ndarray:
+        """(Q, dimensions) the place of each question's slice in its dimension."""
+        return np.stack([one.argmax(axis=0) for one in self.divided], axis=1)
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Evidence(Judged):
+    """The same with the statistics.
+
+    Attributes:
+        counts: the kinds, counted.
+    """
+
+    comparison: Comparison
+    slices: tuple[Slice, ...]
+    counts: tuple[KindCounts, ...]
+
+    @classmethod
+    def of(cls, scores: Scores, spans: Spans | None = None, resamples: int | None = None) -> Evidence:
+        """What scored answers say.
+
+        Args:
+            spans: places of the answers, as far as they are known.
+            resamples: of the bootstrap; default as in `scoring.statistics.compare`.
+        """
+        found = judged(scores, spans)
+        few = min(resamples or SLICE_RESAMPLES, SLICE_RESAMPLES)
+        return cls(
+            scores,
+            found.divided,
+            found.spans,
+            found.kinds,
+            compare(scores, resamples=resamples),
+            slice_scores(scores, DIMENSIONS, found.divided, resamples=few),
+            kind_counts(scores, found.spans, found.kinds),
+        )
+
+    @classmethod
+    def of_predictions(
+        cls, examples: Sequence[Example], predictions: Mapping[str, Sequence[Prediction]], rules: Rules | None = None
+    ) -> Evidence:
+        """What the answers of several models to the same questions say, as `Panel.predict` gives them.
+
+        Args:
+            examples: the questions, with accepted answers.
+            predictions: by name of the model, one for each example.
+            rules: the official scorer to follow; default as in `scoring.official_metrics.score`.
+
+        Raises:
+            DataError: there is nothing to compare, or a model answered other questions.
+        """
+        answers = {name: [{one.id: one.text for one in given}] for name, given in predictions.items()}
+        spans = {
+            name: [{one.id: (one.start, one.end) for one in given if one.text}] for name, given in predictions.items()
+        }
+        return cls.of(score_runs(examples, answers, rules), spans)
+
+    @property
+    def methods(self) -> tuple[str, ...]:
+        """By rank, as the table has them."""
+        return tuple(one.method for one in self.comparison.standings)
+
+
+def read_scores(groups: Sequence[Group], folders: Mapping[int, RunFolder]) -> Scores:
+    """Load the reported questions again, read every finished run's answers, and score them.
+
+    Args:
+        folders: of the runs, by the `id` of their record.
+
+    Raises:
+        Incomplete: no run has finished, the runs were not scored on the same reported set, the set is gone (`Gone`) or
+            has changed, or answers are missing.
+    """
+    finished = {one.label: one.finished for one in groups if one.finished}
+    runs = [run for some in finished.values() for run in some]
+    examples = _reported(runs, folders).examples
+    answers = {label: [_answers(folders[id(run)]) for run in some] for label, some in finished.items()}
+    squad_v2 = any(run.config.get("squad_v2") for run in runs)
+    try:
+        return score_runs(examples, answers, rules_of(squad_v2))
+    except UserError as error:
+        raise Incomplete(_sentence(error)) from error
+
+
+def judged(scores: Scores, spans: Spans | None = None) -> Judged:
+    """Every answer's kind and every question's slices: what takes seconds, not minutes.
+
+    Args:
+        spans: places of the answers, as far as they are known.
+    """
+    known = {
+        name: (spans or {}).get(name) or [{}] * len(runs)
+        for name, runs in zip(scores.methods, scores.answers, strict=True)
+    }
+    return Judged(scores, [members(scores.examples, one) for one in DIMENSIONS], known, error_kinds(scores, known))
+
+
+def read_spans(scores: Scores, groups: Sequence[Group], folders: Mapping[int, RunFolder]) -> Spans:
+    """The places of the answers that `read_scores` read, as far as `n_best.json` tells them."""
+    files = {one.label: [folders[id(run)].n_best for run in one.finished] for one in groups}
+    return {
+        label: [
+            _places(scores.examples, answers, first_places(path))
+            for answers, path in zip(runs, files[label], strict=True)
+        ]
+        for label, runs in zip(scores.methods, scores.answers, strict=True)
+    }
+
+
+def gather(groups: Sequence[Group], folders: Mapping[int, RunFolder], resamples: int | None = None) -> Evidence:
+    """What the answers say.
+
+    Args:
+        folders: of the runs, by the `id` of their record.
+        resamples: of the bootstrap; default as in `scoring.statistics.compare`.
+
+    Raises:
+        Incomplete: as `read_scores`.
+    """
+    scores = read_scores(groups, folders)
+    return Evidence.of(scores, read_spans(scores, groups, folders), resamples)
+
+
+def _reported(runs: Sequence[RunRecord], folders: Mapping[int, RunFolder]) -> Corpus:
+    """The questions that all runs were scored on."""
+    if not runs:
+        raise Incomplete("no run has finished")
+    if any(run.scored_on != "reported" or "reported" not in run.data for run in runs):
+        raise Incomplete(
+            "there is no reported set: the scores are from the selection split, whose answers are not kept"
+        )
+    prints = {run.data["reported"].fingerprint for run in runs}
+    if len(prints) > 1:
+        raise Incomplete(f"the runs were scored on {len(prints)} different sets of questions, which cannot be paired")
+    record = runs[0]
+    sources = " + ".join(record.data["reported"].sources)
+    try:
+        corpus = reported_set(record, folders[id(record)].path)
+    except UserError as error:
+        kind = Gone if isinstance(error, NoSource) else Incomplete
+        raise kind(f"the reported set ({sources}) cannot be loaded again: {_sentence(error)}") from error
+    if corpus is None:
+        raise Incomplete(f"the reported set ({sources}) is not there any more")
+    if corpus.fingerprint not in prints:
+        raise Incomplete(
+            f"the reported set ({sources}) has changed since the runs were scored: {len(corpus.examples):,} questions "
+            f"with the digest {corpus.fingerprint[:12]} now, {record.data['reported'].examples:,} with "
+            f"{record.data['reported'].fingerprint[:12]} then"
+        )
+    return corpus
+
+
+def reported_set(record: RunRecord, folder: Path) -> Corpus | None:
+    """The questions that a run was scored on, by the settings in its record; None where these name none any more.
+
+    Args:
+        folder: of the run. Sources that are not in the working folder are looked for in the study's, and above it.
+
+    Raises:
+        UserError: they cannot be read; `NoSource` where they are not found.
+    """
+    known = {one.name for one in fields(DataConfig)}
+    config = DataConfig(**{key: _tuples(value) for key, value in record.config.items() if key in known})
+    above = folder.resolve().parents
+    data, eval_data = (tuple(reached(one, above) for one in some) for some in (config.data, config.eval_data))
+    config = replace(config, data=data, eval_data=eval_data)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the run said it
+        return load_reported(config)
+
+
+def _answers(folder: RunFolder) -> dict[str, str]:
+    try:
+        return read_predictions(folder.predictions)
+    except UserError as error:
+        raise Incomplete(_sentence(error)) from error
+
+
+def first_places(path: Path) -> dict[str, Span]:
+    """The place of each question's best candidate in an `n_best.json`; {} where it is missing or laid out otherwise.
+
+    The file is twenty times as large as what is wanted of it, so it is searched, not parsed: a second for a million
+    candidates.
+    """
+    try:
+        found = _FIRST.finditer(path.read_bytes())
+    except OSError:
+        return {}
+    return {json.loads(one[1]): (int(one[2]), int(one[3])) for one in found}
+
+
+def _places(examples: Sequence[Example], answers: Sequence[str], best: Mapping[str, Span]) -> dict[str, Span]:
+    """Of the best candidates' places those of the answers: under v2.0 the answer may be none where the candidate is a
+    span."""
+    known = ((example, text, best.get(example.id)) for example, text in zip(examples, answers, strict=True))
+    return {example.id: place for example, text, place in known if place and example.context[slice(*place)] == text}
+
+
+def _sentence(error: UserError) -> str:
+    """An error on one line, without its remedy."""
+    said = error.problem + (f" ({error.where})" if error.where else "")
+    return " ".join((said + (f", found: {error.found}" if error.found else "")).split())
+
+
+def _tuples(value: Any) -> Any:
+    return tuple(value) if isinstance(value, list) else value

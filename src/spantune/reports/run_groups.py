@@ -1,0 +1,115 @@
+"""Runs that differ only in their seed belong together: one row of the table, one point or line of a plot."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import PurePath
+from typing import Any
+
+from spantune.config import AFTERWARDS, BOOKKEEPING
+from spantune.reports.tables import number_format
+from spantune.runs import RunRecord
+from spantune.scoring.statistics import Estimate, estimate
+
+_COMPARED_APART = {"method", "methods", "model", "options"}
+_NO_DIFFERENCE = BOOKKEEPING | AFTERWARDS | {"seed", "seeds", "n_best"}
+"""Settings that do not make two runs two kinds of run."""
+
+
+@dataclass(frozen=True)
+class Group:
+    """The runs of one method with one encoder and one configuration, by seed."""
+
+    label: str
+    runs: tuple[RunRecord, ...]
+
+    @property
+    def method(self) -> str:
+        return self.runs[0].method
+
+    @property
+    def finished(self) -> tuple[RunRecord, ...]:
+        return tuple(run for run in self.runs if run.status == "finished")
+
+    def metric(self, name: str) -> Estimate | None:
+        """A metric over the finished runs; None where none of them has it."""
+        return estimate([run.metric(name) for run in self.finished])
+
+    def score(self, part: str, name: str) -> Estimate | None:
+        """What the record keeps of a set, such as `semantic` of `reported`, over the finished runs."""
+        return estimate([run.metrics.get(part, {}).get(name) for run in self.finished])
+
+    def timing(self, name: str) -> Estimate | None:
+        """A field of `Timings` over the finished runs."""
+        return estimate([getattr(run.timings, name) for run in self.finished])
+
+    @property
+    def latency(self) -> float | None:
+        """Milliseconds for a question by itself (median), mean over the runs that measured it."""
+        found = estimate([run.serving.latency_p50_ms for run in self.finished if run.serving])
+        return found.mean if found else None
+
+    def parameters(self, name: str) -> Any:
+        """A field of `Parameters`; None where no run knows it. All runs of a group have the same."""
+        return next((getattr(run.parameters, name) for run in self.runs if run.parameters), None)
+
+    def largest(self, name: str) -> int | None:
+        """The largest of a field of the record over the finished runs, such as `adapter_bytes`."""
+        return max((value for run in self.finished if (value := getattr(run, name)) is not None), default=None)
+
+    @property
+    def rank(self) -> float:
+        """To sort by: the highest F1 first, groups without one last."""
+        f1 = self.metric("f1")
+        return -f1.mean if f1 else math.inf
+
+
+def group(records: Sequence[RunRecord]) -> list[Group]:
+    """The records by method, encoder and configuration, best F1 first; a label names what tells groups apart."""
+    found: dict[str, list[RunRecord]] = {}
+    for record in records:
+        found.setdefault(_key(record), []).append(record)
+    members = [tuple(sorted(runs, key=lambda run: run.seed)) for runs in found.values()]
+    labels = _labels([runs[0] for runs in members])
+    return sorted(map(Group, labels, members), key=lambda one: (one.rank, one.label))
+
+
+def _settings(record: RunRecord) -> dict[str, Any]:
+    """What tells runs of one method and encoder apart."""
+    config: Mapping[str, Any] = record.config
+    return {key: value for key, value in config.items() if key not in _NO_DIFFERENCE | _COMPARED_APART} | dict(
+        record.options
+    )
+
+
+def _key(record: RunRecord) -> str:
+    content = [record.method, record.model, _settings(record)]
+    return json.dumps(content, sort_keys=True, default=str)
+
+
+def _labels(runs: Sequence[RunRecord]) -> list[str]:
+    """The method; with the encoder where there are several; with the settings that differ within a method."""
+    models = {run.model for run in runs}
+    short = {model: PurePath(model).name or model for model in models}
+    if len(set(short.values())) < len(models):
+        short = {model: model for model in models}
+    labels = []
+    for run in runs:
+        parts = [run.label or run.method]
+        if len(models) > 1:
+            parts.append(short[run.model])
+        settings = _settings(run)
+        others = [
+            _settings(one) for one in runs if (one.method, one.label, one.model) == (run.method, run.label, run.model)
+        ]
+        keys = sorted({key for one in (settings, *others) for key in one})
+        parts += [
+            f"{key.replace('_', ' ')} {number_format.setting(settings.get(key), ' ')}"
+            for key in keys
+            if any(one.get(key) != settings.get(key) for one in others)
+        ]
+        labels.append(", ".join(parts))
+    return labels

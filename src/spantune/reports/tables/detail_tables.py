@@ -1,0 +1,212 @@
+"""The tables behind the first one: differences, slices, kinds of error, speed, further sets, no answer. One model for
+page, Markdown and CSV."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from spantune.reports.judged_answers import Evidence
+from spantune.reports.run_groups import Group
+from spantune.reports.tables import number_format
+from spantune.reports.tables.main_table import escaped, markdown_row
+from spantune.scoring.dimensions import DIMENSIONS
+from spantune.scoring.error_kinds import KINDS
+from spantune.scoring.statistics import Comparison, Estimate, Score
+
+
+@dataclass(frozen=True, repr=False)
+class Grid:
+    """A titled table of texts; the first column names the rows. A notebook shows it as it is."""
+
+    title: str
+    header: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+    about: str = ""
+
+    def __repr__(self) -> str:
+        return f"{self.title}\n\n{self.to_markdown()}"
+
+    def _repr_markdown_(self) -> str:
+        return f"**{escaped(self.title)}**\n\n{self.to_markdown()}"
+
+    def to_markdown(self) -> str:
+        """Without its title."""
+        lines = [markdown_row(self.header), "|:---|" + "---:|" * (len(self.header) - 1)]
+        lines += map(markdown_row, self.rows)
+        return "\n".join([*([escaped(self.about), ""] if self.about else []), *lines]) + "\n"
+
+
+def to_csv(rows: Sequence[Mapping[str, Any]]) -> str:
+    """Unrounded numbers under the keys of the first row; empty where unknown."""
+    out = io.StringIO()
+    writer = csv.DictWriter(out, list(rows[0]) if rows else [], lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return out.getvalue()
+
+
+def differences_rows(comparison: Comparison) -> list[dict[str, Any]]:
+    """A row a pair and metric."""
+    return [
+        {
+            **{"metric": one.metric, "first": one.first, "second": one.second, "points": one.points},
+            **{"low": one.interval.low, "high": one.interval.high, "p": one.p, "p_holm": one.p_holm},
+            **{"significant": one.significant, "runs_above": one.runs_above, "run_pairs": one.run_pairs},
+        }
+        for one in comparison.differences
+    ]
+
+
+def slices_rows(evidence: Evidence) -> list[dict[str, Any]]:
+    """A row a slice and method; of an empty slice one without a method."""
+    rows = []
+    for one in evidence.slices:
+        of = {"dimension": one.dimension, "slice": one.name, "questions": one.n, "contexts": one.units}
+        for method, score in one.scores.items() or [("", None)]:
+            row: dict[str, Any] = {**of, "method": method}
+            for name in ("em", "f1"):
+                bounds = getattr(score, f"{name}_interval", None) or (None, None)
+                row |= {name: getattr(score, name, None), f"{name}_low": bounds[0], f"{name}_high": bounds[1]}
+            rows.append(row | {"note": one.note or ""})
+    return rows
+
+
+def kinds_rows(evidence: Evidence) -> list[dict[str, Any]]:
+    """A row a method: answers of each kind, means over seeds."""
+    return [{"method": one.method} | dict(one.kinds.items()) | dict(one.faults.items()) for one in evidence.counts]
+
+
+def slices_grids(evidence: Evidence, methods: Sequence[str], least: int = 2) -> list[Grid]:
+    """A table a dimension that has so many slices at least; empty slices are named and not shown."""
+    grids = []
+    for dimension in DIMENSIONS:
+        parts = [one for one in evidence.slices if one.dimension == dimension.name]
+        rows = [
+            (one.name, f"{one.n:,}", *(f"{one.scores[method].f1:.1f}" for method in methods)) for one in parts if one.n
+        ]
+        empty = [one.name for one in parts if not one.n]
+        few = [f"{one.name} ({one.note})" for one in parts if one.n and one.note]
+        about = f"F1 by {dimension.rule}." + (f" No questions: {', '.join(empty)}." if empty else "")
+        about += f" {'; '.join(few)}." if few else ""
+        if len(rows) >= least:
+            grids.append(Grid(dimension.name, ("Slice", "Questions", *methods), tuple(rows), about))
+    return grids
+
+
+def standings_grid(comparison: Comparison) -> Grid:
+    """Scores with their intervals, by rank."""
+
+    def shown(one: Score) -> str:
+        spread = f" ± {one.over_runs.spread:.1f}" if one.over_runs.spread is not None else ""
+        return f"{one.mean:.1f}{spread} ({one.interval.low:.1f}–{one.interval.high:.1f})"
+
+    rows = [(one.method, str(one.rank), one.letters, shown(one.f1), shown(one.em)) for one in comparison.standings]
+    about = f"In brackets: 95% intervals over {comparison.questions:,} questions."
+    about += " Methods that share a letter are tied." if len(rows) > 1 else ""
+    return Grid("Scores", ("Method", "Rank", "Tied", "F1", "EM"), tuple(rows), about)
+
+
+def differences_grid(comparison: Comparison) -> Grid:
+    """F1 of every pair, the earlier line of the table minus the later one."""
+    rows = [
+        (
+            f"{one.first} − {one.second}",
+            f"{one.points:+.1f}",
+            f"{one.interval.low:+.1f} to {one.interval.high:+.1f}",
+            f"{one.p_holm:.3f}" if one.p_holm >= 0.001 else "< 0.001",
+            "yes" if one.significant else "no, tied",
+        )
+        for one in comparison.differences
+        if one.metric == comparison.ranked_by
+    ]
+    about = f"In points of {comparison.ranked_by.upper()}; p-values by Holm's correction for all pairs."
+    return Grid("Differences", ("Pair", "Points", "95% interval", "p", "Significant"), tuple(rows), about)
+
+
+def kinds_grid(evidence: Evidence, groups: Sequence[Group] = ()) -> Grid:
+    """What wrong answers are; with what is right in meaning, where the groups' runs measured that."""
+    kinds = [kind for kind in KINDS if any(one.kinds[kind] for one in evidence.counts)]
+    counts = {one.method: one for one in evidence.counts}
+    meaning = {one.label: one.score("reported", "right_in_meaning") for one in groups}
+    measured = any(meaning.values())
+    rows = []
+    for name in evidence.methods:
+        found = counts[name]
+        faults = " / ".join(f"{value:,.0f}" for value in found.faults.values())
+        said = (f"{value.mean:,.0f}" if (value := meaning.get(name)) else number_format.NOTHING,) if measured else ()
+        rows.append((name, *(f"{found.kinds[kind]:,.0f}" for kind in kinds), faults, *said))
+    header = ("Method", *(kind.capitalize() for kind in kinds), "Too long / short / shifted")
+    about = "; ".join(f"{kind}: {KINDS[kind]}" for kind in kinds) + ". Means over seeds."
+    about += " Right in meaning: wrong by EM, but close to an accepted answer in meaning." if measured else ""
+    return Grid("Kinds of error", header + (("Right in meaning",) if measured else ()), tuple(rows), about)
+
+
+def speed_grid(groups: Sequence[Group]) -> Grid | None:
+    """How fast the trained models answer; None where no run measured it."""
+    rows = []
+    for one in groups:
+        for form in ("merged", "unmerged"):
+            runs = [run.answering[form] for run in one.finished if form in run.answering]
+            if runs:
+                mean = {key: sum(getattr(run, key) for run in runs) / len(runs) for key in _SPEEDS}
+                rows.append((one.label, form, *(f"{value:,.3g}" for value in mean.values())))
+    header = ("Method", "Form", "p50 ms", "p95 ms", "Questions/s")
+    about = (
+        "Milliseconds for a question by itself, and questions a second in batches, on the machine that trained, "
+        "or that the run's notes name."
+    )
+    return Grid("Speed of the trained models", header, tuple(rows), about) if rows else None
+
+
+_SPEEDS = ("latency_p50_ms", "latency_p95_ms", "questions_per_second")
+
+
+def further_grid(groups: Sequence[Group]) -> Grid | None:
+    """F1 on further sets, and what is lost there; None without any."""
+    names = list(dict.fromkeys(name for one in groups for run in one.finished for name in run.further))
+    if not names:
+        return None
+    rows = [(one.label, *(_further(one, name) for name in names)) for one in groups if one.finished]
+    about = "F1, and the drop from the reported set with its 95% interval (of the first seed)."
+    return Grid("Further sets", ("Method", *names), tuple(rows), about)
+
+
+def _further(one: Group, name: str) -> str:
+    f1 = one.score(name, "f1")
+    if f1 is None:
+        return number_format.NOTHING
+    kept = one.finished[0].metrics.get(name, {})
+    drop, low, high = (kept.get(key) for key in ("f1_drop", "f1_drop_low", "f1_drop_high"))
+    lost = f" (−{drop:.1f}: {low:.1f} to {high:.1f})" if None not in (drop, low, high) and drop >= 0 else ""  # type: ignore[operator]
+    return number_format.with_spread(f1) + lost
+
+
+def null_grid(groups: Sequence[Group]) -> Grid | None:
+    """How well the models know what they cannot answer (v2.0); None where no run measured it."""
+    columns: tuple[tuple[str, str, Callable[[float], str]], ...] = (
+        ("null_threshold", "Threshold", lambda value: f"{value:.2f}"),
+        ("null_auc", "AUC", lambda value: f"{value:.3f}"),
+        ("risk_coverage_area", "Risk–coverage area", lambda value: f"{value:.3f}"),
+        ("risk_coverage_best", "Best possible", lambda value: f"{value:.3f}"),
+        ("calibration_error", "Calibration error", lambda value: f"{value:.3f}"),
+        ("calibration_error_scaled", "With temperature", lambda value: f"{value:.3f}"),
+    )
+
+    def cells(one: Group) -> list[str]:
+        found: list[tuple[Estimate | None, Callable[[float], str]]] = [
+            (one.score("reported", key), shown) for key, _, shown in columns
+        ]
+        return [shown(value.mean) if value else number_format.NOTHING for value, shown in found]
+
+    if not any(one.score("reported", "calibration_error") for one in groups):
+        return None
+    about = (
+        "Threshold and temperature were fitted on the selection split. AUC: the chance that a question without an "
+        "answer is told from one with. Area: mean error over all shares of questions, the surest first."
+    )
+    rows = tuple((one.label, *cells(one)) for one in groups if one.finished)
+    return Grid("Questions without an answer", ("Method", *(title for _, title, _ in columns)), rows, about)

@@ -1,0 +1,296 @@
+"""The comparison table: one row a method; one model for text, Markdown, CSV and the report's page."""
+
+from __future__ import annotations
+
+import csv
+import io
+import textwrap
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import PurePath
+from typing import Any
+
+from spantune.reports.run_groups import Group, group
+from spantune.reports.tables import number_format
+from spantune.runs import RunRecord
+from spantune.scoring.statistics import Comparison, Standing
+
+_LEAST_LABEL = 14
+_REASON = 300  # characters
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column: its title and what stands in it; a `minor` one gives way where a terminal is too narrow."""
+
+    title: str
+    shown: Callable[[Group], str]
+    minor: bool = False
+
+
+@dataclass(frozen=True, repr=False)
+class Table:
+    """Header, rows, notes; render it with `to_text`, `to_markdown` or `to_csv`. A notebook shows it as it is."""
+
+    header: tuple[str, ...]
+    """On what the scores and the times were measured, and what forbids to compare them."""
+    groups: tuple[Group, ...]
+    columns: tuple[Column, ...]
+    notes: tuple[str, ...]
+    """Runs that are not in the means, with the reason; how to read the numbers."""
+    standings: Mapping[str, Standing] = field(default_factory=dict)
+    """By label, where the answers could be compared: then the rows stand by rank."""
+
+    def __repr__(self) -> str:
+        return self.to_text()
+
+    def _repr_markdown_(self) -> str:
+        return self.to_markdown()
+
+    def begins_rank(self, row: int) -> bool:
+        """Whether a row stands in another rank than the one above it."""
+        pair = [self.standings.get(one.label) for one in self.groups[max(row - 1, 0) : row + 1]]
+        return len(pair) == 2 and bool(self.standings) and rank_of(pair[0]) != rank_of(pair[1])
+
+    def to_text(self, width: int = 100) -> str:
+        """Plain text for a terminal of `width` columns; long method names take several lines."""
+        titles, cells = self._cells(self._fitting(width))
+        widths = [max(map(len, column)) for column in zip(titles, *cells, strict=True)]
+        gap = "  " if sum(widths[1:]) + _LEAST_LABEL + 2 * len(widths) <= width else " "
+        spare = width - sum(widths[1:]) - len(gap) * (len(widths) - 1)
+        widths[0] = min(widths[0], max(spare, _LEAST_LABEL))
+        lines = [line for text in self.header for line in textwrap.wrap(text, width)] + [""]
+        lines += _aligned(titles, widths, gap)
+        lines.append(gap.join("-" * one for one in widths))
+        for number, row in enumerate(cells):
+            lines += [""] * self.begins_rank(number) + _aligned(row, widths, gap)
+        if self.notes:
+            lines.append("")
+        lines += [line for text in self.notes for line in textwrap.wrap(text, width, subsequent_indent="  ")]
+        return "\n".join(lines) + "\n"
+
+    def to_markdown(self) -> str:
+        """A table of GitHub's Markdown, with header and notes around it."""
+        titles, cells = self._cells(self.columns)
+        lines = [*(escaped(text) + "  " for text in self.header), ""]
+        lines += [markdown_row(titles), "|" + "|".join([":---", *["---:"] * (len(titles) - 1)]) + "|"]
+        lines += [markdown_row(row) for row in cells]
+        lines += ["", *(f"- {escaped(text)}" for text in self.notes)] if self.notes else []
+        return "\n".join(lines) + "\n"
+
+    def to_csv(self) -> str:
+        """Unrounded numbers, for further work: scores 0 to 100, seconds, bytes; empty where unknown."""
+        rows = [_csv_row(one) | _standing_row(self.standings.get(one.label)) for one in self.groups]
+        out = io.StringIO()
+        names = list(dict.fromkeys(name for row in rows for name in row)) or ["method"]
+        writer = csv.DictWriter(out, names, lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
+        return out.getvalue()
+
+    def _cells(self, columns: Sequence[Column]) -> tuple[list[str], list[list[str]]]:
+        titles = ["Method", *(column.title for column in columns)]
+        return titles, [[one.label, *(column.shown(one) for column in columns)] for one in self.groups]
+
+    def _fitting(self, width: int) -> tuple[Column, ...]:
+        """The columns without as many minor ones, from the right, as have no room."""
+        kept = list(self.columns)
+        while _LEAST_LABEL + sum(1 + self._width(one) for one in kept) > width:
+            minor = [one for one in kept if one.minor]
+            if not minor:
+                break
+            kept.remove(minor[-1])
+        return tuple(kept)
+
+    def _width(self, column: Column) -> int:
+        return max(map(len, [column.title, *map(column.shown, self.groups)]))
+
+
+def comparison(records: Sequence[RunRecord], statistics: Comparison | None = None) -> Table:
+    """The table of all runs; runs that differ only in their seed share a row.
+
+    Args:
+        statistics: of the groups by their label: then the rows stand by rank, else by mean F1.
+    """
+    standings = {one.method: one for one in statistics.standings} if statistics else {}
+    order = {label: place for place, label in enumerate(standings)}
+    groups = tuple(sorted(group(records), key=lambda one: order.get(one.label, len(order))))
+    several = any(len(one.finished) > 1 for one in groups)
+    notes = (*_failures(groups), *_significance(statistics), *_reading(records, several))
+    return Table(_header(records), groups, _columns(groups, standings), notes, standings)
+
+
+def rank_of(standing: Standing | None) -> int | None:
+    """None for a group whose answers were not compared."""
+    return standing.rank if standing else None
+
+
+def _columns(groups: Sequence[Group], standings: Mapping[str, Standing]) -> tuple[Column, ...]:
+    columns = [
+        Column("EM", lambda one: number_format.with_spread(one.metric("em"))),
+        Column("F1", lambda one: number_format.with_spread(one.metric("f1"))),
+        Column("Trainable", lambda one: number_format.count(one.parameters("trainable"))),
+        Column("Share", lambda one: number_format.percent(one.parameters("share")), minor=True),
+        Column("Adapter", lambda one: number_format.size(one.largest("adapter_bytes"))),
+        Column("Train s", lambda one: number_format.with_spread(one.timing("train_seconds"), 0)),
+        Column("Ex/s", lambda one: _mean(one, "examples_per_second"), minor=True),
+        Column("Memory", lambda one: number_format.size(one.largest("peak_memory_bytes"))),
+    ]
+    if standings:
+        columns.insert(2, Column("95% of F1", lambda one: _interval(standings.get(one.label))))
+        columns.insert(3, Column("Tied", lambda one: _letters(standings.get(one.label))))
+    if any(one.largest("peak_gpu_memory_bytes") for one in groups):
+        columns.append(Column("GPU mem.", lambda one: number_format.size(one.largest("peak_gpu_memory_bytes"))))
+    if any(len(one.runs) > 1 for one in groups):
+        columns.append(Column("Runs", _runs))
+    return tuple(columns)
+
+
+def _interval(standing: Standing | None) -> str:
+    return f"{standing.f1.interval.low:.1f}–{standing.f1.interval.high:.1f}" if standing else number_format.NOTHING
+
+
+def _letters(standing: Standing | None) -> str:
+    return standing.letters if standing else number_format.NOTHING
+
+
+def _mean(one: Group, name: str) -> str:
+    value = one.timing(name)
+    return f"{value.mean:,.1f}" if value else number_format.NOTHING
+
+
+def _runs(one: Group) -> str:
+    """Finished runs, `2/3` where some did not finish."""
+    done, all_of_them = len(one.finished), len(one.runs)
+    return str(done) if done == all_of_them else f"{done}/{all_of_them}"
+
+
+def _header(records: Sequence[RunRecord]) -> tuple[str, ...]:
+    finished = [record for record in records if record.status == "finished"]
+    if not finished:
+        return ("No run has finished.",) if records else ("There are no runs.",)
+    sets = list(dict.fromkeys(_set(record) for record in finished))
+    machines = list(dict.fromkeys(machine(record) for record in finished))
+    lines = [f"Scored on {'; '.join(sets)}.", f"Measured on {'; '.join(machines)}."]
+    if len({_fingerprint(record) for record in finished}) > 1:
+        lines.append("CAUTION: the runs were scored on different questions; their scores do not compare.")
+    if any(record.scored_on == "selection" for record in finished):
+        lines.append("CAUTION: the selection split also chose the best checkpoint, so scores on it are too high.")
+    if len(machines) > 1:
+        lines.append("CAUTION: the runs ran on different machines; their times do not compare.")
+    return tuple(lines)
+
+
+def _set(record: RunRecord) -> str:
+    used = record.data.get(record.scored_on or "")
+    if used is None:
+        return record.scored_on or "nothing"
+    names = " + ".join(PurePath(source).name or source for source in used.sources)
+    kind = "the reported set" if record.scored_on == "reported" else "the selection split of the training data"
+    return f"{kind}: {names}, {used.examples:,} questions"
+
+
+def _fingerprint(record: RunRecord) -> tuple[str | None, str | None]:
+    used = record.data.get(record.scored_on or "")
+    return record.scored_on, used.fingerprint if used else None
+
+
+def machine(record: RunRecord) -> str:
+    """The hardware in a few words."""
+    has = record.hardware
+    cores = f"{has.get('cores')} core{'s' * (has.get('cores') != 1)}"
+    parts = [f"{cores} of {has['cpu']}" if "cores" in has and "cpu" in has else "an unknown machine"]
+    if has.get("memory_bytes"):
+        parts.append(f"{number_format.size(has['memory_bytes'])} memory")
+    return ", ".join([*([str(has["gpu"])] if has.get("gpu") and record.device != "cpu" else []), *parts])
+
+
+def _failures(groups: Sequence[Group]) -> list[str]:
+    """A line for each reason why runs of a row are not in it."""
+    lines = []
+    for one in groups:
+        seeds: dict[str, list[str]] = {}
+        for run in one.runs:
+            if run.status != "finished":
+                why = textwrap.shorten(run.reason or "", _REASON, placeholder=" …")
+                seeds.setdefault(f"{run.status}: {why}" if why else run.status, []).append(str(run.seed))
+        for why, them in seeds.items():
+            lines.append(f"Not in the table: {one.label}, seed{'s' * (len(them) > 1)} {', '.join(them)}, {why}")
+    return lines
+
+
+def _significance(statistics: Comparison | None) -> list[str]:
+    """How to read intervals and letters, and what the bootstrap had to say."""
+    if statistics is None:
+        return []
+    notes = [
+        f"95% of F1: what further questions of the same kind would give ({statistics.resamples:,} resamples, drawn by "
+        f"{statistics.unit})."
+    ]
+    if len(statistics.standings) > 1:
+        notes.append(
+            "Tied: two methods that share a letter cannot be told apart in F1 (all pairs, Holm's correction at 0.05). "
+            "Rows stand by rank; within a rank the order says nothing."
+        )
+    return [*notes, *(f"CAUTION: {note}." for note in statistics.notes)]
+
+
+def _reading(records: Sequence[RunRecord], several: bool) -> list[str]:
+    if not any(record.status == "finished" for record in records):
+        return []
+    notes = ["Trainable: parameters that learn, span head included. Memory: the most that the process held at once."]
+    if several:
+        notes.append("±: sample standard deviation over the runs with different seeds; memory is their largest.")
+    if learned := _learned_from_sample(records):
+        notes.append(
+            f"The embedded sample is small: the methods learned from {learned:,} questions. This shows the road, not "
+            "what they can reach. On SQuAD: spantune compare --methods lora ia3 --data squad --model bert-base-uncased"
+        )
+    return notes
+
+
+def _learned_from_sample(records: Sequence[RunRecord]) -> int | None:
+    """Training questions of a study on the embedded sample alone; None for any other data."""
+    trained = [record.data["train"] for record in records if "train" in record.data]
+    if not trained or any(not source.startswith("sample") for used in trained for source in used.sources):
+        return None
+    return max(used.examples for used in trained)
+
+
+def _aligned(row: Sequence[str], widths: Sequence[int], gap: str) -> list[str]:
+    """The first cell on the left and wrapped, numbers on the right."""
+    label, *rest = textwrap.wrap(row[0], widths[0]) or [""]
+    cells = [label.ljust(widths[0]), *(cell.rjust(width) for cell, width in zip(row[1:], widths[1:], strict=True))]
+    return [gap.join(cells).rstrip(), *(f"  {line}"[: widths[0] + 2] for line in rest)]
+
+
+def markdown_row(cells: Sequence[str]) -> str:
+    """A line of a table of GitHub's Markdown."""
+    return "| " + " | ".join(map(escaped, cells)) + " |"
+
+
+def escaped(text: str) -> str:
+    """A text that Markdown shows as it is, on one line."""
+    return " ".join(text.replace("\\", "\\\\").replace("|", "\\|").replace("<", "&lt;").split())
+
+
+def _standing_row(standing: Standing | None) -> dict[str, Any]:
+    if standing is None:
+        return {}
+    row: dict[str, Any] = {"rank": standing.rank, "tied": standing.letters}
+    for name, score in (("em", standing.em), ("f1", standing.f1)):
+        row |= {f"{name}_low": score.interval.low, f"{name}_high": score.interval.high}
+    return row
+
+
+def _csv_row(one: Group) -> dict[str, Any]:
+    row: dict[str, Any] = {"label": one.label, "method": one.method, "model": one.runs[0].model}
+    row |= {"runs": len(one.runs), "finished": len(one.finished), "seeds": " ".join(str(run.seed) for run in one.runs)}
+    estimates = {name: one.metric(name) for name in ("em", "f1")}
+    estimates |= {name: one.timing(name) for name in ("train_seconds", "examples_per_second")}
+    for name, value in estimates.items():
+        row |= {f"{name}_mean": value and value.mean, f"{name}_std": value and value.spread}
+    row |= {f"{name}_parameters": one.parameters(name) for name in ("trainable", "total", "head")}
+    row |= {name: one.largest(name) for name in ("adapter_bytes", "peak_memory_bytes", "peak_gpu_memory_bytes")}
+    unfinished = [f"seed {run.seed}: {run.status} {run.reason or ''}" for run in one.runs if run.status != "finished"]
+    return row | {"scored_on": one.runs[0].scored_on, "unfinished": " ".join("; ".join(unfinished).split())}

@@ -1,0 +1,40 @@
+"""A run is a folder, and `record.json` in it is the truth. No torch."""
+
+from spantune.runs.atomic_files import write_json_atomic, write_text_atomic
+from spantune.runs.environment import (
+    git_state,
+    hardware,
+    peak_gpu_memory_bytes,
+    peak_memory_bytes,
+    reset_peak_memory,
+    versions,
+)
+from spantune.runs.folder import RunFolder, told_apart
+from spantune.runs.history import History
+from spantune.runs.record import SETS, Answering, Best, DataRecord, Parameters, RunRecord, Timings, utc_now
+from spantune.runs.redaction import command_line, without_password, without_paths
+
+__all__ = [
+    "SETS",
+    "Answering",
+    "Best",
+    "DataRecord",
+    "History",
+    "Parameters",
+    "RunFolder",
+    "RunRecord",
+    "Timings",
+    "command_line",
+    "git_state",
+    "hardware",
+    "peak_gpu_memory_bytes",
+    "peak_memory_bytes",
+    "reset_peak_memory",
+    "told_apart",
+    "utc_now",
+    "versions",
+    "without_password",
+    "without_paths",
+    "write_json_atomic",
+    "write_text_atomic",
+]

@@ -1,0 +1,105 @@
+"""What a saved model says of itself: `spantune.json`, beside its weights."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from spantune import __version__, zoo
+from spantune.errors import MethodError, RunError
+from spantune.methods import Method, get
+from spantune.runs.atomic_files import listing
+
+MANIFEST = "spantune.json"
+ADAPTER_CONFIG = "adapter_config.json"
+"""What PEFT says of an adapter, beside it."""
+FORMAT = 1
+
+
+@dataclass(frozen=True)
+class Identity:
+    """What a model is: enough to build it again before its weights are loaded."""
+
+    method: str
+    options: Mapping[str, Any]
+    model: str
+    model_type: str
+    encoder_fingerprint: str
+
+    @classmethod
+    def of(cls, manifest: Mapping[str, Any]) -> Identity:
+        """That of a saved model."""
+        return cls(**{key: manifest[key] for key in cls.__dataclass_fields__})
+
+
+@dataclass(frozen=True)
+class NullFit:
+    """What a model is told about "no answer" after training, learned on the selection split.
+
+    Attributes:
+        threshold: see `scoring.answerability.best_threshold`.
+        temperature: see `scoring.answerability.fit_temperature`; 1, which changes nothing, where it cannot be fitted.
+    """
+
+    threshold: float
+    temperature: float = 1.0
+
+
+def saved_in(run: str | Path) -> Path | None:
+    """The saved model of a run folder or of `zoo/NAME`, or the folder itself where it holds one; else None.
+
+    RunError where the zoo has no such adapter.
+    """
+    folder = zoo.find(run)
+    return next((place for place in (folder, folder / "adapter") if (place / MANIFEST).is_file()), None)
+
+
+def read_manifest(folder: Path) -> dict[str, Any]:
+    """`spantune.json` of a saved model; RunError where it is missing or not ours."""
+    path = folder / MANIFEST
+    try:
+        manifest = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        of_peft = (folder / ADAPTER_CONFIG).is_file()
+        raise RunError(
+            "there is no saved model here",
+            where=str(folder),
+            expected=f"a folder with {MANIFEST}",
+            found="an adapter that PEFT saved by itself" if of_peft else listing(folder),
+            fix="name the run folder of a finished `spantune train`",
+        ) from None
+    except (OSError, ValueError, RecursionError) as error:  # the system refuses it; not UTF-8, not JSON
+        found = getattr(error, "strerror", None) or str(error)
+        raise RunError("the model's description cannot be read", where=str(path), found=found) from error
+    found = manifest.get("format") if isinstance(manifest, dict) else None
+    if found != FORMAT:
+        raise RunError("the model was saved by another version", where=str(path), expected=f"format {FORMAT}",
+                       found=str(found), fix="train it again")  # fmt: skip
+    missing = sorted({*Identity.__dataclass_fields__, "settings"} - manifest.keys())
+    if missing:
+        raise RunError("the model's description is incomplete", where=str(path), found=f"no {', '.join(missing)}")
+    kinds = {"options": dict, "settings": dict}
+    for key in (*Identity.__dataclass_fields__, "settings"):
+        if not isinstance(manifest[key], kinds.get(key, str)):
+            wanted = "a JSON object" if key in kinds else "a text"
+            raise RunError("the model's description is not valid", where=str(path), expected=f"{key}: {wanted}",
+                           found=repr(manifest[key]))  # fmt: skip
+    return manifest
+
+
+def known_method(identity: Identity, path: Path) -> tuple[Method, Any]:
+    """The saved model's method and its options; RunError where this version knows one or the other differently."""
+    try:
+        method = get(identity.method)
+        return method, method.resolve(identity.options)
+    except MethodError as error:
+        raise RunError(
+            "the model was saved by a version of spantune that knows other methods or options",
+            where=str(path),
+            expected=f"what spantune {__version__} knows",
+            found=" ".join(str(error).split()),
+            fix="answer with the version that it was trained with (record.json names it), or a newer one",
+        ) from error

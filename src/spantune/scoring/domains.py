@@ -1,0 +1,64 @@
+"""From one set to another: what a method loses on questions of a domain that it was not trained on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from spantune.errors import DataError
+from spantune.scoring.bootstrap import RESAMPLES, Interval, Unit, intervals, resampled_means, units_of
+from spantune.scoring.scores import Scores
+from spantune.scoring.statistics import METRICS, Metric
+
+
+@dataclass(frozen=True)
+class Drop:
+    """A method's score on the first set minus that on the second, in points of per cent, with its 95% interval."""
+
+    method: str
+    metric: Metric
+    first: float
+    second: float
+    interval: Interval
+
+    @property
+    def points(self) -> float:
+        return self.first - self.second
+
+
+def drops(
+    first: Scores, second: Scores, *, unit: Unit | None = None, resamples: int = RESAMPLES, seed: int = 0
+) -> tuple[Drop, ...]:
+    """The drop of every method and metric. The sets are other questions, so each is resampled by itself.
+
+    Raises:
+        DataError: the two do not hold the same methods.
+    """
+    if first.methods != second.methods:
+        raise DataError(
+            "the two sets were not answered by the same methods",
+            expected=", ".join(first.methods),
+            found=", ".join(second.methods),
+        )
+    means, drawn = [], []
+    for number, scores in enumerate((first, second)):
+        values = np.vstack([scores.metric(metric) for metric in METRICS]).T
+        means.append(100 * values.mean(axis=0))
+        units = units_of(scores.contexts, unit)
+        drawn.append(100 * resampled_means(units, values, resamples=resamples, seed=seed + number)[:, 0])
+    bounds = intervals(drawn[0] - drawn[1])
+    columns = [(method, metric) for metric in METRICS for method in first.methods]
+    return tuple(
+        Drop(*column, float(means[0][at]), float(means[1][at]), bounds[at]) for at, column in enumerate(columns)
+    )
+
+
+def drop_scores(first: Scores, second: Scores) -> dict[str, float]:
+    """What the record of a run keeps of its one method's drop: `f1_drop`, and its interval `f1_drop_low`, `..._high`;
+    likewise for EM."""
+    kept: dict[str, float] = {}
+    for one in drops(first, second):
+        name = f"{one.metric}_drop"
+        kept |= {name: one.points, f"{name}_low": one.interval.low, f"{name}_high": one.interval.high}
+    return kept

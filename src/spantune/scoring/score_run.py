@@ -1,0 +1,164 @@
+"""Score a finished run on a data source, and keep the score in its folder."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from spantune import zoo
+from spantune.answering.engine import Answers, Sink
+from spantune.answering.predictor import Predictor
+from spantune.answering.span_collector import Candidate, Prediction
+from spantune.config import DecodeConfig, EvaluateConfig
+from spantune.data import Corpus, load_evaluation
+from spantune.data.splits import refuse_unanswerable
+from spantune.runs import SETS, RunFolder
+from spantune.runs.atomic_files import atomic_json_object, explained, write_json_atomic
+from spantune.runs.folder import N_BEST, NULL_ODDS, PREDICTIONS
+from spantune.scoring.answerability import NullFit, null_scores
+from spantune.scoring.official import write_null_odds, write_predictions
+from spantune.scoring.official_metrics import headline, rules_of, score
+from spantune.scoring.semantic import Embed, semantic_scores, sentence_encoder
+
+_CANDIDATE = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",\n      ", ": "))
+
+
+def scores(
+    corpus: Corpus, answers: Answers, *, squad_v2: bool, null: NullFit | None = None, embed: Embed | None = None
+) -> dict[str, float]:
+    """EM and F1 (0 to 100) under `em` and `f1`, and all that the official scorer returns.
+
+    Args:
+        null: of a v2.0 model: also score how well it knows what it cannot answer (`scoring.answerability`).
+        embed: an encoder of texts: also score by meaning (`scoring.semantic`).
+    """
+    rules = rules_of(squad_v2)
+    scored = score(corpus.examples, answers.texts, rules=rules)
+    if squad_v2:
+        with_odds = score(
+            corpus.examples, answers.spans, null_odds=answers.null_odds, null_threshold=float("inf")
+        )  # fmt: skip
+        scored |= {key: value for key, value in with_odds.items() if key.startswith(("best_", "pr_"))}
+    if null is not None:
+        scored |= null_scores(corpus.examples, answers.spans, answers.null_odds, null)
+    if embed is not None:
+        scored |= semantic_scores(corpus.examples, answers.texts, rules, embed)
+    return {**headline(scored), **scored}
+
+
+def write_answers(folder: Path, answers: Answers, *, squad_v2: bool) -> None:
+    """`predictions.json` in the official format, and `null_odds.json` for v2.0."""
+    write_predictions(folder / PREDICTIONS, answers.texts)
+    if squad_v2:
+        write_null_odds(folder / NULL_ODDS, answers.null_odds)
+
+
+@contextmanager
+def n_best_file(path: Path) -> Iterator[Sink]:
+    """Write the candidates of each question that is handed to the sink; the file is there when the block has ended."""
+    with atomic_json_object(path) as put:
+
+        def sink(prediction: Prediction) -> None:
+            put(prediction.id, _n_best_json(prediction.n_best))
+
+        yield sink
+
+
+def _n_best_json(candidates: Sequence[Candidate]) -> str:
+    """What `json.dumps` with an indent makes of them inside an object, in a third of its time."""
+    flat = (
+        _CANDIDATE.encode(
+            {"text": one.text, "start": one.start, "end": one.end, "score": one.score, "probability": one.probability}
+        )[1:-1]
+        for one in candidates
+    )
+    listed = ",\n".join(f"    {{\n      {one}\n    }}" for one in flat)
+    return f"[\n{listed}\n  ]" if listed else "[]"
+
+
+def evaluate_run(run: str, config: EvaluateConfig) -> dict[str, Any]:
+    """Score the run `run` on `config.data`; metrics and answers go to its `evaluations/<set>/`.
+
+    Those of an adapter that ships with the package (`zoo/lora`) go to `runs/zoo-lora/` instead.
+
+    Raises:
+        RunError, EncoderError: the run cannot be loaded. DataError: the data cannot be read, or has unanswerable
+            questions and the run never learned to answer nothing.
+    """
+    predictor = Predictor.load(run, config)
+    corpus = load_evaluation(config.data, columns=config.columns, seed=config.seed, limit=config.max_eval_examples)
+    if not predictor.squad_v2:
+        refuse_unanswerable(corpus, fix="score a run that was trained with --squad-v2")
+    own = Path(run) if zoo.find(run) == Path(run) else Path("runs") / run.replace("/", "-")
+    folder = evaluation_folder(RunFolder(own).evaluations, corpus, config.data)
+    embed = sentence_encoder(device=config.device) if config.semantic else None
+    scored = score_set(predictor, corpus, folder, config.data, embed)
+    return {**scored.scores, **scored.about}
+
+
+class ScoredSet(NamedTuple):
+    """A set that was answered and scored.
+
+    Attributes:
+        about: `data` (the sources), `fingerprint`, `seconds`, `windows`, `broken_windows`.
+    """
+
+    scores: dict[str, float]
+    about: dict[str, Any]
+    answers: Answers
+
+
+def score_set(
+    predictor: Predictor,
+    corpus: Corpus,
+    folder: Path,
+    sources: Sequence[str],
+    embed: Embed | None = None,
+    n_best: int = DecodeConfig.n_best,
+) -> ScoredSet:
+    """Answer a set and score the answers: both go into `folder`, which is made.
+
+    Args:
+        sources: where the set is from. embed: see `scores`. n_best: candidates kept for a question.
+    """
+    with explained(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+    with n_best_file(folder / N_BEST) as sink:
+        answers = predictor.answer(corpus, n_best=n_best, cache=True, sink=sink)
+        scored = scores(corpus, answers, squad_v2=predictor.squad_v2, null=predictor.null, embed=embed)
+        about = {
+            "data": list(sources),
+            "fingerprint": corpus.fingerprint,
+            "seconds": answers.seconds,
+            "windows": answers.windows,
+            "broken_windows": answers.broken_windows,
+        }
+        write_json_atomic(folder / "metrics.json", {**scored, **about})
+        write_answers(folder, answers, squad_v2=predictor.squad_v2)
+    return ScoredSet(scored, about, answers)
+
+
+def evaluation_folder(parent: Path, corpus: Corpus, sources: Sequence[str]) -> Path:
+    """Named after the set; where other sources of this name were scored before, with the data's fingerprint behind.
+
+    The same where the name is that of one of a run's own sets, since further sets stand beside them in its record.
+    """
+    folder = parent / _slug(corpus.name)
+    with_digest = folder.with_name(f"{folder.name}-{corpus.fingerprint[:8]}")
+    if folder.name in SETS:
+        return with_digest
+    try:
+        before = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))["data"]
+    except (OSError, ValueError, LookupError, TypeError):
+        return folder
+    return folder if before == list(sources) else with_digest
+
+
+def _slug(name: str) -> str:
+    """A set's name (several are parted by ` + `) as a folder's name: file names without their ending."""
+    bare = (re.sub(r"\.(jsonl?|csv|parquet)$", "", Path(one).name) for one in name.split(" + "))
+    return re.sub(r"[^\w.+-]+", "_", "+".join(bare)).strip("._")[:80] or "data"

@@ -1,0 +1,98 @@
+"""Scores on slices of the questions, each with its number of questions and its interval."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from spantune.data.example import Example
+from spantune.scoring.bootstrap import FEWEST_UNITS, RESAMPLES, Interval, Unit, intervals, resampled_means, units_of
+from spantune.scoring.dimensions import DIMENSIONS, Dimension
+from spantune.scoring.scores import Scores
+
+
+@dataclass(frozen=True)
+class SliceScore:
+    """A method's EM and F1 on a slice, in per cent; the intervals are None where the slice is too small for one."""
+
+    em: float
+    f1: float
+    em_interval: Interval | None
+    f1_interval: Interval | None
+
+
+@dataclass(frozen=True)
+class Slice:
+    """Questions that are alike.
+
+    Attributes:
+        dimension, name: what they have in common.
+        n: how many there are. units: how many contexts (or questions, see `Comparison.unit`) they come from.
+        scores: by method, in the order of the scores; empty where the slice is.
+        note: why there are no scores or no intervals.
+    """
+
+    dimension: str
+    name: str
+    n: int
+    units: int
+    scores: dict[str, SliceScore]
+    note: str | None = None
+
+
+def members(examples: Sequence[Example], dimension: Dimension) -> np.ndarray:
+    """(slices, Q) bool: each question is in exactly one slice of a dimension."""
+    place = {name: at for at, name in enumerate(dimension.slices)}
+    found = np.array([place[dimension.of(example)] for example in examples], dtype=np.intp)
+    return found == np.arange(len(place))[:, None]
+
+
+def slice_scores(
+    scores: Scores,
+    dimensions: Sequence[Dimension] = DIMENSIONS,
+    divided: Sequence[np.ndarray] | None = None,
+    *,
+    unit: Unit | None = None,
+    resamples: int = RESAMPLES,
+    seed: int = 0,
+) -> tuple[Slice, ...]:
+    """Every slice of every dimension, empty ones too, by the bootstrap that `statistics.compare` makes.
+
+    The whole set is resampled, and of each resample the slice's mean is taken, so that intervals of slices and of the
+    whole come from the same draws. Many slices are many comparisons: of twenty intervals one is expected to miss.
+
+    Args:
+        divided: by dimension what `members` returns, where it is known already.
+    """
+    units = units_of(scores.contexts, unit)
+    inside = np.concatenate(divided or [members(scores.examples, one) for one in dimensions])  # (G, Q)
+    names = [(one.name, name) for one in dimensions for name in one.slices]
+    values = np.vstack([scores.em, scores.f1]).T  # (Q, 2M)
+    sizes = inside.sum(axis=1)
+    held = [len(np.unique(units.of[which])) for which in inside]
+    kept = np.flatnonzero(sizes).tolist()
+    drawn = 100 * resampled_means(units, values, inside[kept], resamples=resamples, seed=seed)
+    made = {at: _scores(scores.methods, values[inside[at]], drawn[:, place], held[at]) for place, at in enumerate(kept)}
+    return tuple(
+        Slice(*name, int(sizes[at]), held[at], made.get(at, {}), _note(held[at], units.unit))
+        for at, name in enumerate(names)
+    )
+
+
+def _scores(methods: Sequence[str], values: np.ndarray, drawn: np.ndarray, held: int) -> dict[str, SliceScore]:
+    """Of one slice: values (n, 2M) of its questions, and means (R, 2M) over it in every resample."""
+    means = (100 * values.mean(axis=0)).tolist()
+    bounds: Sequence[Interval | None] = [None] * len(means) if held < FEWEST_UNITS else intervals(drawn)
+    count = len(methods)
+    return {
+        method: SliceScore(means[at], means[count + at], bounds[at], bounds[count + at])
+        for at, method in enumerate(methods)
+    }
+
+
+def _note(held: int, unit: Unit) -> str | None:
+    if held == 0:
+        return "no question of this kind"
+    return f"no interval: fewer than {FEWEST_UNITS} {unit}s" if held < FEWEST_UNITS else None

@@ -1,0 +1,252 @@
+"""How sure a comparison is: spread over seeds, intervals over questions, differences of pairs, groups of tied methods.
+
+Two kinds of chance. The seed: another run of the same method would have scored otherwise; `Estimate` shows by how much,
+where there are two runs or more. The questions: another set of the same kind would have been scored otherwise; the
+bootstrap shows by how much. A method with several runs counts with its mean score on each question, and the questions
+are resampled: intervals, p-values and groups then hold for these runs on further questions. Whether they would hold for
+further seeds as well, only the spread over seeds can say.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import combinations
+from statistics import fmean, stdev
+from typing import Literal
+
+import numpy as np
+
+from spantune.scoring.bootstrap import RESAMPLES, Interval, Unit, Units, intervals, resampled_means, units_of
+from spantune.scoring.scores import Scores
+from spantune.scoring.significance import ALPHA, holm, letters, p_value, ranks
+
+Metric = Literal["em", "f1"]
+METRICS: tuple[Metric, ...] = ("em", "f1")
+RANKED_BY: Metric = "f1"
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """Mean and sample standard deviation over n runs; `spread` is None for one run."""
+
+    mean: float
+    spread: float | None
+    n: int
+
+    @property
+    def unknown(self) -> str | None:
+        """What the runs cannot say; None for two runs or more."""
+        return None if self.n > 1 else "one run: how much its score depends on the seed cannot be known"
+
+
+def estimate(values: Sequence[float | None]) -> Estimate | None:
+    """Mean and spread of the values that there are."""
+    known = [value for value in values if value is not None]
+    if not known:
+        return None
+    return Estimate(fmean(known), stdev(known) if len(known) > 1 else None, len(known))
+
+
+@dataclass(frozen=True)
+class Score:
+    """A metric of a method, in per cent: over its runs, and its interval over questions."""
+
+    over_runs: Estimate
+    interval: Interval
+
+    @property
+    def mean(self) -> float:
+        return self.over_runs.mean
+
+
+@dataclass(frozen=True)
+class Standing:
+    """A method's line of the table.
+
+    Attributes:
+        rank: methods of one rank are tied, see `significance.ranks`.
+        letters: two methods are tied if and only if they share one.
+    """
+
+    method: str
+    em: Score
+    f1: Score
+    rank: int
+    letters: str
+
+
+@dataclass(frozen=True)
+class Difference:
+    """`first` minus `second` in a metric, in points of per cent.
+
+    Attributes:
+        interval: 95%, of this difference alone.
+        p: two-sided, see `significance.p_value`. p_holm: adjusted for all pairs of the comparison.
+        runs_above: pairs (a run of `first`, one of `second`) of which the first scores higher. run_pairs: all of them.
+    """
+
+    first: str
+    second: str
+    metric: Metric
+    points: float
+    interval: Interval
+    p: float
+    p_holm: float
+    runs_above: int
+    run_pairs: int
+
+    @property
+    def significant(self) -> bool:
+        return self.p_holm <= ALPHA
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Methods compared on the same questions.
+
+    Attributes:
+        standings: the table's lines: by rank, then by mean (which within a rank is noise: order it otherwise at will).
+        differences: for each metric all pairs, the earlier line minus the later one.
+        ranked_by: the metric behind ranks and letters.
+        unit: what was resampled. contexts: how many the questions have.
+        notes: what a reader of the numbers must know.
+    """
+
+    standings: tuple[Standing, ...]
+    differences: tuple[Difference, ...]
+    ranked_by: Metric
+    questions: int
+    contexts: int
+    unit: Unit
+    resamples: int
+    seed: int
+    notes: tuple[str, ...] = ()
+
+    def difference(self, first: str, second: str, metric: Metric = RANKED_BY) -> Difference:
+        """The pair in the order in which the table has it; KeyError where there is no such pair."""
+        wanted = {first, second}
+        for one in self.differences:
+            if one.metric == metric and {one.first, one.second} == wanted:
+                return one
+        raise KeyError((first, second, metric))
+
+    def tied(self, first: str, second: str) -> bool:
+        """Whether the metric that ranks cannot tell the two apart."""
+        return not self.difference(first, second, self.ranked_by).significant
+
+
+def compare(
+    scores: Scores,
+    *,
+    ranked_by: Metric = RANKED_BY,
+    unit: Unit | None = None,
+    resamples: int | None = None,
+    seed: int = 0,
+) -> Comparison:
+    """Intervals for every method, differences of all pairs with Holm's correction, groups of tied methods.
+
+    Holm's correction is over the pairs of one metric: EM and F1 are two views of one question.
+
+    Args:
+        scores: per-question scores, see `scores.score_runs`.
+        unit: see `bootstrap.units_of`.
+        resamples: default: 10,000, or 100 for each pair where that is more: Holm's correction multiplies a p-value by
+            up to the number of pairs, and R resamples show none below 1/(R + 1).
+        seed: of the bootstrap; the same one gives the same numbers, in whatever order the methods come.
+    """
+    units, count = units_of(scores.contexts, unit), len(scores.methods)
+    resamples = resamples or max(RESAMPLES, 100 * (count * (count - 1) // 2))
+    resampled = _Resampled.of(scores, units, resamples, seed)
+    adjusted = {metric: resampled.p_values(metric) for metric in METRICS}
+    order, rank = _ordered(resampled, ranked_by, adjusted[ranked_by])
+    marks = letters(count, _significant(adjusted[ranked_by], order))
+    return Comparison(
+        tuple(resampled.standing(one, rank[one], mark) for one, mark in zip(order, marks, strict=True)),
+        tuple(
+            resampled.difference(metric, first, second, *adjusted[metric][frozenset((first, second))])
+            for metric in METRICS
+            for first, second in combinations(order, 2)
+        ),
+        ranked_by,
+        len(scores.examples),
+        len(np.unique(scores.contexts)),
+        units.unit,
+        resamples,
+        seed,
+        (units.note,) if units.note else (),
+    )
+
+
+_PValues = dict[frozenset[int], tuple[float, float]]
+"""p-value and its adjusted one of each pair of methods, which are named by their place in `Scores`."""
+
+
+def _significant(p_values: _PValues, order: Sequence[int]) -> list[tuple[int, int]]:
+    """Places in `order` of the significant pairs, the earlier first."""
+    place = {one: at for at, one in enumerate(order)}
+    pairs = [sorted(place[one] for one in pair) for pair, (_, adjusted) in p_values.items() if adjusted <= ALPHA]
+    return [(earlier, later) for earlier, later in pairs]
+
+
+def _ordered(resampled: _Resampled, metric: Metric, p_values: _PValues) -> tuple[list[int], list[int]]:
+    """The methods by rank and then by mean, and the rank of each (by its place in `Scores`)."""
+    names = resampled.scores.methods
+    by_mean = sorted(range(len(names)), key=lambda one: (-resampled.observed[resampled.row(metric, one)], names[one]))
+    found = ranks(len(names), _significant(p_values, by_mean))
+    rank = [found[by_mean.index(one)] for one in range(len(names))]
+    return sorted(by_mean, key=lambda one: rank[one]), rank
+
+
+@dataclass(frozen=True, eq=False)
+class _Resampled:
+    """Scores in per cent, a row for each metric and method: on the questions (2M,), and in every resample (2M, R)."""
+
+    scores: Scores
+    observed: np.ndarray
+    drawn: np.ndarray
+
+    @classmethod
+    def of(cls, scores: Scores, units: Units, resamples: int, seed: int) -> _Resampled:
+        values = np.vstack([scores.metric(metric) for metric in METRICS]).T  # (Q, 2M)
+        observed = units.sums(values).sum(axis=0) / len(values)
+        drawn = resampled_means(units, values, resamples=resamples, seed=seed)
+        return cls(scores, 100 * observed, np.ascontiguousarray(100 * drawn[:, 0].T))
+
+    def row(self, metric: Metric, method: int) -> int:
+        return METRICS.index(metric) * len(self.scores.methods) + method
+
+    def pair(self, metric: Metric, first: int, second: int) -> tuple[float, np.ndarray]:
+        """The difference on the questions, and in every resample (R,)."""
+        one, other = self.row(metric, first), self.row(metric, second)
+        return float(self.observed[one] - self.observed[other]), self.drawn[one] - self.drawn[other]
+
+    def p_values(self, metric: Metric) -> _PValues:
+        pairs = list(combinations(range(len(self.scores.methods)), 2))
+        raw = [p_value(*self.pair(metric, *pair)) for pair in pairs]
+        return {frozenset(pair): (p, adjusted) for pair, p, adjusted in zip(pairs, raw, holm(raw), strict=True)}
+
+    def score(self, metric: Metric, method: int) -> Score:
+        over_runs = estimate((100 * self.scores.runs(metric)[method].mean(axis=1)).tolist())
+        assert over_runs is not None
+        return Score(over_runs, intervals(self.drawn[self.row(metric, method)][:, None])[0])
+
+    def standing(self, method: int, rank: int, mark: str) -> Standing:
+        em, f1 = (self.score(metric, method) for metric in METRICS)
+        return Standing(self.scores.methods[method], em, f1, rank, mark)
+
+    def difference(self, metric: Metric, first: int, second: int, p: float, p_holm: float) -> Difference:
+        points, drawn = self.pair(metric, first, second)
+        means = [self.scores.runs(metric)[one].mean(axis=1) for one in (first, second)]
+        above = np.greater.outer(*means)
+        return Difference(
+            self.scores.methods[first],
+            self.scores.methods[second],
+            metric,
+            points,
+            intervals(drawn[:, None])[0],
+            p,
+            p_holm,
+            int(above.sum()),
+            above.size,
+        )

@@ -1,0 +1,68 @@
+"""The command lines that train a recorded run, and carry out a recorded study, again."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, fields
+from typing import Any
+
+from spantune.config import AFTERWARDS, BOOKKEEPING, CompareConfig, TrainConfig
+from spantune.methods import Method, get
+from spantune.runs import RunRecord
+
+_APART = BOOKKEEPING | AFTERWARDS | {"method", "options"}
+_NOT_TYPED = {"options", "seed", "plan", "overwrite", "parent_run"}
+
+
+def train_words(record: RunRecord) -> list[str]:
+    """`spantune train` with every setting of a run that is not the default, as words of a command line.
+
+    Raises:
+        MethodError: this version does not know the run's method or its options.
+    """
+    method, default = get(record.method), TrainConfig()
+    usual = {one.name: getattr(default, one.name) for one in fields(TrainConfig) if one.name not in _APART}
+    usual["learning_rate"] = method.learning_rate
+    chosen = {key: value for key, value in record.config.items() if key in usual}
+    words = ["spantune", "train", "--method", record.method, *_words(chosen, usual), *_options(method, record.options)]
+    return words
+
+
+def compare_words(protocol: Mapping[str, Any]) -> list[str]:
+    """`spantune compare` with every setting of a study that is not the default, as words of a command line.
+
+    Args:
+        protocol: of its `StudyRecord`.
+
+    Raises:
+        MethodError: this version does not know a method or its options.
+    """
+    default = CompareConfig()
+    usual = {one.name: getattr(default, one.name) for one in fields(CompareConfig) if one.name not in _NOT_TYPED}
+    chosen = {key: value for key, value in protocol.items() if key in usual}
+    given = protocol.get("options") or {}
+    options = [word for name in given for word in _options(get(name), given[name])]
+    return ["spantune", "compare", *_words(chosen, usual), *options]
+
+
+def _options(method: Method, given: Mapping[str, Any]) -> Iterator[str]:
+    return _words(asdict(method.resolve(given)), asdict(method.resolve({})), f"{method.name}.")
+
+
+def _words(values: Mapping[str, Any], usual: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
+    for key, value in values.items():
+        given = tuple(value) if isinstance(value, list) else value
+        name = f"{prefix}{key}".replace("_", "-")
+        if given == usual[key]:
+            continue
+        if isinstance(given, bool):
+            yield f"--{name}" if given else f"--no-{name}"
+            continue
+        yield f"--{name}"
+        yield from map(_word, given if isinstance(given, tuple) else (given,))
+
+
+def _word(value: Any) -> str:
+    if value is None:
+        return "none"
+    return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)

@@ -1,0 +1,114 @@
+"""The plan of a study in lines, and what a reader of its numbers must know."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from spantune.config import CompareConfig
+from spantune.reports.tables.number_format import duration, shown
+from spantune.studies.budget import Fitted, Rate
+from spantune.studies.estimate import seconds_left
+from spantune.studies.grid_search import combinations
+from spantune.studies.plan import Arm, final_run
+from spantune.studies.record import StudyRecord
+from spantune.studies.run_state import Facts
+
+_DECIDE = ("torch", "transformers", "peft", "spantune")
+"""Packages whose other versions may give other numbers."""
+
+
+def outline(
+    config: CompareConfig, arms: Sequence[Arm], fitted: Fitted, rates: Mapping[str, Rate], facts: Facts, workers: int
+) -> list[str]:
+    """What will be done, what it will take, and what is left out."""
+    lines = [_runs(config, arms), *_sweeps(config, arms)]
+    if rates:
+        lines += _estimate(config, arms, fitted, rates, facts, workers)
+    return lines
+
+
+def _runs(config: CompareConfig, arms: Sequence[Arm]) -> str:
+    methods = len({arm.method for arm in arms if arm.learns})
+    encoders, seeds = len(config.encoders), len(config.seeds)
+    compared = _counted(methods, "method") + " and the floor" * config.floor
+    parts = [compared, *([_counted(encoders, "encoder")] if encoders > 1 else [])]
+    return f"{' × '.join([*parts, _counted(seeds, 'seed')])}: {_counted(len(arms) * seeds, 'run')}"
+
+
+def _sweeps(config: CompareConfig, arms: Sequence[Arm]) -> list[str]:
+    swept = [arm for arm in arms if arm.parameters]
+    if not swept:
+        return []
+    number = sum(points_of(config, arm) for arm in swept)
+    beyond = f", and up to {config.sweep_extend} steps beyond an edge" if config.search == "grid" else " by Optuna"
+    passes = f"{shown(config.sweep_epochs)} epoch{'s' * (config.sweep_epochs != 1)}"
+    about = f"{config.sweep_examples:,} examples, {passes}, seed {config.seeds[0]}"
+    lines = [f"first a sweep: {_counted(number, 'run')}{beyond}, each on {about}; chosen by F1 on the selection split"]
+    return [*lines, *(f"  {arm.title}: {'; '.join(map(str, arm.parameters))}" for arm in swept)]
+
+
+def points_of(config: CompareConfig, arm: Arm) -> int:
+    """Runs of an arm's sweep, steps beyond an edge not counted."""
+    if not arm.parameters:
+        return 0
+    return config.trials if config.search == "optuna" else len(combinations(arm.parameters))
+
+
+def _estimate(
+    config: CompareConfig, arms: Sequence[Arm], fitted: Fitted, rates: Mapping[str, Rate], facts: Facts, workers: int
+) -> list[str]:
+    each = []
+    for arm in arms:
+        run = final_run(config, arm, config.seeds[0], {})
+        known, rate = facts(run), rates.get(arm.folder)
+        each.append(f"{arm.title} {duration(rate.seconds(run, known)) if rate and known else 'unknown'}")
+    total = seconds_left(config, arms, rates, facts) / workers
+    lines = [f"estimate: {', '.join(each)} a run; {duration(total)} in all"]
+    if config.budget_minutes is not None:
+        lines[0] += f", the budget is {duration(60 * config.budget_minutes)}"
+    if fitted.left_out:
+        rest = seconds_left(fitted.config, fitted.arms, rates, facts) / workers
+        lines.append(f"left out to hold it: {', '.join(fitted.left_out)}; what stays takes {duration(rest)}")
+    return lines
+
+
+def notes_before(config: CompareConfig, arms: Sequence[Arm], facts: Facts) -> tuple[str, ...]:
+    """What can be said before anything runs."""
+    notes = []
+    if len(config.seeds) < 2:
+        notes.append(
+            "one seed: how much of a difference is the seed's chance cannot be known, and there is no deviation; "
+            "--seeds 0 1 2 trains each method three times"
+        )
+    known = facts(final_run(config, arms[0], config.seeds[0], {}))
+    if known is not None and known.shared_contexts:
+        notes.append(
+            f"CAUTION: {known.shared_contexts} contexts of the reported set stand in the training data too, so every "
+            "score is too good; `spantune doctor` lists them"
+        )
+    if config.teachers:
+        notes.append(
+            "the teachers answer the training data before the first run on them; estimates leave their time out"
+        )
+    points = {arm.title: points_of(config, arm) for arm in arms if arm.learns}
+    if config.sweep and len(set(points.values())) > 1:
+        uneven = ", ".join(f"{name} {number}" for name, number in points.items())
+        notes.append(
+            f"CAUTION: the methods' sweeps differ in their number of runs ({uneven}): who tries more finds more"
+        )
+    return tuple(notes)
+
+
+def notes_behind(study: StudyRecord) -> tuple[str, ...]:
+    """What can be said of the runs together."""
+    finished = [one for one in study.records if one.status == "finished"]
+    notes = []
+    for package in _DECIDE:
+        found = sorted({one.versions[package] for one in finished if package in one.versions})
+        if len(found) > 1:
+            notes.append(f"CAUTION: the runs were made with different versions of {package}: {', '.join(found)}")
+    return tuple(notes)
+
+
+def _counted(number: int, what: str) -> str:
+    return f"{number} {what}{'s' * (number != 1)}"

@@ -1,0 +1,169 @@
+"""The runs of a study, and what is to be done about each: run it, go on with it, or leave it as it is."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields
+from functools import cache
+from pathlib import Path
+from typing import Literal
+
+from spantune.config import DataConfig, TrainConfig
+from spantune.data import Splits, load_splits
+from spantune.errors import RunError, UserError
+from spantune.runs import RunFolder, RunRecord
+from spantune.training.code_version import code_version
+from spantune.training.run_settings import changed, resolve, unmeasured
+
+Plan = Literal["run", "resume", "done"]
+
+
+@dataclass(frozen=True)
+class DataFacts:
+    """What a study needs to know of a run's data before the run.
+
+    Attributes:
+        fingerprints: of the training examples (`train`), and of the reported set where there is one (`reported`).
+        train, selection, reported: how many examples; 0 where there is no set.
+        shared_contexts: contexts of the reported set that are trained on.
+    """
+
+    fingerprints: Mapping[str, str]
+    train: int
+    selection: int
+    reported: int
+    shared_contexts: int
+
+    @classmethod
+    def of(cls, splits: Splits) -> DataFacts:
+        reported = splits.reported
+        fingerprints = {"train": splits.train.fingerprint} | ({"reported": reported.fingerprint} if reported else {})
+        return cls(
+            fingerprints,
+            len(splits.train.examples),
+            len(splits.selection.examples),
+            len(reported.examples) if reported else 0,
+            splits.shared_contexts,
+        )
+
+
+Facts = Callable[[TrainConfig], DataFacts | None]
+
+
+def facts_as_they_are() -> Facts:
+    """Reads the data of a run's configuration, each kind once: the data may change before the next study.
+
+    The function gives None where they cannot be read: then what is recorded of a run is all there is.
+    """
+
+    @cache
+    def read(data: DataConfig, seed: int) -> DataFacts | None:
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # the run itself says what there is to say
+                return DataFacts.of(load_splits(data, seed))
+        except UserError:
+            return None
+
+    def facts(config: TrainConfig) -> DataFacts | None:
+        return read(DataConfig(**{one.name: getattr(config, one.name) for one in fields(DataConfig)}), config.seed)
+
+    return facts
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One run of a study.
+
+    Attributes:
+        name: its folder in the study. title: for people.
+        config: of the run, resolved but for what `train` fills in.
+        plan: `run` it, `resume` it from its last checkpoint, or leave it, it is `done`.
+        why: the reason for the plan, for the user.
+    """
+
+    name: str
+    title: str
+    config: TrainConfig
+    plan: Plan
+    why: str
+
+    @property
+    def folder(self) -> Path:
+        return Path(resolve(self.config).output)
+
+
+def planned(name: str, title: str, config: TrainConfig, facts: Facts) -> Cell:
+    """A run with its plan, by what stands in its folder.
+
+    Raises:
+        MethodError: the method's options are wrong. RunError: other things stand in the folder.
+    """
+    plan, why = _plan(resolve(config), facts)
+    return Cell(name, title, config, plan, why)
+
+
+def _plan(config: TrainConfig, facts: Facts) -> tuple[Plan, str]:
+    folder = RunFolder(Path(config.output))
+    folder.refuse_others()
+    before = record_in(folder.path)
+    if before is None:
+        return "run", "no readable record" if folder.record.exists() else "new"
+    if differences := changed(config, before):
+        return "run", f"changed: {'; '.join(differences.values())}"
+    if other := _other_data(facts(config), before):
+        return "run", f"changed: {other}"
+    if before.teachers or before.started_from or before.began_with:
+        from spantune.training.lineage import Origins
+
+        if others := Origins.of(config).changed_since(before):
+            return "run", f"changed: trained again since: {', '.join(others)}"
+    code = code_version(config.method)
+    if code and before.code and before.code != code:
+        return "run", "changed: spantune's code"
+    if before.status == "finished":
+        lacking = unmeasured(config, before)
+        return (
+            ("resume", f"finished before; to be measured: {', '.join(lacking)}")
+            if lacking
+            else (
+                "done",
+                "finished before",
+            )
+        )
+    if before.status == "failed":
+        why = f"failed before: {(before.reason or 'no reason given').splitlines()[0]}"
+        return "resume" if folder.checkpoints.exists() else "run", why
+    return "resume", "interrupted before"
+
+
+def _other_data(now: DataFacts | None, before: RunRecord) -> str | None:
+    """Which of the data are other examples than those that the run read."""
+    names = {"train": "the training data", "reported": "the reported set"}
+    for key, name in names.items():
+        if now and key in before.data and before.data[key].fingerprint != now.fingerprints.get(key):
+            return name
+    return None
+
+
+def record_in(folder: Path) -> RunRecord | None:
+    """The record in a run folder; None where there is none that can be read."""
+    try:
+        return RunRecord.read(folder)
+    except RunError:
+        return None
+
+
+def shared_differences(config: TrainConfig, own: frozenset[str]) -> list[str]:
+    """Where the run in this folder belongs to a study with other settings: those settings, readable.
+
+    Args:
+        own: keys that each method has its own values of, or that a sweep chooses.
+    """
+    folder = RunFolder(Path(resolve(config).output))
+    before = record_in(folder.path)
+    if not any(one.exists() for one in (folder.history, folder.checkpoints, folder.adapter)):
+        before = None  # it ended before its first step (a mistyped encoder, say) and has nothing to lose
+    differences = changed(resolve(config), before) if before else {}
+    return [text for key, text in differences.items() if key not in own]

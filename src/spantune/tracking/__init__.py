@@ -1,0 +1,1 @@
+"""MLflow: mirrors runs and studies. The run folder is complete without it."""

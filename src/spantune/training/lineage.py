@@ -1,0 +1,87 @@
+"""The runs that a run learned from: its teachers, and those that it began with. Trained again, they are others."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+from spantune.answering.predictor import model_folder
+from spantune.config import TrainConfig
+from spantune.errors import ConfigError, RunError
+from spantune.runs import RunRecord
+from spantune.runs.manifest import saved_in
+
+
+@dataclass(frozen=True)
+class Origins:
+    """Digests of models as they stand now: files, and so settings, encoder and weights.
+
+    Attributes:
+        teachers, started_from: by name.
+        began_with: of the run that `model` names; None where that is no run but an encoder.
+    """
+
+    teachers: Mapping[str, str]
+    started_from: Mapping[str, str]
+    began_with: str | None
+
+    @classmethod
+    def of(cls, config: TrainConfig) -> Origins:
+        """RunError where a teacher, or a run to start from, is no finished run."""
+        run = saved_in(config.model)
+        return cls(digests(config.teachers), digests(config.start_from), _digest(run) if run else None)
+
+    def changed_since(self, before: RunRecord) -> list[str]:
+        """Names of those that are others than a recorded run's; what either does not know cannot be told."""
+        then = {before.model: before.began_with, **before.started_from, **before.teachers}
+        now = {before.model: self.began_with, **self.started_from, **self.teachers}
+        return [name for name, digest in now.items() if digest and then.get(name) and then[name] != digest]
+
+
+def digests(runs: Iterable[str]) -> dict[str, str]:
+    """By name what each run's model is; RunError where one is no finished run."""
+    return {run: _digest(model_folder(run)) for run in runs}
+
+
+def refuse_own_folder(config: TrainConfig) -> None:
+    """ConfigError where a run would be written over the model or a teacher that it begins with."""
+    own = Path(config.output).resolve()
+    named = {"model": (config.model,), "teachers": config.teachers, "start_from": config.start_from}
+    for key, name in ((key, name) for key, names in named.items() for name in names):
+        place = Path(name).resolve()
+        if place.exists() and (own == place or own in place.parents):  # `minilm` and `zoo/lora` are no paths
+            raise ConfigError(
+                "a run cannot be written over what it learns from",
+                where=f"output: {config.output}",
+                expected="another folder",
+                found=f"that of {key.replace('_', '-')} {name}",
+                fix="choose another --output",
+            )
+
+
+def refuse_other_origins(before: RunRecord, now: Origins) -> None:
+    """RunError where a run would be resumed behind others than those that it was started with."""
+    if others := now.changed_since(before):
+        raise RunError(
+            "what the run learns from has changed since it was started",
+            where=", ".join(others),
+            expected="the models that it began to learn from",
+            found="others of the same name",
+            fix="bring them back, or start over with --overwrite",
+        )
+
+
+def _digest(folder: Path) -> str:
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    known = [(path.name, _digest_of_file(path, path.stat().st_mtime_ns)) for path in files]
+    return hashlib.sha256(json.dumps(known).encode()).hexdigest()[:16]
+
+
+@lru_cache(maxsize=1024)
+def _digest_of_file(path: Path, changed: int) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,0 +1,1 @@
+"""The page that asks all models one question."""

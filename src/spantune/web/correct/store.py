@@ -1,0 +1,325 @@
+"""Corrections: the right span of a question, marked by a person, kept in SQLite and given out as SQuAD JSON."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from hashlib import sha256
+from pathlib import Path
+from typing import Any, Literal
+
+from spantune.errors import DataError, RunError
+from spantune.scoring.error_kinds import occurrences
+
+FILE = "corrections.sqlite3"
+SCHEMA = 2
+"""Kept in the file as `user_version`."""
+Format = Literal["v1.1", "v2.0"]
+_TABLE = """
+CREATE TABLE IF NOT EXISTS corrections (
+    key TEXT PRIMARY KEY,
+    question TEXT NOT NULL,
+    context TEXT NOT NULL,
+    answer_start INTEGER,
+    answer_text TEXT NOT NULL,
+    title TEXT NOT NULL,
+    corrected_at TEXT NOT NULL
+)
+"""
+_EARLIER = """
+CREATE TABLE IF NOT EXISTS earlier (
+    key TEXT PRIMARY KEY,
+    changed_at TEXT NOT NULL,
+    question TEXT,
+    context TEXT,
+    answer_start INTEGER,
+    answer_text TEXT,
+    title TEXT,
+    corrected_at TEXT
+)
+"""
+"""What was there before the last change of a correction; nulls where there was none. New in schema 2."""
+_REMEMBER = """
+INSERT OR REPLACE INTO earlier
+SELECT asked.key, ?, question, context, answer_start, answer_text, title, corrected_at
+FROM (SELECT ? AS key) AS asked LEFT JOIN corrections USING (key)
+"""
+_UNDONE_FOR = timedelta(days=1)
+"""So long a change can be undone; then what was there before is forgotten at the next change."""
+_COLUMNS = "key, question, context, answer_start, answer_text, title, corrected_at"
+_PATIENCE = 10.0
+"""Seconds that a writer waits for another."""
+
+
+@dataclass(frozen=True)
+class Correction:
+    """What a person says is right.
+
+    Attributes:
+        key: of the question on its context, in the address of its page and as the id in the export.
+        start: first character of the answer in the context, counted in code points; None for "no answer".
+        text: the answer as it stands there. title: where the question comes from. corrected_at: ISO 8601, UTC.
+    """
+
+    key: str
+    question: str
+    context: str
+    start: int | None
+    text: str
+    title: str
+    corrected_at: str
+
+
+@dataclass(frozen=True)
+class Change:
+    """The last change of a question's correction.
+
+    Attributes:
+        key: as in `Correction`. now, before: None where it has, or had, none.
+    """
+
+    key: str
+    now: Correction | None
+    before: Correction | None
+
+    @property
+    def stamp(self) -> str:
+        """Tells this change from a later one."""
+        return self.now.corrected_at if self.now else ""
+
+
+def key_of(question: str, context: str) -> str:
+    """32 hexadecimal digits; two questions are the same where both texts are."""
+    return sha256(f"{len(question)}:{question}{context}".encode("utf-8", "surrogatepass")).hexdigest()[:32]
+
+
+def place_of(context: str, text: str, start: int | None) -> int:
+    """Where the answer stands.
+
+    Args:
+        start: where it was marked, in code points; None where only its text is known.
+
+    Raises:
+        DataError: it does not stand there, nowhere, or in several places and none was chosen.
+    """
+    if start is not None and text and start >= 0 and context[start : start + len(text)] == text:
+        return start
+    found = [place for place, _ in occurrences(context, text)]
+    if len(found) == 1 and start is None:
+        return found[0]
+    if not found:
+        raise DataError(
+            "the answer does not stand in the context",
+            expected="words of the context, letter by letter",
+            found=repr(text[:80]) if text else "nothing",
+            fix="mark it in the context, or copy it from there",
+        )
+    raise DataError(
+        "the answer stands in the context several times" if start is None else "the answer does not stand there",
+        expected="one place",
+        found=f"{len(found)} places" if start is None else f"character {start}",
+        fix="choose the place that is meant",
+    )
+
+
+class Corrections:
+    """One SQLite file (with write-ahead log) of one table. Any number of threads and processes may read and write.
+
+    A question on a context has one correction: a later one replaces the earlier.
+
+    Args:
+        folder: where the file lies; it is made at the first writing.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.path = folder / FILE
+
+    def put(self, question: str, context: str, text: str, start: int | None, title: str = "") -> Correction:
+        """Keep a correction.
+
+        Args:
+            text, start: the answer and where it begins; "" and None for "no answer".
+
+        Raises:
+            DataError: question or context is empty, or the answer does not stand in the context there.
+            RunError: the file cannot be written.
+        """
+        if not question.strip() or not context.strip():
+            raise DataError("a correction needs a question and a context", found="an empty one")
+        if not all(map(_is_text, (question, context, title))):
+            raise DataError("a correction cannot hold half a character", found="a surrogate without its other half")
+        if start is not None or text:
+            if not text.strip():
+                raise DataError("the answer is empty", fix='mark some words, or choose "no answer"')
+            start = place_of(context, text, start)
+        made = Correction(key_of(question, context), question, context, start, text, title, _now())
+        with self._changing() as base:
+            change = _change(base, made.key)
+            known = change and change.now
+            if not (known and (known.start, known.text) == (start, text)):  # else a form was sent twice
+                _remember(base, made.key)
+            base.execute(
+                "INSERT INTO corrections VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (key) DO UPDATE SET "
+                "answer_start = excluded.answer_start, answer_text = excluded.answer_text, "
+                "corrected_at = excluded.corrected_at",
+                _row(made),
+            )
+        return made
+
+    def get(self, key: str) -> Correction | None:
+        """That of a question; None where it has none."""
+        found = self._select("WHERE key = ?", (key,))
+        return found[0] if found else None
+
+    def listed(self, offset: int = 0, limit: int = -1) -> list[Correction]:
+        """The corrections, the latest first; a limit of -1 is none."""
+        return self._select("ORDER BY corrected_at DESC, key LIMIT ? OFFSET ?", (limit, offset))
+
+    def count(self) -> int:
+        if not self.path.exists():
+            return 0
+        with self._open() as base:
+            (number,) = base.execute("SELECT COUNT(*) FROM corrections").fetchone()
+        return int(number)
+
+    def delete(self, key: str) -> bool:
+        """Whether there was one."""
+        if self.get(key) is None:
+            return False
+        with self._changing() as base:
+            if not base.execute("SELECT 1 FROM corrections WHERE key = ?", (key,)).fetchone():
+                return False  # another one was faster
+            _remember(base, key)
+            base.execute("DELETE FROM corrections WHERE key = ?", (key,))
+        return True
+
+    def last_change(self, key: str) -> Change | None:
+        """What `undo` would undo; None where there is nothing (any more)."""
+        if not self.path.exists():
+            return None
+        with self._open() as base:
+            return _change(base, key)
+
+    def undo(self, key: str, stamp: str) -> bool:
+        """Put back what was there before the last change; a second time makes that change again.
+
+        Args:
+            stamp: of the change that is meant.
+
+        Returns:
+            False where that is not the last one, or cannot be undone any more.
+        """
+        if not self.path.exists():
+            return False
+        with self._changing() as base:
+            change = _change(base, key)
+            if change is None or change.stamp != stamp:
+                return False
+            _remember(base, key)
+            base.execute("DELETE FROM corrections WHERE key = ?", (key,))
+            if change.before:
+                base.execute("INSERT INTO corrections VALUES (?, ?, ?, ?, ?, ?, ?)", _row(change.before))
+        return True
+
+    def _select(self, what: str, values: tuple[Any, ...]) -> list[Correction]:
+        if not self.path.exists():
+            return []
+        with self._open() as base:
+            rows = base.execute(f"SELECT {_COLUMNS} FROM corrections {what}", values).fetchall()
+        return [Correction(*row) for row in rows]
+
+    @contextmanager
+    def _changing(self) -> Iterator[sqlite3.Connection]:
+        """The same as `_open`, for one change that reads before it writes: no other one comes between."""
+        with self._open() as base, base:
+            base.execute("BEGIN IMMEDIATE")
+            yield base
+
+    @contextmanager
+    def _open(self) -> Iterator[sqlite3.Connection]:
+        """A connection of its own for each call: they cost a fraction of a millisecond and no thread shares one."""
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            with closing(sqlite3.connect(self.path, timeout=_PATIENCE)) as base:
+                self._prepare(base)
+                yield base
+        except (sqlite3.Error, OSError) as error:
+            raise RunError(
+                "the corrections cannot be read or written", where=str(self.path), found=str(error)
+            ) from error
+
+    def _prepare(self, base: sqlite3.Connection) -> None:
+        (version,) = base.execute("PRAGMA user_version").fetchone()
+        if version == SCHEMA:
+            return
+        if version not in (0, 1):
+            raise RunError(
+                "another version of spantune wrote the corrections",
+                where=str(self.path),
+                expected=f"schema {SCHEMA}",
+                found=f"schema {version}",
+                fix="serve with that version, or choose another folder for the data",
+            )
+        base.execute("PRAGMA journal_mode = WAL")
+        with base:
+            base.execute(_TABLE)
+            base.execute(_EARLIER)
+            base.execute(f"PRAGMA user_version = {SCHEMA}")
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="milliseconds")
+
+
+def _row(one: Correction) -> tuple[Any, ...]:
+    return one.key, one.question, one.context, one.start, one.text, one.title, one.corrected_at
+
+
+def _change(base: sqlite3.Connection, key: str) -> Change | None:
+    before = base.execute(f"SELECT {_COLUMNS} FROM earlier WHERE key = ?", (key,)).fetchone()
+    if before is None:
+        return None
+    now = base.execute(f"SELECT {_COLUMNS} FROM corrections WHERE key = ?", (key,)).fetchone()
+    had = before[1] is not None  # a question
+    return Change(key, Correction(*now) if now else None, Correction(*before) if had else None)
+
+
+def _remember(base: sqlite3.Connection, key: str) -> None:
+    """Keep what is there, for the change that comes now."""
+    oldest = (datetime.now(UTC) - _UNDONE_FOR).isoformat(timespec="milliseconds")
+    base.execute("DELETE FROM earlier WHERE changed_at < ?", (oldest,))
+    base.execute(_REMEMBER, (_now(), key))
+
+
+def _is_text(text: str) -> bool:
+    """Whether it has a UTF-8 form, which files need."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def to_squad(corrections: Sequence[Correction], version: Format) -> dict[str, Any]:
+    """Corrections as SQuAD JSON, which `spantune train --data FILE` takes; questions of one context stand together.
+
+    Args:
+        version: v1.1 has no place for questions without an answer: they are left out.
+    """
+    titles: dict[str, dict[str, list[dict[str, Any]]]] = {}
+    for one in corrections:
+        if one.start is None and version == "v1.1":
+            continue
+        answers = [] if one.start is None else [{"text": one.text, "answer_start": one.start}]
+        asked: dict[str, Any] = {"id": one.key, "question": one.question, "answers": answers}
+        if version == "v2.0":
+            asked["is_impossible"] = one.start is None
+        titles.setdefault(one.title or "corrections", {}).setdefault(one.context, []).append(asked)
+    articles = [
+        {"title": title, "paragraphs": [{"context": context, "qas": asked} for context, asked in contexts.items()]}
+        for title, contexts in titles.items()
+    ]
+    return {"version": version, "data": articles}

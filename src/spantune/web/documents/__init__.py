@@ -1,0 +1,1 @@
+"""Questions on a document of your own."""

@@ -1,0 +1,1 @@
+"""The questions of a study with the answers of every method."""

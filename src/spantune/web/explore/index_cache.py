@@ -1,0 +1,83 @@
+"""The indexes of the served studies: read at the first request, in the background, and again when answers changed."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, TimeoutError
+from pathlib import Path
+
+from spantune.runs import told_apart
+from spantune.runs.folder import PREDICTIONS
+from spantune.web.explore.question_index import Index, read_index
+
+_PATIENCE = 1.5
+"""Seconds that a request waits for an index before it says that it is being read."""
+_State = tuple[tuple[str, int], ...]
+
+
+class Unread(Exception):
+    """The index is still being read."""
+
+
+class Shelf:
+    """The studies by name, which is that of their folder, numbered where two are called alike.
+
+    No path is ever made from a name: a name that is not here leads nowhere.
+    """
+
+    def __init__(self, studies: Sequence[Path], read: Callable[[Path], Index] = read_index) -> None:
+        paths = dict.fromkeys(one.resolve() for one in studies)
+        names = told_apart(path.name or "study" for path in paths)
+        self.folders: dict[str, Path] = dict(zip(names, paths, strict=True))
+        self._read = read
+        self._indexes: dict[str, tuple[_State, Future[Index]]] = {}
+        self._lock = threading.Lock()
+
+    def index(self, name: str, patience: float = _PATIENCE) -> Index:
+        """That of a study.
+
+        Args:
+            patience: seconds to wait for it.
+
+        Raises:
+            KeyError: no study is called so. Unread: it is being read. Incomplete: it cannot be explored.
+        """
+        folder = self.folders[name]
+        state = _state(folder)
+        with self._lock:
+            known, coming = self._indexes.get(name, ((), None))
+            if coming is None or known != state:
+                coming = self._begin(folder)
+                self._indexes[name] = (state, coming)
+        try:
+            return coming.result(timeout=patience)
+        except TimeoutError:
+            raise Unread(name) from None
+        except Exception:
+            with self._lock:  # what is missing may come back: the next request looks again
+                self._indexes.pop(name, None)
+            raise
+
+    def _begin(self, folder: Path) -> Future[Index]:
+        coming: Future[Index] = Future()
+
+        def read() -> None:
+            try:
+                coming.set_result(self._read(folder))
+            except BaseException as error:
+                coming.set_exception(error)
+
+        threading.Thread(target=read, name=f"index of {folder.name}", daemon=True).start()
+        return coming
+
+
+def _state(study: Path) -> _State:
+    """When the answers of its runs were written."""
+    found = []
+    for path in sorted(study.glob(f"*/{PREDICTIONS}")):
+        try:
+            found.append((str(path), path.stat().st_mtime_ns))
+        except OSError:
+            continue  # a run that is being replaced
+    return tuple(found)

@@ -1,0 +1,139 @@
+"""What trained models learned, put into a fresh one: all of one of the same method, or the mean of several."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from cells import SMALL
+from torch import Tensor
+
+from spantune.errors import MethodError
+from spantune.methods import methods
+from spantune.modeling import SpanModel, build, load, load_tokenizer, save
+from spantune.modeling.warm_start import Weights, begin_with, go_on_from, plain_weights
+
+
+def learned(encoder: Path, method: str, seed: int) -> SpanModel:
+    """As if it had learned: every weight that can is moved."""
+    model, chance = build(str(encoder), method, SMALL.get(method, {})), torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        for weight in model.parameters():
+            if weight.requires_grad:
+                weight.add_(torch.randn(weight.shape, generator=chance), alpha=0.1)
+    return model.eval()
+
+
+def weights_of(encoder: Path, *methods: str) -> list[Weights]:
+    return [plain_weights(learned(encoder, method, seed)) for seed, method in enumerate(methods)]
+
+
+def mean(weights: list[Weights]) -> Weights:
+    return {name: torch.stack([one[name] for one in weights]).mean(dim=0) for name in weights[0]}
+
+
+def saved_and_loaded(model: SpanModel, encoder: Path, folder: Path) -> SpanModel:
+    save(model, folder, settings={}, tokenizer=load_tokenizer(str(encoder)))
+    return load(folder).model
+
+
+@pytest.mark.parametrize("method", sorted(set(methods()) - {"prompt-encoder"}))
+def test_a_run_goes_on_where_one_of_its_method_stands(
+    method: str, tiny_bert: Path, inputs_of: Callable[[Path], dict[str, Tensor]], tmp_path: Path
+) -> None:
+    """Of another seed: also what it draws and never trains is taken over. The same weights learn as before."""
+    trained = saved_and_loaded(learned(tiny_bert, method, 0), tiny_bert, tmp_path / "saved")
+    model = build(str(tiny_bert), method, SMALL.get(method, {}), seed=7)
+    learns = {name for name, weight in model.named_parameters() if weight.requires_grad}
+    inputs = inputs_of(tiny_bert)
+    with torch.no_grad():
+        fresh, wanted = model.eval()(**inputs), trained(**inputs)
+        go_on_from(model, trained)
+        found = model(**inputs)
+    assert not torch.equal(fresh.start, wanted.start)
+    torch.testing.assert_close(found.start, wanted.start, rtol=1e-5, atol=1e-5)
+    torch.testing.assert_close(found.end, wanted.end, rtol=1e-5, atol=1e-5)
+    assert learns == {name for name, weight in model.named_parameters() if weight.requires_grad}
+
+
+def test_one_that_is_saved_as_what_it_came_to_cannot_go_on(tiny_bert: Path, tmp_path: Path) -> None:
+    trained = saved_and_loaded(learned(tiny_bert, "prompt-encoder", 0), tiny_bert, tmp_path / "saved")
+    with pytest.raises(MethodError, match="cannot be trained on from a saved model") as raised:
+        go_on_from(build(str(tiny_bert), "prompt-encoder", SMALL.get("prompt-encoder", {})), trained)
+    assert "virtual.prompt" in (raised.value.found or "")
+
+
+@pytest.mark.parametrize("runs", [("lora", "lora"), ("lora", "loha", "ia3"), ("full", "lora")], ids=" ".join)
+def test_full_fine_tuning_holds_every_mean(runs: tuple[str, ...], tiny_bert: Path) -> None:
+    given = weights_of(tiny_bert, *runs)
+    model = build(str(tiny_bert), "full")
+    assert begin_with(model, given) == 1.0
+    wanted, found = mean(given), model.network.state_dict()
+    assert wanted.keys() == found.keys()
+    for name, weight in wanted.items():
+        torch.testing.assert_close(found[name], weight, msg=name)
+
+
+@pytest.mark.parametrize("method", ["lora", "rslora"])
+def test_ranks_that_suffice_hold_the_mean_of_two_adapters(
+    method: str, tiny_bert: Path, inputs_of: Callable[[Path], dict[str, Tensor]]
+) -> None:
+    rank = SMALL["lora"]["rank"]
+    given = weights_of(tiny_bert, "lora", "lora")
+    model = build(str(tiny_bert), method, {"rank": 2 * rank, "alpha": 5}, seed=3)
+    assert begin_with(model, given) == pytest.approx(1.0, abs=1e-6)
+    whole = build(str(tiny_bert), "full")
+    begin_with(whole, given)
+    inputs = inputs_of(tiny_bert)
+    with torch.no_grad():
+        found, wanted = model.eval()(**inputs), whole.eval()(**inputs)
+    torch.testing.assert_close(found.start, wanted.start, rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(found.end, wanted.end, rtol=1e-4, atol=1e-4)
+    assert not torch.equal(found.start, learned(tiny_bert, "lora", 0)(**inputs).start)
+
+
+def test_fewer_ranks_hold_the_nearest_matrix(tiny_bert: Path) -> None:
+    """What is lost is what the singular values say, and nothing of that rank is nearer."""
+    given = weights_of(tiny_bert, "lora", "lora", "lora")
+    before = build(str(tiny_bert), "full").network.state_dict()
+    model = build(str(tiny_bert), "lora", {"rank": 2, "alpha": 3})
+    kept = begin_with(model, given)
+    changes = {name: weight - before[name] for name, weight in mean(given).items() if not name.startswith("qa_")}
+    changes = {name: change for name, change in changes.items() if change.abs().max() > 1e-5}
+    sizes = [torch.linalg.svdvals(change).square() for change in changes.values()]
+    assert len(sizes) == 12, "six linear layers in each of two"
+    lost, whole = (sum(float(one[start:].sum()) for one in sizes) for start in (2, 0))
+    assert kept == pytest.approx(1 - lost / whole, abs=1e-4)
+    assert 0.3 < kept < 0.99
+    merged = plain_weights(model)
+    found = sum(float((merged[name] - before[name] - change).square().sum()) for name, change in changes.items())
+    assert found == pytest.approx(lost, rel=1e-3)
+
+
+def test_what_was_not_changed_stays_as_it_is(tiny_bert: Path) -> None:
+    """To the last bit, also as the mean of three."""
+    given = weights_of(tiny_bert, "head-only", "head-only", "head-only")
+    model, before = build(str(tiny_bert), "lora"), plain_weights(build(str(tiny_bert), "lora"))
+    assert begin_with(model, given) == 1.0
+    after = plain_weights(model)
+    changed = {name for name, weight in after.items() if not torch.equal(weight, before[name])}
+    assert changed == {"qa_outputs.weight", "qa_outputs.bias"}
+    torch.testing.assert_close(after["qa_outputs.weight"], mean(given)["qa_outputs.weight"])
+
+
+@pytest.mark.parametrize(
+    ("method", "runs", "first"),
+    [
+        ("lora", ("full", "lora"), "bert.embeddings.word_embeddings.weight"),
+        ("lora", ("bitfit", "lora"), ".bias"),
+        ("loha", ("lora", "lora"), "bert.encoder.layer.0.attention"),
+        ("bitfit", ("lora", "lora"), "bert.encoder.layer.0.attention"),
+    ],
+)
+def test_a_method_that_cannot_hold_it(method: str, runs: tuple[str, ...], first: str, tiny_bert: Path) -> None:
+    with pytest.raises(MethodError, match="cannot hold what these runs changed") as raised:
+        begin_with(build(str(tiny_bert), method, SMALL.get(method, {})), weights_of(tiny_bert, *runs))
+    assert first in (raised.value.found or "")
+    assert "--method full" in (raised.value.fix or "")

@@ -1,0 +1,88 @@
+"""The official prediction and null-odds files: what is read, what is refused and how, and scoring a file."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from spantune.errors import DataError
+from spantune.scoring.prediction_files import read_null_odds, read_predictions, score_file
+
+GOLDEN = Path(__file__).parent / "golden"
+
+
+def written(folder, content):
+    path = folder / "file.json"
+    path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    return path
+
+
+def test_a_byte_order_mark_and_a_repeated_equal_entry_are_harmless(tmp_path):
+    assert read_predictions(written(tmp_path, b'\xef\xbb\xbf{"q": "x", "q": "x"}')) == {"q": "x"}
+
+
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [
+        ('[{"id": "q", "prediction_text": "x"}]', r"not an object of ids[\s\S]*a list"),
+        ('{"q": ', r"not JSON[\s\S]*line 1"),
+        ("", "not JSON"),
+        ("[" * 100_000, r"not JSON[\s\S]*too deeply"),
+        ('{"q": ' + "7" * 5_000 + "}", r"not JSON[\s\S]*digits"),
+        (b'{"q": "\xff"}', r"not UTF-8[\s\S]*byte 7"),
+        ('{"ok": "x", "q7": ["x"]}', r"not a text[\s\S]*'q7'[\s\S]*a list"),
+        ('{"q7": null}', r"not a text[\s\S]*'q7'[\s\S]*null[\s\S]*leave the id out"),
+        ('{"q7": "x", "q7": "y"}', r"twice[\s\S]*'q7'[\s\S]*'x' and 'y'"),
+    ],
+)
+def test_a_wrong_prediction_file_is_named(tmp_path, content, expected):
+    with pytest.raises(DataError, match=expected) as caught:
+        read_predictions(written(tmp_path, content))
+    assert "file.json" in str(caught.value)
+
+
+@pytest.mark.parametrize("value", ['"x"', "true", "NaN", "null"])
+def test_wrong_null_odds_are_named(tmp_path, value):
+    with pytest.raises(DataError, match=r"not a number[\s\S]*'q7'"):
+        read_null_odds(written(tmp_path, f'{{"q7": {value}}}'))
+
+
+def test_a_missing_file_and_a_folder_are_named(tmp_path):
+    with pytest.raises(DataError, match=r"does not exist[\s\S]*absent\.json"):
+        read_predictions(tmp_path / "absent.json")
+    with pytest.raises(DataError, match="cannot be read"):
+        read_predictions(tmp_path)
+
+
+def test_the_golden_files_score_as_officially():
+    expected = json.loads((GOLDEN / "v1.1-expected.json").read_text())
+    found = score_file(str(GOLDEN / "v1.1-references.json"), GOLDEN / "v1.1-predictions.json")
+    assert {key: found[key] for key in expected} == expected
+    assert (found["missing"], found["unknown"]) == (1, 1)
+
+
+@pytest.mark.parametrize(("name", "threshold"), [("with_null_odds", 1.0), ("with_null_odds_above_0", 0.0)])
+def test_the_golden_files_score_as_officially_with_null_odds(name, threshold):
+    expected = json.loads((GOLDEN / "v2.0-expected.json").read_text())[name]
+    files = GOLDEN / "v2.0-predictions.json", GOLDEN / "v2.0-null-odds.json"
+    found = score_file(str(GOLDEN / "v2.0-references.json"), *files, null_threshold=threshold)
+    assert {key: found[key] for key in expected} == expected
+
+
+def test_predictions_of_another_set_are_refused(tmp_path):
+    other = written(tmp_path, '{"5733be284776f41900661182": "x"}')
+    with pytest.raises(DataError, match=r"other questions[\s\S]*file\.json[\s\S]*'article'[\s\S]*'5733be"):
+        score_file(str(GOLDEN / "v1.1-references.json"), other)
+
+
+def test_wrong_offsets_do_not_stop_the_scorer_which_never_reads_them(tmp_path):
+    asked = {"id": "q", "question": "Who?", "answers": [{"text": "Ada", "answer_start": 7}]}
+    paragraph = {"context": "The mill of Ada.", "qas": [asked]}
+    references, predictions = tmp_path / "dev.json", tmp_path / "answers.json"
+    references.write_text(json.dumps({"version": "1.1", "data": [{"title": "t", "paragraphs": [paragraph]}]}))
+    predictions.write_text(json.dumps({"q": "ada"}))
+    assert score_file(str(references), predictions)["exact_match"] == 100.0
+    asked["question"] = " "
+    references.write_text(json.dumps({"version": "1.1", "data": [{"title": "t", "paragraphs": [paragraph]}]}))
+    with pytest.raises(DataError, match="empty-question"):
+        score_file(str(references), predictions)

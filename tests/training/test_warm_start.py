@@ -1,0 +1,171 @@
+"""A run that begins where others stand: alone, learning on, and in a study."""
+
+from __future__ import annotations
+
+import shutil
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from tiny import examples_of, make_encoder, same_weights, weights
+
+from spantune.answering import Predictor
+from spantune.config import CompareConfig, TrainConfig
+from spantune.errors import ConfigError, EncoderError, MethodError, RunError, UserError
+from spantune.runs import RunFolder, RunRecord
+from spantune.studies import compare
+from spantune.training import train
+
+LORA: dict[str, Any] = {"method": "lora", "learning_rate": 1e-2, "options": {"rank": 4, "alpha": 8}}
+pytestmark = pytest.mark.usefixtures("no_plots")
+
+
+@pytest.fixture(scope="module")
+def trained(settings: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with two LoRA runs of other seeds."""
+    folder = tmp_path_factory.mktemp("trained")
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr("spantune.training.run.run_plots", lambda folder: [])
+        for seed in (0, 1):
+            train(TrainConfig(**{**settings, **LORA, "seed": seed, "output": str(folder / f"lora-{seed}")}))
+    return folder
+
+
+@pytest.fixture
+def two(trained: Path, tmp_path: Path) -> tuple[str, str]:
+    """Copies of the two, to do with as one likes."""
+    shutil.copytree(trained, tmp_path, dirs_exist_ok=True)
+    return str(tmp_path / "lora-0"), str(tmp_path / "lora-1")
+
+
+def logits(run: Path) -> torch.Tensor:
+    """Of the first question's answers, as scores."""
+    predictor = Predictor.load(run)
+    source = RunRecord.read(run).config["eval_data"][0]
+    return torch.tensor([one.score for one in predictor.predict(examples_of(source)[:1])[0].n_best])
+
+
+def test_without_epochs_the_mean_is_the_result(two: tuple[str, str], config: Any, tmp_path: Path) -> None:
+    """Twice the ranks hold it; a run of `full` holds the same; all of it is a run like any other."""
+    record = train(config("mean", start_from=two, epochs=0, **{**LORA, "options": {"rank": 8, "alpha": 8}}))
+    train(config("whole", start_from=two, epochs=0))
+    assert record.status == "finished" and record.trained and record.steps == 0 and record.label == "LoRA"
+    assert record.notes[0] == "begins with the mean of 2 runs; LoRA holds 100.0% of what changed in the encoder"
+    assert set(record.started_from) == set(two) and len(set(record.started_from.values())) == 2
+    assert record.parameters and record.parameters.trainable > 0
+    assert {"selection", "reported"} <= record.metrics.keys()
+    torch.testing.assert_close(logits(tmp_path / "mean"), logits(tmp_path / "whole"), rtol=1e-3, atol=1e-3)
+    heads = [
+        next(weight for name, weight in weights(Path(run)).items() if name.endswith("qa_outputs.weight"))
+        for run in (*two, tmp_path / "mean")
+    ]
+    torch.testing.assert_close((heads[0] + heads[1]) / 2, heads[2])
+
+
+def test_with_epochs_it_learns_on(two: tuple[str, str], config: Any, tmp_path: Path) -> None:
+    mean = train(config("mean", start_from=two, epochs=0, **LORA))
+    on = train(config("on", start_from=two, **LORA))
+    assert on.steps > 0 and not same_weights(tmp_path / "mean", tmp_path / "on")
+    first, scratch = (RunFolder(tmp_path / name).history.read_text().splitlines()[0] for name in ("on", "lora-0"))
+    assert first != scratch
+    assert mean.started_from == on.started_from
+
+
+def test_a_study_makes_the_mean_again_of_other_runs(
+    two: tuple[str, str], settings: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("spantune.reports.report.Report.write", lambda report: report)  # reports have their own tests
+    monkeypatch.setattr(import_module("spantune.studies.compare"), "comparison_plots", lambda runs, folder: [])
+    shared = {key: value for key, value in settings.items() if key not in ("method", "epochs", "learning_rate")}
+    study = CompareConfig(
+        **shared,
+        methods=("lora",),
+        start_from=two,
+        epochs=0,
+        floor=True,
+        output=str(tmp_path / "study"),
+        options={"lora": LORA["options"]},
+    )
+    said: list[str] = []
+    made = compare(study, say=said.append)
+    assert {one.label: one.trained for one in made.records} == {"LoRA": True, "Unadapted": False}
+    compare(study, say=said.append)
+    assert "lora, seed 0: done (finished before)" in "\n".join(said)
+    shutil.rmtree(two[1])
+    shutil.copytree(two[0], two[1])
+    said.clear()
+    compare(study, say=said.append)
+    assert f"lora, seed 0: run (changed: trained again since: {two[1]})" in "\n".join(said)
+    shutil.rmtree(two[1])
+    with pytest.raises(RunError, match="there is no trained model here"):
+        compare(study, say=said.append)
+
+
+def test_each_run_once(config: Any) -> None:
+    with pytest.raises(ConfigError, match="each run once"):
+        config(start_from=("runs/one",) * 2)
+
+
+@pytest.mark.parametrize("method", ["ia3", "prefix-tuning", "full"])
+def test_a_run_goes_on_where_one_of_its_method_stands(method: str, config: Any, tmp_path: Path) -> None:
+    """Without epochs it answers as that one; with them it starts there, under another seed."""
+    first = str(tmp_path / "first")
+    train(config("first", method=method))
+    same = train(config("same", method=method, start_from=(first,), epochs=0))
+    on = train(config("on", method=method, start_from=(first,), seed=1))
+    assert same.notes[0] == on.notes[0] == f"goes on from {first}"
+    assert same.metrics["reported"] == RunRecord.read(tmp_path / "first").metrics["reported"]
+    assert same_weights(tmp_path / "first", tmp_path / "same") and same.trained and same.parameters.trainable > 0
+    assert on.steps > 0 and not same_weights(tmp_path / "same", tmp_path / "on")
+    assert on.started_from == same.started_from and set(on.started_from) == {first}
+
+
+def test_one_run_of_other_options_or_another_method(two: tuple[str, str], config: Any, tmp_path: Path) -> None:
+    """What it changed, as far as ranks reach: LoRA taken out of a run of full fine-tuning."""
+    more = train(config("more", start_from=two[:1], epochs=0, **{**LORA, "options": {"rank": 6, "alpha": 3}}))
+    train(config("whole", start_from=two[:1], epochs=0))
+    back = train(config("back", start_from=(str(tmp_path / "whole"),), epochs=0, **LORA))
+    assert more.notes[0] == f"begins with {two[0]}; LoRA holds 100.0% of what changed in the encoder"
+    assert back.notes[0].startswith(f"begins with {tmp_path / 'whole'}; LoRA holds 100.0%")
+    for name in ("more", "whole", "back"):
+        torch.testing.assert_close(logits(tmp_path / name), logits(Path(two[0])), rtol=1e-3, atol=1e-3)
+    with pytest.raises(MethodError, match="cannot hold what these runs changed") as refused:
+        train(config("small", method="ia3", start_from=two[:1], epochs=0))
+    assert refused.value.where == f"start_from: {two[0]}"
+    train(config("prompts", method="prompt-tuning", learning_rate=1e-2))
+    with pytest.raises(ConfigError, match="with its method and options") as raised:
+        train(config("longer", method="prompt-tuning", options={"length": 5}, start_from=(str(tmp_path / "prompts"),)))
+    assert "prompts" in str(raised.value)
+
+
+def test_runs_that_have_no_mean(two: tuple[str, str], config: Any, tmp_path: Path) -> None:
+    other = make_encoder(tmp_path / "encoder", seed=5)
+    train(config("prompts", method="prompt-tuning", learning_rate=1e-2))
+    train(config("other", **{**LORA, "model": other}))
+    train(config("whole", model=other))
+    told: dict[str, tuple[type[UserError], str]] = {
+        "prompts": (ConfigError, "changed no weight of the encoder"),
+        "other": (EncoderError, "trained on another encoder"),
+        "whole": (EncoderError, "from one of another encoder"),
+        "gone": (RunError, "there is no trained model here"),
+    }
+    for name, (kind, text) in told.items():
+        with pytest.raises(kind, match=text) as raised:
+            train(config("mean", start_from=(two[0], str(tmp_path / name)), epochs=0, overwrite=True, **LORA))
+        assert name in str(raised.value)
+    with pytest.raises(ConfigError, match="cannot be written over what it learns from"):
+        train(config("lora-0", start_from=two, epochs=0, overwrite=True, **LORA))
+
+
+def test_a_study_is_refused_before_its_first_run(two: tuple[str, str], settings: Any, tmp_path: Path) -> None:
+    """The second method cannot hold what LoRA changed; without the check the first would have been trained by then."""
+    shared = {key: value for key, value in settings.items() if key not in ("method", "learning_rate")}
+    study = CompareConfig(
+        **shared, methods=("lora", "bitfit"), start_from=two, output=str(tmp_path / "study"), plan=True
+    )
+    with pytest.raises(MethodError, match="BitFit cannot hold what these runs changed") as raised:
+        compare(study)
+    assert f"start_from: {two[0]}, {two[1]}" in str(raised.value)
+    assert not (tmp_path / "study").exists()
