@@ -60,7 +60,7 @@ class Threshold:
 def best_threshold(curve: ThresholdCurve) -> Threshold:
     """The lowest threshold with the highest F1: to be chosen on the selection split (elsewhere it is an oracle's).
 
-    As `best_f1` of `scoring.official_metrics.score_v2`, but for three oddities of the official scorer. It parts questions of
+    As `best_f1` of `official_metrics.score_v2`, but for three oddities of the official scorer. It parts questions of
     equal odds, which no threshold does. It calls the threshold 0 where it is best to answer nothing; here that is a
     value below all odds. And its threshold is the odds of the last question that is answered; here it lies halfway
     to those of the next one: the same on these questions, and as far as can be from a mistake on others.

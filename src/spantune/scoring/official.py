@@ -1,4 +1,4 @@
-"""Writes the official files: predictions `{"id": "answer"}` and null odds `{"id": 1.25}`; `scoring.prediction_files` reads."""
+"""Writes the official files: predictions `{"id": "answer"}` and null odds `{"id": 1.25}`."""
 
 from __future__ import annotations
 

@@ -2,7 +2,7 @@
 
 Their update `dW` is made as a whole matrix anyhow. Added to the weights before the product, it saves one of two
 products on the way forward and one of three on the way back, for a sum over the weights. Only while it learns: a model
-that answers may hold its encoder's weights rounded (`modeling.kernels.weight_casting`), and a sum would then round twice.
+that answers may hold its encoder's weights rounded (`kernels.weight_casting`), and a sum would then round twice.
 
 Shapes: T tokens of the batch, I inputs, O outputs.
 """
