@@ -15,6 +15,7 @@ import pytest
 import torch
 from cells import WITH_SEGMENTS, Cell
 from formulas import expected
+from tiny import ANSWERING
 from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
@@ -188,18 +189,18 @@ def padding_changes_no_logit(cell: Cell, model: SpanModel) -> None:
 
 def loading_gives_the_same_logits(cell: Cell, model: SpanModel, folder: Path) -> None:
     tokenizer = cell.encoder.tokenizer
-    size = save(model, folder, settings={"max_length": 32}, tokenizer=tokenizer)
+    size = save(model, folder, settings=ANSWERING, tokenizer=tokenizer)
     assert size == sum(file.stat().st_size for file in folder.glob("*.safetensors")) > 0
     torch.manual_seed(99)  # What is not loaded would be drawn anew.
     saved = load(folder)
-    assert saved.settings == {"max_length": 32} and saved.model.identity == model.identity
+    assert saved.settings == ANSWERING and saved.model.identity == model.identity
     assert saved.tokenizer.get_vocab() == tokenizer.get_vocab() and not saved.model.training
     # Bit-identical, but for virtual tokens that came out of a network: that is folded away when they are saved.
     folded = model.virtual is not None and len(list(model.virtual.parameters())) > 1
     close = {"rtol": 1e-5, "atol": 1e-5} if folded else {"rtol": 0.0, "atol": 0.0}
     torch.testing.assert_close(logits_of(saved.model, cell.inputs), logits_of(model, cell.inputs), **close)
     # A second round trip loses nothing, either.
-    save(saved.model, folder / "again", settings={}, tokenizer=tokenizer)
+    save(saved.model, folder / "again", settings=ANSWERING, tokenizer=tokenizer)
     for file in folder.glob("*.safetensors"):
         assert (folder / "again" / file.name).read_bytes() == file.read_bytes()
 

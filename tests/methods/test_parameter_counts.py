@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from cells import REFUSED, VARIANTS, Cell
 from formulas import DIFFERENT, FORMULAS, HEAD, LAYER, D, E, N, T, V
+from tiny import ANSWERING
 
 from spantune.methods import methods
 from spantune.modeling import load, save
@@ -47,6 +48,6 @@ def test_what_is_saved_is_the_virtual_tokens_alone(
     name: str, family: str, saved: int, cell_of: CellOf, tmp_path: Path
 ) -> None:
     cell = cell_of(name, family)
-    save(cell.build(), tmp_path, settings={}, tokenizer=cell.encoder.tokenizer)
+    save(cell.build(), tmp_path, settings=ANSWERING, tokenizer=cell.encoder.tokenizer)
     loaded: Any = load(tmp_path).model.count_parameters()
     assert loaded.trainable == saved + HEAD and loaded.head == HEAD

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 import torch
 from cells import NAMES, REFUSED, SMALL, VARIANTS
+from tiny import ANSWERING
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
@@ -88,7 +89,7 @@ def test_costs_are_those_of_the_real_model(
     method, options = _call(name)
     counted = costs_of(encoder, method, options)
     model = build(encoder, method, options)
-    save(model, tmp_path, settings={}, tokenizer=load_tokenizer(encoder))
+    save(model, tmp_path, settings=ANSWERING, tokenizer=load_tokenizer(encoder))
     assert counted.parameters == model.count_parameters()
     assert counted.saved_bytes == _bytes_of_tensors(tmp_path)
     tokens = min(TOKENS, model.max_length)

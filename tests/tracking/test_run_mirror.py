@@ -11,6 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from tiny import ANSWERING
 
 from spantune.config import TrainConfig
 from spantune.runs import History, Parameters, RunFolder, RunRecord, Timings
@@ -334,8 +335,7 @@ def test_the_logged_model_answers(folder, tiny_bert):
     from spantune.modeling import build, load_tokenizer, save
 
     name = str(tiny_bert)
-    settings = {"max_length": 48, "doc_stride": 12, "max_answer_length": 5, "squad_v2": False, "null_threshold": 0.0}
-    save(build(name, "full"), folder.adapter, settings=settings, tokenizer=load_tokenizer(name))
+    save(build(name, "full"), folder.adapter, settings=ANSWERING, tokenizer=load_tokenizer(name))
     tracking = start(folder)
     tracking.finish(RECORD)
     assert tracking.problem is None

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import math
 import shutil
-from collections.abc import Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from spantune.answering.predictor import Predictor
 from spantune.answering.windows import Windows, make_windows, window_rules
@@ -23,7 +22,8 @@ from spantune.reports.figures.files import run_plots
 from spantune.runs import Best, DataRecord, Parameters, RunFolder, RunRecord, Timings, reset_peak_memory
 from spantune.runs.atomic_files import TEMPORARY, replace_folder
 from spantune.runs.folder import N_BEST
-from spantune.scoring.answerability import NullFit, fit_null
+from spantune.runs.manifest import AnsweringSettings, NullFit
+from spantune.scoring.answerability import fit_null
 from spantune.scoring.score_run import n_best_file, scores, write_answers
 from spantune.training import distributed
 from spantune.training.callbacks import Cadence, GracefulStop, Journal
@@ -245,20 +245,20 @@ def _diverged(found: str, config: TrainConfig) -> RunError:
     )
 
 
-def _settings(config: TrainConfig, null: NullFit | None = None) -> dict[str, Any]:
-    """What a Predictor must know beside the weights."""
+def _settings(config: TrainConfig, null: NullFit | None = None) -> AnsweringSettings:
+    """How the model answers, with what it learned about "no answer"."""
     null = null or NullFit(threshold=0.0)
-    return {
-        "max_length": config.max_length,
-        "doc_stride": config.doc_stride,
-        "max_answer_length": config.max_answer_length,
-        "squad_v2": config.squad_v2,
-        "null_threshold": null.threshold if math.isfinite(null.threshold) else 0.0,
-        "null_temperature": null.temperature,
-    }
+    return AnsweringSettings(
+        max_length=config.max_length,
+        doc_stride=config.doc_stride,
+        max_answer_length=config.max_answer_length,
+        squad_v2=config.squad_v2,
+        null_threshold=null.threshold if math.isfinite(null.threshold) else 0.0,
+        null_temperature=null.temperature,
+    )
 
 
-def _save(model: SpanModel, folder: RunFolder, settings: Mapping[str, Any], tokenizer: PreTrainedTokenizerFast) -> int:
+def _save(model: SpanModel, folder: RunFolder, settings: AnsweringSettings, tokenizer: PreTrainedTokenizerFast) -> int:
     """Save the model whole or not at all; its weights' size in bytes."""
     making = folder.adapter.with_name(f"{TEMPORARY}{folder.adapter.name}")
     shutil.rmtree(making, ignore_errors=True)

@@ -13,7 +13,7 @@ from spantune.config import DecodeConfig, PredictorConfig
 from spantune.errors import RunError
 from spantune.methods import methods
 from spantune.runs import RunRecord
-from spantune.runs.manifest import MANIFEST, read_manifest, saved_in
+from spantune.runs.manifest import MANIFEST, Manifest, read_manifest, saved_in
 from spantune.runs.record import RECORD
 from spantune.studies.report import runs_in
 from spantune.web.model_colours import look_of
@@ -115,9 +115,10 @@ def named_models(paths: Sequence[Path]) -> tuple[Model, ...]:
     found = []
     for number, (path, record, name) in enumerate(zip(paths, records, _names(paths), strict=True)):
         label = _label(path, record)
-        saved = _saved(path)
-        v2 = bool(saved.get("settings", {}).get("squad_v2"))
-        method = record.method if record is not None else str(saved.get("method", ""))
+        manifest = _manifest(path)
+        v2 = manifest is not None and manifest.settings.squad_v2
+        identified = record or (manifest.identity if manifest is not None else None)
+        method = identified.method if identified is not None else ""
         shown = label if labels[label] == 1 else f"{label} ({name})"
         found.append(Model(name, path, shown, number, v2, record, method))
     return tuple(found)
@@ -137,17 +138,18 @@ def _label(path: Path, record: RunRecord | None) -> str:
     """The method as people write it; without a record as the registry does, and of an unknown one the folder's name."""
     if record is not None:
         return record.label
-    known = methods().get(_saved(path).get("method", ""))
+    manifest = _manifest(path)
+    known = methods().get(manifest.identity.method) if manifest is not None else None
     return known.label if known is not None else path.resolve().name
 
 
-def _saved(path: Path) -> Mapping[str, Any]:
-    """What a saved model says of itself, in its own folder or in that of its run; {} where it cannot be read."""
+def _manifest(path: Path) -> Manifest | None:
+    """That of a saved model, in its own folder or in that of its run; None where it cannot be read."""
     folder = saved_in(path)
     try:
-        return read_manifest(folder) if folder is not None else {}
+        return read_manifest(folder) if folder is not None else None
     except RunError:
-        return {}  # it is refused when it is loaded, with the reason
+        return None  # loading refuses it, with the reason
 
 
 def _is_run(path: Path) -> bool:
