@@ -31,6 +31,7 @@ bench: setup  ## how fast it is, as ratios: ten minutes on two cores (BENCH="--l
 PYTEST := env -u PYTHONDONTWRITEBYTECODE OMP_NUM_THREADS=1 $(BIN)/python -m pytest
 SHARED := -n 2 --dist worksteal
 DOCUMENTS := tests/docs tests/notebooks tests/results
+NUMERICAL := tests/answering tests/training tests/zoo tests/old_work
 
 test: setup  ## the tests: all but the slow, the exhaustive and those of the documents
 	$(PYTEST) -m "not slow and not exhaustive" $(SHARED) $(DOCUMENTS:%=--ignore=%)
@@ -38,8 +39,8 @@ test: setup  ## the tests: all but the slow, the exhaustive and those of the doc
 check-docs: setup  ## README, docs, notebooks and published results against the program
 	$(PYTEST) -m "not slow and not exhaustive" $(SHARED) $(DOCUMENTS)
 
-test-bf16: setup  ## the numerical tests once more with bfloat16 forced, which runs on any processor, slowly
-	SPANTUNE_TEST_PRECISION=bf16 $(PYTEST) -m "bf16 and not slow" $(SHARED)
+test-bf16: setup  ## what trains and answers once more with bfloat16 as `precision: auto`: on any processor, slowly
+	SPANTUNE_TEST_PRECISION=bf16 $(PYTEST) -m "not slow and not exhaustive" $(SHARED) $(NUMERICAL)
 
 test-all: setup  ## all tests, every promise of every method on every encoder among them
 	$(PYTEST) $(SHARED)

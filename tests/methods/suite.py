@@ -10,7 +10,7 @@ from cells import Cell
 
 
 class Contract:
-    """One model a cell is asked whatever can be asked of one model: in the order in which it is built, trained, saved."""
+    """One model is asked whatever can be asked of it, as it is built, trained, saved and merged."""
 
     families: ClassVar[tuple[str, ...]]
 
