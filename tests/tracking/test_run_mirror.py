@@ -14,7 +14,7 @@ import pytest
 from tiny import ANSWERING
 
 from spantune.config import TrainConfig
-from spantune.runs import History, Parameters, RunFolder, RunRecord, Timings
+from spantune.runs import History, ParameterCount, RunFolder, RunRecord, Timings
 from spantune.tracking import trackers_of
 from spantune.tracking.client import quiet
 from spantune.tracking.run_mirror import RunMirror
@@ -27,7 +27,7 @@ RECORD = RunRecord(
     label="Full fine-tuning",
     model="tiny",
     seed=0,
-    parameters=Parameters(10, 100, 2),
+    parameters=ParameterCount(10, 100, 2),
     timings=Timings(train_seconds=12.5, eval_seconds=1.0, wall_seconds=15.0, examples_per_second=20.0),
     metrics={"selection": {"em": 30.0, "f1": 40.0}, "reported": {"em": 31.0, "f1": 41.0, "odd": None}},
     adapter_bytes=400,
