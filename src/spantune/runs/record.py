@@ -1,4 +1,4 @@
-"""`record.json`: everything that one needs to know of a run, and to run it again."""
+"""`record.json`: everything needed to judge a run and to repeat it."""
 
 from __future__ import annotations
 
@@ -81,9 +81,9 @@ class Best:
 
 @dataclass(frozen=True)
 class AnswerSpeed:
-    """How fast the trained model answers, from text to text, on the machine that trained it, or that a note names.
+    """How fast the trained model answers, from text to text, on the machine that trained it or that a note names.
 
-    Questions are answered several times, and what counts is the median: other work on the machine slows down some.
+    Questions are answered several times and the median counts, since other work on the machine slows some down.
     """
 
     latency_p50_ms: float
@@ -251,7 +251,7 @@ class RunRecord:
 
 
 def utc_now() -> str:
-    """The time of now for `started_at` and `finished_at`."""
+    """The current time, for `started_at` and `finished_at`."""
     return datetime.now(UTC).isoformat(timespec="seconds")
 
 
