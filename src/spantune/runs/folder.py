@@ -116,10 +116,10 @@ class RunFolder:
             return RunRecord.read(self.path)
         if self.holds_work and not overwrite:
             raise RunError(
-                "a run stands in the output folder already",
+                "the output folder already holds a run",
                 where=str(self.path),
                 found=self._described(),
-                fix="--resume goes on with it, --overwrite replaces it, or choose another --output",
+                fix="--resume continues it, --overwrite replaces it, or choose another --output",
             )
         self._clear()
         return None
