@@ -111,7 +111,7 @@ def test_a_description_with_something_of_another_type(key: str, value: Any, whol
     with pytest.raises(RunError, match="description is not valid") as raised:
         load(whole)
     assert raised.value.where == str(whole / MANIFEST) and raised.value.found == repr(value)
-    assert raised.value.expected == f"{key}: {'a JSON object' if key in ('options', 'settings') else 'a text'}"
+    assert raised.value.expected == f"{key}: {'an object' if key in ('options', 'settings') else 'a valid string'}"
 
 
 @pytest.mark.parametrize(

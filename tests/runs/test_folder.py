@@ -58,7 +58,7 @@ def test_a_failed_run_that_did_something_is_one(tmp_path, left):
     folder = RunFolder(tmp_path)
     replace(RECORD, status="failed").write(folder.path)
     getattr(folder, left).mkdir()
-    with pytest.raises(RunError, match="stands in the output folder already"):
+    with pytest.raises(RunError, match="output folder already holds a run"):
         folder.prepare()
 
 
@@ -66,7 +66,7 @@ def test_a_failed_run_that_did_something_is_one(tmp_path, left):
 def test_a_run_that_may_be_alive_is_kept(tmp_path, status):
     folder = RunFolder(tmp_path)
     replace(RECORD, status=status).write(folder.path)
-    with pytest.raises(RunError, match="stands in the output folder already"):
+    with pytest.raises(RunError, match="output folder already holds a run"):
         folder.prepare()
 
 

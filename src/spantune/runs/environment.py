@@ -1,4 +1,4 @@
-"""On what a run ran: packages, hardware, memory, commit. Nothing heavy is imported to find out."""
+"""What a run runs on: packages, hardware, memory, commit. Nothing heavy is imported to find out."""
 
 from __future__ import annotations
 
@@ -13,6 +13,8 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+import psutil
+
 import spantune
 
 _PACKAGES = ("torch", "transformers", "peft", "datasets", "accelerate", "numpy")
@@ -20,30 +22,30 @@ _PACKAGES = ("torch", "transformers", "peft", "datasets", "accelerate", "numpy")
 
 def versions() -> dict[str, str]:
     """Version of Python, spantune and the packages that decide the numbers; a missing package is left out."""
-    found = {"python": platform.python_version(), "spantune": spantune.__version__}
+    known = {"python": platform.python_version(), "spantune": spantune.__version__}
     for name in _PACKAGES:
         with suppress(metadata.PackageNotFoundError):
-            found[name] = metadata.version(name)
-    return found
+            known[name] = metadata.version(name)
+    return known
 
 
 def hardware() -> dict[str, Any]:
     """`cpu` (model), `cores` (that this process may use), `memory_bytes` (likewise), `system`, and `gpu` with
     `gpu_memory_bytes` where torch is loaded and sees one."""
-    found: dict[str, Any] = {"cpu": _cpu_model(), "cores": _cores(), "memory_bytes": _memory_bytes()}
-    found["system"] = f"{platform.system()} {platform.machine()}"
+    machine: dict[str, Any] = {"cpu": _cpu_model(), "cores": _cores(), "memory_bytes": _memory_bytes()}
+    machine["system"] = f"{platform.system()} {platform.machine()}"
     torch = sys.modules.get("torch")
     if torch is not None and torch.cuda.is_available():
-        found["gpu"] = torch.cuda.get_device_name()
-        found["gpu_memory_bytes"] = torch.cuda.get_device_properties(torch.cuda.current_device()).total_memory
+        machine["gpu"] = torch.cuda.get_device_name()
+        machine["gpu_memory_bytes"] = torch.cuda.get_device_properties(torch.cuda.current_device()).total_memory
     elif torch is not None and torch.backends.mps.is_available():
-        found["gpu"] = "Apple GPU (Metal)"
-    return found
+        machine["gpu"] = "Apple GPU (Metal)"
+    return machine
 
 
 def reset_peak_memory() -> None:
-    """Begin a new count of peak memory: for several runs in one process. Linux only for the host; elsewhere the host's
-    peak stays that of the whole process."""
+    """Count peak memory anew, for several runs in one process. On the host this works on Linux only; elsewhere the peak
+    is that of the whole process."""
     with suppress(OSError):
         Path("/proc/self/clear_refs").write_text("5")
     torch = sys.modules.get("torch")
@@ -51,20 +53,16 @@ def reset_peak_memory() -> None:
         torch.cuda.reset_peak_memory_stats()
 
 
-def peak_memory_bytes() -> int | None:
-    """Most memory that this process held at once (resident), since `reset_peak_memory`; None where unknown."""
+def peak_memory_bytes() -> int:
+    """Most memory that this process held at once (resident), since `reset_peak_memory`."""
     with suppress(OSError):
         match = re.search(r"^VmHWM:\s*(\d+) kB", Path("/proc/self/status").read_text(), re.MULTILINE)
         if match:
             return int(match[1]) * 1024
-    try:
-        import resource
-    except ImportError:  # Windows
-        with suppress(ImportError, AttributeError):
-            import psutil  # type: ignore[import-untyped]
+    if sys.platform == "win32":
+        return int(psutil.Process().memory_info().peak_wset)
+    import resource
 
-            return int(psutil.Process().memory_info().peak_wset)
-        return None
     unit = 1 if sys.platform == "darwin" else 1024
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
 
@@ -118,16 +116,9 @@ def _cores() -> int:
     return cores
 
 
-def _memory_bytes() -> int | None:
+def _memory_bytes() -> int:
     """Memory of the machine, or less where a container's limit is lower."""
-    try:
-        total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    except (AttributeError, ValueError, OSError):  # Windows
-        try:
-            import psutil
-        except ImportError:
-            return None
-        return int(psutil.virtual_memory().total)
+    total = int(psutil.virtual_memory().total)
     with suppress(OSError, ValueError):
         total = min(total, int(Path("/sys/fs/cgroup/memory.max").read_text()))
     return total

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ from spantune import __version__, zoo
 from spantune.errors import MethodError, RunError
 from spantune.methods import Method, get
 from spantune.runs.atomic_files import listing
+from spantune.runs.from_json import Mismatch, parsed
 
 MANIFEST = "spantune.json"
 ADAPTER_CONFIG = "adapter_config.json"
@@ -32,7 +33,7 @@ class Identity:
 
 @dataclass(frozen=True)
 class NullFit:
-    """What a model is told about "no answer" after training, learned on the selection split.
+    """What a model learns about "no answer" after training, on the selection split.
 
     Attributes:
         threshold: see `scoring.answerability.best_threshold`.
@@ -64,6 +65,11 @@ class AnsweringSettings:
     def null(self) -> NullFit | None:
         """What the model learned about "no answer"; None where it always answers."""
         return NullFit(self.null_threshold, self.null_temperature) if self.squad_v2 else None
+
+
+@dataclass(frozen=True)
+class _Saved(Identity):
+    settings: Mapping[str, Any]
 
 
 @dataclass(frozen=True)
@@ -107,35 +113,24 @@ def read_manifest(folder: Path) -> Manifest:
     if found != FORMAT:
         raise RunError("the model was saved by another version", where=str(path), expected=f"format {FORMAT}",
                        found=str(found), fix="train it again")  # fmt: skip
-    missing = sorted({*Identity.__dataclass_fields__, "settings"} - content.keys())
-    if missing:
-        raise RunError("the model's description is incomplete", where=str(path), found=f"no {', '.join(missing)}")
-    kinds = {"options": dict, "settings": dict}
-    for key in (*Identity.__dataclass_fields__, "settings"):
-        if not isinstance(content[key], kinds.get(key, str)):
-            wanted = "a JSON object" if key in kinds else "a text"
-            raise RunError("the model's description is not valid", where=str(path), expected=f"{key}: {wanted}",
-                           found=repr(content[key]))  # fmt: skip
-    identity = Identity(**{key: content[key] for key in Identity.__dataclass_fields__})
-    return Manifest(identity, _answering_settings(content["settings"], path))
-
-
-def _answering_settings(content: Mapping[str, Any], path: Path) -> AnsweringSettings:
-    kinds: dict[str, Any] = {"int": int, "bool": bool, "float": (int, float)}
-    values = {"null_temperature": 1.0, **content}
-    wrong = [
-        field.name
-        for field in fields(AnsweringSettings)
-        if not isinstance(values.get(field.name), kinds[str(field.type)])
-    ]
-    if wrong:
+    try:
+        saved = parsed(_Saved, content)
+    except Mismatch as wrong:
+        if wrong.found is None:
+            raise RunError("the model's description is incomplete", where=str(path),
+                           found=f"no {wrong.key}") from None  # fmt: skip
+        raise RunError("the model's description is not valid", where=str(path),
+                       expected=f"{wrong.key}: {wrong.expected}", found=wrong.found) from None  # fmt: skip
+    try:
+        settings = parsed(AnsweringSettings, saved.settings)
+    except Mismatch as wrong:
         raise RunError(
             "the saved model does not say how it answers",
             where=str(path),
             expected=f"settings: {', '.join(AnsweringSettings.__dataclass_fields__)}",
-            found=f"none, or no value of its kind, for {', '.join(wrong)}",
-        )
-    return AnsweringSettings(**{field.name: values[field.name] for field in fields(AnsweringSettings)})
+            found=f"none, or no value of its kind, for {', '.join(wrong.keys)}",
+        ) from None
+    return Manifest(Identity(**{key: getattr(saved, key) for key in Identity.__dataclass_fields__}), settings)
 
 
 def known_method(identity: Identity, path: Path) -> tuple[Method, Any]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import shutil
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,7 +19,7 @@ from spantune.modeling.encoders import choose_device, choose_dtype
 from spantune.modeling.load_errors import not_numbers
 from spantune.modeling.save_load import trainable_state
 from spantune.reports.figures.files import run_plots
-from spantune.runs import Best, DataRecord, Parameters, RunFolder, RunRecord, Timings, reset_peak_memory
+from spantune.runs import Best, DataRecord, ParameterCount, RunFolder, RunRecord, Timings, reset_peak_memory
 from spantune.runs.atomic_files import TEMPORARY, replace_folder
 from spantune.runs.folder import N_BEST
 from spantune.runs.manifest import AnsweringSettings, NullFit
@@ -304,10 +304,9 @@ def _notes(material: Material) -> tuple[str, ...]:
     return tuple(notes)
 
 
-def _count(model: SpanModel, config: TrainConfig) -> Parameters:
+def _count(model: SpanModel, config: TrainConfig) -> ParameterCount:
     counted = model.count_parameters()
-    learns = counted.trainable if config.epochs or config.start_from else 0
-    return Parameters(trainable=learns, total=counted.total, head=counted.head)
+    return counted if config.epochs or config.start_from else replace(counted, trainable=0)
 
 
 def _best(trainer: SpanTrainer) -> Best:
