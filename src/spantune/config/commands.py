@@ -22,7 +22,7 @@ from spantune.config.training import (
 
 
 def positional(default: Any, metavar: str) -> Any:
-    """A field that stands on the command line without a flag."""
+    """A field that is given on the command line without a flag."""
     return field(default=default, metadata={"positional": True, "metavar": metavar})
 
 
@@ -66,7 +66,7 @@ class EvaluateConfig(PredictorConfig):
     columns: tuple[str, ...] = ()
     """Names of your columns for flat files and hub sets: `question=frage context=text answer=antwort`."""
     max_eval_examples: Count | None = None
-    """Score at most so many examples (seeded)."""
+    """Score at most this many examples (seeded)."""
     seed: Seed = 0
     """Seeds the choice of those examples."""
     semantic: bool = False
@@ -94,7 +94,7 @@ class AskConfig(PredictorConfig):
     context_file: str | None = None
     """A UTF-8 text file with the context; `-` reads standard input."""
     n_best: Count = 1
-    """Print so many candidates of each run."""
+    """Print this many candidates of each run."""
     json: bool = False
     """Print JSON."""
 
@@ -138,7 +138,7 @@ class PredictConfig(PredictorConfig):
         ]
 
     def _written_over(self) -> Iterator[str | None]:
-        """Lines about files that would take the place of the questions or of each other."""
+        """Lines about files that would overwrite the questions or each other."""
         taken = {os.path.realpath(self.data): "the questions' own file"}
         for key in ("output", "n_best_output", "null_odds_output"):
             path = getattr(self, key)
@@ -174,7 +174,7 @@ class ScoreConfig(ConfigGroup):
 
 @dataclass(frozen=True)
 class RecommendConfig(ConfigGroup):
-    """Choose a method from a study. A limit that is left out is none."""
+    """Choose a method from a study. A limit that is left out does not apply."""
 
     study: str = positional("", "STUDY")
     """Study folder."""
@@ -223,7 +223,7 @@ class DoctorConfig(WindowConfig):
     sources: tuple[str, ...] = positional((), "SOURCE")
     """Sources as `spantune train --data` takes them."""
     eval_data: str | None = None
-    """Reported set, to look for contexts that stand in both."""
+    """Reported set, to look for contexts that are in both."""
     columns: tuple[str, ...] = ()
     """Names of your columns for flat files and hub sets: `question=frage context=text answer=antwort`."""
     squad_v2: bool = False

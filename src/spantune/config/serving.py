@@ -30,7 +30,7 @@ class LimitsConfig(ConfigGroup):
     batch: Count = 16
     """Questions of different requests that are answered together; more are faster on a GPU, and on a CPU no faster."""
     waiting: Count = 64
-    """Requests that may wait for the models; one more is told at once to come back (503)."""
+    """Requests that may wait for the models; any further one is refused at once (503)."""
     questions_per_minute: Annotated[int | None, Allowed("0 or more", lambda value: value >= 0)] = None
     """Questions that one client may ask (429 above it), 0 for any number; default: any number on this machine alone,
     600 elsewhere."""
@@ -68,7 +68,7 @@ class ServeConfig(PredictorConfig, LimitsConfig):
 
     @property
     def loopback(self) -> bool:
-        """Whether nobody but this machine reaches the app."""
+        """Whether only this machine reaches the app."""
         return is_loopback(self.host) and not self.names and self.proxy is None
 
     @property

@@ -38,7 +38,7 @@ class SweepConfig(ConfigGroup):
     sweep_epochs: AboveZero = 1.0
     """Passes over them."""
     sweep_extend: Annotated[int, Allowed("0 or more", lambda value: value >= 0)] = 2
-    """Where the best value is the first or last of its grid, go on beyond it so often."""
+    """How often to extend a grid whose best value is its first or last."""
     refit: bool = False
     """Phase two trains on the selection split too: all the data, for the given epochs, the last weights kept."""
     search: Literal["grid", "optuna"] = "grid"
@@ -65,7 +65,7 @@ class SweepConfig(ConfigGroup):
 
 @dataclass(frozen=True)
 class CompareConfig(RunConfig, SweepConfig):
-    """Methods, encoders and seeds on the same data: one table. What is done already is not run again."""
+    """Methods, encoders and seeds on the same data: one table. Finished runs are not run again."""
 
     methods: Annotated[tuple[str, ...], once("value")] = ()
     """The methods to compare; default: all that `spantune methods` lists."""
@@ -78,9 +78,9 @@ class CompareConfig(RunConfig, SweepConfig):
     output: Folder = "studies/compare"
     """Study folder: a run folder for each method and seed, the table and the plots."""
     overwrite: bool = False
-    """Run again what was trained with other settings in this folder, instead of refusing."""
+    """Train runs of this folder that have other settings again, instead of refusing."""
     budget_minutes: AboveZero | None = None
-    """Minutes that the study may take: a few steps of each method are timed, and what does not fit is left out."""
+    """Minutes that the study may take: a few steps of each method are timed, and runs that do not fit are left out."""
     plan: bool = field(default=False, metadata={"one_way": True})
     """Time a few steps of each method, print the plan with what it will take, and stop."""
     workers: Count = 1

@@ -72,7 +72,7 @@ class ConfigGroup:
 
 
 @cache
-def _allowed(config: type[ConfigGroup]) -> Mapping[str, Allowed]:
+def _allowed(config: type[Any]) -> Mapping[str, Allowed]:
     """By field, the metadata of its type, or of `T` in `T | None`."""
     return {
         name: metadata
@@ -103,11 +103,11 @@ class DataConfig(ConfigGroup):
     squad_v2: bool = False
     """Allow questions without an answer (SQuAD v2.0) and let the model answer nothing."""
     selection_fraction: Share = 0.1
-    """Share of the training contexts carved off to choose the best checkpoint (never the reported set)."""
+    """Share of the training contexts set aside to choose the best checkpoint (never the reported set)."""
     max_train_examples: Count | None = None
-    """Keep at most so many training examples (seeded), the selection split included."""
+    """Keep at most this many training examples (seeded), the selection split included."""
     max_eval_examples: Count | None = None
-    """Report on at most so many examples, a random choice that is the same whatever the seed."""
+    """Report on at most this many examples, the same random choice for every seed."""
     score_reported: bool = True
     """Score the reported set at the end. A run that only helps to choose a setting never reads it."""
     repair: bool = False
@@ -226,7 +226,7 @@ class StartConfig(ConfigGroup):
 
 @dataclass(frozen=True)
 class TrackingConfig(ConfigGroup):
-    """What is written down besides the run folder."""
+    """What is recorded besides the run folder."""
 
     mlflow: bool = True
     """Mirror the run into MLflow; `--no-mlflow` switches it off."""
@@ -269,9 +269,9 @@ class RunConfig(
     evals_per_epoch: Count = 1
     """How often the selection split is scored in an epoch."""
     early_stopping: Count | None = None
-    """Stop after so many evaluations without a better F1; default: never."""
+    """Stop after this many evaluations without a better F1; default: never."""
     checkpoint_seconds: float = 120.0
-    """Write a checkpoint so often: what a crash costs at most."""
+    """Seconds between checkpoints: the most that a crash can cost."""
     keep_checkpoints: bool = False
     """Keep the checkpoints of a finished run."""
 
@@ -305,7 +305,7 @@ class TrainConfig(RunConfig):
     output: Folder = "runs/{method}-{seed}"
     """Run folder; `{method}`, `{model}` and `{seed}` are filled in."""
     resume: bool = False
-    """Go on from the last checkpoint of an interrupted run in the output folder."""
+    """Continue from the last checkpoint of an interrupted run in the output folder."""
     overwrite: bool = False
     """Replace the run that the output folder holds."""
     options: Mapping[str, Any] = field(default_factory=dict)
