@@ -17,7 +17,7 @@ MLFLOW = "mlflow.json"
 """Which MLflow run mirrors the run or the study in the same folder."""
 
 
-def told_apart(names: Iterable[str]) -> list[str]:
+def distinct_names(names: Iterable[str]) -> list[str]:
     """The names of folders, with a number after each that is already taken: `lora`, `lora-2`."""
     taken: dict[str, None] = {}
     for wanted in names:
