@@ -59,8 +59,9 @@ class ConfigGroup:
         for setting in fields(self):  # as a notebook or JSON gives several values
             if isinstance(value := getattr(self, setting.name), list):
                 object.__setattr__(self, setting.name, tuple(value))
-        problems = [allowed.problem(key, getattr(self, key)) for key, allowed in _allowed(type(self)).items()]
-        for group in type(self).__mro__:
+        config: Any = type(self)
+        problems = [allowed.problem(key, getattr(self, key)) for key, allowed in _allowed(config).items()]
+        for group in config.__mro__:
             if "problems" in vars(group):
                 problems += vars(group)["problems"](self)
         if lines := list(filter(None, problems)):
