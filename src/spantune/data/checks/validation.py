@@ -130,13 +130,17 @@ class _RowCheck:
         """The answers at their offsets; None if none of those given is usable."""
         given, impossible = self.row.answers, self.row.impossible
         if isinstance(given, Unreadable):
-            return self.note("answers-unreadable", "answers", given.detail)
+            self.note("answers-unreadable", "answers", given.detail)
+            return None
         if given is None:
-            return () if impossible else self.note("missing-value", "answers", _NO_ANSWER)
+            if impossible:
+                return ()
+            self.note("missing-value", "answers", _NO_ANSWER)
+            return None
         if impossible is not None and impossible == bool(given):
             value = "true" if impossible else "false"
-            detail = f"is_impossible is {value}, yet there are {len(given)} answers"
-            return self.note("contradiction", "is_impossible", detail)
+            self.note("contradiction", "is_impossible", f"is_impossible is {value}, yet there are {len(given)} answers")
+            return None
         before = len(self.checked.defects)
         answers = [self.answer(context, text, start, at) for at, (text, start) in enumerate(given)]
         good = tuple(answer for answer in answers if answer is not None)
