@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Future, TimeoutError
 from pathlib import Path
 
-from spantune.runs import told_apart
+from spantune.runs import distinct_names
 from spantune.runs.folder import PREDICTIONS
 from spantune.web.explore.question_index import Index, read_index
 
@@ -28,7 +28,7 @@ class Shelf:
 
     def __init__(self, studies: Sequence[Path], read: Callable[[Path], Index] = read_index) -> None:
         paths = dict.fromkeys(one.resolve() for one in studies)
-        names = told_apart(path.name or "study" for path in paths)
+        names = distinct_names(path.name or "study" for path in paths)
         self.folders: dict[str, Path] = dict(zip(names, paths, strict=True))
         self._read = read
         self._indexes: dict[str, tuple[_State, Future[Index]]] = {}
