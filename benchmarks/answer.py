@@ -77,7 +77,7 @@ def _asking(way: ours.Answering, examples: Any) -> Callable[[], Work]:
 
 def usual_way(plan: Plan, methods: Sequence[str]) -> ours.Answering:
     """A model a method, asked one after another."""
-    from spantune.modeling.encoders import choose_device
+    from spantune.modeling.devices import choose_device
 
     device, tokenizer = choose_device(plan.device), load_tokenizer(plan.model)
     models = [usual_recipe.load_model(plan.model, method).to(device).eval() for method in methods]

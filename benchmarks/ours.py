@@ -49,7 +49,7 @@ def config_of(plan: Plan, method: str, **changes: Any) -> TrainConfig:
 
 def device_and_dtype(config: EncoderConfig) -> tuple[torch.device, torch.dtype]:
     """Where spantune runs, and the arithmetic of its forward pass there."""
-    from spantune.modeling.encoders import choose_device, choose_dtype
+    from spantune.modeling.devices import choose_device, choose_dtype
 
     device = choose_device(config.device)
     return device, choose_dtype(config.precision, device)

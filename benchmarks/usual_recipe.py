@@ -22,7 +22,8 @@ from spantune.config import WindowConfig
 from spantune.data import Example
 from spantune.errors import MethodError
 from spantune.methods import Unfreeze, get
-from spantune.modeling.encoders import choose_device, locate
+from spantune.modeling.devices import choose_device
+from spantune.modeling.encoders import locate
 
 if TYPE_CHECKING:
     from datasets import Dataset

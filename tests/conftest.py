@@ -79,7 +79,7 @@ def one_arithmetic() -> Iterator[None]:
     """`precision: auto` is fp32, whatever the processor; SPANTUNE_TEST_PRECISION=bf16 makes it bf16 on any (slowly)."""
     bf16 = os.environ.get("SPANTUNE_TEST_PRECISION", "fp32") == "bf16"
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr("spantune.modeling.encoders._cpu_multiplies_bf16", lambda: bf16)
+        patched.setattr("spantune.modeling.devices._cpu_multiplies_bf16", lambda: bf16)
         yield
 
 

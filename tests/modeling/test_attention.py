@@ -11,8 +11,8 @@ from torch import Tensor
 from torch.nn import functional
 
 from spantune.modeling import build
-from spantune.modeling.encoders import load_network
 from spantune.modeling.kernels.attention import NAME, SmallAttention
+from spantune.modeling.save_load import load_network
 
 B, H, L, S, D = 2, 3, 5, 7, 4
 

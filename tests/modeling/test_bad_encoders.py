@@ -16,8 +16,8 @@ from tiny import ANSWERING
 
 from spantune.errors import EncoderError
 from spantune.modeling import build, load_tokenizer, save
-from spantune.modeling.encoders import load_config, load_network
 from spantune.modeling.load_errors import encoder_fault
+from spantune.modeling.save_load import load_config, load_network
 
 WEIGHTS = "model.safetensors"
 ANOTHER = "use the bundled encoder: minilm"

@@ -16,7 +16,9 @@ from tiny import ANSWERING
 from spantune.errors import EncoderError
 from spantune.modeling import build, encoders, load, load_tokenizer, save
 from spantune.modeling.architecture_detection import architecture_of, max_positions
-from spantune.modeling.encoders import choose_device, choose_dtype, empty_network, load_network, locate, public_name
+from spantune.modeling.devices import choose_device, choose_dtype
+from spantune.modeling.encoders import empty_network, locate, public_name
+from spantune.modeling.save_load import load_network
 
 bundled = pytest.mark.skipif(
     importlib.util.find_spec(encoders.BUNDLED_PACKAGE) is None,

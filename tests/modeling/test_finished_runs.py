@@ -14,7 +14,7 @@ from torch import Tensor
 from spantune import zoo
 from spantune.errors import EncoderError, RunError
 from spantune.modeling import SpanModel, build, load, load_tokenizer, save
-from spantune.modeling.encoders import load_config
+from spantune.modeling.save_load import load_config
 
 Inputs = Callable[[Path], dict[str, Tensor]]
 

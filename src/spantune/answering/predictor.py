@@ -14,7 +14,7 @@ from spantune.config import DecodeConfig, PredictorConfig, WindowConfig
 from spantune.data import Corpus, Example
 from spantune.errors import DataError, RunError
 from spantune.modeling import SpanModel, load
-from spantune.modeling.encoders import choose_device, choose_dtype
+from spantune.modeling.devices import choose_device, choose_dtype
 from spantune.modeling.save_load import Saved
 from spantune.runs.manifest import MANIFEST, AnsweringSettings, NullFit, saved_in
 

@@ -42,7 +42,8 @@ def _windows_without_answer(config: DoctorConfig) -> Unreachable:
     from spantune.answering.windows import make_windows, window_rules
     from spantune.data import Corpus
     from spantune.modeling.architecture_detection import architecture_of, max_positions
-    from spantune.modeling.encoders import empty_network, load_config, load_tokenizer
+    from spantune.modeling.encoders import empty_network
+    from spantune.modeling.save_load import load_config, load_tokenizer
 
     tokenizer = load_tokenizer(config.model)
     network = empty_network(load_config(config.model))

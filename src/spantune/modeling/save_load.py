@@ -17,17 +17,23 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from spantune.errors import EncoderError, RunError
+from spantune.errors import EncoderError, MethodError, RunError
 from spantune.modeling import rank_budget
 from spantune.modeling.architecture_detection import architecture_of, shape_of
-from spantune.modeling.encoders import fingerprint, load_network, load_tokenizer, public_name
+from spantune.modeling.encoders import (
+    fingerprint,
+    pretrained_config,
+    pretrained_network,
+    pretrained_tokenizer,
+    public_name,
+)
 from spantune.modeling.load_errors import not_numbers, pickle_fault
 from spantune.modeling.peft_compat import explained_by_release, read_adapter_config, require_same_meaning
 from spantune.modeling.span_model import SpanModel, adapt
-from spantune.runs.manifest import MANIFEST, AnsweringSettings, Manifest, known_method, read_manifest
+from spantune.runs.manifest import MANIFEST, AnsweringSettings, Manifest, known_method, read_manifest, saved_in
 
 if TYPE_CHECKING:
-    from transformers import PreTrainedTokenizerFast
+    from transformers import PretrainedConfig, PreTrainedModel, PreTrainedTokenizerFast
 
 WEIGHTS = "adapter_model.safetensors"
 _PICKLE = "adapter_model.bin"
@@ -152,7 +158,7 @@ def load(folder: Path, *, model: str | None = None, dropout: float = 0.0, attent
     method, options = known_method(identity, folder / MANIFEST)
     if method.whole_encoder:
         try:
-            network, tokenizer = load_network(str(folder), new_head=False), load_tokenizer(str(folder))
+            network, tokenizer = pretrained_network(str(folder), new_head=False), pretrained_tokenizer(str(folder))
         except EncoderError as error:
             raise RunError("the saved model cannot be read", where=str(folder), found=str(error)) from error
         return Saved(SpanModel(network, identity, architecture_of(network)).eval(), tokenizer, manifest.settings)
@@ -227,3 +233,57 @@ def _put_back(model: SpanModel, state: dict[str, Tensor], path: Path) -> None:
     with torch.no_grad():
         for name, weight in state.items():
             weights[name].copy_(weight)
+
+
+# A finished run may be named where an encoder is expected.
+
+
+def _finished_run(name: str) -> tuple[str, Path | None]:
+    """Where to begin: for a finished run (its folder, or `zoo/NAME`) its encoder, and the adapter to merge into it.
+
+    A run that changed every weight is an encoder by itself; everything else is taken as it is.
+    """
+    folder = saved_in(name)
+    if folder is None:
+        return name, None
+    identity = read_manifest(folder).identity
+    whole = known_method(identity, folder / MANIFEST)[0].whole_encoder
+    return (str(folder), None) if whole else (identity.model, folder)
+
+
+def load_config(name: str) -> PretrainedConfig:
+    """The configuration of an encoder, or of a finished run's; see `encoders.pretrained_config`."""
+    return pretrained_config(_finished_run(name)[0])
+
+
+def load_tokenizer(name: str) -> PreTrainedTokenizerFast:
+    """The tokenizer of an encoder, or of a finished run's; see `encoders.pretrained_tokenizer`."""
+    return pretrained_tokenizer(_finished_run(name)[0])
+
+
+def load_network(name: str, *, dropout: float = 0.0, attention_dropout: float = 0.0) -> PreTrainedModel:
+    """An encoder with its span head; a finished run gives its encoder with the adapter merged and the head it learned.
+
+    Raises:
+        EncoderError: see `encoders.pretrained_network`; or it is a run whose method cannot be merged.
+        RunError: see `load`.
+    """
+    name, adapter = _finished_run(name)
+    if adapter is not None:
+        return _merged(adapter, dropout, attention_dropout)
+    return pretrained_network(name, dropout=dropout, attention_dropout=attention_dropout)
+
+
+def _merged(adapter: Path, dropout: float, attention_dropout: float) -> PreTrainedModel:
+    model = load(adapter, dropout=dropout, attention_dropout=attention_dropout).model
+    try:
+        network: PreTrainedModel = (model if model.is_plain else model.merge()).network
+    except MethodError as error:
+        raise EncoderError(
+            "the run cannot be an encoder to begin with",
+            where=str(adapter),
+            expected="an adapter that can be merged into its encoder",
+            found=error.problem,
+            fix="name a run of a mergeable method (`spantune methods`), or an encoder",
+        ) from error
+    return network.requires_grad_(True)

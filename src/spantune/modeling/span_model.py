@@ -6,8 +6,6 @@ Shapes: B batch, L tokens of a window, V virtual tokens before the input.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 import torch
@@ -18,8 +16,7 @@ from spantune.methods import Bottleneck, Method, Unfreeze, get
 from spantune.methods.architectures import Architecture
 from spantune.methods.registry import Injection
 from spantune.modeling import bottleneck, rank_budget
-from spantune.modeling.architecture_detection import architecture_of, max_positions, sends_segment_ids, shape_of
-from spantune.modeling.encoders import fingerprint, lasting_name, load_network
+from spantune.modeling.architecture_detection import architecture_of, max_positions, sends_segment_ids
 from spantune.modeling.prompt_tokens import DeepPrefix, InputPrompt, virtual_tokens
 from spantune.runs.manifest import Identity
 from spantune.runs.record import ParameterCount
@@ -169,39 +166,6 @@ def _mergeable() -> list[str]:
     from spantune.methods import methods
 
     return [name for name, method in methods().items() if method.mergeable]
-
-
-def build(
-    model: str,
-    method: str,
-    options: Mapping[str, Any] | None = None,
-    *,
-    dropout: float = 0.0,
-    attention_dropout: float = 0.0,
-    seed: int = 0,
-) -> SpanModel:
-    """A fresh model: pretrained encoder, new span head, untrained adapter, everything else frozen.
-
-    Args:
-        model: `minilm`, a hub name or a folder. method: a name of the registry. options: its options, defaults else.
-        dropout, attention_dropout: of hidden states and attention weights, while training.
-        seed: of the head's and the adapter's first values.
-
-    Raises:
-        EncoderError, MethodError: see `modeling.encoders` and `methods.registry`.
-    """
-    chosen = get(method)
-    resolved = chosen.resolve(options or {})
-    torch.manual_seed(seed)
-    network = load_network(model, dropout=dropout, attention_dropout=attention_dropout)
-    identity = Identity(
-        method=method,
-        options=asdict(resolved),
-        model=lasting_name(model),
-        model_type=network.config.model_type,
-        encoder_fingerprint=fingerprint(network),
-    )
-    return adapt(network, identity, chosen.inject(resolved, shape_of(network)))
 
 
 def adapt(network: PreTrainedModel, identity: Identity, injection: Injection) -> SpanModel:

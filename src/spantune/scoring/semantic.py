@@ -128,7 +128,8 @@ def sentence_encoder(name: str | None = None, device: Device = "auto") -> Embed:
     import torch
 
     from spantune.answering.batches import sorted_batches
-    from spantune.modeling.encoders import choose_device, choose_dtype, load_network, load_tokenizer
+    from spantune.modeling.devices import choose_device, choose_dtype
+    from spantune.modeling.save_load import load_network, load_tokenizer
 
     where = choose_device(device)
     dtype = choose_dtype("auto", where)

@@ -30,7 +30,7 @@ from spantune.answering.predictor import Predictor, model_folder
 from spantune.answering.windows import CUT, Windows, make_windows, numbers
 from spantune.config import RunConfig, TrainConfig
 from spantune.errors import ConfigError
-from spantune.modeling.encoders import choose_device, choose_dtype
+from spantune.modeling.devices import choose_device, choose_dtype
 from spantune.modeling.kernels.weight_casting import linear_weights_cast
 from spantune.modeling.loss import span_probabilities
 from spantune.runs.atomic_files import TEMPORARY

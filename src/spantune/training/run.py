@@ -15,7 +15,7 @@ from spantune.config import TrainConfig
 from spantune.data import Splits, load_splits
 from spantune.errors import ConfigError, RunError
 from spantune.modeling import SpanModel, load_tokenizer, save
-from spantune.modeling.encoders import choose_device, choose_dtype
+from spantune.modeling.devices import choose_device, choose_dtype
 from spantune.modeling.load_errors import not_numbers
 from spantune.modeling.save_load import trainable_state
 from spantune.reports.figures.files import run_plots
