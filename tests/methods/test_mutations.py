@@ -180,10 +180,10 @@ def test_red_when_the_head_is_not_saved(
 def test_red_when_the_whole_model_loads_another_head(
     family: str, cell_of: CellOf, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    cell, right = cell_of("full", family), save_load.load_network
+    cell, right = cell_of("full", family), save_load.pretrained_network
     model = cell.build()
     assert not is_red(contract.loading_gives_the_same_logits, cell, model, tmp_path / "whole")
-    monkeypatch.setattr(save_load, "load_network", lambda name, **given: right(cell.model))
+    monkeypatch.setattr(save_load, "pretrained_network", lambda name, **given: right(cell.model))
     assert is_red(contract.loading_gives_the_same_logits, cell, model, tmp_path / "broken")
 
 
