@@ -96,6 +96,7 @@ def test_mistakes_exit_with_2_and_the_message_alone(capsys: pytest.CaptureFixtur
         ),
         (ValueError("two\nlines"), 1, "spantune failed: ValueError: two lines; set SPANTUNE_DEBUG=1 (or --debug) "
                                       "for the traceback\n"),
+        (SystemExit(3), 3, ""),
         (KeyboardInterrupt(), 130, "interrupted; resume with: spantune train --lora.rank 3 --resume\n"),
     ],
 )  # fmt: skip

@@ -35,8 +35,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         _dispatch(words)
         sys.stdout.flush()
-    except SystemExit:  # the help was printed
-        return 0
+    except SystemExit as stop:  # argparse: 0 after the help
+        return stop.code if isinstance(stop.code, int) else 2
     except KeyboardInterrupt:
         print(_interrupted(words), file=sys.stderr)
         return 130
