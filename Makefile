@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 TORCH ?= torch==2.13.0
 STUDY := studies/demo
 
-.PHONY: setup demo bench test test-all test-slow lint corpus docs clean
+.PHONY: setup demo bench test check-docs test-bf16 test-all test-slow lint corpus docs clean
 
 setup: $(VENV)/.ready
 
@@ -27,17 +27,26 @@ demo: setup  ## six methods and the floor on the embedded sample: table, plots, 
 bench: setup  ## how fast it is, as ratios: ten minutes on two cores (BENCH="--long" for more)
 	$(BIN)/python -m benchmarks.run $(BENCH)
 
-# By file in their own order: xdist's order, by the number of tests, begins what takes longest last.
-SHARED := -n 2 --dist loadfile --no-loadscope-reorder
+# One thread a worker; compiled tests are kept, also where the environment says otherwise.
+PYTEST := env -u PYTHONDONTWRITEBYTECODE OMP_NUM_THREADS=1 $(BIN)/python -m pytest
+SHARED := -n 2 --dist worksteal
+DOCUMENTS := tests/docs tests/notebooks tests/results
+NUMERICAL := tests/answering tests/training tests/zoo tests/old_work
 
-test: setup  ## all tests but the slow and the exhaustive ones
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "not slow and not exhaustive" $(SHARED)
+test: setup  ## the tests: all but the slow, the exhaustive and those of the documents
+	$(PYTEST) -m "not slow and not exhaustive" $(SHARED) $(DOCUMENTS:%=--ignore=%)
+
+check-docs: setup  ## README, docs, notebooks and published results against the program
+	$(PYTEST) -m "not slow and not exhaustive" $(SHARED) $(DOCUMENTS)
+
+test-bf16: setup  ## what trains and answers once more with bfloat16 as `precision: auto`: on any processor, slowly
+	SPANTUNE_TEST_PRECISION=bf16 $(PYTEST) -m "not slow and not exhaustive" $(SHARED) $(NUMERICAL)
 
 test-all: setup  ## all tests, every promise of every method on every encoder among them
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest $(SHARED)
+	$(PYTEST) $(SHARED)
 
 test-slow: setup
-	$(BIN)/python -m pytest -m slow
+	$(PYTEST) -m slow
 
 lint: setup
 	$(BIN)/ruff check src tests corpus zoo docs benchmarks results

@@ -17,6 +17,7 @@ from spantune.config import DecodeConfig, PredictorConfig, TrainConfig, WindowCo
 from spantune.config.training import EncoderConfig
 from spantune.data import Corpus, Example
 from spantune.methods import get
+from spantune.runs.manifest import AnsweringSettings
 
 if TYPE_CHECKING:
     import torch
@@ -91,15 +92,15 @@ def predicting(plan: Plan) -> PredictorConfig:
     return PredictorConfig(device=plan.device)
 
 
-def settings(plan: Plan) -> dict[str, Any]:
+def settings(plan: Plan) -> AnsweringSettings:
     """What a saved model remembers of its training."""
-    return {
-        "max_length": plan.windows.max_length,
-        "doc_stride": plan.windows.doc_stride,
-        "max_answer_length": DecodeConfig().max_answer_length,
-        "squad_v2": False,
-        "null_threshold": 0.0,
-    }
+    return AnsweringSettings(
+        max_length=plan.windows.max_length,
+        doc_stride=plan.windows.doc_stride,
+        max_answer_length=DecodeConfig().max_answer_length,
+        squad_v2=False,
+        null_threshold=0.0,
+    )
 
 
 def evaluate(predictor: Predictor, corpus: Corpus) -> dict[str, float]:

@@ -74,9 +74,9 @@ def record_fields() -> str:
 
     groups: Mapping[str, tuple[str, type]] = {
         "data": ("data.SET.", record.DataRecord),
-        "parameters": ("parameters.", record.Parameters),
+        "parameters": ("parameters.", record.ParameterCount),
         "timings": ("timings.", record.Timings),
-        "answering": ("answering.FORM.", record.Answering),
+        "answering": ("answering.FORM.", record.AnswerSpeed),
         "best": ("best.", record.Best),
     }
     read = field_texts(record.__name__)

@@ -74,6 +74,15 @@ def no_waiting() -> Iterator[None]:
         yield
 
 
+@pytest.fixture(scope="session", autouse=True)
+def one_arithmetic() -> Iterator[None]:
+    """`precision: auto` is fp32, whatever the processor; SPANTUNE_TEST_PRECISION=bf16 makes it bf16 on any (slowly)."""
+    bf16 = os.environ.get("SPANTUNE_TEST_PRECISION", "fp32") == "bf16"
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr("spantune.modeling.encoders._cpu_multiplies_bf16", lambda: bf16)
+        yield
+
+
 def pytest_unconfigure() -> None:
     shutil.rmtree(_CACHE, ignore_errors=True)
 

@@ -13,6 +13,7 @@ import pytest
 from spantune.config import TrainConfig
 from spantune.data import Example, load_corpus
 from spantune.runs import RunFolder
+from spantune.runs.manifest import AnsweringSettings
 
 _TEXT = "the mill was built by ada in near a river and old town it has walls of stone when where who which year"
 WORDS = _TEXT.split()
@@ -30,6 +31,10 @@ SETTINGS: dict[str, Any] = {
     "mlflow": False,
     "cost_seconds": 0.0,
 }
+ANSWERING = AnsweringSettings(
+    max_length=48, doc_stride=12, max_answer_length=6, squad_v2=False, null_threshold=0.0, null_temperature=1.0
+)
+"""How a model that a test saves answers."""
 
 
 def make_encoder(folder: Path, *, seed: int = 0, hidden: int = 32) -> str:

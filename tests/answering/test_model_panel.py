@@ -7,12 +7,13 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-from tiny import WORDS, YEARS, make_encoder
+from tiny import ANSWERING, WORDS, YEARS, make_encoder
 from torch import nn
 
 from spantune.answering import Panel, Predictor
@@ -27,7 +28,6 @@ from spantune.modeling.kernels.threads import threads
 
 METHODS = ("full", "lora", "ia3", "bitfit", "prefix-tuning", "prompt-tuning")
 SMALL: dict[str, dict[str, Any]] = {"lora": {"rank": 4}, "prefix-tuning": {"length": 5}, "prompt-tuning": {"length": 5}}
-SETTINGS = {"max_length": 48, "doc_stride": 12, "max_answer_length": 6, "squad_v2": False, "null_threshold": 0.0}
 FP32, BF16 = (PredictorConfig(device="cpu", precision=one) for one in ("fp32", "bf16"))  # type: ignore[arg-type]
 
 
@@ -39,7 +39,7 @@ def saved(folder: Path, encoder: str, method: str, *, seed: int = 0, **settings:
         for weight in model.parameters():
             if weight.requires_grad:
                 weight += 0.2 * torch.randn(weight.shape, generator=chance)
-    save(model, folder, settings={**SETTINGS, **settings}, tokenizer=load_tokenizer(encoder))
+    save(model, folder, settings=replace(ANSWERING, **settings), tokenizer=load_tokenizer(encoder))
     return folder
 
 

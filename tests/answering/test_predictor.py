@@ -162,7 +162,7 @@ def test_nothing_to_answer(predictor: Predictor) -> None:
 def test_no_answer_where_it_was_learned(finished_v2: RunFolder) -> None:
     predictor = Predictor.load(finished_v2.path, EXACT)
     there, missing = predictor.ask("when ?", text(12, 0, at=4)), predictor.ask("when ?", text(12, 0, year=None))
-    assert there.text in YEARS and there.null_odds < predictor.settings["null_threshold"]
+    assert there.text in YEARS and there.null_odds < predictor.settings.null_threshold
     assert (
         missing.text == ""
         and missing.n_best

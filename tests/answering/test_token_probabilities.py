@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from tiny import WORDS, YEARS
+from tiny import ANSWERING, WORDS, YEARS
 
 from spantune.answering import Panel, Predictor
 from spantune.answering.batches import context_mask, model_inputs
@@ -21,13 +21,6 @@ from spantune.data import Corpus, Example
 from spantune.modeling import build, load_tokenizer, save
 
 FP32 = PredictorConfig(device="cpu", precision="fp32")
-SETTINGS: dict[str, Any] = {
-    "max_length": 48,
-    "doc_stride": 12,
-    "max_answer_length": 6,
-    "squad_v2": False,
-    "null_threshold": 0.0,
-}
 
 
 @pytest.fixture(scope="module")
@@ -38,7 +31,7 @@ def predictor(bert: str, tmp_path_factory: pytest.TempPathFactory) -> Predictor:
         for weight in model.parameters():
             weight += 0.2 * torch.randn(weight.shape, generator=torch.Generator().manual_seed(weight.numel()))
     folder = tmp_path_factory.mktemp("run") / "full"
-    save(model, folder, settings=SETTINGS, tokenizer=load_tokenizer(bert))
+    save(model, folder, settings=ANSWERING, tokenizer=load_tokenizer(bert))
     return Predictor.load(folder, FP32)
 
 
@@ -61,7 +54,7 @@ def brute(predictor: Predictor, example: Example) -> dict[str, Any]:
             (i - tokens[0], j - tokens[0], start[i] + end[j])
             for i in tokens
             for j in tokens
-            if 0 <= j - i < SETTINGS["max_answer_length"]
+            if 0 <= j - i < ANSWERING.max_answer_length
         ]
         found.append((len(tokens), spans))
         nulls.append(start[0] + end[0])
@@ -80,7 +73,7 @@ def brute(predictor: Predictor, example: Example) -> dict[str, Any]:
 @pytest.mark.parametrize("squad_v2", [False, True], ids=["v1.1", "v2.0"])
 @pytest.mark.parametrize(("words", "count"), [(1, 1), (9, 1), (30, 1), (95, 3)])
 def test_probabilities_are_sums_over_spans(predictor: Predictor, words: int, count: int, squad_v2: bool) -> None:
-    asked = Predictor(predictor.model, predictor.tokenizer, {**SETTINGS, "squad_v2": squad_v2}, FP32)
+    asked = Predictor(predictor.model, predictor.tokenizer, dataclasses.replace(ANSWERING, squad_v2=squad_v2), FP32)
     example = Example("q", "when ?", text(words))
     seen, wanted = look_inside(asked, example), brute(asked, example)
     assert seen.won == wanted["won"] and len(seen.windows) == len(wanted["best"])

@@ -17,7 +17,7 @@ from spantune.answering.span_collector import Candidate, Prediction
 from spantune.cli.main import main
 from spantune.config import AskConfig, CompareConfig, TrainConfig
 from spantune.data import Corpus
-from spantune.runs import DataRecord, Parameters, RunRecord, Timings
+from spantune.runs import DataRecord, ParameterCount, RunRecord, Timings
 
 if TYPE_CHECKING:
     from spantune.answering.engine import Sink
@@ -74,7 +74,7 @@ def stages(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
         seed=0,
         config={"output": "runs/lora-0"},
         data={"reported": DataRecord(("sample",), "f" * 64, 150)},
-        parameters=Parameters(664_322, 23_230_468),
+        parameters=ParameterCount(664_322, 23_230_468),
         adapter_bytes=2_621_440,
         timings=Timings(train_seconds=61.4, examples_per_second=17.62),
         metrics={"reported": {"em": 38.7, "f1": 52.04}},
@@ -242,7 +242,7 @@ def test_methods(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[
     from spantune.errors import MethodError
     from spantune.methods import methods as registry
 
-    counted = SimpleNamespace(parameters=Parameters(1_000, 20_000), saved_bytes=4_200, forward=1.0592)
+    counted = SimpleNamespace(parameters=ParameterCount(1_000, 20_000), saved_bytes=4_200, forward=1.0592)
     refused = MethodError("this encoder takes no prefix", found="something", fix="another")
     asked = []
 

@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from spantune.cli.train import summary
-from spantune.runs import Answering, DataRecord, RunRecord
+from spantune.runs import AnswerSpeed, DataRecord, RunRecord
 
 RECORD = RunRecord(
     "finished", "lora", "LoRA", "minilm", 0,
@@ -14,7 +14,7 @@ RECORD = RunRecord(
         "wiki": {"em": 30.0, "f1": 47.0, "f1_drop": 5.04, "f1_drop_low": -0.3, "f1_drop_high": 9.96},
         "selection": {"em": 40.0, "f1": 50.0},
     },
-    answering={"unmerged": Answering(31.26, 80.4, 44.04, 20, 3), "merged": Answering(25.0, 60.0, 1234.0, 20, 3)},
+    answering={"unmerged": AnswerSpeed(31.26, 80.4, 44.04, 20, 3), "merged": AnswerSpeed(25.0, 60.0, 1234.0, 20, 3)},
 )  # fmt: skip
 
 

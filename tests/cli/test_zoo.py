@@ -8,7 +8,7 @@ import pytest
 from spantune import zoo
 from spantune.cli.main import main
 from spantune.runs import RunRecord
-from spantune.runs.record import DataRecord, Parameters
+from spantune.runs.record import DataRecord, ParameterCount
 
 RECORD = RunRecord(
     status="finished",
@@ -17,7 +17,7 @@ RECORD = RunRecord(
     model="minilm",
     seed=0,
     adapter_bytes=2_667_504,
-    parameters=Parameters(664_000, 23_000_000),
+    parameters=ParameterCount(664_000, 23_000_000),
     metrics={"reported": {"em": 61.04, "f1": 74.06}},
     data={"reported": DataRecord(("/data/dev.json",), "0", 10)},
 )

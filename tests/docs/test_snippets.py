@@ -17,6 +17,7 @@ import generate
 import pytest
 import torch
 from blocks import Block, blocks_of, run_blocks, same_output
+from tiny import ANSWERING
 
 from spantune.cli.main import COMMANDS, main
 from spantune.config.parse.parse import resolve
@@ -153,7 +154,7 @@ def test_added_method_keeps_the_contract(
         moved <= learning and any("qa_outputs" in name for name in moved) and any("gralora" in name for name in moved)
     )
 
-    save(model.eval(), tmp_path / "saved", settings={}, tokenizer=tokenizer)
+    save(model.eval(), tmp_path / "saved", settings=ANSWERING, tokenizer=tokenizer)
     again = load(tmp_path / "saved").model
     with torch.no_grad():
         assert all(map(torch.equal, model(**inputs), again(**inputs)))

@@ -95,6 +95,19 @@ def in_short(name: str, family: str, *, longer: bool) -> bool:
     return family == "bert" or name not in (*KIN, *VARIANTS)
 
 
+# Their products are LoRA's or none, or those of another method here.
+COSTS_ALIKE = (
+    *("rslora", "miss", "delora", "fourierft", "pissa", "lokr", "road"),
+    *("bitfit", "layernorm", "top-layers", "prompt-tuning", "lora+query-value", "bottleneck+pfeiffer"),
+)
+# Where the layers of an encoder lie otherwise than in BERT, with a method of each kind of file.
+COSTS_DIFFER = {
+    *(("lora", family) for family in ("albert", "deberta-v2", "modernbert", "mobilebert")),
+    *(("prompt-encoder", family) for family in ("roberta", "deberta-v2", "modernbert")),
+    *(("full", "albert"), ("vera", "modernbert"), ("bottleneck", "mobilebert")),
+}
+
+
 @dataclass(frozen=True)
 class Encoder:
     """A random encoder on disk with the tiny corpus' windows."""
@@ -146,6 +159,12 @@ class Cell:
     @property
     def options(self) -> dict[str, Any]:
         return VARIANTS[self.name][1] if self.name in VARIANTS else SMALL.get(self.name, {})
+
+    @property
+    def has_costs_of_its_own(self) -> bool:
+        """Counting products takes as long as all other promises."""
+        alike = self.encoder.family != "bert" or self.name in COSTS_ALIKE
+        return not alike or (self.name, self.encoder.family) in COSTS_DIFFER
 
     @property
     def model(self) -> str:

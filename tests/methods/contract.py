@@ -5,23 +5,34 @@ They are plain functions on a cell and its model, so that `test_mutations.py` ca
 
 from __future__ import annotations
 
+import json
 import re
+import struct
+from copy import deepcopy
 from pathlib import Path
 
 import pytest
 import torch
 from cells import WITH_SEGMENTS, Cell
+from formulas import expected
+from tiny import ANSWERING
 from torch import Tensor, nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.utils.flop_counter import FlopCounterMode
 
 from spantune.answering import batches
 from spantune.answering.engine import answer_windows
 from spantune.config import DecodeConfig
 from spantune.errors import EncoderError, MethodError
-from spantune.modeling import SpanModel, count_parameters, load, save
+from spantune.modeling import SpanModel, costs_of, count_parameters, load, save
+from spantune.modeling.costs import TOKENS, WINDOWS
+from spantune.modeling.kernels.weight_casting import cast_linear_weights
 from spantune.modeling.loss import span_loss
 
 # MobileBERT's embedding of a token looks at its neighbours, so that the last one sees the padding's ids.
 PADDING_IS_SEEN = ("mobilebert",)
+# Methods that need the encoder's weights unrounded.
+COMPUTES_WITH_THE_ENCODERS_WEIGHTS = {"dora"}
 # Transformers has no gradient checkpointing there.
 NO_CHECKPOINTING = ("albert", "mpnet")
 
@@ -78,8 +89,10 @@ def answers_of(model: SpanModel, cell: Cell) -> list[str]:
 # Promises of a model as it is built
 
 
-def counting_without_weights_agrees(cell: Cell, model: SpanModel) -> None:
-    assert count_parameters(cell.model, cell.method, cell.options) == model.count_parameters()
+def parameters_are_those_of_the_paper(cell: Cell, model: SpanModel) -> None:
+    counted = model.count_parameters()
+    assert expected(cell.name, cell.encoder.family) in (None, (counted.trainable, counted.head))
+    assert count_parameters(cell.model, cell.method, cell.options) == counted, "counted without weights"
 
 
 def a_seed_gives_one_model(cell: Cell, model: SpanModel, same: SpanModel, other: SpanModel) -> None:
@@ -176,20 +189,73 @@ def padding_changes_no_logit(cell: Cell, model: SpanModel) -> None:
 
 def loading_gives_the_same_logits(cell: Cell, model: SpanModel, folder: Path) -> None:
     tokenizer = cell.encoder.tokenizer
-    size = save(model, folder, settings={"max_length": 32}, tokenizer=tokenizer)
+    size = save(model, folder, settings=ANSWERING, tokenizer=tokenizer)
     assert size == sum(file.stat().st_size for file in folder.glob("*.safetensors")) > 0
     torch.manual_seed(99)  # What is not loaded would be drawn anew.
     saved = load(folder)
-    assert saved.settings == {"max_length": 32} and saved.model.identity == model.identity
+    assert saved.settings == ANSWERING and saved.model.identity == model.identity
     assert saved.tokenizer.get_vocab() == tokenizer.get_vocab() and not saved.model.training
     # Bit-identical, but for virtual tokens that came out of a network: that is folded away when they are saved.
     folded = model.virtual is not None and len(list(model.virtual.parameters())) > 1
     close = {"rtol": 1e-5, "atol": 1e-5} if folded else {"rtol": 0.0, "atol": 0.0}
     torch.testing.assert_close(logits_of(saved.model, cell.inputs), logits_of(model, cell.inputs), **close)
     # A second round trip loses nothing, either.
-    save(saved.model, folder / "again", settings={}, tokenizer=tokenizer)
+    save(saved.model, folder / "again", settings=ANSWERING, tokenizer=tokenizer)
     for file in folder.glob("*.safetensors"):
         assert (folder / "again" / file.name).read_bytes() == file.read_bytes()
+
+
+def costs_are_those_of_the_saved_model(cell: Cell, model: SpanModel, folder: Path) -> None:
+    """What is said without weights: bytes of the saved tensors, and the matrix products of a forward pass."""
+    counted = costs_of(cell.model, cell.method, cell.options)
+    assert counted.parameters == model.count_parameters()
+    assert counted.saved_bytes == bytes_of_tensors(folder)
+    if not cell.has_costs_of_its_own:
+        return
+    tokens = min(TOKENS, model.max_length)
+    plain = matrix_products(cell.encoder.plain, tokens)
+    assert counted.forward == matrix_products(load(folder).model, tokens) / plain
+
+
+def rounded_weights_change_no_logit(cell: Cell, model: SpanModel) -> None:
+    """Weights stored as autocast rounds them: not by a bit."""
+    rounded = deepcopy(model)
+    with torch.autocast("cpu", torch.bfloat16):
+        before, held = logits_of(rounded, cell.inputs), linear_bytes(rounded)
+        freed = cast_linear_weights(rounded, torch.bfloat16)
+        assert torch.equal(logits_of(rounded, cell.inputs), before)
+    assert freed == held - linear_bytes(rounded), "what it says is what became free"
+    assert (freed == 0) == (cell.method in COMPUTES_WITH_THE_ENCODERS_WEIGHTS)
+
+
+def linear_bytes(model: SpanModel) -> int:
+    layers = [module for module in model.modules() if type(module) is nn.Linear]
+    return sum(weight.nbytes for layer in layers for weight in layer.parameters(recurse=False))
+
+
+def bytes_of_tensors(folder: Path) -> int:
+    """What the weights take in the safetensors files of a folder, without their headers."""
+    total = 0
+    for file in folder.glob("*.safetensors"):
+        content = file.read_bytes()
+        (length,) = struct.unpack("<Q", content[:8])
+        described = json.loads(content[8 : 8 + length])
+        described.pop("__metadata__", None)
+        assert {tensor["dtype"] for tensor in described.values()} == {"F32"}
+        total += len(content) - 8 - length
+    return total
+
+
+def matrix_products(model: SpanModel, tokens: int) -> int:
+    """Of a batch with mask and segment ids, through the real weights."""
+    ids = torch.randint(5, 100, (WINDOWS, tokens), generator=torch.Generator().manual_seed(0))
+    inputs = {"input_ids": ids, "attention_mask": torch.ones_like(ids)}
+    if model.sends_segment_ids:
+        inputs["token_type_ids"] = (torch.arange(tokens) > 4).long().expand(WINDOWS, -1)
+    # The fused kernel of the CPU is not among those that are counted.
+    with torch.no_grad(), sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter:
+        model.eval()(**inputs)
+    return counter.get_total_flops()
 
 
 def merging_changes_no_logit(cell: Cell, model: SpanModel) -> None:

@@ -10,25 +10,24 @@ from cells import Cell
 
 
 class Contract:
-    """Each test builds its model once and asks of it whatever can be asked of one model."""
+    """One model is asked whatever can be asked of it, as it is built, trained, saved and merged."""
 
     families: ClassVar[tuple[str, ...]]
 
-    def test_as_built(self, cell: Cell) -> None:
+    def test_promises(self, cell: Cell, tmp_path: Path) -> None:
         model = cell.build()
-        contract.counting_without_weights_agrees(cell, model)
+        contract.parameters_are_those_of_the_paper(cell, model)
         contract.a_seed_gives_one_model(cell, model, same=cell.build(), other=cell.build(seed=7))
         contract.an_untrained_adapter_changes_no_logit(cell, model)
         contract.logits_belong_to_the_windows_own_tokens(cell, model)
         contract.labels_point_at_the_gold_tokens(cell, model)
         contract.the_longest_window_fits(cell, model)
-
-    def test_trained(self, cell: Cell, tmp_path: Path) -> None:
-        model = cell.build()
         contract.what_should_learn_learns_and_the_rest_stays(cell, model)
         contract.segment_ids_reach_the_encoder(cell, model)
         contract.padding_changes_no_logit(cell, model)
         contract.loading_gives_the_same_logits(cell, model, tmp_path)
+        contract.costs_are_those_of_the_saved_model(cell, model, tmp_path)
+        contract.rounded_weights_change_no_logit(cell, model)
         contract.merging_changes_no_logit(cell, model)
 
     def test_overfits(self, long_cell: Cell) -> None:

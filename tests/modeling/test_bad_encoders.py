@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
+from tiny import ANSWERING
 
 from spantune.errors import EncoderError
 from spantune.modeling import build, load_tokenizer, save
@@ -189,7 +190,7 @@ def test_an_adapter_that_is_taken_for_an_encoder(
     load: Any, tiny_bert: Path, tiny_tokenizer: Any, tmp_path: Path
 ) -> None:
     folder = tmp_path / "adapter"
-    save(build(str(tiny_bert), "lora"), folder, settings={}, tokenizer=tiny_tokenizer)
+    save(build(str(tiny_bert), "lora"), folder, settings=ANSWERING, tokenizer=tiny_tokenizer)
     (folder / "spantune.json").unlink()  # as PEFT saves one
     message = refusal(lambda: load(str(folder)))
     assert message["found"] == "an adapter of PEFT, not an encoder"

@@ -2,97 +2,19 @@
 
 from __future__ import annotations
 
-import json
 import shutil
-import struct
 from collections.abc import Callable
-from functools import cache
 from pathlib import Path
-from typing import Any
 
 import pytest
-import torch
-from cells import NAMES, REFUSED, SMALL, VARIANTS
-from torch.nn.attention import SDPBackend, sdpa_kernel
-from torch.utils.flop_counter import FlopCounterMode
+from cells import REFUSED
 
 from spantune.errors import EncoderError, MethodError
 from spantune.methods import methods
-from spantune.methods.architectures import ARCHITECTURES
-from spantune.modeling import Costs, SpanModel, build, costs_of, costs_of_all, load, load_tokenizer, save
-from spantune.modeling.costs import TOKENS, WINDOWS
+from spantune.modeling import Costs, costs_of, costs_of_all
 
-# Where something lies otherwise than in BERT.
-SHORT = ("albert", "deberta-v2", "modernbert", "mobilebert")
-# Their products are LoRA's or none, or those of another method here.
-ALIKE = (
-    *("rslora", "miss", "delora", "fourierft", "pissa", "lokr", "road"),
-    *("bitfit", "layernorm", "top-layers", "prompt-tuning", "lora+query-value", "bottleneck+pfeiffer"),
-)
-
-
-def _case(name: str, family: str, *, short: bool) -> Any:
-    return pytest.param(name, family, marks=() if short else pytest.mark.exhaustive)
-
-
-# Everything on BERT; what lies otherwise in the other families with a method of each kind of file.
-CASES = [
-    *(_case(name, "bert", short=name not in ALIKE) for name in NAMES),
-    *(_case("lora", family, short=family in SHORT) for family in ARCHITECTURES if family != "bert"),
-    *(("prompt-encoder", "roberta"), ("prompt-encoder", "deberta-v2"), ("prompt-encoder", "modernbert")),
-    *(("full", "albert"), ("vera", "modernbert"), ("bottleneck", "mobilebert")),
-]
 # Sizes of the tiny BERT: width, inner width, layers.
 D, F, N = 32, 64, 2
-
-
-def _call(name: str) -> tuple[str, dict[str, Any]]:
-    return VARIANTS.get(name, (name, SMALL.get(name, {})))
-
-
-def _bytes_of_tensors(folder: Path) -> int:
-    """What the weights take in the safetensors files of a folder, without their headers."""
-    total = 0
-    for file in folder.glob("*.safetensors"):
-        content = file.read_bytes()
-        (length,) = struct.unpack("<Q", content[:8])
-        described = json.loads(content[8 : 8 + length])
-        described.pop("__metadata__", None)
-        assert {tensor["dtype"] for tensor in described.values()} == {"F32"}
-        total += len(content) - 8 - length
-    return total
-
-
-def _matrix_products(model: SpanModel, tokens: int) -> int:
-    """Of a batch with mask and segment ids, through the real weights."""
-    ids = torch.randint(5, 100, (WINDOWS, tokens), generator=torch.Generator().manual_seed(0))
-    inputs = {"input_ids": ids, "attention_mask": torch.ones_like(ids)}
-    if model.sends_segment_ids:
-        inputs["token_type_ids"] = (torch.arange(tokens) > 4).long().expand(WINDOWS, -1)
-    # The fused kernel of the CPU is not among those that are counted.
-    with torch.no_grad(), sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter:
-        model.eval()(**inputs)
-    return counter.get_total_flops()
-
-
-@cache
-def _plain(encoder: str, tokens: int) -> int:
-    return _matrix_products(build(encoder, "head-only"), tokens)
-
-
-@pytest.mark.parametrize(("name", "family"), CASES)
-def test_costs_are_those_of_the_real_model(
-    name: str, family: str, tiny_of: Callable[[str], Path], tmp_path: Path
-) -> None:
-    encoder = str(tiny_of(family))
-    method, options = _call(name)
-    counted = costs_of(encoder, method, options)
-    model = build(encoder, method, options)
-    save(model, tmp_path, settings={}, tokenizer=load_tokenizer(encoder))
-    assert counted.parameters == model.count_parameters()
-    assert counted.saved_bytes == _bytes_of_tensors(tmp_path)
-    tokens = min(TOKENS, model.max_length)
-    assert counted.forward == _matrix_products(load(tmp_path).model, tokens) / _plain(encoder, tokens)
 
 
 def test_forward_of_lora_is_the_papers(tiny_bert: Path) -> None:

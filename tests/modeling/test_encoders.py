@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 import torch
+from tiny import ANSWERING
 
 from spantune.errors import EncoderError
 from spantune.modeling import build, encoders, load, load_tokenizer, save
@@ -132,7 +133,7 @@ def test_positions_that_windows_may_take(family: str, table: int) -> None:
 def test_an_adapter_for_another_encoder_is_refused(
     method: str, tiny_bert: Path, tiny_distilbert: Path, tiny_tokenizer: Any, tmp_path: Path
 ) -> None:
-    save(build(str(tiny_bert), method), tmp_path / "adapter", settings={}, tokenizer=tiny_tokenizer)
+    save(build(str(tiny_bert), method), tmp_path / "adapter", settings=ANSWERING, tokenizer=tiny_tokenizer)
     with pytest.raises(EncoderError, match="trained on another encoder") as raised:
         load(tmp_path / "adapter", model=str(tiny_distilbert))
     assert "bert, weights" in str(raised.value) and "distilbert, weights" in str(raised.value)

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import torch
+from tiny import ANSWERING
 from torch import Tensor
 
 from spantune import zoo
@@ -26,7 +27,7 @@ def run_of(method: str, encoder: str, folder: Path, tokenizer: Any) -> SpanModel
         for weight in model.parameters():
             if weight.requires_grad:
                 weight += 0.1 * torch.randn(weight.shape, generator=chance)
-    save(model, folder / "adapter", settings={}, tokenizer=tokenizer)
+    save(model, folder / "adapter", settings=ANSWERING, tokenizer=tokenizer)
     return model
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import torch
+from tiny import ANSWERING
 from torch import Tensor, nn
 
 from spantune.answering.windows import window_rules
@@ -147,7 +148,7 @@ def test_adapters_on_one_encoder_do_not_disturb_each_other(
             for weight in model.parameters():
                 if weight.requires_grad:
                     weight += 0.1 * torch.randn(weight.shape, generator=torch.Generator().manual_seed(number))
-        save(model, tmp_path / str(number), settings={}, tokenizer=tiny_tokenizer)
+        save(model, tmp_path / str(number), settings=ANSWERING, tokenizer=tiny_tokenizer)
         alone.append(logits_of(model, inputs))
     loaded = [load(tmp_path / str(number)).model for number in range(len(cases))]
     together = [logits_of(model, inputs) for model in reversed(loaded)][::-1]

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
+from tiny import ANSWERING
 from torch import Tensor, nn
 
 from spantune.errors import MethodError, RunError
@@ -223,7 +224,7 @@ def test_pruned_weights_come_back(
     model, inputs = pruned(made(tiny_encoder)), inputs_of(tiny_encoder)
     before, left, learning = logits_of(model, inputs), ranks(model), trainable_state(model)
     assert left[:2] == [0, 0] and START in left and len(set(left)) > 2
-    save(model, tmp_path, settings={}, tokenizer=tiny_tokenizer)
+    save(model, tmp_path, settings=ANSWERING, tokenizer=tiny_tokenizer)
     assert all(torch.equal(weight, learning[name]) for name, weight in trainable_state(model).items()), "saving changes"
     state = load_file(tmp_path / WEIGHTS)
     names = [name.removeprefix("network.").removesuffix(".default") for name in values(model)]
@@ -233,7 +234,7 @@ def test_pruned_weights_come_back(
     torch.testing.assert_close(logits_of(loaded, inputs), before, rtol=1e-6, atol=1e-6)
     assert ranks(loaded) == left and [len(value) for value in values(loaded).values()] == left
     assert not any("ranknum" in name for name in trainable_state(loaded))
-    save(loaded, tmp_path / "again", settings={}, tokenizer=tiny_tokenizer)
+    save(loaded, tmp_path / "again", settings=ANSWERING, tokenizer=tiny_tokenizer)
     again = load_file(tmp_path / "again" / WEIGHTS)
     assert again.keys() == state.keys() and all(torch.equal(weight, again[name]) for name, weight in state.items())
     assert torch.equal(logits_of(load(tmp_path / "again").model, inputs), logits_of(loaded, inputs))
@@ -249,7 +250,7 @@ def test_a_network_without_its_pruned_ranks_is_what_is_saved(
     after = logits_of(model, inputs)
     torch.testing.assert_close(after, before, rtol=1e-6, atol=1e-6)
     assert not any("ranknum" in name for name in trainable_state(model))
-    save(model, tmp_path, settings={}, tokenizer=tiny_tokenizer)
+    save(model, tmp_path, settings=ANSWERING, tokenizer=tiny_tokenizer)
     assert torch.equal(logits_of(load(tmp_path).model, inputs), after)
     torch.testing.assert_close(logits_of(load(tmp_path).model.merge(), inputs), before, rtol=1e-5, atol=1e-5)
 
@@ -264,7 +265,7 @@ def test_stock_peft_loads_them(
     model, inputs = pruned(made(tiny_encoder)), inputs_of(tiny_encoder)
     if dropped:
         drop_pruned(model.network)
-    save(model, tmp_path, settings={}, tokenizer=tiny_tokenizer)
+    save(model, tmp_path, settings=ANSWERING, tokenizer=tiny_tokenizer)
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="The following rank_pattern keys")  # PEFT looks for LoRA's keys
         stock = PeftModel.from_pretrained(AutoModelForQuestionAnswering.from_pretrained(tiny_encoder), tmp_path)
@@ -274,14 +275,14 @@ def test_stock_peft_loads_them(
 def test_a_model_that_has_not_learned_keeps_its_ranks(tiny_bert: Path, tiny_tokenizer: Any, tmp_path: Path) -> None:
     model = build(str(tiny_bert), "adalora", OPTIONS)
     assert ranks(model) == [0] * LAYERS and drop_pruned(model.network) == LAYERS * START
-    save(model, tmp_path, settings={}, tokenizer=tiny_tokenizer)
+    save(model, tmp_path, settings=ANSWERING, tokenizer=tiny_tokenizer)
     assert json.loads((tmp_path / "adapter_config.json").read_text())["rank_pattern"] is None
     loaded = trainable_state(load(tmp_path).model)
     assert all(torch.equal(weight, loaded[name]) for name, weight in trainable_state(model).items())
 
 
 def test_a_damaged_file(model: SpanModel, tiny_tokenizer: Any, tmp_path: Path) -> None:
-    save(pruned(model), tmp_path, settings={}, tokenizer=tiny_tokenizer)
+    save(pruned(model), tmp_path, settings=ANSWERING, tokenizer=tiny_tokenizer)
     whole = load_file(tmp_path / WEIGHTS)
     name = next(name for name in whole if name.endswith("lora_E"))
     missing = {key: weight for key, weight in whole.items() if key != name}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from typing import Any
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
+from tiny import ANSWERING
 
 import spantune
 from spantune.answering import Predictor
@@ -30,7 +32,7 @@ def saved(tiny_bert: Path, tiny_tokenizer: Any, tmp_path_factory: pytest.TempPat
     @cache
     def made(method: str) -> Path:
         folder = tmp_path_factory.mktemp(method) / "saved"
-        save(build(str(tiny_bert), method), folder, settings={"x": 1}, tokenizer=tiny_tokenizer)
+        save(build(str(tiny_bert), method), folder, settings=ANSWERING, tokenizer=tiny_tokenizer)
         return folder
 
     return made
@@ -109,7 +111,7 @@ def test_a_description_with_something_of_another_type(key: str, value: Any, whol
     with pytest.raises(RunError, match="description is not valid") as raised:
         load(whole)
     assert raised.value.where == str(whole / MANIFEST) and raised.value.found == repr(value)
-    assert raised.value.expected == f"{key}: {'a JSON object' if key in ('options', 'settings') else 'a text'}"
+    assert raised.value.expected == f"{key}: {'an object' if key in ('options', 'settings') else 'a valid string'}"
 
 
 @pytest.mark.parametrize(
@@ -311,9 +313,9 @@ def test_saving_again_replaces(adapter: Path, tiny_tokenizer: Any) -> None:
     with torch.no_grad():
         for weight in first.model.parameters():
             weight.add_(weight.requires_grad * 1.0)
-    save(first.model, adapter, settings={"x": 2}, tokenizer=tiny_tokenizer)
+    save(first.model, adapter, settings=replace(ANSWERING, max_length=32), tokenizer=tiny_tokenizer)
     second = load(adapter)
-    assert second.settings == {"x": 2}
+    assert second.settings == replace(ANSWERING, max_length=32)
     learned, loaded = trainable_state(first.model), trainable_state(second.model)
     assert learned.keys() == loaded.keys() and all(torch.equal(learned[name], loaded[name]) for name in learned)
 

@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 
 import pytest
 import torch
+from tiny import ANSWERING
 from torch import Tensor, nn
 
 from spantune.errors import MethodError
@@ -87,7 +88,7 @@ def saved(tiny_of: Callable[[str], Path], tmp_path_factory: pytest.TempPathFacto
         if (method, family) not in made:
             encoder, folder = tiny_of(family), tmp_path_factory.mktemp(f"{method}-{family}")
             model, inputs = moved(encoder, method), inputs_for(encoder)
-            save(model, folder, settings={}, tokenizer=load_tokenizer(str(encoder)))
+            save(model, folder, settings=ANSWERING, tokenizer=load_tokenizer(str(encoder)))
             made[method, family] = Saved(encoder, inputs, folder, logits_of(model, inputs))
         return made[method, family]
 

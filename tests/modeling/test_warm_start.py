@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 from cells import SMALL
+from tiny import ANSWERING
 from torch import Tensor
 
 from spantune.errors import MethodError
@@ -35,7 +36,7 @@ def mean(weights: list[Weights]) -> Weights:
 
 
 def saved_and_loaded(model: SpanModel, encoder: Path, folder: Path) -> SpanModel:
-    save(model, folder, settings={}, tokenizer=load_tokenizer(str(encoder)))
+    save(model, folder, settings=ANSWERING, tokenizer=load_tokenizer(str(encoder)))
     return load(folder).model
 
 

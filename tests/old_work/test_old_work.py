@@ -1,4 +1,4 @@
-"""What an earlier version wrote still loads, answers, resumes and reports. By the command line alone, as a user would."""
+"""What an earlier version wrote still loads, answers, resumes and reports, by the command line."""
 
 from __future__ import annotations
 

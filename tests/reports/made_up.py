@@ -3,7 +3,7 @@
 import math
 import random
 
-from spantune.runs import Best, DataRecord, Parameters, RunRecord, Timings
+from spantune.runs import Best, DataRecord, ParameterCount, RunRecord, Timings
 
 TOTAL = 22_714_370
 METHODS = {  # name: label, trainable, F1 reached, steps to half of it, examples per second
@@ -36,7 +36,7 @@ def record(method="lora", seed=0, **changes):
             "reported": DataRecord(("/data/xquad-en.json",), "f3", 1190, 1204),
         },
         hardware={"cpu": "Intel Xeon Platinum 8480", "cores": 2, "memory_bytes": 8 * 10**9},
-        parameters=Parameters(trainable, TOTAL, 770),
+        parameters=ParameterCount(trainable, TOTAL, 770),
         adapter_bytes=trainable * 4 + 900,
         timings=Timings(5400 / speed + noise.gauss(0, 4), 60.0, 5400 / speed + 90, speed + noise.gauss(0, 0.2)),
         peak_memory_bytes=1_400_000_000 + int(trainable * 16),

@@ -17,7 +17,7 @@ from spantune.reports.figures.f1_against_cost import COSTS, f1_against
 from spantune.reports.figures.style import looks, save
 from spantune.reports.figures.text_placement import overlap, spread_apart
 from spantune.reports.run_groups import group
-from spantune.runs import History, Parameters, RunFolder
+from spantune.runs import History, ParameterCount, RunFolder
 
 
 def f1_against_parameters(records):
@@ -68,7 +68,7 @@ def test_crowded_points_are_still_named_apart():
     crowd = [
         replace(
             record(method),
-            parameters=Parameters(20_000 + 900 * place, 10**6),
+            parameters=ParameterCount(20_000 + 900 * place, 10**6),
             metrics={"reported": {"f1": 40.0 + place / 3}},
         )
         for place, method in enumerate(METHODS)

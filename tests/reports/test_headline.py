@@ -8,7 +8,7 @@ from made_up import record
 from spantune.data import Answer, Example
 from spantune.reports.headline import _cheapest, finding, listed, p_shown
 from spantune.reports.run_groups import group
-from spantune.runs import Parameters
+from spantune.runs import ParameterCount
 from spantune.scoring.scores import Scores
 from spantune.scoring.statistics import compare
 
@@ -46,7 +46,7 @@ def test_a_tie_of_all_names_no_winner_and_the_smallest():
 
 
 def test_several_that_are_the_smallest_are_all_named():
-    said = found({"full": 201, "lora": 200, "ia3": 199}, parameters=Parameters(1000, 2000, 2))
+    said = found({"full": 201, "lora": 200, "ia3": 199}, parameters=ParameterCount(1000, 2000, 2))
     assert not [one for one in said.more if "fewest" in one], "all alike"
     groups = [group([record(name)])[0] for name in ("full", "lora", "ia3")]
     same = [replace(one, runs=(replace(one.runs[0], parameters=groups[1].runs[0].parameters),)) for one in groups[1:]]

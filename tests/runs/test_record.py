@@ -7,7 +7,7 @@ from dataclasses import fields, replace
 import pytest
 
 from spantune.errors import RunError
-from spantune.runs import Best, DataRecord, Parameters, RunRecord, Timings, utc_now
+from spantune.runs import Best, DataRecord, ParameterCount, RunRecord, Timings, utc_now
 
 RECORD = RunRecord(
     status="finished",
@@ -22,7 +22,7 @@ RECORD = RunRecord(
     versions={"python": "3.11"},
     hardware={"cpu": "a CPU", "cores": 2, "memory_bytes": 2**34},
     git={"commit": "0" * 40, "dirty": True},
-    parameters=Parameters(trainable=1_000, total=100_000, head=770),
+    parameters=ParameterCount(trainable=1_000, total=100_000, head=770),
     adapter_bytes=4_000,
     timings=Timings(train_seconds=61.5, eval_seconds=3, wall_seconds=70.0, examples_per_second=17.6),
     peak_memory_bytes=10**9,

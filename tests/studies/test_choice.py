@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from spantune.reports.run_groups import group
-from spantune.runs import Answering, Parameters, RunRecord, Timings
+from spantune.runs import AnswerSpeed, ParameterCount, RunRecord, Timings
 from spantune.scoring.statistics import Estimate
 from spantune.studies.choice import Candidate, Limit, choose, costs_against
 
@@ -113,10 +113,10 @@ def test_costs_in_words() -> None:
 
 
 def test_a_candidate_is_the_mean_of_its_runs() -> None:
-    speed = {"unmerged": Answering(30.0, 40.0, 50.0, 20, 3), "merged": Answering(20.0, 25.0, 60.0, 20, 3)}
+    speed = {"unmerged": AnswerSpeed(30.0, 40.0, 50.0, 20, 3), "merged": AnswerSpeed(20.0, 25.0, 60.0, 20, 3)}
     record = RunRecord(
         "finished", "lora", "LoRA", "minilm", 0,
-        parameters=Parameters(1000, 9000), adapter_bytes=4_000_000, timings=Timings(train_seconds=60.0),
+        parameters=ParameterCount(1000, 9000), adapter_bytes=4_000_000, timings=Timings(train_seconds=60.0),
         metrics={"reported": {"em": 40.0, "f1": 50.0}}, answering=speed,
     )  # fmt: skip
     changes = {"seed": 1, "timings": Timings(train_seconds=180.0), "answering": {"unmerged": speed["merged"]}}

@@ -12,7 +12,7 @@ from stand_ins import InProcess, Pretend
 from spantune.config import CompareConfig
 from spantune.runs import RunFolder, RunRecord
 from spantune.studies import compare
-from spantune.studies.mlflow_mirror import _metrics
+from spantune.studies.compare import _mean_f1
 from spantune.studies.plan import arms, probe_run
 from spantune.training import train
 from spantune.web.served_models import _chosen
@@ -42,7 +42,7 @@ def test_it_trains_nothing_and_is_not_swept(study: Any) -> None:
     assert [one.folder for one in result.runs] == ["lora-0", "head-only-0", "unadapted-0"]
     assert said[0] == "2 methods and the floor × 1 seed: 3 runs"
     assert not [one for one in said if "differ in their number of runs" in one]
-    assert _metrics(result) == {"f1 lora": 50.0, "f1 head-only": 50.0, "f1 unadapted": 20.0}
+    assert _mean_f1(result) == {"f1 lora": 50.0, "f1 head-only": 50.0, "f1 unadapted": 20.0}
     assert {path.name for path in _chosen(result.folder)} == {"lora-0", "head-only-0", "unadapted-0"}
 
 

@@ -19,7 +19,7 @@ from spantune.config.parse.parse import resolve
 from spantune.data import load_splits
 from spantune.errors import ConfigError, RunError
 from spantune.methods import methods
-from spantune.runs import Answering, DataRecord, Parameters, RunFolder, RunRecord, Timings
+from spantune.runs import AnswerSpeed, DataRecord, ParameterCount, RunFolder, RunRecord, Timings
 from spantune.studies.command_lines import train_words
 from spantune.studies.recommend import recommend
 from spantune.studies.record import FinalRun, StudyRecord
@@ -61,9 +61,9 @@ def _finish(config: TrainConfig, wrong: int, size: int, latency: float, seconds:
         "finished", config.method, methods()[config.method].label, config.model, config.seed,
         config=config.as_dict(), options=config.options,
         data={"reported": DataRecord(config.eval_data, reported.fingerprint, len(examples))},
-        parameters=Parameters(size // 4, 23_000_000), adapter_bytes=size, timings=Timings(train_seconds=seconds),
+        parameters=ParameterCount(size // 4, 23_000_000), adapter_bytes=size, timings=Timings(train_seconds=seconds),
         metrics={"reported": {"em": score, "f1": score}},
-        answering={"unmerged": Answering(latency, latency, 50.0, 20, 3)},
+        answering={"unmerged": AnswerSpeed(latency, latency, 50.0, 20, 3)},
     ).write(folder.path)  # fmt: skip
 
 

@@ -35,7 +35,7 @@ from spantune.studies.study_recorder import StudySheet, protocol_of
         ({"format": 1, "runs": [{"method": "lora"}]}, "runs.0.model: missing"),
         ({"format": 1, "runs": [{"method": "lora", "model": "m", "seed": "0"}]}, "runs.0.folder: missing"),
         ({"format": 1, "status": "asleep"}, "'asleep'"),
-        ({"format": 1, "command": ["spantune", 3]}, "command.1: expected str, found 3"),
+        ({"format": 1, "command": ["spantune", 3]}, "command.1: expected a valid string, found 3"),
     ],
 )
 def test_what_is_no_record(content: Any, words: str, tmp_path: Path) -> None:

@@ -9,7 +9,10 @@ from typing import Any
 
 import pytest
 
-from spantune.tracking.client import Guard, earlier_run, log_params, remember
+from spantune.config import CompareConfig
+from spantune.runs import without_password, write_json_atomic
+from spantune.tracking.client import earlier_run
+from spantune.tracking.study_mirror import StudyMirror
 
 mlflow = pytest.importorskip("mlflow")
 
@@ -21,15 +24,15 @@ class Client:
 
     def __init__(self, stage: str = "active", error: Exception | None = None) -> None:
         self.stage, self.error = stage, error
-        self.sent: list[list[Any]] = []
 
     def get_run(self, run_id: str) -> Any:
         if self.error is not None:
             raise self.error
         return SimpleNamespace(info=SimpleNamespace(run_id=run_id, lifecycle_stage=self.stage))
 
-    def log_batch(self, run_id: str, params: list[Any]) -> None:
-        self.sent.append(params)
+
+def remember(file: Path, run_id: str) -> None:
+    write_json_atomic(file, {"tracking_uri": without_password(STORE), "run_id": run_id})
 
 
 def found(client: Client, uri: str, file: Path) -> str | None:
@@ -48,8 +51,7 @@ def refused(code: str) -> Exception:
 def test_an_earlier_run_is_found_in_its_own_store_alone(tmp_path: Path) -> None:
     file = tmp_path / "mlflow.json"
     assert found(Client(), STORE, file) is None
-    remember(file, STORE, "a1")
-    assert "secret" not in file.read_text(encoding="utf-8")
+    remember(file, "a1")
     assert found(Client(), STORE, file) == "a1"
     assert found(Client(), "http://another.example", file) is None
     assert found(Client(stage="deleted"), STORE, file) is None
@@ -60,24 +62,20 @@ def test_an_earlier_run_is_found_in_its_own_store_alone(tmp_path: Path) -> None:
 
 
 def test_a_server_that_cannot_say_gets_no_second_run(tmp_path: Path) -> None:
-    remember(tmp_path / "mlflow.json", STORE, "a1")
+    remember(tmp_path / "mlflow.json", "a1")
     with pytest.raises(Exception, match="no"):
         found(Client(error=refused("TEMPORARILY_UNAVAILABLE")), STORE, tmp_path / "mlflow.json")
 
 
-def test_parameters_that_the_run_lacks_are_sent_by_the_hundred() -> None:
-    client, run = Client(), SimpleNamespace(info=SimpleNamespace(run_id="a1"), data=SimpleNamespace(params={"k0": "0"}))
-    log_params(client, run, {f"k{number}": number for number in range(151)})  # type: ignore[arg-type]
-    assert [len(part) for part in client.sent] == [100, 50]
-    assert (client.sent[0][0].key, client.sent[0][0].value) == ("k1", "1")
+def test_a_mirror_warns_once(caplog: pytest.LogCaptureFixture) -> None:
+    mirror = StudyMirror(CompareConfig(tracking_uri=STORE))
 
+    def fail(words: str) -> None:
+        raise OSError(words)
 
-def test_a_guard_warns_once(caplog: pytest.LogCaptureFixture) -> None:
-    guard = Guard(STORE, "study")
     with caplog.at_level(logging.WARNING):
-        for said in (f"{STORE} is away\nfor long", "still away"):
-            with guard():
-                raise OSError(said)
-    assert guard.problem is not None and guard.problem.endswith("mlflow.example is away")
+        for words in (f"{STORE} is away\nfor long", "still away"):
+            assert not mirror._attempt(fail, words)
+    assert mirror.problem is not None and mirror.problem.endswith("mlflow.example is away")
     (warning,) = caplog.messages
     assert "does not follow the study: " in warning and "The study goes on" in warning and "secret" not in warning

@@ -11,11 +11,13 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from tiny import ANSWERING
 
 from spantune.config import TrainConfig
-from spantune.runs import History, Parameters, RunFolder, RunRecord, Timings
+from spantune.runs import History, ParameterCount, RunFolder, RunRecord, Timings
+from spantune.tracking import trackers_of
 from spantune.tracking.client import quiet
-from spantune.tracking.run_mirror import Tracking
+from spantune.tracking.run_mirror import RunMirror
 
 LONG = "sentence " * 1000
 PARAMS = {"method": "full", "learning_rate": 1e-3, "data": ["a.json", "b.json"], "seed": 0, "long": LONG, "rank": None}
@@ -25,7 +27,7 @@ RECORD = RunRecord(
     label="Full fine-tuning",
     model="tiny",
     seed=0,
-    parameters=Parameters(10, 100, 2),
+    parameters=ParameterCount(10, 100, 2),
     timings=Timings(train_seconds=12.5, eval_seconds=1.0, wall_seconds=15.0, examples_per_second=20.0),
     metrics={"selection": {"em": 30.0, "f1": 40.0}, "reported": {"em": 31.0, "f1": 41.0, "odd": None}},
     adapter_bytes=400,
@@ -43,7 +45,9 @@ def template(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patched, redirect_stdout(said), redirect_stderr(said):
         patched.chdir(parent)
         folder.path.mkdir(parents=True)
-        assert Tracking.start(TrainConfig(), folder, {}).problem is None
+        mirror = RunMirror(TrainConfig(output=str(folder.path)))
+        mirror.start({})
+        assert mirror.problem is None
     assert said.getvalue() == ""
     assert [one.name for one in parent.iterdir()] == ["store"], "nothing in the current folder"
     return parent / "store" / "mlflow.db"
@@ -81,10 +85,15 @@ def config(folder, **changes):
     return TrainConfig(method="lora", output=str(folder.path), experiment="other", **changes)
 
 
-def start(folder, **changes):
-    tracking = Tracking.start(config(folder, **changes), folder, PARAMS)
-    assert tracking.problem is None
-    return tracking
+def start(folder, params=PARAMS, **changes):
+    (mirror,) = trackers_of(config(folder, **changes))
+    mirror.start(params)
+    return mirror
+
+
+def finish(mirror, record=RECORD):
+    record.write(mirror.folder.path)
+    mirror.finish(record.status, record.reason)
 
 
 def small_adapter(folder):
@@ -97,7 +106,7 @@ def test_one_run_holds_parameters_metrics_files_and_model(folder):
     tracking = start(folder)
     for step in (1, 2, 3):
         tracking.log_metrics({"loss": 3.0 / step, "selection_f1": None}, step)
-    tracking.finish(RECORD)
+    finish(tracking, RECORD)
     assert tracking.problem is None
 
     client = client_of(folder)
@@ -125,26 +134,9 @@ def test_long_parameters_are_cut_and_whole_in_an_artifact(folder):
     tracking = start(folder)
     client = client_of(folder)
     shown = client.get_run(tracking.run_id).data.params["long"]
-    assert len(shown) == 6000 and shown.endswith("…") and LONG.startswith(shown[:-1])
+    assert 5900 < len(shown) <= 6000 and LONG.startswith(shown[:5900])
     whole = json.loads(Path(client.download_artifacts(tracking.run_id, "params.json")).read_text())
     assert whole["long"] == LONG
-
-
-def test_an_older_server_gets_shorter_parameters(folder, monkeypatch):
-    from mlflow import MlflowClient
-    from mlflow.exceptions import MlflowException
-    from mlflow.protos.databricks_pb2 import INVALID_PARAMETER_VALUE
-
-    log_batch = MlflowClient.log_batch
-
-    def strict(self, run_id, metrics=(), params=(), tags=()):
-        if any(len(one.value) > 500 for one in params):
-            raise MlflowException("Param value exceeded length limit of 500", INVALID_PARAMETER_VALUE)
-        log_batch(self, run_id, metrics, params, tags)
-
-    monkeypatch.setattr(MlflowClient, "log_batch", strict)
-    tracking = start(folder)
-    assert len(client_of(folder).get_run(tracking.run_id).data.params["long"]) == 500
 
 
 @pytest.mark.parametrize(
@@ -153,7 +145,7 @@ def test_an_older_server_gets_shorter_parameters(folder, monkeypatch):
 def test_the_status_is_true_and_only_a_finished_run_has_a_model(folder, status, expected):
     small_adapter(folder)
     tracking = start(folder)
-    tracking.finish(replace(RECORD, status=status, reason="the loss is not finite"))
+    finish(tracking, replace(RECORD, status=status, reason="the loss is not finite"))
     run = client_of(folder).get_run(tracking.run_id)
     assert run.info.status == expected
     assert run.data.tags["reason"] == "the loss is not finite"
@@ -164,15 +156,15 @@ def test_a_resumed_run_goes_on_in_the_same_mlflow_run(folder):
     first = start(folder)
     for step in (1, 2, 3):
         first.log_metrics({"loss": float(step)}, step)
-    first.finish(replace(RECORD, status="interrupted"))
+    finish(first, replace(RECORD, status="interrupted"))
 
     PARAMS_AGAIN = PARAMS | {"seed": 1, "resume": True}
-    second = Tracking.start(config(folder), folder, PARAMS_AGAIN)
+    second = start(folder, PARAMS_AGAIN)
     assert (second.problem, second.run_id) == (None, first.run_id)
     assert client_of(folder).get_run(first.run_id).info.status == "RUNNING"
     for step in (3, 4):
         second.log_metrics({"loss": float(step)}, step)
-    second.finish(replace(RECORD, status="failed", timings=Timings(train_seconds=25.0)))
+    finish(second, replace(RECORD, status="failed", timings=Timings(train_seconds=25.0)))
 
     run = client_of(folder).get_run(first.run_id)
     assert [one.step for one in client_of(folder).get_metric_history(first.run_id, "loss")] == [1, 2, 3, 4]
@@ -201,17 +193,14 @@ def test_a_deleted_mlflow_run_is_replaced(folder):
 
 
 def test_switched_off_it_leaves_no_trace(folder):
-    tracking = Tracking.start(config(folder, mlflow=False), folder, PARAMS)
-    tracking.log_metrics({"loss": 1.0}, 1)
-    tracking.finish(RECORD)
-    assert (tracking.run_id, tracking.problem, folder.tracking.exists()) == (None, None, False)
+    assert trackers_of(config(folder, mlflow=False)) == ()
 
 
 def whole_run(folder, **changes):
-    tracking = Tracking.start(config(folder, **changes), folder, PARAMS)
+    tracking = start(folder, **changes)
     for step in range(5):
         tracking.log_metrics({"loss": 1.0}, step)
-    tracking.finish(RECORD)
+    finish(tracking, RECORD)
     return tracking
 
 
@@ -247,7 +236,7 @@ def test_a_server_that_dies_midway_costs_one_warning_and_gets_all_when_it_is_bac
     from mlflow import MlflowClient
 
     small_adapter(folder)
-    monkeypatch.setattr("spantune.tracking.run_mirror._FLUSH_SECONDS", -1.0)
+    monkeypatch.setattr("spantune.tracking.client._FLUSH_SECONDS", -1.0)
     tracking = start(folder)
     log_batch, calls = MlflowClient.log_batch, []
 
@@ -260,7 +249,7 @@ def test_a_server_that_dies_midway_costs_one_warning_and_gets_all_when_it_is_bac
         tracking.log_metrics({"loss": float(step)}, step)
     assert (len(calls), tracking.problem) == (1, "the server is gone")
     monkeypatch.setattr(MlflowClient, "log_batch", log_batch)
-    tracking.finish(RECORD)
+    finish(tracking, RECORD)
     assert len([one for one in caplog.records if one.levelno >= logging.WARNING]) == 1
     run = client_of(folder).get_run(tracking.run_id)
     assert run.info.status == "FINISHED" and "mirror_incomplete" not in run.data.tags
@@ -276,7 +265,7 @@ def test_a_model_that_cannot_be_logged_leaves_the_status_true(folder, monkeypatc
     small_adapter(folder)
     monkeypatch.setattr(MlflowClient, "create_registered_model", refuse)
     tracking = start(folder)
-    tracking.finish(RECORD)
+    finish(tracking, RECORD)
     run = client_of(folder).get_run(tracking.run_id)
     assert (run.info.status, run.data.tags["mirror_incomplete"]) == ("FINISHED", "no registry here")
     assert len([one for one in caplog.records if one.levelno >= logging.WARNING]) == 1
@@ -291,7 +280,7 @@ def test_ctrl_c_is_not_swallowed(folder, monkeypatch):
     tracking = start(folder)
     monkeypatch.setattr(MlflowClient, "log_batch", stop)
     with pytest.raises(KeyboardInterrupt):
-        tracking.finish(RECORD)
+        finish(tracking, RECORD)
 
 
 def test_it_is_quiet_and_leaves_mlflow_as_it_was(folder, tmp_path, capfd, monkeypatch):
@@ -301,7 +290,7 @@ def test_it_is_quiet_and_leaves_mlflow_as_it_was(folder, tmp_path, capfd, monkey
     small_adapter(folder)
     uri, environment = mlflow.get_tracking_uri(), dict(os.environ)
     levels = [logging.getLogger(name).level for name in ("", "mlflow", "alembic", "urllib3")]
-    start(folder).finish(RECORD)
+    finish(start(folder))
     assert capfd.readouterr() == ("", "")
     assert (mlflow.get_tracking_uri(), mlflow.active_run(), dict(os.environ)) == (uri, None, environment)
     assert [logging.getLogger(name).level for name in ("", "mlflow", "alembic", "urllib3")] == levels
@@ -309,20 +298,17 @@ def test_it_is_quiet_and_leaves_mlflow_as_it_was(folder, tmp_path, capfd, monkey
     assert sorted(one.name for one in folder.path.parent.iterdir()) == ["lora-0", "mlartifacts", "mlflow.db"]
 
 
-def test_quiet_may_be_nested_and_a_users_own_settings_win(monkeypatch):
+def test_a_users_own_settings_win(monkeypatch):
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "7")
     monkeypatch.delenv("MLFLOW_HTTP_REQUEST_TIMEOUT", raising=False)
     with quiet(seconds=3):
         assert os.environ["MLFLOW_HTTP_REQUEST_TIMEOUT"] == "3"
-        with quiet(seconds=60):
-            assert os.environ["MLFLOW_HTTP_REQUEST_TIMEOUT"] == "60"
-            assert os.environ["MLFLOW_HTTP_REQUEST_MAX_RETRIES"] == "7"
-        assert os.environ["MLFLOW_HTTP_REQUEST_TIMEOUT"] == "3"
+        assert os.environ["MLFLOW_HTTP_REQUEST_MAX_RETRIES"] == "7"
     assert "MLFLOW_HTTP_REQUEST_TIMEOUT" not in os.environ
 
 
 def test_an_address_is_logged_without_its_secrets(folder):
-    tracking = Tracking.start(config(folder), folder, {"tracking_uri": "https://me:secret@host"})
+    tracking = start(folder, {"tracking_uri": "https://me:secret@host"})
     assert client_of(folder).get_run(tracking.run_id).data.params["tracking_uri"] == "https://host"
 
 
@@ -334,10 +320,9 @@ def test_the_logged_model_answers(folder, tiny_bert):
     from spantune.modeling import build, load_tokenizer, save
 
     name = str(tiny_bert)
-    settings = {"max_length": 48, "doc_stride": 12, "max_answer_length": 5, "squad_v2": False, "null_threshold": 0.0}
-    save(build(name, "full"), folder.adapter, settings=settings, tokenizer=load_tokenizer(name))
+    save(build(name, "full"), folder.adapter, settings=ANSWERING, tokenizer=load_tokenizer(name))
     tracking = start(folder)
-    tracking.finish(RECORD)
+    finish(tracking, RECORD)
     assert tracking.problem is None
 
     question = {"question": "Who built the mill?", "context": "Ada Moor built the old mill in 1841."}

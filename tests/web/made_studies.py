@@ -15,7 +15,7 @@ from spantune.config import ServeConfig, TrainConfig
 from spantune.data import Answer, Example, load_reported
 from spantune.errors import RunError
 from spantune.reports.judged_answers import judged
-from spantune.runs import DataRecord, Parameters, RunFolder, RunRecord, Timings
+from spantune.runs import DataRecord, ParameterCount, RunFolder, RunRecord, Timings
 from spantune.scoring.official_metrics import headline, score
 from spantune.scoring.scores import score_runs
 from spantune.web import create_app
@@ -81,7 +81,7 @@ def write_study(
                 config=settings,
                 data=data,
                 metrics={"reported": scored},
-                parameters=Parameters(1_000 * len(method), 23_000_000),
+                parameters=ParameterCount(1_000 * len(method), 23_000_000),
                 timings=Timings(train_seconds=10.0 + len(method)),
             ).write(run.path)
     return folder

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -18,7 +19,7 @@ from spantune.web.served_models import Runs, models_in
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from tiny import WORDS, YEARS, make_encoder
+from tiny import ANSWERING, WORDS, YEARS, make_encoder
 
 CONTEXT = " ".join(random.Random(0).choice([*WORDS[:18], *YEARS]) for _ in range(120))
 
@@ -28,11 +29,10 @@ def real(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FlaskClient]:
     folder = tmp_path_factory.mktemp("real")
     encoder = make_encoder(folder / "bert")
     for method, squad_v2 in (("full", False), ("ia3", True)):
-        settings = {"max_length": 48, "doc_stride": 12, "max_answer_length": 6, "null_threshold": 0.0}
         save(
             build(encoder, method, {}, seed=0),
             folder / method,
-            settings={**settings, "squad_v2": squad_v2},
+            settings=replace(ANSWERING, squad_v2=squad_v2),
             tokenizer=load_tokenizer(encoder),
         )
     config = ServeConfig(device="cpu", precision="fp32", data_dir=str(folder / "data"))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ import pytest
 from spantune import zoo
 from spantune.errors import RunError
 from spantune.runs import RunRecord
-from spantune.runs.manifest import FORMAT, MANIFEST
+from spantune.runs.manifest import FORMAT, MANIFEST, AnsweringSettings
 from spantune.web import example_questions, served_models
 from spantune.web.example_questions import ExampleQuestions
 
@@ -37,7 +38,8 @@ def write(tmp_path: Path) -> Write:
 def saved(method: str) -> dict[str, Any]:
     """What a v2.0 model says of itself."""
     identity = {"method": method, "options": {}, "model": "minilm", "model_type": "bert", "encoder_fingerprint": "0"}
-    return {"format": FORMAT, **identity, "settings": {"squad_v2": True}}
+    settings = AnsweringSettings(384, 128, 30, squad_v2=True, null_threshold=0.0)
+    return {"format": FORMAT, **identity, "settings": asdict(settings)}
 
 
 def test_a_run_is_served_under_its_folders_name(write: Write) -> None:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from spantune.answering.engine import Answers, Sink, answer_windows
 from spantune.answering.span_collector import Prediction
@@ -16,19 +16,10 @@ from spantune.errors import DataError, RunError
 from spantune.modeling import SpanModel, load
 from spantune.modeling.encoders import choose_device, choose_dtype
 from spantune.modeling.save_load import Saved
-from spantune.runs.manifest import MANIFEST, NullFit, saved_in
+from spantune.runs.manifest import MANIFEST, AnsweringSettings, NullFit, saved_in
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
-
-
-_SETTINGS: Mapping[str, type | tuple[type, ...]] = {
-    "max_length": int,
-    "doc_stride": int,
-    "max_answer_length": int,
-    "squad_v2": bool,
-    "null_threshold": (int, float),
-}
 
 
 def model_folder(run: str | Path) -> Path:
@@ -57,15 +48,14 @@ class Predictor:
 
     Args:
         model: in evaluation mode on its device. tokenizer: of its encoder.
-        settings: saved with the model: max_length, doc_stride, max_answer_length, squad_v2, null_threshold, and
-            null_temperature.
+        settings: saved with the model.
     """
 
     def __init__(
         self,
         model: SpanModel,
         tokenizer: PreTrainedTokenizerFast,
-        settings: Mapping[str, Any],
+        settings: AnsweringSettings,
         config: PredictorConfig | None = None,
     ) -> None:
         config = config or PredictorConfig()
@@ -73,11 +63,11 @@ class Predictor:
         self.model, self.tokenizer, self.settings = model.to(device).eval(), tokenizer, settings
         self.dtype = choose_dtype(config.precision, device)
         self.decode = DecodeConfig(
-            max_answer_length=config.max_answer_length or settings["max_answer_length"],
+            max_answer_length=config.max_answer_length or settings.max_answer_length,
             eval_batch_size=config.eval_batch_size,
         )
         self.rules = window_rules(
-            WindowConfig(max_length=settings["max_length"], doc_stride=settings["doc_stride"]),
+            WindowConfig(max_length=settings.max_length, doc_stride=settings.doc_stride),
             tokenizer,
             longest=model.max_length,
             segment_ids=model.sends_segment_ids,
@@ -90,16 +80,7 @@ class Predictor:
         Raises:
             RunError: no usable model is there. EncoderError: it belongs to another encoder.
         """
-        folder = model_folder(run)
-        saved: Saved = load(folder)
-        lacking = [key for key, kind in _SETTINGS.items() if not isinstance(saved.settings.get(key), kind)]
-        if lacking:
-            raise RunError(
-                "the saved model does not say how it answers",
-                where=str(folder / MANIFEST),
-                expected=f"settings: {', '.join(_SETTINGS)}",
-                found=f"none, or no value of its kind, for {', '.join(lacking)}",
-            )
+        saved: Saved = load(model_folder(run))
         if config is not None and config.merge and saved.model.method.mergeable:
             saved.model.merge()
         return cls(saved.model, saved.tokenizer, saved.settings, config)
@@ -107,14 +88,12 @@ class Predictor:
     @property
     def squad_v2(self) -> bool:
         """Whether it may answer nothing."""
-        return bool(self.settings["squad_v2"])
+        return self.settings.squad_v2
 
     @property
     def null(self) -> NullFit | None:
-        """What it learned about "no answer"; None where it always answers. Older models have no temperature."""
-        if not self.squad_v2:
-            return None
-        return NullFit(float(self.settings["null_threshold"]), float(self.settings.get("null_temperature", 1.0)))
+        """What it learned about "no answer"; None where it always answers."""
+        return self.settings.null
 
     def ask(self, question: str, context: str, *, n_best: int = DecodeConfig.n_best) -> Prediction:
         """Answer one question on one context, however long; DataError where either is empty."""
@@ -150,7 +129,7 @@ class Predictor:
             pad_token_id=self.tokenizer.pad_token_id,
             decode=replace(self.decode, n_best=n_best),
             dtype=self.dtype,
-            squad_v2=self.settings["squad_v2"],
-            null_threshold=self.settings["null_threshold"],
+            squad_v2=self.settings.squad_v2,
+            null_threshold=self.settings.null_threshold,
             sink=sink,
         )

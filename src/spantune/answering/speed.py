@@ -15,7 +15,7 @@ import numpy as np
 
 from spantune.answering.predictor import Predictor
 from spantune.data import Corpus, Example
-from spantune.runs import Answering
+from spantune.runs import AnswerSpeed
 
 _QUESTIONS, _FEWEST = 20, 5
 _IN_BATCHES = {"cpu": 12, "mps": 128, "cuda": 512}
@@ -23,7 +23,7 @@ _IN_BATCHES = {"cpu": 12, "mps": 128, "cuda": 512}
 _REPEATED = 9
 
 
-def answering(predictor: Predictor, corpus: Corpus, seconds: float) -> dict[str, Answering]:
+def answering(predictor: Predictor, corpus: Corpus, seconds: float) -> dict[str, AnswerSpeed]:
     """The speed of a model by its form: `unmerged`, and `merged` where its method can be.
 
     The model stays merged, so this is the last thing to do with it.
@@ -41,13 +41,13 @@ def answering(predictor: Predictor, corpus: Corpus, seconds: float) -> dict[str,
     return found
 
 
-def _measured(predictor: Predictor, corpus: Corpus, seconds: float) -> Answering:
+def _measured(predictor: Predictor, corpus: Corpus, seconds: float) -> AnswerSpeed:
     order = np.random.default_rng(0).permutation(len(corpus.examples)).tolist()
     mixed = [corpus.examples[place] for place in order]
     times = _alone(predictor, mixed[:_QUESTIONS], seconds)
     p50, p95 = np.percentile([1000 * median(one) for one in times], [50, 95]).tolist()
     rate = _together(predictor, mixed[: _IN_BATCHES[predictor.model.device.type]], seconds)
-    return Answering(p50, p95, rate, questions=len(times), rounds=len(times[0]))
+    return AnswerSpeed(p50, p95, rate, questions=len(times), rounds=len(times[0]))
 
 
 def _alone(predictor: Predictor, questions: Sequence[Example], seconds: float) -> list[list[float]]:

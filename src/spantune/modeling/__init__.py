@@ -3,11 +3,10 @@
 from spantune.modeling.costs import Costs, costs_of, costs_of_all, count_parameters, empty_model
 from spantune.modeling.encoders import load_tokenizer
 from spantune.modeling.save_load import Saved, load, save
-from spantune.modeling.span_model import ParameterCount, SpanLogits, SpanModel, build
+from spantune.modeling.span_model import SpanLogits, SpanModel, build
 
 __all__ = [
     "Costs",
-    "ParameterCount",
     "Saved",
     "SpanLogits",
     "SpanModel",

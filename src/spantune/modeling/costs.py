@@ -13,8 +13,9 @@ from spantune.methods import get, methods
 from spantune.modeling.architecture_detection import shape_of
 from spantune.modeling.encoders import empty_network, load_config
 from spantune.modeling.save_load import saved_tensors
-from spantune.modeling.span_model import ParameterCount, SpanModel, adapt
+from spantune.modeling.span_model import SpanModel, adapt
 from spantune.runs.manifest import Identity
+from spantune.runs.record import ParameterCount
 
 if TYPE_CHECKING:
     from transformers import PretrainedConfig

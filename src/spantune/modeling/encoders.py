@@ -20,7 +20,7 @@ from spantune.modeling.architecture_detection import architecture_of
 from spantune.modeling.kernels import attention
 from spantune.modeling.load_errors import encoder_fault, not_numbers
 from spantune.modeling.sanity_check import require_sound
-from spantune.runs.manifest import MANIFEST, Identity, known_method, read_manifest, saved_in
+from spantune.runs.manifest import MANIFEST, known_method, read_manifest, saved_in
 
 if TYPE_CHECKING:
     from transformers import PretrainedConfig, PreTrainedModel, PreTrainedTokenizerFast
@@ -80,7 +80,7 @@ def _finished_run(name: str) -> tuple[str, Path | None]:
     folder = saved_in(name)
     if folder is None:
         return name, None
-    identity = Identity.of(read_manifest(folder))
+    identity = read_manifest(folder).identity
     whole = known_method(identity, folder / MANIFEST)[0].whole_encoder
     return (str(folder), None) if whole else (identity.model, folder)
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import copy
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,7 +24,7 @@ from spantune.modeling.encoders import fingerprint, load_network, load_tokenizer
 from spantune.modeling.load_errors import not_numbers, pickle_fault
 from spantune.modeling.peft_compat import explained_by_release, read_adapter_config, require_same_meaning
 from spantune.modeling.span_model import SpanModel, adapt
-from spantune.runs.manifest import FORMAT, MANIFEST, Identity, known_method, read_manifest
+from spantune.runs.manifest import MANIFEST, AnsweringSettings, Manifest, known_method, read_manifest
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
@@ -39,7 +39,7 @@ class Saved:
 
     model: SpanModel
     tokenizer: PreTrainedTokenizerFast
-    settings: Mapping[str, Any]
+    settings: AnsweringSettings
 
 
 def trainable_state(model: SpanModel) -> dict[str, Tensor]:
@@ -66,7 +66,7 @@ def load_trainable_state(model: SpanModel, state: Mapping[str, Tensor]) -> None:
             weight.copy_(state[name])
 
 
-def save(model: SpanModel, folder: Path, *, settings: Mapping[str, Any], tokenizer: PreTrainedTokenizerFast) -> int:
+def save(model: SpanModel, folder: Path, *, settings: AnsweringSettings, tokenizer: PreTrainedTokenizerFast) -> int:
     """Write the trained part into `folder` (made where it is missing) and return its size in bytes.
 
     The whole model and tokenizer for methods that change every weight; else `adapter_config.json` and
@@ -84,8 +84,10 @@ def save(model: SpanModel, folder: Path, *, settings: Mapping[str, Any], tokeniz
         if config is not None:
             config.save_pretrained(str(folder))
         save_file(state, folder / WEIGHTS, metadata={"format": "pt"})
-    manifest = {"format": FORMAT, **asdict(model.identity), "settings": dict(settings)}
-    (folder / MANIFEST).write_text(json.dumps(manifest, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    manifest = Manifest(model.identity, settings)
+    (folder / MANIFEST).write_text(
+        json.dumps(manifest.to_json(), indent=2, ensure_ascii=False) + "\n", encoding="utf-8"
+    )
     return sum(file.stat().st_size for file in folder.iterdir() if file.suffix == ".safetensors")
 
 
@@ -146,14 +148,14 @@ def load(folder: Path, *, model: str | None = None, dropout: float = 0.0, attent
         RunError: nothing usable is in the folder. EncoderError: the adapter was trained on another encoder.
     """
     manifest = read_manifest(folder)
-    identity = Identity.of(manifest)
+    identity = manifest.identity
     method, options = known_method(identity, folder / MANIFEST)
     if method.whole_encoder:
         try:
             network, tokenizer = load_network(str(folder), new_head=False), load_tokenizer(str(folder))
         except EncoderError as error:
             raise RunError("the saved model cannot be read", where=str(folder), found=str(error)) from error
-        return Saved(SpanModel(network, identity, architecture_of(network)).eval(), tokenizer, manifest["settings"])
+        return Saved(SpanModel(network, identity, architecture_of(network)).eval(), tokenizer, manifest.settings)
     encoder = model or identity.model
     network = load_network(encoder, dropout=dropout, attention_dropout=attention_dropout)
     if fingerprint(network) != identity.encoder_fingerprint:
@@ -169,7 +171,7 @@ def load(folder: Path, *, model: str | None = None, dropout: float = 0.0, attent
         loaded = adapt(network, identity, _for_inference(method.inject(options, shape_of(network))))
         require_same_meaning(_peft_config(loaded), config, folder)
         _put_back(loaded, state, folder / WEIGHTS)
-    return Saved(loaded.eval(), load_tokenizer(encoder), manifest["settings"])
+    return Saved(loaded.eval(), load_tokenizer(encoder), manifest.settings)
 
 
 def _for_inference(injection: Any) -> Any:

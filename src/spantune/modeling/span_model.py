@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 import torch
@@ -22,6 +22,7 @@ from spantune.modeling.architecture_detection import architecture_of, max_positi
 from spantune.modeling.encoders import fingerprint, lasting_name, load_network
 from spantune.modeling.prompt_tokens import DeepPrefix, InputPrompt, virtual_tokens
 from spantune.runs.manifest import Identity
+from spantune.runs.record import ParameterCount
 
 if TYPE_CHECKING:
     from peft import PromptLearningConfig
@@ -33,19 +34,6 @@ class SpanLogits(NamedTuple):
 
     start: Tensor
     end: Tensor
-
-
-@dataclass(frozen=True)
-class ParameterCount:
-    """Parameters that learn (head included) and all parameters, while training."""
-
-    trainable: int
-    total: int
-    head: int = 0
-
-    @property
-    def share(self) -> float:
-        return self.trainable / self.total
 
 
 class SpanModel(nn.Module):

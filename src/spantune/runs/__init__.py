@@ -11,16 +11,16 @@ from spantune.runs.environment import (
 )
 from spantune.runs.folder import RunFolder, told_apart
 from spantune.runs.history import History
-from spantune.runs.record import SETS, Answering, Best, DataRecord, Parameters, RunRecord, Timings, utc_now
+from spantune.runs.record import SETS, AnswerSpeed, Best, DataRecord, ParameterCount, RunRecord, Timings, utc_now
 from spantune.runs.redaction import command_line, without_password, without_paths
 
 __all__ = [
     "SETS",
-    "Answering",
+    "AnswerSpeed",
     "Best",
     "DataRecord",
     "History",
-    "Parameters",
+    "ParameterCount",
     "RunFolder",
     "RunRecord",
     "Timings",

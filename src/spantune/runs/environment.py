@@ -13,6 +13,8 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+import psutil
+
 import spantune
 
 _PACKAGES = ("torch", "transformers", "peft", "datasets", "accelerate", "numpy")
@@ -51,20 +53,16 @@ def reset_peak_memory() -> None:
         torch.cuda.reset_peak_memory_stats()
 
 
-def peak_memory_bytes() -> int | None:
-    """Most memory that this process held at once (resident), since `reset_peak_memory`; None where unknown."""
+def peak_memory_bytes() -> int:
+    """Most memory that this process held at once (resident), since `reset_peak_memory`."""
     with suppress(OSError):
         match = re.search(r"^VmHWM:\s*(\d+) kB", Path("/proc/self/status").read_text(), re.MULTILINE)
         if match:
             return int(match[1]) * 1024
-    try:
-        import resource
-    except ImportError:  # Windows
-        with suppress(ImportError, AttributeError):
-            import psutil  # type: ignore[import-untyped]
+    if sys.platform == "win32":
+        return int(psutil.Process().memory_info().peak_wset)
+    import resource
 
-            return int(psutil.Process().memory_info().peak_wset)
-        return None
     unit = 1 if sys.platform == "darwin" else 1024
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
 
@@ -118,16 +116,9 @@ def _cores() -> int:
     return cores
 
 
-def _memory_bytes() -> int | None:
+def _memory_bytes() -> int:
     """Memory of the machine, or less where a container's limit is lower."""
-    try:
-        total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    except (AttributeError, ValueError, OSError):  # Windows
-        try:
-            import psutil
-        except ImportError:
-            return None
-        return int(psutil.virtual_memory().total)
+    total = int(psutil.virtual_memory().total)
     with suppress(OSError, ValueError):
         total = min(total, int(Path("/sys/fs/cgroup/memory.max").read_text()))
     return total

@@ -11,7 +11,7 @@ from typing import Any, Literal, cast
 
 from spantune.errors import RunError
 from spantune.runs.atomic_files import finite, write_json_atomic
-from spantune.runs.from_json import Mismatch, typed
+from spantune.runs.from_json import Mismatch, parsed
 
 RECORD = "record.json"
 FORMAT = 1
@@ -37,7 +37,7 @@ class DataRecord:
 
 
 @dataclass(frozen=True)
-class Parameters:
+class ParameterCount:
     """Numbers of weights while training."""
 
     trainable: int
@@ -80,7 +80,7 @@ class Best:
 
 
 @dataclass(frozen=True)
-class Answering:
+class AnswerSpeed:
     """How fast the trained model answers, from text to text, on the machine that trained it, or that a note names.
 
     Questions are answered several times, and what counts is the median: other work on the machine slows down some.
@@ -140,7 +140,7 @@ class RunRecord:
     """`commit` and `dirty` of the spantune checkout; None where it runs from an installed package."""
     code: str | None = None
     """Digest of the sources of spantune that can touch the run's numbers."""
-    parameters: Parameters | None = None
+    parameters: ParameterCount | None = None
     adapter_bytes: int | None = None
     """Weights of the saved model on disk."""
     timings: Timings = Timings()
@@ -150,7 +150,7 @@ class RunRecord:
     """Most GPU memory that tensors held at once; None without a GPU."""
     metrics: Mapping[str, Mapping[str, float | None]] = field(default_factory=dict)
     """By set (`selection`, `reported`, further ones by name): `em` and `f1`, 0 to 100, and what else was scored."""
-    answering: Mapping[str, Answering] = field(default_factory=dict)
+    answering: Mapping[str, AnswerSpeed] = field(default_factory=dict)
     """By form of the model: `unmerged`, and `merged` where the encoder's weights can take the adapter in."""
     best: Best | None = None
     """Where the kept weights come from; None before the first evaluation."""
@@ -180,7 +180,7 @@ class RunRecord:
         return self.metrics[self.scored_on].get(name) if self.scored_on else None
 
     @property
-    def serving(self) -> Answering | None:
+    def serving(self) -> AnswerSpeed | None:
         """The speed in the form in which one would use the model: merged where it can be; None where not measured."""
         return self.answering.get("merged") or self.answering.get("unmerged")
 
@@ -212,7 +212,7 @@ class RunRecord:
                 fix="use the spantune version that wrote it, or train again",
             )
         try:
-            return typed(content, cls)
+            return parsed(cls, content)
         except Mismatch as wrong:
             if wrong.found is None:
                 raise RunError("the run's record is incomplete", where=where, expected=f"the key {wrong.key!r}",

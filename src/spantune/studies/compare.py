@@ -14,18 +14,19 @@ from spantune.reports.tables.main_table import comparison
 from spantune.runs import RunFolder, write_text_atomic
 from spantune.runs.atomic_files import explained, refuse_foreign
 from spantune.runs.record import RECORD
+from spantune.scoring.statistics import estimate
 from spantune.studies.budget import Clock, Fitted, Rate, fit
 from spantune.studies.estimate import seconds_left, timed
 from spantune.studies.executors import Executor, LocalExecutor
 from spantune.studies.lock import LOCKS, alone_in
 from spantune.studies.make_search import searches
-from spantune.studies.mlflow_mirror import StudyTracking
-from spantune.studies.plan import SWEEP, SWEEP_BUDGET, Arm, arms, final_run, own_keys, sweep_run
+from spantune.studies.plan import FLOOR, SWEEP, SWEEP_BUDGET, Arm, arms, final_run, own_keys, sweep_run
 from spantune.studies.plan_text import notes_before, notes_behind, outline
 from spantune.studies.record import STUDY, StudyRecord
 from spantune.studies.run_state import Facts, facts_as_they_are, record_in, shared_differences
 from spantune.studies.schedule import Say, Schedule
-from spantune.studies.study_recorder import StudySheet, earlier_record
+from spantune.studies.study_recorder import StudySheet, earlier_record, protocol_of
+from spantune.tracking import trackers_of
 
 
 def compare(config: CompareConfig, say: Say | None = None, executor: Executor | None = None) -> StudyRecord:
@@ -96,9 +97,10 @@ def _carried_out(
     if config.plan:
         return sheet.record
     sheet.update()
-    tracking = StudyTracking(config)
-    tracking.start(config)
-    kept = replace(fitted.config, parent_run=tracking.run_id or config.parent_run)
+    trackers = trackers_of(config)
+    for tracker in trackers:
+        tracker.start(protocol_of(config))
+    kept = replace(fitted.config, **{key: value for one in trackers for key, value in one.passed_on.items()})
     try:
         schedule = Schedule(
             kept,
@@ -113,7 +115,8 @@ def _carried_out(
             changed=lambda: _write(sheet.record),
         )
         schedule.run()
-        tracking.adopt(sheet.record, config.experiment)
+        if trackers and (before := _untracked(sheet.record)):
+            sheet.note(f"trained without MLflow, so not shown there: {', '.join(before)}")
         sheet.note(*notes_behind(sheet.record))
         _refuse_nothing(sheet.record)
     except KeyboardInterrupt:
@@ -126,7 +129,9 @@ def _carried_out(
         sheet.close("finished")
         sheet.record.report.write()
     finally:
-        tracking.finish(sheet.record)
+        for tracker in trackers:
+            tracker.log_metrics(_mean_f1(sheet.record), 0)
+            tracker.finish(sheet.record.status, sheet.record.reason)
     return sheet.record
 
 
@@ -193,6 +198,27 @@ def _write(study: StudyRecord) -> None:
     write_text_atomic(study.folder / "table.md", table.to_markdown())
     write_text_atomic(study.folder / "table.csv", table.to_csv())
     comparison_plots(list(folders), study.folder / "plots")
+
+
+def _untracked(study: StudyRecord) -> list[str]:
+    """Finished runs that an earlier call trained without a tracker."""
+    points = [(point.folder, point.status) for sweep in study.sweeps for point in sweep.points if point.folder]
+    every = [*points, *((run.folder, run.status) for run in study.runs)]
+    return [
+        name for name, status in every if status == "finished" and not RunFolder(study.folder / name).tracking.exists()
+    ]
+
+
+def _mean_f1(study: StudyRecord) -> dict[str, float | None]:
+    """F1 of every method on every encoder, averaged over its seeds."""
+    scores: dict[str, list[float | None]] = {}
+    models = {record.model for record in study.records}
+    for record in study.records:
+        arm = record.method if record.trained else FLOOR
+        name = arm if len(models) == 1 else f"{arm} on {Path(record.model).name}"
+        scores.setdefault(f"f1 {name}", []).append(record.metric("f1"))
+    means = {name: estimate(values) for name, values in scores.items()}
+    return {name: None if mean is None else mean.mean for name, mean in means.items()}
 
 
 def _refuse_nothing(study: StudyRecord) -> None:

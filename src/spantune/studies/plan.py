@@ -11,7 +11,6 @@ from spantune.config import CompareConfig, RunConfig, TrainConfig
 from spantune.methods import PLAIN, get, methods
 from spantune.runs import told_apart
 from spantune.studies.parameters import Parameter, Values, applied, described, swept
-from spantune.tracking import client as mlflow_client
 
 SWEEP = "sweep"
 """Folder of the sweep's runs in the study folder."""
@@ -88,8 +87,6 @@ def sweep_run(config: CompareConfig, arm: Arm, label: str, values: Values) -> Tr
     """A run on the subset that ends with its score on the selection split: it never reads the reported set."""
     run = _small(_run(config, arm.method, arm.model, config.seeds[0]), config.sweep_examples)
     run = replace(run, epochs=config.sweep_epochs, output=str(Path(config.output) / sweep_name(arm, label)))
-    if run.tracking_uri is None:  # the study's store, not one of the sweep's own
-        run = replace(run, tracking_uri=mlflow_client.local_store(Path(config.output) / "any"))
     return applied(run, arm.parameters, values)
 
 

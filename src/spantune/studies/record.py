@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from spantune.errors import RunError
 from spantune.runs import RunFolder, RunRecord, write_json_atomic
-from spantune.runs.from_json import Mismatch, typed
+from spantune.runs.from_json import Mismatch, parsed
 from spantune.studies.run_state import record_in
 
 if TYPE_CHECKING:
@@ -217,7 +217,7 @@ class StudyRecord:
         if not isinstance(content, dict) or content.get("format") != FORMAT:
             raise _broken(path, f"format {content.get('format')!r}" if isinstance(content, dict) else "no JSON object")
         try:
-            return typed({**content, "folder": path.parent}, cls)
+            return parsed(cls, {**content, "folder": path.parent})
         except Mismatch as wrong:
             raise _broken(path, str(wrong)) from None
 

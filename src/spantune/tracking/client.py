@@ -1,41 +1,41 @@
-"""What the mirrors of a run and of a study share: MLflow kept quiet and short of patience, its failures turned into one
-warning, the run of an earlier call, parameters that it takes. Nothing that it does may disturb or hold up a run."""
+"""What the mirrors of runs and of studies in MLflow share. None of it may stop or hold up what it mirrors."""
 
 from __future__ import annotations
 
+import io
 import json
 import logging
 import os
+import time
 import warnings
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, redirect_stderr, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from spantune.config import TrackingConfig
 from spantune.runs import without_password, write_json_atomic
+from spantune.runs.folder import MLFLOW
+from spantune.runs.record import Status
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
-    from mlflow.entities import Run
+    from mlflow.entities import Metric, Run
 
 _log = logging.getLogger(__name__)
-STATUS = {"finished": "FINISHED", "failed": "FAILED", "interrupted": "KILLED", "running": "RUNNING"}
-"""A record's status as MLflow says it."""
-_PARAMETER_LENGTHS = (6000, 500, 250)  # characters: MLflow's limit today, and those of older servers
-_PARAMETERS_AT_ONCE = 100
-_CHATTERING = ("mlflow", "alembic", "urllib3")
-_ours: set[str] = set()
-"""Environment variables that a surrounding `quiet` has set."""
+_STATUS = {"finished": "FINISHED", "failed": "FAILED", "interrupted": "KILLED", "running": "RUNNING"}
+_FLUSH_SECONDS = 10.0
 
 
 @contextmanager
 def quiet(*, seconds: int = 10, retries: int = 1) -> Iterator[None]:
-    """Around every call into MLflow: no chatter on the console, no long waits; what is changed is put back.
+    """Keep MLflow from writing to the console and from waiting long; restore the environment and logging afterwards.
 
     Args:
-        seconds: that a server may be silent. retries: after the first attempt. A user's own `MLFLOW_…` values win.
+        seconds: to wait for a server's answer. retries: after the first attempt. A user's own `MLFLOW_…` values win.
     """
-    wanted = {
+    before, disabled = dict(os.environ), logging.root.manager.disable
+    limits = {
         "MLFLOW_HTTP_REQUEST_TIMEOUT": str(seconds),
         "MLFLOW_HTTP_REQUEST_MAX_RETRIES": str(retries),
         "MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR": "0",
@@ -44,72 +44,132 @@ def quiet(*, seconds: int = 10, retries: int = 1) -> Iterator[None]:
         "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
         "MLFLOW_DISABLE_TELEMETRY": "true",
     }
-    ours = {key: value for key, value in wanted.items() if key not in os.environ or key in _ours}
-    before = {key: os.environ.get(key) for key in ours}
-    os.environ.update(ours)
-    added = ours.keys() - _ours
-    _ours.update(added)
-    levels = {}
+    os.environ.update({**limits, **before})
+    logging.disable(logging.CRITICAL)
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            import mlflow  # noqa: F401  (its import sets its loggers' levels, so it comes first)
-
-            levels = {name: logging.getLogger(name).level for name in _CHATTERING}
-            for name in levels:
-                logging.getLogger(name).setLevel(logging.CRITICAL)
+        with warnings.catch_warnings(action="ignore"), redirect_stderr(io.StringIO()):
             yield
     finally:
-        for name, level in levels.items():
-            logging.getLogger(name).setLevel(level)
-        _ours.difference_update(added)
-        for key, value in before.items():
-            if value is None:
-                os.environ.pop(key, None)
-            else:
-                os.environ[key] = value
+        logging.disable(disabled)
+        for key in os.environ.keys() - before.keys():
+            del os.environ[key]
+        os.environ.update(before)
 
 
-class Guard:
-    """Around whatever a mirror does: what is raised inside becomes `problem` and the mirror's one warning.
-
-    Args:
-        uri: of the store. what: is mirrored, in a word: `run`.
+class Mirror:
+    """One MLflow run that mirrors a folder: a run's, or a study's.
 
     Attributes:
-        problem: the first one, or None. It has been logged as a warning.
+        uri: of the store. run_id: of the MLflow run; None where it could not be opened.
+        problem: the first failure, or None.
     """
 
-    def __init__(self, uri: str, what: str) -> None:
-        self._uri, self._what = uri, what
-        self.problem: str | None = None
-
-    @contextmanager
-    def __call__(self, *, seconds: int = 10) -> Iterator[None]:
-        """Quiet, too. Ctrl-C passes.
+    def __init__(self, kind: str, config: TrackingConfig, folder: Path, store: Path, tags: Mapping[str, str]) -> None:
+        """Mirror `folder`.
 
         Args:
-            seconds: that a server may be silent.
+            kind: what is mirrored, in a word. store: the folder of the default store, an SQLite file.
         """
+        self.kind = kind
+        self.uri = config.tracking_uri or f"sqlite:///{(store.resolve() / 'mlflow.db').as_posix()}"
+        self.run_id: str | None = None
+        self.problem: str | None = None
+        self._config, self._folder, self._tags = config, folder, tags
+        self._client: MlflowClient | None = None
+        self._experiment_id = ""
+        self._waiting: list[Metric] = []
+        self._sent_before = -1
+        self._flushed_at = time.monotonic()
+
+    @property
+    def passed_on(self) -> Mapping[str, Any]:
+        return {"tracking_uri": self.uri, "parent_run": self.run_id or self._config.parent_run}
+
+    def start(self, params: Mapping[str, Any]) -> None:
+        """Open the run of an earlier call, or a new one. MLflow cuts values that are too long."""
+        self._attempt(self._open, {key: _as_text(value) for key, value in params.items()}, seconds=5)
+
+    def log_metrics(self, metrics: Mapping[str, float | None], step: int) -> None:
+        """Metrics of one step, sent in batches; not those of steps that MLflow has from before a resumption."""
+        if self.run_id is None or step <= self._sent_before:
+            return
+        self._collect(metrics, step)
+        if self.problem is None and time.monotonic() - self._flushed_at > _FLUSH_SECONDS:
+            self._attempt(self._flush)
+
+    def finish(self, status: Status, reason: str | None = None) -> None:
+        """Send the rest, also after a failure (the server may be back), and the true status."""
+        if self.run_id is None:
+            return
+        complete = self._attempt(self._flush) and self._attempt(self._log_result, status, seconds=60)
+        tags = {"reason": reason, "mirror_incomplete": None if complete else self.problem}
+        self._attempt(self._close, status, tags, seconds=5)
+
+    def _log_result(self, status: Status) -> None:
+        """Send what the folder holds at the end."""
+        raise NotImplementedError
+
+    def _attempt(self, action: Callable[..., None], *arguments: Any, seconds: int = 10) -> bool:
+        """Whether MLflow did it. The first failure becomes `problem` and a warning."""
         try:
             with quiet(seconds=seconds, retries=0 if self.problem else 1):
-                yield
-        except Exception as error:  # a mirror must not stop what it shows, whatever the reason
+                action(*arguments)
+            return True
+        except Exception as error:  # whatever the reason, what is mirrored goes on
             if self.problem is None:
+                address = without_password(self.uri)
                 lines = str(error).strip().splitlines() or [type(error).__name__]
-                address = without_password(self._uri)
-                self.problem = lines[0].replace(self._uri, address)[:300]
-                goes_on = f"The {self._what} goes on; its folder holds everything."
-                _log.warning("MLflow at %s does not follow the %s: %s. %s", address, self._what, self.problem, goes_on)
+                self.problem = lines[0].replace(self.uri, address)[:300]
+                goes_on = f"The {self.kind} goes on; its folder holds everything."
+                _log.warning("MLflow at %s does not follow the %s: %s. %s", address, self.kind, self.problem, goes_on)
+            return False
 
+    def _open(self, params: Mapping[str, str]) -> None:
+        from mlflow import MlflowClient
+        from mlflow.entities import Param
+        from mlflow.tracking.context.registry import resolve_tags
 
-def remember(file: Path, uri: str, run_id: str) -> None:
-    """Write down which MLflow run mirrors what stands beside the file."""
-    write_json_atomic(file, {"tracking_uri": without_password(uri), "run_id": run_id})
+        client = self._client = MlflowClient(tracking_uri=self.uri, registry_uri=self.uri)
+        file = self._folder / MLFLOW
+        run = earlier_run(client, self.uri, file)
+        if run is None:
+            parent = {"mlflow.parentRunId": self._config.parent_run} if self._config.parent_run else {}
+            experiment = _experiment_id(client, self.uri, self._config.experiment)
+            tags = resolve_tags({**self._tags, **parent})
+            run = client.create_run(experiment, run_name=self._folder.name, tags=tags)
+            write_json_atomic(file, {"tracking_uri": without_password(self.uri), "run_id": run.info.run_id})
+        else:
+            client.update_run(run.info.run_id, status="RUNNING")
+        self.run_id, self._experiment_id = run.info.run_id, run.info.experiment_id
+        new = [Param(key, value) for key, value in params.items() if key not in run.data.params]
+        client.log_batch(self.run_id, params=new)
+
+    def _opened(self) -> tuple[MlflowClient, str]:
+        assert self._client is not None and self.run_id is not None
+        return self._client, self.run_id
+
+    def _collect(self, metrics: Mapping[str, float | None], step: int) -> None:
+        from mlflow.entities import Metric
+
+        now = int(time.time() * 1000)
+        self._waiting += [Metric(key, float(value), now, step) for key, value in metrics.items() if value is not None]
+
+    def _flush(self) -> None:
+        client, run_id = self._opened()
+        client.log_batch(run_id, metrics=self._waiting)
+        self._waiting = []
+        self._flushed_at = time.monotonic()
+
+    def _close(self, status: Status, tags: Mapping[str, str | None]) -> None:
+        client, run_id = self._opened()
+        for key, value in tags.items():
+            if value:
+                client.set_tag(run_id, key, value[:5000])
+        client.set_terminated(run_id, _STATUS[status])
 
 
 def earlier_run(client: MlflowClient, uri: str, file: Path) -> Run | None:
-    """The MLflow run that `remember` wrote down, where it is in this store and still there.
+    """The MLflow run that `file` names, if it is in this store and not deleted.
 
     Raises:
         MlflowException: the server could not say.
@@ -117,87 +177,31 @@ def earlier_run(client: MlflowClient, uri: str, file: Path) -> Run | None:
     from mlflow.exceptions import MlflowException
 
     try:
-        where = json.loads(file.read_text(encoding="utf-8"))
-        if where["tracking_uri"] != without_password(uri):
-            return None
-        run = client.get_run(where["run_id"])
+        known = json.loads(file.read_text(encoding="utf-8"))
+        run = client.get_run(known["run_id"]) if known["tracking_uri"] == without_password(uri) else None
     except (OSError, ValueError, KeyError, TypeError):
         return None
     except MlflowException as error:
         if error.error_code == "RESOURCE_DOES_NOT_EXIST":
             return None
         raise
-    return run if run.info.lifecycle_stage == "active" else None
+    return run if run is not None and run.info.lifecycle_stage == "active" else None
 
 
-def log_params(client: MlflowClient, run: Run, params: Mapping[str, Any]) -> None:
-    """Those that the run does not have yet, as texts, cut where they are too long for the server."""
-    from mlflow.entities import Param
+def _experiment_id(client: MlflowClient, uri: str, name: str) -> str:
+    """The experiment's id; it is created where it is missing. Artifacts of an SQLite store are beside its file."""
     from mlflow.exceptions import MlflowException
 
-    texts = {key: as_text(value) for key, value in params.items() if key not in run.data.params}
-    for length in _PARAMETER_LENGTHS:
-        cut = [Param(key, text if len(text) <= length else text[: length - 1] + "…") for key, text in texts.items()]
-        try:
-            for begin in range(0, len(cut), _PARAMETERS_AT_ONCE):
-                client.log_batch(run.info.run_id, params=cut[begin : begin + _PARAMETERS_AT_ONCE])
-            return
-        except MlflowException as error:
-            too_long = error.error_code == "INVALID_PARAMETER_VALUE" and "length" in str(error)
-            if not too_long or length == _PARAMETER_LENGTHS[-1]:
-                raise
+    experiment = client.get_experiment_by_name(name)
+    if experiment is None:
+        file = Path(uri.removeprefix("sqlite:///"))
+        place = (file.resolve().parent / "mlartifacts").as_uri() if uri.startswith("sqlite:///") else None
+        with suppress(MlflowException):  # another run that starts now may have created it
+            client.create_experiment(name, artifact_location=place)
+        experiment = client.get_experiment_by_name(name)
+    assert experiment is not None
+    return experiment.experiment_id
 
 
-def as_text(value: Any) -> str:
-    """A parameter's value as MLflow gets it."""
-    if isinstance(value, str):
-        return without_password(value)
-    return json.dumps(value, ensure_ascii=False, default=str)
-
-
-def local_store(folder: Path) -> str:
-    """The SQLite store beside a run folder."""
-    return f"sqlite:///{(folder.resolve().parent / 'mlflow.db').as_posix()}"
-
-
-@contextmanager
-def tables_made_quickly(uri: str) -> Iterator[None]:
-    """While a new SQLite store's tables are made, do not wait for the disk after each of MLflow's many migrations.
-
-    On a busy disk that is 8 seconds without it, 3 with it. A machine that loses power meanwhile loses an empty store.
-    """
-    if not uri.startswith("sqlite:///") or Path(uri.removeprefix("sqlite:///")).exists():
-        yield
-        return
-    from sqlalchemy import event
-    from sqlalchemy.engine import Engine
-
-    def do_not_wait(connection: Any, _record: Any) -> None:
-        if type(connection).__module__.startswith("sqlite3"):
-            connection.execute("PRAGMA synchronous=OFF")
-
-    event.listen(Engine, "connect", do_not_wait)
-    try:
-        yield
-    finally:
-        event.remove(Engine, "connect", do_not_wait)
-
-
-def experiment_id(client: MlflowClient, uri: str, name: str) -> str:
-    """The experiment's id; it is made where it is missing. Artifacts of a SQLite store lie beside its file."""
-    from mlflow.exceptions import MlflowException
-
-    found = client.get_experiment_by_name(name)
-    if found is None:
-        place = None
-        if uri.startswith("sqlite:///"):
-            place = (Path(uri.removeprefix("sqlite:///")).resolve().parent / "mlartifacts").as_uri()
-        try:
-            return client.create_experiment(name, artifact_location=place)
-        except MlflowException as error:
-            if error.error_code != "RESOURCE_ALREADY_EXISTS":
-                raise
-            found = client.get_experiment_by_name(name)  # a run that was started at the same time made it
-            if found is None:
-                raise
-    return found.experiment_id
+def _as_text(value: Any) -> str:
+    return without_password(value) if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)

@@ -86,8 +86,8 @@ def refuse_teachers(config: RunConfig) -> None:
         RunError: a teacher is no finished run. ConfigError: it always answers, and the pupil should learn not to.
     """
     for teacher in config.teachers:
-        settings = read_manifest(model_folder(teacher))["settings"]
-        if config.squad_v2 and not settings.get("squad_v2"):
+        settings = read_manifest(model_folder(teacher)).settings
+        if config.squad_v2 and not settings.squad_v2:
             raise ConfigError(
                 "a teacher that answers every question cannot teach when not to answer",
                 where=f"teachers: {teacher}",

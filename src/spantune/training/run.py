@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import math
 import shutil
-from collections.abc import Mapping
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from spantune.answering.predictor import Predictor
 from spantune.answering.windows import Windows, make_windows, window_rules
@@ -20,10 +19,11 @@ from spantune.modeling.encoders import choose_device, choose_dtype
 from spantune.modeling.load_errors import not_numbers
 from spantune.modeling.save_load import trainable_state
 from spantune.reports.figures.files import run_plots
-from spantune.runs import Best, DataRecord, Parameters, RunFolder, RunRecord, Timings, reset_peak_memory
+from spantune.runs import Best, DataRecord, ParameterCount, RunFolder, RunRecord, Timings, reset_peak_memory
 from spantune.runs.atomic_files import TEMPORARY, replace_folder
 from spantune.runs.folder import N_BEST
-from spantune.scoring.answerability import NullFit, fit_null
+from spantune.runs.manifest import AnsweringSettings, NullFit
+from spantune.scoring.answerability import fit_null
 from spantune.scoring.score_run import n_best_file, scores, write_answers
 from spantune.training import distributed
 from spantune.training.callbacks import Cadence, GracefulStop, Journal
@@ -245,20 +245,20 @@ def _diverged(found: str, config: TrainConfig) -> RunError:
     )
 
 
-def _settings(config: TrainConfig, null: NullFit | None = None) -> dict[str, Any]:
-    """What a Predictor must know beside the weights."""
+def _settings(config: TrainConfig, null: NullFit | None = None) -> AnsweringSettings:
+    """How the model answers, with what it learned about "no answer"."""
     null = null or NullFit(threshold=0.0)
-    return {
-        "max_length": config.max_length,
-        "doc_stride": config.doc_stride,
-        "max_answer_length": config.max_answer_length,
-        "squad_v2": config.squad_v2,
-        "null_threshold": null.threshold if math.isfinite(null.threshold) else 0.0,
-        "null_temperature": null.temperature,
-    }
+    return AnsweringSettings(
+        max_length=config.max_length,
+        doc_stride=config.doc_stride,
+        max_answer_length=config.max_answer_length,
+        squad_v2=config.squad_v2,
+        null_threshold=null.threshold if math.isfinite(null.threshold) else 0.0,
+        null_temperature=null.temperature,
+    )
 
 
-def _save(model: SpanModel, folder: RunFolder, settings: Mapping[str, Any], tokenizer: PreTrainedTokenizerFast) -> int:
+def _save(model: SpanModel, folder: RunFolder, settings: AnsweringSettings, tokenizer: PreTrainedTokenizerFast) -> int:
     """Save the model whole or not at all; its weights' size in bytes."""
     making = folder.adapter.with_name(f"{TEMPORARY}{folder.adapter.name}")
     shutil.rmtree(making, ignore_errors=True)
@@ -304,10 +304,9 @@ def _notes(material: Material) -> tuple[str, ...]:
     return tuple(notes)
 
 
-def _count(model: SpanModel, config: TrainConfig) -> Parameters:
+def _count(model: SpanModel, config: TrainConfig) -> ParameterCount:
     counted = model.count_parameters()
-    learns = counted.trainable if config.epochs or config.start_from else 0
-    return Parameters(trainable=learns, total=counted.total, head=counted.head)
+    return counted if config.epochs or config.start_from else replace(counted, trainable=0)
 
 
 def _best(trainer: SpanTrainer) -> Best:

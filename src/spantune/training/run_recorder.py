@@ -7,7 +7,7 @@ import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from spantune.config import TrainConfig
 from spantune.config.parse import yaml_file
@@ -28,11 +28,9 @@ from spantune.runs import (
     write_text_atomic,
 )
 from spantune.runs.record import parameters_of
+from spantune.tracking import Tracker, trackers_of
 from spantune.training import distributed
 from spantune.training.code_version import code_version
-
-if TYPE_CHECKING:
-    from spantune.tracking.run_mirror import Tracking
 
 UNADAPTED = "Unadapted"
 """The label of a run that trained nothing."""
@@ -52,7 +50,7 @@ class RunSheet:
         method = get(config.method)
         self.config, self.folder, self.writes = config, folder, writes
         self.history = History(folder.history)
-        self.tracking: Tracking | None = None
+        self.trackers: tuple[Tracker, ...] = ()
         self._began = time.perf_counter()
         self._earlier = previous.timings.wall_seconds or 0.0 if previous else 0.0
         self.record = RunRecord(
@@ -86,20 +84,21 @@ class RunSheet:
             self.record.write(self.folder.path)
 
     def start_tracking(self) -> None:
-        """Mirror the run into MLflow, where the configuration wants it."""
-        if self.config.mlflow and self.writes:
-            from spantune.tracking.run_mirror import Tracking
-
-            self.tracking = Tracking.start(self.config, self.folder, parameters_of(self.record))
+        """Start the trackers that the configuration switches on."""
+        if not self.writes:
+            return
+        self.trackers = trackers_of(self.config)
+        for tracker in self.trackers:
+            tracker.start(parameters_of(self.record))
 
     def journal(self, step: int, epoch: float, metrics: dict[str, float]) -> None:
-        """One moment's metrics, into the history and the tracking server."""
+        """Add one moment's metrics to the history and to the trackers."""
         self.history.append(step=step, epoch=epoch, **metrics)
-        if self.tracking is not None:
-            self.tracking.log_metrics(metrics, step)
+        for tracker in self.trackers:
+            tracker.log_metrics(metrics, step)
 
     def close(self, status: Any, reason: str | None = None) -> None:
-        """Write the final state of a run, good or bad; the tracking server hears the same."""
+        """Write the final state of a run, good or bad, and send it to the trackers."""
         wall = self._earlier + time.perf_counter() - self._began
         self.update(
             status=status,
@@ -110,8 +109,10 @@ class RunSheet:
             hardware=hardware(),
             finished_at=utc_now(),
         )
-        if self.tracking is not None:
-            self.tracking.finish(self.record)
+        for tracker in self.trackers:
+            tracker.finish(status, reason)
+        if problems := tuple(f"not tracked: {tracker.problem}" for tracker in self.trackers if tracker.problem):
+            self.update(notes=(*self.record.notes, *problems))
 
 
 @contextmanager

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from spantune import zoo
 from spantune.config import PredictorConfig
 from spantune.errors import RunError
 from spantune.methods import methods
 from spantune.runs import RunRecord
-from spantune.runs.manifest import MANIFEST, read_manifest, saved_in
+from spantune.runs.manifest import MANIFEST, Manifest, read_manifest, saved_in
 from spantune.runs.record import RECORD
 from spantune.studies.report import runs_in
 from spantune.web.models import Model, ModelPanel
@@ -66,15 +65,16 @@ def named_models(paths: Sequence[Path]) -> tuple[Model, ...]:
     models = []
     for number, (path, name) in enumerate(zip(paths, _names(paths), strict=True)):
         record, manifest, label = records[number], manifests[number], labels[number]
+        identified = record or (manifest.identity if manifest is not None else None)
         models.append(
             Model(
                 name,
                 path,
                 label if labels.count(label) == 1 else f"{label} ({name})",
                 number,
-                squad_v2=bool(manifest.get("settings", {}).get("squad_v2")),
+                squad_v2=manifest is not None and manifest.settings.squad_v2,
                 record=record,
-                method=record.method if record is not None else str(manifest.get("method", "")),
+                method=identified.method if identified is not None else "",
             )
         )
     return tuple(models)
@@ -90,21 +90,21 @@ def _names(paths: Sequence[Path]) -> list[str]:
     return [str(path) for path in whole]
 
 
-def _label(path: Path, record: RunRecord | None, manifest: Mapping[str, Any]) -> str:
+def _label(path: Path, record: RunRecord | None, manifest: Manifest | None) -> str:
     """The method as people write it: as the record or else the registry has it, or the folder's name."""
     if record is not None:
         return record.label
-    known = methods().get(manifest.get("method", ""))
+    known = methods().get(manifest.identity.method) if manifest is not None else None
     return known.label if known is not None else path.resolve().name
 
 
-def _manifest(path: Path) -> Mapping[str, Any]:
-    """The manifest of a saved model, in its own folder or in that of its run; {} where it cannot be read."""
+def _manifest(path: Path) -> Manifest | None:
+    """The manifest of a saved model, in its own folder or in that of its run; None where it cannot be read."""
     folder = saved_in(path)
     try:
-        return read_manifest(folder) if folder is not None else {}
+        return read_manifest(folder) if folder is not None else None
     except RunError:
-        return {}  # it is refused when it is loaded, with the reason
+        return None  # it is refused when it is loaded, with the reason
 
 
 def _is_run(path: Path) -> bool:

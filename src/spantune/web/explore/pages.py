@@ -187,7 +187,7 @@ def _index(study: str) -> QuestionIndex | Response:
         return Response(render_template("explore_wait.html", study=study, files=files, missing=str(error), gone=gone))
 
 
-def _asked_again(shown: IndexedQuestion) -> dict[str, str]:
+def _asked_again(shown: IndexedQuestion) -> dict[str, Any]:
     """The fields of the Ask page's form: the question, and what is right, so that the answers are scored there, too."""
     lines = "\n".join(text for text in shown.accepted if "\n" not in text and "\r" not in text)
     known = {"answers": lines} if lines else {} if shown.golds else {"unanswerable": "1"}
