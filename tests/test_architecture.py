@@ -7,6 +7,7 @@ import importlib
 import json
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
@@ -98,6 +99,70 @@ def test_the_rule_sees_a_wrong_import(monkeypatch: pytest.MonkeyPatch) -> None:
     )
     monkeypatch.setitem(globals(), "tree_of", lambda path: ast.parse(source))
     assert sorted(imports(ROOT / "data" / "invented.py")) == [(2, "cli"), (3, "studies"), (4, "reports")]
+
+
+KNOWN_CIRCLES: set[frozenset[str]] = {
+    frozenset({"reports/browser.py", "reports/page.py"}),
+    frozenset({"reports/content.py", "reports/figures/all_figures.py", "reports/report.py"}),
+    frozenset({"modeling/encoders.py", "modeling/save_load.py", "modeling/span_model.py"}),
+    frozenset({"studies/record.py", "studies/report.py"}),
+}
+"""Still to be opened. Nothing is added here; an entry goes as soon as its circle is open."""
+
+
+def imported_files(tree: ast.Module, by_module: dict[str, str]) -> set[str]:
+    """Files that a file imports anywhere, in functions and under TYPE_CHECKING too.
+
+    The `__init__` of a package only passes on names of its files, so importing from it couples no two files.
+    """
+    modules: set[str] = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            modules.update(alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            modules.update({node.module, *(f"{node.module}.{alias.name}" for alias in node.names)})
+    return {by_module[module] for module in modules & by_module.keys()}
+
+
+def circles(imported: dict[str, set[str]]) -> set[frozenset[str]]:
+    """Groups of files each of which reaches all others of its group by imports."""
+    reached: dict[str, set[str]] = {}
+    for file in imported:
+        waiting, seen = [file], set[str]()
+        while waiting:
+            following = imported[waiting.pop()] - seen
+            seen |= following
+            waiting += following
+        reached[file] = seen
+    return {frozenset(other for other in reached[file] if file in reached[other]) for file in imported} - {frozenset()}
+
+
+def test_files_import_one_another_in_no_circle() -> None:
+    files = [path for path in FILES if path.name != "__init__.py"]
+    by_module = {".".join(("spantune", *path.relative_to(ROOT).with_suffix("").parts)): name_of(path) for path in files}
+    found = circles({name_of(path): imported_files(tree_of(path), by_module) for path in files})
+    assert found == KNOWN_CIRCLES
+
+
+def test_the_rule_sees_deferred_and_typed_circles() -> None:
+    by_module = {f"spantune.room.{name}": name for name in "abcd"}
+    sources = {
+        "a": "def f():\n    from spantune.room import b",
+        "b": "if TYPE_CHECKING:\n    from spantune.room.c import C",
+        "c": "import spantune.room.a",
+        "d": "from spantune.room import C\nfrom spantune.room.a import A",
+    }
+    imported = {name: imported_files(ast.parse(source), by_module) for name, source in sources.items()}
+    assert circles(imported) == {frozenset("abc")}
+
+
+KNOWN_NAMESAKES: set[str] = {"Candidate", "Cell", "Point", "Sweep", "Trial"}
+"""Classes still to be renamed. Nothing is added here; an entry goes as soon as one class alone has the name."""
+
+
+def test_a_class_name_exists_once() -> None:
+    counts = Counter(node.name for path in FILES for node in ast.walk(tree_of(path)) if isinstance(node, ast.ClassDef))
+    assert {name for name, times in counts.items() if times > 1} == KNOWN_NAMESAKES
 
 
 _STANDARD_LIBRARY_ALONE = {"official_metrics", "prediction_files"}

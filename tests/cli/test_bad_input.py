@@ -275,7 +275,7 @@ def test_an_output_folder_that_exists(train: Any, call: Any, finished: RunFolder
     shutil.copytree(finished.path, tmp_path / "run")
     again = ("train", "--config", finished.config, "--output", "run")
     before = (tmp_path / "run" / "record.json").read_bytes()
-    refused(call(*again), "stands in the output folder already", "--resume", "--overwrite", "finished")
+    refused(call(*again), "output folder already holds a run", "--resume", "--overwrite", "finished")
     refused(call(*again, "--resume", "--batch-size", "3"), "another configuration", "batch-size")
     assert (tmp_path / "run" / "record.json").read_bytes() == before
     assert call(*again, "--resume")[0] == 0

@@ -78,7 +78,7 @@ TWINS = ("xlm-roberta", "camembert")
 KIN = (
     *("adalora", "delora", "dora", "fourierft", "hra", "loha", "lokr"),
     *("miss", "oft", "pissa", "road", "rslora", "vera"),
-    *("head-only", "bitfit", "layernorm", "top-layers", "prompt-tuning"),
+    *("head-only", "bitfit", "layernorm", "top-layers", "prompt-tuning", "full"),
 )
 _OTHERS = tuple(family for family in ARCHITECTURES if family not in (*TWINS, "bert", "distilbert"))
 SIX = ("full", "ia3", "lora", "loha", "prefix-tuning", "prompt-encoder")

@@ -14,7 +14,10 @@ import pytest
 from spantune.cli.main import main
 
 ARCHIVES = sorted(Path(__file__).parent.glob("version-*.tar.xz"))
-RUNS = ("lora", "prefix-tuning", "full", "adalora", "v2", "continued")
+RUNS = (
+    *("lora", "adalora", "v2"),
+    *(pytest.param(run, marks=pytest.mark.exhaustive) for run in ("prefix-tuning", "full", "continued")),
+)
 PLAIN = ("--device", "cpu", "--precision", "fp32")
 SETTINGS = (
     *("--methods", "lora", "ia3", "--seeds", "0", "--model", "encoder", "--data", "train.json"),
@@ -59,7 +62,7 @@ def test_a_run_answers_as_it_did(here: Path, run: str, capsys: pytest.CaptureFix
     assert {key: scored[key] for key in ("em", "f1")} == pytest.approx({key: recorded[key] for key in ("em", "f1")})
 
 
-@pytest.mark.parametrize("run", ["lora", "continued"])
+@pytest.mark.parametrize("run", [pytest.param("lora", marks=pytest.mark.exhaustive), "continued"])
 def test_a_finished_run_stays_finished(here: Path, run: str) -> None:
     before = read(f"runs/{run}/record.json")
     assert main(["train", "--config", f"runs/{run}/config.yaml", "--resume"]) == 0
@@ -90,7 +93,7 @@ def test_a_study_is_reported_as_it_was(here: Path) -> None:
     assert main(["recommend", "studies/whole"]) == 0
 
 
-@pytest.mark.parametrize(("study", "runs"), [("whole", 9), ("stopped", 9)])
+@pytest.mark.parametrize(("study", "runs"), [pytest.param("whole", 9, marks=pytest.mark.exhaustive), ("stopped", 9)])
 def test_a_study_goes_on_and_trains_nothing_again(here: Path, study: str, runs: int) -> None:
     before = starts(f"studies/{study}")
     assert main(["compare", *SETTINGS, "--output", f"studies/{study}"]) == 0

@@ -9,7 +9,7 @@ from dataclasses import replace
 import pytest
 
 from spantune.errors import RunError
-from spantune.runs import RunFolder, RunRecord, told_apart, write_json_atomic, write_text_atomic
+from spantune.runs import RunFolder, RunRecord, distinct_names, write_json_atomic, write_text_atomic
 from spantune.runs.atomic_files import replace_folder
 
 RECORD = RunRecord(status="finished", method="lora", label="LoRA", model="minilm", seed=0)
@@ -28,7 +28,7 @@ def run(tmp_path):
 
 def test_names_that_are_taken_get_a_number_that_is_free():
     names = ["lora", "lora-3", "lora", "lora", "lora-3"]
-    assert told_apart(names) == ["lora", "lora-3", "lora-2", "lora-4", "lora-3-2"]
+    assert distinct_names(names) == ["lora", "lora-3", "lora-2", "lora-4", "lora-3-2"]
 
 
 def test_a_new_folder_is_made_and_left_empty(tmp_path):
@@ -58,7 +58,7 @@ def test_a_failed_run_that_did_something_is_one(tmp_path, left):
     folder = RunFolder(tmp_path)
     replace(RECORD, status="failed").write(folder.path)
     getattr(folder, left).mkdir()
-    with pytest.raises(RunError, match="stands in the output folder already"):
+    with pytest.raises(RunError, match="output folder already holds a run"):
         folder.prepare()
 
 
@@ -66,7 +66,7 @@ def test_a_failed_run_that_did_something_is_one(tmp_path, left):
 def test_a_run_that_may_be_alive_is_kept(tmp_path, status):
     folder = RunFolder(tmp_path)
     replace(RECORD, status=status).write(folder.path)
-    with pytest.raises(RunError, match="stands in the output folder already"):
+    with pytest.raises(RunError, match="output folder already holds a run"):
         folder.prepare()
 
 

@@ -18,6 +18,7 @@ from spantune.runs import History, ParameterCount, RunFolder, RunRecord, Timings
 from spantune.tracking import trackers_of
 from spantune.tracking.client import quiet
 from spantune.tracking.run_mirror import RunMirror
+from spantune.training.run_recorder import run_sheet
 
 LONG = "sentence " * 1000
 PARAMS = {"method": "full", "learning_rate": 1e-3, "data": ["a.json", "b.json"], "seed": 0, "long": LONG, "rank": None}
@@ -225,6 +226,17 @@ def test_a_server_that_never_answers_is_given_up(folder, caplog, monkeypatch):
         whole_run(folder, tracking_uri=f"http://127.0.0.1:{deaf.getsockname()[1]}")
     assert time.monotonic() - began < 5
     assert len([one for one in caplog.records if one.levelno >= logging.WARNING]) == 1
+
+
+def test_the_record_of_a_run_says_that_the_server_was_away(tmp_path):
+    settings = TrainConfig(output=str(tmp_path), tracking_uri="http://me:secret@127.0.0.1:9")
+    with run_sheet(settings, RunFolder(tmp_path), None) as sheet:
+        sheet.start_tracking()
+        sheet.close("finished")
+    record = RunRecord.read(tmp_path)
+    assert record.status == "finished"
+    (note,) = record.notes
+    assert note.startswith("not tracked: ") and "127.0.0.1" in note and "secret" not in note
 
 
 def test_an_address_that_makes_no_sense_costs_one_warning(folder, caplog):

@@ -201,7 +201,7 @@ def test_a_model_for_which_it_is_best_to_answer_nothing_answers_nothing(
 
 def test_a_finished_run_is_not_trained_again(finished: RunFolder, settings: dict[str, Any], config: Any) -> None:
     before = finished.record.read_bytes()
-    with pytest.raises(RunError, match="stands in the output folder already"):
+    with pytest.raises(RunError, match="output folder already holds a run"):
         train(config(epochs=3, output=str(finished.path)))
     assert train(config(epochs=3, output=str(finished.path), resume=True)) == RunRecord.read(finished.path)
     with pytest.raises(ConfigError, match="epochs: 3 then, 5 now"):

@@ -5,16 +5,17 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+from tiny import ANSWERING
 
 from spantune import zoo
 from spantune.errors import RunError
 from spantune.runs import RunRecord
-from spantune.runs.manifest import FORMAT, MANIFEST, AnsweringSettings
+from spantune.runs.manifest import MANIFEST, Identity, Manifest
 from spantune.web import example_questions, served_models
 from spantune.web.example_questions import ExampleQuestions
 
@@ -37,9 +38,7 @@ def write(tmp_path: Path) -> Write:
 
 def saved(method: str) -> dict[str, Any]:
     """What a v2.0 model says of itself."""
-    identity = {"method": method, "options": {}, "model": "minilm", "model_type": "bert", "encoder_fingerprint": "0"}
-    settings = AnsweringSettings(384, 128, 30, squad_v2=True, null_threshold=0.0)
-    return {"format": FORMAT, **identity, "settings": asdict(settings)}
+    return Manifest(Identity(method, {}, "minilm", "bert", "0"), replace(ANSWERING, squad_v2=True)).to_json()
 
 
 def test_a_run_is_served_under_its_folders_name(write: Write) -> None:

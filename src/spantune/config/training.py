@@ -336,7 +336,7 @@ class TrainConfig(RunConfig):
     resume: bool = False
     """Go on from the last checkpoint of an interrupted run in the output folder."""
     overwrite: bool = False
-    """Replace a run that stands in the output folder."""
+    """Replace the run that the output folder holds."""
     options: Mapping[str, Any] = field(default_factory=dict)
     """The method's own options by name (flags: `--lora.rank 16`)."""
 

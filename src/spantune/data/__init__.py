@@ -1,7 +1,7 @@
 """Data: from a source to checked examples. Imports neither torch nor `datasets` until a source needs it."""
 
 from spantune.data.checks.defects import Defect
-from spantune.data.checks.doctor import Lengths, Report, diagnose, sample_statistics, statistics
+from spantune.data.checks.doctor import Diagnosis, Lengths, diagnose, sample_statistics, statistics
 from spantune.data.corpus import Corpus, examine, fingerprint, load_corpus
 from spantune.data.example import Answer, Example
 from spantune.data.splits import Splits, load_evaluation, load_reported, load_splits
@@ -10,9 +10,9 @@ __all__ = [
     "Answer",
     "Corpus",
     "Defect",
+    "Diagnosis",
     "Example",
     "Lengths",
-    "Report",
     "Splits",
     "diagnose",
     "examine",

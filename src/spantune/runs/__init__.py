@@ -9,7 +9,7 @@ from spantune.runs.environment import (
     reset_peak_memory,
     versions,
 )
-from spantune.runs.folder import RunFolder, told_apart
+from spantune.runs.folder import RunFolder, distinct_names
 from spantune.runs.history import History
 from spantune.runs.record import SETS, AnswerSpeed, Best, DataRecord, ParameterCount, RunRecord, Timings, utc_now
 from spantune.runs.redaction import command_line, without_password, without_paths
@@ -25,12 +25,12 @@ __all__ = [
     "RunRecord",
     "Timings",
     "command_line",
+    "distinct_names",
     "git_state",
     "hardware",
     "peak_gpu_memory_bytes",
     "peak_memory_bytes",
     "reset_peak_memory",
-    "told_apart",
     "utc_now",
     "versions",
     "without_password",

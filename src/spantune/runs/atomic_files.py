@@ -1,4 +1,4 @@
-"""Writing whole files or none, and saying clearly what the file system refuses."""
+"""Write files whole or not at all, and say clearly what the file system refuses."""
 
 from __future__ import annotations
 
@@ -63,20 +63,20 @@ def replace_folder(made: Path, target: Path) -> None:
 
 
 def refuse_foreign(folder: Path, what: str, mark: str, known: Callable[[Path], bool]) -> None:
-    """RunError where a folder holds things, of which none is known; it need not be there.
+    """RunError where a folder holds things and none of them is known; the folder may be missing.
 
     Args:
-        what: the folder is for, such as "run". mark: the file by which that is told.
+        what: the folder is for, such as "run". mark: the file that shows it.
     """
     with explained(folder):
-        there = sorted(folder.iterdir()) if folder.exists() else []
-    found = [one.name for one in there if not one.name.startswith(TEMPORARY)]
-    if found and not any(map(known, there)):
+        paths = sorted(folder.iterdir()) if folder.exists() else []
+    names = [path.name for path in paths if not path.name.startswith(TEMPORARY)]
+    if names and not any(map(known, paths)):
         raise RunError(
             f"the output folder is not empty and holds no {what}",
             where=str(folder),
             expected=f"an empty or new folder, or one with {mark}",
-            found=", ".join(found[:5]) + (f" and {len(found) - 5} more" if len(found) > 5 else ""),
+            found=", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else ""),
             fix="choose another --output",
         )
 
@@ -107,7 +107,7 @@ def atomic_file(path: Path) -> Iterator[Callable[[str], None]]:
     Yields the function that writes; the file is there once the block has ended without an error.
 
     Raises:
-        RunError: the folder is missing, full or cannot be written. What stood at `path` is still there.
+        RunError: the folder is missing, full or cannot be written. An older file at `path` is still there.
     """
     with explained(path):
         handle, temporary = tempfile.mkstemp(prefix=TEMPORARY, dir=path.parent)
@@ -147,7 +147,7 @@ def write_json_atomic(path: Path, content: Any) -> None:
 
 @contextmanager
 def atomic_json_object(path: Path) -> Iterator[Callable[[str, str], None]]:
-    """Write a JSON object entry by entry, laid out as by `write_json_atomic`, for one that is too long for memory.
+    """Write a JSON object that is too long for memory entry by entry, laid out as by `write_json_atomic`.
 
     Yields the function that takes an entry: its key, and its value as JSON text.
     """

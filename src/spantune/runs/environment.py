@@ -1,4 +1,4 @@
-"""On what a run ran: packages, hardware, memory, commit. Nothing heavy is imported to find out."""
+"""What a run runs on: packages, hardware, memory, commit. Nothing heavy is imported to find out."""
 
 from __future__ import annotations
 
@@ -22,30 +22,30 @@ _PACKAGES = ("torch", "transformers", "peft", "datasets", "accelerate", "numpy")
 
 def versions() -> dict[str, str]:
     """Version of Python, spantune and the packages that decide the numbers; a missing package is left out."""
-    found = {"python": platform.python_version(), "spantune": spantune.__version__}
+    known = {"python": platform.python_version(), "spantune": spantune.__version__}
     for name in _PACKAGES:
         with suppress(metadata.PackageNotFoundError):
-            found[name] = metadata.version(name)
-    return found
+            known[name] = metadata.version(name)
+    return known
 
 
 def hardware() -> dict[str, Any]:
     """`cpu` (model), `cores` (that this process may use), `memory_bytes` (likewise), `system`, and `gpu` with
     `gpu_memory_bytes` where torch is loaded and sees one."""
-    found: dict[str, Any] = {"cpu": _cpu_model(), "cores": _cores(), "memory_bytes": _memory_bytes()}
-    found["system"] = f"{platform.system()} {platform.machine()}"
+    machine: dict[str, Any] = {"cpu": _cpu_model(), "cores": _cores(), "memory_bytes": _memory_bytes()}
+    machine["system"] = f"{platform.system()} {platform.machine()}"
     torch = sys.modules.get("torch")
     if torch is not None and torch.cuda.is_available():
-        found["gpu"] = torch.cuda.get_device_name()
-        found["gpu_memory_bytes"] = torch.cuda.get_device_properties(torch.cuda.current_device()).total_memory
+        machine["gpu"] = torch.cuda.get_device_name()
+        machine["gpu_memory_bytes"] = torch.cuda.get_device_properties(torch.cuda.current_device()).total_memory
     elif torch is not None and torch.backends.mps.is_available():
-        found["gpu"] = "Apple GPU (Metal)"
-    return found
+        machine["gpu"] = "Apple GPU (Metal)"
+    return machine
 
 
 def reset_peak_memory() -> None:
-    """Begin a new count of peak memory: for several runs in one process. Linux only for the host; elsewhere the host's
-    peak stays that of the whole process."""
+    """Count peak memory anew, for several runs in one process. On the host this works on Linux only; elsewhere the peak
+    is that of the whole process."""
     with suppress(OSError):
         Path("/proc/self/clear_refs").write_text("5")
     torch = sys.modules.get("torch")

@@ -1,4 +1,4 @@
-"""The run folder: what lies where, and how it is prepared."""
+"""The run folder: which file is where, and how the folder is prepared."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from spantune.runs.record import RECORD, RunRecord
 PREDICTIONS, N_BEST, NULL_ODDS = "predictions.json", "n_best.json", "null_odds.json"
 """What a model answered: in a run's folder on its reported set, in one of `evaluations/` on another."""
 MLFLOW = "mlflow.json"
-"""Which MLflow run mirrors the run or the study that it lies beside."""
+"""Which MLflow run mirrors the run or the study in the same folder."""
 
 
-def told_apart(names: Iterable[str]) -> list[str]:
-    """The names of folders, with a number behind each that is taken already: `lora`, `lora-2`."""
-    found: dict[str, None] = {}
+def distinct_names(names: Iterable[str]) -> list[str]:
+    """The names of folders, with a number after each that is already taken: `lora`, `lora-2`."""
+    taken: dict[str, None] = {}
     for wanted in names:
         name, number = wanted, 2
-        while name in found:
+        while name in taken:
             name, number = f"{wanted}-{number}", number + 1
-        found[name] = None
-    return list(found)
+        taken[name] = None
+    return list(taken)
 
 
 @dataclass(frozen=True)
@@ -90,38 +90,36 @@ class RunFolder:
 
     @property
     def holds_work(self) -> bool:
-        """Whether a run stands here that got to its first step, or may still be running."""
+        """Whether the folder holds a run that got to its first step, or may still be running."""
         return self.record.exists() and not self._is_without_work()
 
     def prepare(self, *, overwrite: bool = False, resume: bool = False) -> RunRecord | None:
         """Make the folder ready to be written to.
 
         Args:
-            overwrite: remove the run that stands here (only files that spantune writes).
+            overwrite: remove the run that the folder holds (only files that spantune writes).
             resume: keep it and return its record; a missing or empty folder is a fresh start.
 
-        A run that ended before its first step (a mistyped source, say) has nothing to lose and is replaced unasked.
+        A run that ended before its first step (after a mistyped source, say) is always replaced.
 
         Returns:
-            The record of the run to go on with, or None for a fresh start.
+            The record of the run to continue, or None for a fresh start.
 
         Raises:
-            RunError: a run stands here and neither was asked for, the folder holds other things, or it cannot be
-                written.
+            RunError: the folder holds a run and neither is set, it holds other things, or it cannot be written.
         """
         with explained(self.path):
             self.path.mkdir(parents=True, exist_ok=True)
             probe(self.path)
         self.refuse_others()
-        found = self.holds_work
-        if found and resume:
+        if self.holds_work and resume:
             return RunRecord.read(self.path)
-        if found and not overwrite:
+        if self.holds_work and not overwrite:
             raise RunError(
-                "a run stands in the output folder already",
+                "the output folder already holds a run",
                 where=str(self.path),
                 found=self._described(),
-                fix="--resume goes on with it, --overwrite replaces it, or choose another --output",
+                fix="--resume continues it, --overwrite replaces it, or choose another --output",
             )
         self._clear()
         return None
@@ -135,7 +133,7 @@ class RunFolder:
             ended = RunRecord.read(self.path).status in ("failed", "interrupted")
         except RunError:
             return False
-        return ended and not any(one.exists() for one in (self.history, self.checkpoints, self.adapter))
+        return ended and not any(path.exists() for path in (self.history, self.checkpoints, self.adapter))
 
     def _described(self) -> str:
         try:
@@ -147,14 +145,9 @@ class RunFolder:
     def _clear(self) -> None:
         with explained(self.path):
             ours = [self.config, self.adapter, self.history, self.predictions, self.n_best, self.null_odds]
-            ours += [
-                self.plots,
-                self.evaluations,
-                self.checkpoints,
-                self.tracking,
-                *self.path.glob(f"{TEMPORARY}*"),
-            ]
-            for path in (*ours, self.record):  # the record last: until then the folder is known as ours
+            ours += [self.plots, self.evaluations, self.checkpoints, self.tracking]
+            ours += self.path.glob(f"{TEMPORARY}*")
+            for path in (*ours, self.record):  # the record last: until then the folder is recognised as a run's
                 if path.is_dir() and not path.is_symlink():
                     shutil.rmtree(path)
                 else:

@@ -71,7 +71,7 @@ class History:
         return row
 
     def _drop_torn_line(self) -> None:
-        """Cut what stands behind the last newline, so that the next line does not stick to it."""
+        """Cut what follows the last newline, so that the next line starts on its own."""
         if not self.path.exists():
             return
         with self.path.open("rb+") as file:

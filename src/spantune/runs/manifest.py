@@ -33,7 +33,7 @@ class Identity:
 
 @dataclass(frozen=True)
 class NullFit:
-    """What a model is told about "no answer" after training, learned on the selection split.
+    """What a model learns about "no answer" after training, on the selection split.
 
     Attributes:
         threshold: see `scoring.answerability.best_threshold`.

@@ -1,4 +1,4 @@
-"""`record.json`: everything that one needs to know of a run, and to run it again."""
+"""`record.json`: everything needed to judge a run and to repeat it."""
 
 from __future__ import annotations
 
@@ -81,9 +81,9 @@ class Best:
 
 @dataclass(frozen=True)
 class AnswerSpeed:
-    """How fast the trained model answers, from text to text, on the machine that trained it, or that a note names.
+    """How fast the trained model answers, from text to text, on the machine that trained it or that a note names.
 
-    Questions are answered several times, and what counts is the median: other work on the machine slows down some.
+    Questions are answered several times and the median counts, since other work on the machine slows some down.
     """
 
     latency_p50_ms: float
@@ -217,8 +217,7 @@ class RunRecord:
             if wrong.found is None:
                 raise RunError("the run's record is incomplete", where=where, expected=f"the key {wrong.key!r}",
                                fix="train again") from None  # fmt: skip
-            raise RunError("the run's record is broken", where=f"{where}, key {wrong.key!r}", expected=wrong.expected,
-                           found=wrong.found, fix="train again") from None  # fmt: skip
+            raise _broken(f"{where}, key {wrong.key!r}", wrong.expected, wrong.found) from None
 
     def write(self, folder: Path) -> None:
         """Write `folder`/record.json, whole or not at all; RunError where that fails."""
@@ -241,18 +240,19 @@ class RunRecord:
         except OSError as error:
             raise RunError("the run's record cannot be read", where=str(path), found=error.strerror) from error
         except (ValueError, RecursionError) as error:  # not UTF-8, not JSON
-            raise RunError(
-                "the run's record is broken", where=str(path), expected="JSON", found=str(error), fix="train again"
-            ) from error
+            raise _broken(str(path), "JSON", str(error)) from error
         if not isinstance(content, dict):
-            raise RunError("the run's record is broken", where=str(path), expected="a JSON object",
-                           found=type(content).__name__, fix="train again")  # fmt: skip
+            raise _broken(str(path), "a JSON object", type(content).__name__)
         return cls.from_json(content, str(path))
 
 
 def utc_now() -> str:
-    """The time of now for `started_at` and `finished_at`."""
+    """The current time, for `started_at` and `finished_at`."""
     return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def _broken(where: str, expected: str, found: str) -> RunError:
+    return RunError("the run's record is broken", where=where, expected=expected, found=found, fix="train again")
 
 
 def _kind_of_path(path: Path) -> str:

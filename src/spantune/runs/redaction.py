@@ -1,4 +1,4 @@
-"""What of a record may leave the machine that it was made on."""
+"""Remove from a record what must not leave the machine: passwords and local paths."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def command_line() -> tuple[str, ...]:
 def without_paths(value: Any) -> Any:
     """JSON content whose texts keep the last part of every absolute path; addresses (`https://`) stay whole."""
     if isinstance(value, Mapping):
-        return {key: without_paths(one) for key, one in value.items()}
+        return {key: without_paths(inner) for key, inner in value.items()}
     if isinstance(value, list | tuple):
-        return [without_paths(one) for one in value]
+        return [without_paths(inner) for inner in value]
     return _FOLDERS.sub("", value) if isinstance(value, str) else value

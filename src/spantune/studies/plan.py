@@ -9,7 +9,7 @@ from typing import Any
 
 from spantune.config import CompareConfig, RunConfig, TrainConfig
 from spantune.methods import PLAIN, get, methods
-from spantune.runs import told_apart
+from spantune.runs import distinct_names
 from spantune.studies.parameters import Parameter, Values, applied, described, swept
 
 SWEEP = "sweep"
@@ -44,7 +44,7 @@ def arms(config: CompareConfig) -> tuple[Arm, ...]:
     Raises:
         UserError: a method, an option or the sweep is not valid.
     """
-    names = told_apart(Path(model).name or model for model in config.encoders)
+    names = distinct_names(Path(model).name or model for model in config.encoders)
     several = len(names) > 1
     compared = tuple(config.methods or methods())
     base = {method: _run(config, method, config.encoders[0], config.seeds[0]) for method in compared}

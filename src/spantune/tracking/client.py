@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import io
 import json
 import logging
 import os
 import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, redirect_stderr, suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -47,7 +46,7 @@ def quiet(*, seconds: int = 10, retries: int = 1) -> Iterator[None]:
     os.environ.update({**limits, **before})
     logging.disable(logging.CRITICAL)
     try:
-        with warnings.catch_warnings(action="ignore"), redirect_stderr(io.StringIO()):
+        with warnings.catch_warnings(action="ignore"):
             yield
     finally:
         logging.disable(disabled)

@@ -60,12 +60,12 @@ class RunMirror(Mirror):
         """Log a pyfunc model that holds the adapter, as the next version of `spantune-METHOD`."""
         import mlflow
         import pandas as pd
+        from mlflow.exceptions import MlflowException
         from mlflow.models import Model, infer_signature
 
         client, run_id = self._opened()
-        model = client.create_logged_model(
-            self._experiment_id, name="model", source_run_id=run_id, tags=dict(self._tags)
-        )
+        tags = dict(self._tags)
+        model = client.create_logged_model(self._experiment_id, name="model", source_run_id=run_id, tags=tags)
         before = mlflow.get_tracking_uri() if mlflow.is_tracking_uri_set() else None
         mlflow.set_tracking_uri(self.uri)
         try:
@@ -75,8 +75,6 @@ class RunMirror(Mirror):
                 model_id=model.model_id,
                 run_id=run_id,
                 step=record.steps,
-                registered_model_name=f"spantune-{record.method}",
-                await_registration_for=0,
                 python_model=str(Path(__file__).with_name("logged_model.py")),
                 artifacts={"adapter": str(self.folder.adapter)},
                 signature=infer_signature(
@@ -87,6 +85,10 @@ class RunMirror(Mirror):
             )
         finally:
             mlflow.set_tracking_uri(before)  # type: ignore[arg-type]  # None unsets it
+        name, place = f"spantune-{record.method}", model.artifact_location
+        with suppress(MlflowException):  # an earlier run has registered the name
+            client.create_registered_model(name)
+        client.create_model_version(name, place, run_id, tags=tags, model_id=model.model_id, await_creation_for=0)
 
 
 def _totals(record: RunRecord) -> dict[str, float | None]:

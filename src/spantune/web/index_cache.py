@@ -8,7 +8,7 @@ from concurrent.futures import Future, TimeoutError
 from contextlib import suppress
 from pathlib import Path
 
-from spantune.runs import told_apart
+from spantune.runs import distinct_names
 from spantune.runs.folder import PREDICTIONS
 from spantune.web.question_index import QuestionIndex, read_index
 
@@ -29,7 +29,7 @@ class Shelf:
 
     def __init__(self, studies: Sequence[Path], read: Callable[[Path], QuestionIndex] = read_index) -> None:
         paths = dict.fromkeys(path.resolve() for path in studies)
-        names = told_apart(path.name or "study" for path in paths)
+        names = distinct_names(path.name or "study" for path in paths)
         self.folders: dict[str, Path] = dict(zip(names, paths, strict=True))
         self._read = read
         self._indexes: dict[str, tuple[_State, Future[QuestionIndex]]] = {}

@@ -8,7 +8,7 @@ from types import MappingProxyType
 
 
 @dataclass(frozen=True, slots=True)
-class Kind:
+class DefectKind:
     """A sort of defect. A blocking one makes training refuse the data; a note is only reported."""
 
     blocking: bool
@@ -19,22 +19,22 @@ class Kind:
 # (annotators repeat themselves, a mix may share contexts) and for the user to judge.
 KINDS = MappingProxyType(
     {
-        "missing-value": Kind(True, "a field has no value (absent, null, NaN or an empty cell)"),
-        "wrong-type": Kind(True, "a field does not hold text"),
-        "broken-unicode": Kind(True, "a field holds half a surrogate pair, which no encoder can read"),
-        "empty-question": Kind(True, "a question is empty or white space"),
-        "empty-context": Kind(True, "a context is empty or white space"),
-        "empty-answer": Kind(True, "an answer is empty or white space"),
-        "answers-unreadable": Kind(True, "the answers are in no known form"),
-        "offset-type": Kind(True, "answer_start is not a whole number"),
-        "offset-missing": Kind(True, "an answer has no offset and does not stand in its context exactly once"),
-        "answer-offset": Kind(True, "the text at an answer's offset is another"),
-        "contradiction": Kind(True, "is_impossible and the answers contradict each other"),
-        "duplicate-id": Kind(True, "two examples have one id, so that a prediction cannot be told apart"),
-        "unanswerable": Kind(True, "a question without an answer where none is allowed (see --squad-v2)"),
-        "duplicate-question": Kind(False, "the same question on the same context stands twice"),
-        "shared-context": Kind(False, "a context stands in the other split too"),
-        "unreachable-answer": Kind(False, "no window of the chosen length holds a whole answer"),
+        "missing-value": DefectKind(True, "a field has no value (absent, null, NaN or an empty cell)"),
+        "wrong-type": DefectKind(True, "a field does not hold text"),
+        "broken-unicode": DefectKind(True, "a field holds half a surrogate pair, which no encoder can read"),
+        "empty-question": DefectKind(True, "a question is empty or white space"),
+        "empty-context": DefectKind(True, "a context is empty or white space"),
+        "empty-answer": DefectKind(True, "an answer is empty or white space"),
+        "answers-unreadable": DefectKind(True, "the answers are in no known form"),
+        "offset-type": DefectKind(True, "answer_start is not a whole number"),
+        "offset-missing": DefectKind(True, "an answer has no offset and does not stand in its context exactly once"),
+        "answer-offset": DefectKind(True, "the text at an answer's offset is another"),
+        "contradiction": DefectKind(True, "is_impossible and the answers contradict each other"),
+        "duplicate-id": DefectKind(True, "two examples have one id, so that a prediction cannot be told apart"),
+        "unanswerable": DefectKind(True, "a question without an answer where none is allowed (see --squad-v2)"),
+        "duplicate-question": DefectKind(False, "the same question on the same context stands twice"),
+        "shared-context": DefectKind(False, "a context stands in the other split too"),
+        "unreachable-answer": DefectKind(False, "no window of the chosen length holds a whole answer"),
     }
 )
 
@@ -79,7 +79,7 @@ CASES_SHOWN = 5
 
 
 def defects_text(defects: Iterable[Defect], indent: str = "  ") -> str:
-    """Kind by kind: how many, what it means, and the first cases."""
+    """DefectKind by kind: how many, what it means, and the first cases."""
     kinds: dict[str, list[Defect]] = {}
     for defect in defects:
         kinds.setdefault(defect.kind, []).append(defect)

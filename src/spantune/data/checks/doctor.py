@@ -27,7 +27,7 @@ class Lengths:
 
 
 @dataclass(frozen=True)
-class Report:
+class Diagnosis:
     """The doctor's findings on one corpus.
 
     Args:
@@ -90,7 +90,7 @@ class Report:
 
 def diagnose(
     corpus: Corpus, other: Corpus | None = None, *, unreachable: Unreachable | None = None, squad_v2: bool = True
-) -> Report:
+) -> Diagnosis:
     """Examine a corpus that `examine` has read (a loaded one has no broken rows left, or would have been refused).
 
     Args:
@@ -119,7 +119,7 @@ def diagnose(
             _about(known[id], "unreachable-answer", "answers", text) for id, text in unreachable(corpus.examples)
         ]
     counts, lengths = statistics(corpus)
-    return Report(corpus.name, corpus.fingerprint, counts, lengths, tuple(defects), tuple(left_out))
+    return Diagnosis(corpus.name, corpus.fingerprint, counts, lengths, tuple(defects), tuple(left_out))
 
 
 def statistics(corpus: Corpus) -> tuple[dict[str, int | float], dict[str, Lengths]]:

@@ -17,7 +17,7 @@ from spantune.data.readers.raw_row import Missing, RawRow, Unreadable, is_missin
 
 
 @dataclass(slots=True)
-class Checked:
+class CheckedRows:
     """Examples of one source after checking: `rows == len(examples) + dropped`, always.
 
     `tallies` count what was done without being wrong: ids made, offsets found.
@@ -33,13 +33,13 @@ class Checked:
         return self.rows - len(self.examples)
 
 
-def check_rows(rows: Iterable[RawRow], source: str, require_answers: bool = True) -> Checked:
+def check_rows(rows: Iterable[RawRow], source: str, require_answers: bool = True) -> CheckedRows:
     """Check all rows of one source; with `require_answers=False` answers are neither read nor checked."""
-    checked = Checked()
+    checked = CheckedRows()
     seen: dict[str, Example] = {}
     for number, row in enumerate(rows):
         checked.rows += 1
-        example = _Row(row, number, source, checked).example(require_answers)
+        example = _RowCheck(row, number, source, checked).example(require_answers)
         if example is not None and (example := _unique(example, row, source, seen, checked)):
             seen[example.id] = example
             checked.examples.append(example)
@@ -59,7 +59,9 @@ def free_id(wanted: str, taken: Iterable[str]) -> str:
     return f"{wanted}#{number}"
 
 
-def _unique(example: Example, row: RawRow, source: str, seen: dict[str, Example], checked: Checked) -> Example | None:
+def _unique(
+    example: Example, row: RawRow, source: str, seen: dict[str, Example], checked: CheckedRows
+) -> Example | None:
     first = seen.get(example.id)
     if first is None:
         return example
@@ -73,10 +75,10 @@ def _unique(example: Example, row: RawRow, source: str, seen: dict[str, Example]
     return None if same else renamed
 
 
-class _Row:
+class _RowCheck:
     """One row under examination."""
 
-    def __init__(self, row: RawRow, number: int, source: str, checked: Checked) -> None:
+    def __init__(self, row: RawRow, number: int, source: str, checked: CheckedRows) -> None:
         self.row, self.source, self.checked = row, source, checked
         known = f"(row {number})" if is_missing(row.id) else str(row.id)[:80]
         self.name = known.encode("utf-8", "backslashreplace").decode()

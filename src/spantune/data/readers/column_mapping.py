@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import ast
+import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from spantune.data.readers.raw_row import MISSING, RawAnswers, RawRow, Unreadable, answer_pairs, is_missing, truth
-from spantune.data.readers.written import written_answers
 from spantune.errors import ConfigError, DataError, did_you_mean, nearest
 
 # A part and the columns that play it unless `--columns` says otherwise (SQuAD's names).
@@ -40,7 +41,7 @@ def parse_columns(entries: Sequence[str]) -> dict[str, str]:
     return mapping
 
 
-def resolve(
+def match_columns(
     present: Sequence[str], mapping: Mapping[str, str], where: str, require_answers: bool = True
 ) -> dict[str, str]:
     """Which of the present columns plays which part.
@@ -80,7 +81,7 @@ def _no_column(part: str, present: Sequence[str], mapping: Mapping[str, str], wh
 
 
 def record_rows(records: Iterable[tuple[str, Mapping[str, object]]], parts: Mapping[str, str]) -> Iterator[RawRow]:
-    """Rows from (place, record) pairs, once `resolve` has said which column is what."""
+    """Rows from (place, record) pairs, once `match_columns` has found the column of each part."""
 
     def cell(record: Mapping[str, object], part: str) -> object:
         return record.get(parts[part], MISSING) if part in parts else MISSING
@@ -109,10 +110,21 @@ def _answers(answers: object, answer: object, start: object, context: object, im
     value = answer if is_missing(answers) else answers
     written = isinstance(value, str) and value.lstrip()[:1] in ("{", "[") and is_missing(start)
     if written and not (isinstance(context, str) and str(value) in context):  # else it is an answer in brackets
-        value = written_answers(str(value))
+        value = _parsed_cell(str(value))
     if isinstance(value, Unreadable):
         return value
     if is_missing(value) or value == "":
         # Only where the source says so in words does an empty cell mean "the context does not answer it".
         return () if impossible else answer_pairs(value)
     return answer_pairs(value, start)
+
+
+def _parsed_cell(cell: str) -> object:
+    """Answers that `DataFrame.to_csv` wrote into one cell, as JSON or as Python's repr; a plain text stays as it is."""
+    for parse in (json.loads, ast.literal_eval):
+        try:
+            return parse(cell)
+        except (ValueError, SyntaxError, RecursionError, MemoryError):
+            continue
+    # An answer may begin with a bracket ("[sic] ..."); a dictionary that does not parse is broken.
+    return Unreadable(f"a cell that is neither JSON nor Python: {cell[:60]!r}") if cell.lstrip()[0] == "{" else cell

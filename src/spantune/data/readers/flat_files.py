@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from spantune.data.readers.column_mapping import record_rows, resolve
+from spantune.data.readers.column_mapping import match_columns, record_rows
 from spantune.data.readers.raw_row import MISSING, RawRow
 from spantune.data.readers.squad_json import is_nested, nested_rows, not_squad
 from spantune.data.readers.text_files import parse_json, read_text
@@ -46,7 +46,7 @@ def file_rows(path: Path, mapping: Mapping[str, str], require_answers: bool = Tr
     present = list(dict.fromkeys(name for _, record in records for name in record))
     if not records:
         return iter(())
-    parts = resolve(present, mapping, str(path), require_answers)
+    parts = match_columns(present, mapping, str(path), require_answers)
     if ending == ".csv" and "answer_start" in parts:
         records = [(where, _with_number(record, parts["answer_start"])) for where, record in records]
     return record_rows(records, parts)

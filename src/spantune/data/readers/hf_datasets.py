@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from spantune.data import hub
-from spantune.data.readers.column_mapping import record_rows, resolve
+from spantune.data.readers.column_mapping import match_columns, record_rows
 from spantune.data.readers.raw_row import RawRow
 from spantune.data.source import SAMPLES, VALIDATION_NAMES, Source
 from spantune.errors import DataError, did_you_mean, nearest
@@ -141,7 +141,7 @@ def _why(error: Exception) -> str:
 
 
 def _rows(dataset: Dataset, mapping: Mapping[str, str], where: str, require_answers: bool) -> Iterator[RawRow]:
-    parts = resolve(dataset.column_names, mapping, where, require_answers)
+    parts = match_columns(dataset.column_names, mapping, where, require_answers)
     return record_rows(_records(dataset.select_columns(list(dict.fromkeys(parts.values())))), parts)
 
 
