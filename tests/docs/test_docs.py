@@ -12,8 +12,7 @@ from blocks import PAGES, command_lines
 
 from spantune.cli.main import COMMANDS
 from spantune.config.parse.fields import settings_of
-from spantune.config.parse.parse import Invocation, resolve
-from spantune.config.parse.tyro_form import switches
+from spantune.config.parse.parse import GeneralOptions, parse_command
 from spantune.methods import methods
 from spantune.modeling.encoders import BUNDLED_PACKAGE
 
@@ -55,7 +54,7 @@ LINES = [line for page in PAGES for line in command_lines(page) if page.name != 
 @pytest.mark.parametrize("words", [words for _, words in LINES], ids=[place for place, _ in LINES])
 def test_commands_are_understood(words: list[str]) -> None:
     assert words[0] in COMMANDS
-    resolve(COMMANDS[words[0]], _with_files_that_are_there(words[1:]), methods())
+    parse_command(COMMANDS[words[0]], _with_files_that_are_there(words[1:]), methods())
 
 
 def _with_files_that_are_there(words: list[str]) -> list[str]:
@@ -85,8 +84,8 @@ def test_inline_commands_exist() -> None:
 
 
 def _help_of(command: str) -> set[str]:
-    settings = [*settings_of(COMMANDS[command].config, methods()), *settings_of(Invocation, {})]
-    return {flag for one in settings for flag in (switches(one) if one.hint is bool else (one.flag,))} | {"--help"}
+    settings = [*settings_of(COMMANDS[command].config, methods()), *settings_of(GeneralOptions, {})]
+    return {flag for one in settings for flag in one.flags} | {"--help"}
 
 
 def test_makefile_targets_exist() -> None:

@@ -20,7 +20,7 @@ from blocks import Block, blocks_of, run_blocks, same_output
 from tiny import ANSWERING
 
 from spantune.cli.main import COMMANDS, main
-from spantune.config.parse.parse import resolve
+from spantune.config.parse.parse import parse_command
 from spantune.data import Corpus
 from spantune.errors import ConfigError
 from spantune.methods import methods, registry
@@ -101,11 +101,11 @@ def gralora(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[ModuleT
 
 def test_added_method_has_flags(gralora: ModuleType) -> None:
     words = ["--method", "gralora", "--gralora.targets", "query-value"]
-    assert resolve(COMMANDS["train"], words, methods()).config.options["targets"] == "query-value"
+    assert parse_command(COMMANDS["train"], words, methods()).config.options["targets"] == "query-value"
     own = methods()["gralora"]
     assert "gralora" in [name for name, one in methods().items() if one.family == own.family]
     with pytest.raises(ConfigError, match="rank: expected an even number, found 5"):
-        resolve(COMMANDS["train"], [*words, "--gralora.rank", "5"], methods())
+        parse_command(COMMANDS["train"], [*words, "--gralora.rank", "5"], methods())
 
 
 def test_added_method_has_its_paragraph(gralora: ModuleType) -> None:

@@ -15,7 +15,7 @@ from tiny import examples_of, squad, write
 from spantune.cli import train as train_command
 from spantune.cli.main import main
 from spantune.config import AFTERWARDS, BOOKKEEPING, RecommendConfig, TrainConfig
-from spantune.config.parse.parse import resolve
+from spantune.config.parse.parse import parse_command
 from spantune.data import load_splits
 from spantune.errors import ConfigError, RunError
 from spantune.methods import methods
@@ -97,7 +97,7 @@ def test_limits_say_what_they_exclude(study: Path) -> None:
 def test_the_command_trains_the_same_run(study: Path) -> None:
     found = recommend(RecommendConfig(str(study)))
     assert found.command is not None and found.command[:2] == ["spantune", "train"]
-    again = resolved(resolve(train_command.COMMAND, found.command[2:], methods()).config)
+    again = resolved(parse_command(train_command.COMMAND, found.command[2:], methods()).config)
     before = RunRecord.read(study / "lora-0").config
     apart = BOOKKEEPING | AFTERWARDS
     assert {key: value for key, value in again.as_dict().items() if key not in apart} == {
@@ -115,7 +115,7 @@ def test_every_kind_of_setting_comes_back_from_the_command(tmp_path: Path) -> No
     )  # fmt: skip
     record = RunRecord("finished", "lora", "LoRA", config.model, 3, config=config.as_dict(), options=config.options)
     words = train_words(record)
-    assert resolved(resolve(train_command.COMMAND, words[2:], methods()).config) == config
+    assert resolved(parse_command(train_command.COMMAND, words[2:], methods()).config) == config
     assert "--lora.rank" in words and "--lora.alpha" not in words and "--learning-rate" in words
 
 

@@ -13,7 +13,7 @@ from stand_ins import Pretend
 
 from spantune.cli.main import COMMANDS
 from spantune.config import CompareConfig
-from spantune.config.parse.parse import resolve
+from spantune.config.parse.parse import parse_command
 from spantune.errors import RunError
 from spantune.methods import methods
 from spantune.reports.reproduce import typed
@@ -82,7 +82,7 @@ def test_passwords_stay_out_of_it(study: Any, monkeypatch: pytest.MonkeyPatch) -
 def test_the_protocol_is_a_configuration(study: Any, tmp_path: Path) -> None:
     config = study(sweep=("learning-rate",), options={"lora": {"rank": 3}}, methods=("lora", "full"))
     (tmp_path / "again.yaml").write_text(yaml.safe_dump(protocol_of(config)))
-    again = resolve(COMMANDS["compare"], ["--config", str(tmp_path / "again.yaml")], methods()).config
+    again = parse_command(COMMANDS["compare"], ["--config", str(tmp_path / "again.yaml")], methods()).config
     assert protocol_of(again)["options"]["lora"]["rank"] == 3
     assert {**protocol_of(again), "options": None} == {**protocol_of(config), "options": None}
 
@@ -112,7 +112,7 @@ def test_the_command_line_of_a_study_from_python(tmp_path: Path) -> None:
     assert given.methods == ("lora", "ia3"), "lists are tuples, as notebooks and JSON give them"
     words = compare_words(given.as_dict())
     assert words[:2] == ["spantune", "compare"]
-    made = resolve(COMMANDS["compare"], words[2:], methods()).config
+    made = parse_command(COMMANDS["compare"], words[2:], methods()).config
     assert (made.methods, made.seeds, made.sweep) == (given.methods, given.seeds, given.sweep)
     assert made.options["lora"]["rank"] == 4
     assert typed(("/venv/bin/spantune", "compare")) == typed(("/lib/spantune/__main__.py", "compare"))

@@ -14,7 +14,7 @@ from tiny import examples_of, history, same_weights, squad, weights, write
 from spantune.answering import Predictor
 from spantune.cli.main import COMMANDS, main
 from spantune.config import TrainConfig
-from spantune.config.parse.parse import resolve
+from spantune.config.parse.parse import parse_command
 from spantune.data import load_splits
 from spantune.errors import ConfigError, RunError, UserError
 from spantune.methods import get, methods
@@ -133,7 +133,7 @@ def test_the_written_configuration_trains_the_same_again(
 def test_the_written_configuration_holds_the_options(config: Any, tmp_path: Path, no_plots: None) -> None:
     record = train(config(method="lora", options={"rank": 3}, learning_rate=None, epochs=1))
     assert record.options["rank"] == 3 and record.config["learning_rate"] == get("lora").learning_rate
-    written = resolve(COMMANDS["train"], ["--config", str(tmp_path / "run" / "config.yaml")], methods()).config
+    written = parse_command(COMMANDS["train"], ["--config", str(tmp_path / "run" / "config.yaml")], methods()).config
     assert written.as_dict() == record.config
 
 
@@ -141,7 +141,7 @@ def test_the_written_configuration_keeps_text_that_looks_like_a_number(tmp_path:
     given = TrainConfig(experiment="1e3", output="1e-3", data=("1_000", "2e5"), method="lora", options={"rank": 3})
     folder = RunFolder(tmp_path)
     RunSheet(given, folder, None).open()
-    again = resolve(COMMANDS["train"], ["--config", str(folder.config)], methods()).config
+    again = parse_command(COMMANDS["train"], ["--config", str(folder.config)], methods()).config
     assert (again.experiment, again.output, again.data, again.options["rank"]) == ("1e3", "1e-3", ("1_000", "2e5"), 3)
 
 

@@ -22,7 +22,7 @@ def run(config: CompareConfig) -> None:
 
 COMMAND = Command(
     name="compare",
-    summary="Compare methods on the same data: sweeps, seeds, one report. Goes on where it was stopped.",
+    summary="Compare methods on the same data: sweeps, seeds, one report. Continues where it was stopped.",
     config=CompareConfig,
     run=run,
     resume=(),

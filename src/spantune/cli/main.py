@@ -35,8 +35,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         _dispatch(words)
         sys.stdout.flush()
-    except SystemExit as stop:  # tyro: 0 after the help, 2 after a flag without its value
-        return stop.code if isinstance(stop.code, int) else 2
+    except SystemExit:  # the help was printed
+        return 0
     except KeyboardInterrupt:
         print(_interrupted(words), file=sys.stderr)
         return 130
@@ -64,19 +64,14 @@ def _dispatch(words: Sequence[str]) -> None:
 def _run(command: Command, argv: Sequence[str]) -> None:
     from spantune.cli.output import speaks_unicode
     from spantune.config.parse import yaml_file
-    from spantune.config.parse.parse import resolve
+    from spantune.config.parse.parse import parse_command
     from spantune.methods import methods as registry
 
-    try:
-        resolved = resolve(command, argv, registry())
-    except SystemExit as stop:
-        if not stop.code:
-            print(f"examples:\n{_indented(command.examples)}")
-        raise
-    if resolved.invocation.print_config:
-        print(yaml_file.write(resolved.as_yaml, unicode=speaks_unicode()), end="")
+    parsed = parse_command(command, argv, registry())
+    if parsed.general.print_config:
+        print(yaml_file.write(parsed.as_yaml, unicode=speaks_unicode()), end="")
     else:
-        command.run(resolved.config)
+        command.run(parsed.config)
 
 
 def _warn(message: Warning | str, category: type[Warning], filename: str, *_: object, **__: object) -> None:
@@ -98,10 +93,6 @@ def _overview() -> str:
             "spantune COMMAND --help shows its options and examples, spantune --version the version.",
         ]
     )
-
-
-def _indented(text: str) -> str:
-    return "\n".join(f"  {line}" for line in text.strip().splitlines())
 
 
 def _interrupted(words: Sequence[str]) -> str:

@@ -13,7 +13,7 @@ _NUMBERS = ("trainable", "share", "saved", "forward", "learning rate")
 
 
 def run(config: MethodsConfig) -> None:
-    """Prints a line a method; those that the encoder cannot take stand below the table with the reason."""
+    """Prints one line for each method; those that the encoder cannot take follow the table, with the reason."""
     from spantune.methods import methods
     from spantune.modeling import costs_of_all
 

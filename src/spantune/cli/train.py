@@ -22,7 +22,7 @@ def run(config: TrainConfig) -> None:
 
 
 def summary(record: RunRecord) -> str:
-    """What a person wants to know first; all the rest stands in the run folder."""
+    """What a person wants to know first; the rest is in the run folder."""
     lines = [f"{record.label} on {record.model}: {_scores(record)}"]
     if record.parameters is not None:
         lines.append(f"trainable parameters: {record.parameters.trainable:,} ({record.parameters.share:.2%})")
@@ -49,7 +49,7 @@ def _scores(record: RunRecord) -> str:
 
 
 def _drop(scored: Mapping[str, float | None]) -> str:
-    """What is lost against the reported set."""
+    """The loss of F1 against the reported set."""
     points, low, high = (scored.get(f"f1_drop{end}") for end in ("", "_low", "_high"))
     if points is None or low is None or high is None:
         return ""

@@ -13,7 +13,7 @@ _NUMBERS = ("trainable", "size", "EM", "F1")
 
 
 def run(config: ZooConfig) -> None:
-    """Prints a line an adapter."""
+    """Prints one line for each adapter."""
     from spantune import zoo
 
     rows = [_row(name) for name in zoo.names()]

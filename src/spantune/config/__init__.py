@@ -23,10 +23,11 @@ from spantune.config.training import (
     BOOKKEEPING,
     BUNDLED,
     AfterwardsConfig,
-    Checked,
+    ConfigGroup,
     DataConfig,
     DecodeConfig,
     Device,
+    DeviceConfig,
     EncoderConfig,
     Labels,
     OptimiserConfig,
@@ -37,7 +38,6 @@ from spantune.config.training import (
     TrackingConfig,
     TrainConfig,
     WindowConfig,
-    check,
 )
 
 __all__ = [
@@ -46,11 +46,12 @@ __all__ = [
     "BUNDLED",
     "AfterwardsConfig",
     "AskConfig",
-    "Checked",
     "CompareConfig",
+    "ConfigGroup",
     "DataConfig",
     "DecodeConfig",
     "Device",
+    "DeviceConfig",
     "DoctorConfig",
     "EncoderConfig",
     "EvaluateConfig",
@@ -73,6 +74,5 @@ __all__ = [
     "TrainConfig",
     "WindowConfig",
     "ZooConfig",
-    "check",
     "is_loopback",
 ]

@@ -5,22 +5,24 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Annotated, Any
 
 from spantune.config.training import (
     BUNDLED,
-    Checked,
+    AboveZero,
+    Allowed,
+    ConfigGroup,
+    Count,
     DecodeConfig,
-    Device,
-    Precision,
+    DeviceConfig,
+    Seed,
     WindowConfig,
     check,
-    check_seed,
 )
 
 
 def positional(default: Any, metavar: str) -> Any:
-    """A field that stands on the command line without a flag."""
+    """A field that is given on the command line without a flag."""
     return field(default=default, metadata={"positional": True, "metavar": metavar})
 
 
@@ -30,31 +32,20 @@ def given(value: object, key: str, what: str) -> str | None:
 
 
 @dataclass(frozen=True)
-class PredictorConfig(Checked):
+class PredictorConfig(DeviceConfig):
     """How a finished run answers questions."""
 
-    device: Device = "auto"
-    """Where it runs; `auto` takes the GPU where there is one."""
-    precision: Precision = "auto"
-    """Arithmetic of the forward pass; `auto` is bf16 where the hardware has it, else fp32."""
-    eval_batch_size: int = DecodeConfig.eval_batch_size
+    eval_batch_size: Count = DecodeConfig.eval_batch_size
     """Windows of a batch."""
-    max_answer_length: int | None = None
+    max_answer_length: Count | None = None
     """Longest answer in tokens; default: as the run was trained."""
     merge: bool = False
     """Fold adapters into the encoder's weights where their method can be: they answer as fast as the plain encoder, the
     same but for rounding, and each then needs memory for weights of its own."""
 
-    def problems(self) -> list[str | None]:
-        longest = self.max_answer_length
-        return [
-            check(self.eval_batch_size >= 1, "eval_batch_size", "1 or more", self.eval_batch_size),
-            check(longest is None or longest >= 1, "max_answer_length", "1 or more", longest),
-        ]
-
 
 @dataclass(frozen=True)
-class ReportConfig(Checked):
+class ReportConfig(ConfigGroup):
     """Write the report of a study."""
 
     study: str = positional("", "STUDY")
@@ -74,9 +65,9 @@ class EvaluateConfig(PredictorConfig):
     """Sources to score on, as `spantune train --eval-data` takes them."""
     columns: tuple[str, ...] = ()
     """Names of your columns for flat files and hub sets: `question=frage context=text answer=antwort`."""
-    max_eval_examples: int | None = None
-    """Score at most so many examples (seeded)."""
-    seed: int = 0
+    max_eval_examples: Count | None = None
+    """Score at most this many examples (seeded)."""
+    seed: Seed = 0
     """Seeds the choice of those examples."""
     semantic: bool = False
     """Also compare answers by meaning: how many EM calls wrong and a sentence encoder right."""
@@ -84,12 +75,9 @@ class EvaluateConfig(PredictorConfig):
     """Print JSON."""
 
     def problems(self) -> list[str | None]:
-        limit = self.max_eval_examples
         return [
             given(self.runs, "RUN", "at least one run folder, before the flags"),
             given(self.data, "data", "at least one source"),
-            check(limit is None or limit >= 1, "max_eval_examples", "1 or more", limit),
-            check_seed(self.seed),
         ]
 
 
@@ -105,8 +93,8 @@ class AskConfig(PredictorConfig):
     """The text that answers it."""
     context_file: str | None = None
     """A UTF-8 text file with the context; `-` reads standard input."""
-    n_best: int = 1
-    """Print so many candidates of each run."""
+    n_best: Count = 1
+    """Print this many candidates of each run."""
     json: bool = False
     """Print JSON."""
 
@@ -120,7 +108,6 @@ class AskConfig(PredictorConfig):
                 "either --context or --context-file",
                 "both" if self.context is not None else "neither",
             ),
-            check(self.n_best >= 1, "n_best", "1 or more", self.n_best),
         ]
 
 
@@ -136,7 +123,7 @@ class PredictConfig(PredictorConfig):
     """Names of your columns for flat files and hub sets: `question=frage context=text`."""
     output: str = "predictions.json"
     """Where the answers go, in the official format: `{"id": "answer"}`."""
-    n_best: int = DecodeConfig.n_best
+    n_best: Count = DecodeConfig.n_best
     """Candidates of each question in the n-best file."""
     n_best_output: str | None = None
     """Where the candidates with their probabilities go."""
@@ -147,12 +134,11 @@ class PredictConfig(PredictorConfig):
         return [
             given(self.run, "RUN", "a run folder, before the flags"),
             given(self.data, "data", "a file or another source"),
-            check(self.n_best >= 1, "n_best", "1 or more", self.n_best),
             *self._written_over(),
         ]
 
     def _written_over(self) -> Iterator[str | None]:
-        """Lines about files that would take the place of the questions or of each other."""
+        """Lines about files that would overwrite the questions or each other."""
         taken = {os.path.realpath(self.data): "the questions' own file"}
         for key in ("output", "n_best_output", "null_odds_output"):
             path = getattr(self, key)
@@ -163,7 +149,7 @@ class PredictConfig(PredictorConfig):
 
 
 @dataclass(frozen=True)
-class ScoreConfig(Checked):
+class ScoreConfig(ConfigGroup):
     """Score a file of predictions exactly as the official SQuAD scorers do."""
 
     data: str = ""
@@ -187,39 +173,33 @@ class ScoreConfig(Checked):
 
 
 @dataclass(frozen=True)
-class RecommendConfig(Checked):
-    """Choose a method from a study. A limit that is left out is none."""
+class RecommendConfig(ConfigGroup):
+    """Choose a method from a study. A limit that is left out does not apply."""
 
     study: str = positional("", "STUDY")
     """Study folder."""
-    max_adapter_mb: float | None = None
+    max_adapter_mb: AboveZero | None = None
     """Largest adapter, in 10^6 bytes on disk."""
-    max_latency_ms: float | None = None
+    max_latency_ms: AboveZero | None = None
     """Longest time for a question by itself, in milliseconds: median, merged where the method can be."""
-    max_train_minutes: float | None = None
+    max_train_minutes: AboveZero | None = None
     """Longest training, in minutes of optimiser steps."""
-    max_trainable: int | None = None
+    max_trainable: Annotated[int | None, Allowed("above 0", lambda value: value > 0)] = None
     """Most parameters that learn, span head included."""
-    min_f1: float | None = None
+    min_f1: AboveZero | None = None
     """Lowest F1, mean over the runs, 0 to 100."""
     json: bool = False
     """Print JSON."""
 
     def problems(self) -> list[str | None]:
-        limits = ("max_adapter_mb", "max_latency_ms", "max_train_minutes", "max_trainable", "min_f1")
         return [
             given(self.study, "STUDY", "a study folder, before the flags"),
-            *(
-                check(value is None or value > 0, key, "above 0", value)
-                for key in limits
-                for value in [getattr(self, key)]
-            ),
             check(self.min_f1 is None or self.min_f1 <= 100, "min_f1", "at most 100", self.min_f1),
         ]
 
 
 @dataclass(frozen=True)
-class MethodsConfig(Checked):
+class MethodsConfig(ConfigGroup):
     """List the methods."""
 
     encoder: str = BUNDLED
@@ -229,7 +209,7 @@ class MethodsConfig(Checked):
 
 
 @dataclass(frozen=True)
-class ZooConfig(Checked):
+class ZooConfig(ConfigGroup):
     """List the adapters that ship with the package."""
 
     json: bool = False
@@ -243,7 +223,7 @@ class DoctorConfig(WindowConfig):
     sources: tuple[str, ...] = positional((), "SOURCE")
     """Sources as `spantune train --data` takes them."""
     eval_data: str | None = None
-    """Reported set, to look for contexts that stand in both."""
+    """Reported set, to look for contexts that are in both."""
     columns: tuple[str, ...] = ()
     """Names of your columns for flat files and hub sets: `question=frage context=text answer=antwort`."""
     squad_v2: bool = False

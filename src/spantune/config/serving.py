@@ -5,43 +5,35 @@ from __future__ import annotations
 import ipaddress
 import os
 from dataclasses import dataclass
+from typing import Annotated
 
 from spantune.config.commands import PredictorConfig, positional
-from spantune.config.training import Checked, check
+from spantune.config.training import Allowed, ConfigGroup, Count, check
 
 _SHORTEST_TOKEN = 16
 
 
 @dataclass(frozen=True)
-class LimitsConfig(Checked):
+class LimitsConfig(ConfigGroup):
     """What one request, one client and all of them together may ask."""
 
-    max_context: int = 20_000
+    max_context: Count = 20_000
     """Longest context of a question, in characters."""
-    max_question: int = 1_000
+    max_question: Count = 1_000
     """Longest question, in characters."""
-    max_questions: int = 64
+    max_questions: Count = 64
     """Most questions of a request of the API."""
-    max_document: int = 100_000
+    max_document: Count = 100_000
     """Longest document, in characters of text."""
-    max_upload_mb: float = 10.0
+    max_upload_mb: Annotated[float, Allowed("above 0, at most 100", lambda value: 0 < value <= 100)] = 10.0
     """Largest file that is uploaded, in 10^6 bytes."""
-    batch: int = 16
+    batch: Count = 16
     """Questions of different requests that are answered together; more are faster on a GPU, and on a CPU no faster."""
-    waiting: int = 64
-    """Requests that may wait for the models; one more is told at once to come back (503)."""
-    questions_per_minute: int | None = None
+    waiting: Count = 64
+    """Requests that may wait for the models; any further one is refused at once (503)."""
+    questions_per_minute: Annotated[int | None, Allowed("0 or more", lambda value: value >= 0)] = None
     """Questions that one client may ask (429 above it), 0 for any number; default: any number on this machine alone,
     600 elsewhere."""
-
-    def problems(self) -> list[str | None]:
-        counted = ("max_context", "max_question", "max_questions", "max_document", "batch", "waiting")
-        rate = self.questions_per_minute
-        return [
-            *(check(getattr(self, key) >= 1, key, "1 or more", getattr(self, key)) for key in counted),
-            check(0 < self.max_upload_mb <= 100, "max_upload_mb", "above 0, at most 100", self.max_upload_mb),
-            check(rate is None or rate >= 0, "questions_per_minute", "0 or more", rate),
-        ]
 
 
 @dataclass(frozen=True)
@@ -52,9 +44,9 @@ class ServeConfig(PredictorConfig, LimitsConfig):
     """Run folders, and study folders for their finished runs: of each method and encoder the one with the lowest seed
     (not the best one: that would choose on the reported set); `zoo` for all adapters that ship with spantune. Default:
     studies/demo where it is (`make demo`), else the zoo."""
-    host: str = "127.0.0.1"
+    host: Annotated[str, Allowed("an address", lambda value: bool(value.strip()))] = "127.0.0.1"
     """Address to listen on; `0.0.0.0` is every one of this machine, and uploads and corrections then need the token."""
-    port: int = 8000
+    port: Annotated[int, Allowed("0 to 65535", lambda value: 0 <= value <= 65535)] = 8000
     """Port to listen on; 0 takes a free one."""
     names: tuple[str, ...] = ()
     """Names under which browsers reach the app besides `host`, behind a proxy: `qa.example.org`."""
@@ -68,8 +60,6 @@ class ServeConfig(PredictorConfig, LimitsConfig):
 
     def problems(self) -> list[str | None]:
         return [
-            check(0 <= self.port <= 65535, "port", "0 to 65535", self.port),
-            check(bool(self.host.strip()), "host", "an address", self.host),
             check(not os.path.isfile(self.data_dir), "data_dir", "a folder", self.data_dir),
             None
             if self.token is None or len(self.token) >= _SHORTEST_TOKEN
@@ -78,7 +68,7 @@ class ServeConfig(PredictorConfig, LimitsConfig):
 
     @property
     def loopback(self) -> bool:
-        """Whether nobody but this machine reaches the app."""
+        """Whether only this machine reaches the app."""
         return is_loopback(self.host) and not self.names and self.proxy is None
 
     @property

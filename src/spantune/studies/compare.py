@@ -6,6 +6,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from spantune.config import CompareConfig, TrainConfig
 from spantune.errors import ConfigError, RunError
@@ -26,7 +27,9 @@ from spantune.studies.record import STUDY, StudyRecord
 from spantune.studies.run_state import Facts, facts_as_they_are, record_in, shared_differences
 from spantune.studies.schedule import Say, Schedule
 from spantune.studies.study_recorder import StudySheet, earlier_record, protocol_of
-from spantune.tracking import trackers_of
+
+if TYPE_CHECKING:
+    from spantune.tracking import Tracker
 
 
 def compare(config: CompareConfig, say: Say | None = None, executor: Executor | None = None) -> StudyRecord:
@@ -97,7 +100,7 @@ def _carried_out(
     if config.plan:
         return sheet.record
     sheet.update()
-    trackers = trackers_of(config)
+    trackers = _trackers(config)
     for tracker in trackers:
         tracker.start(protocol_of(config))
     kept = replace(fitted.config, **{key: value for one in trackers for key, value in one.passed_on.items()})
@@ -198,6 +201,14 @@ def _write(study: StudyRecord) -> None:
     write_text_atomic(study.folder / "table.md", table.to_markdown())
     write_text_atomic(study.folder / "table.csv", table.to_csv())
     comparison_plots(list(folders), study.folder / "plots")
+
+
+def _trackers(config: CompareConfig) -> tuple[Tracker, ...]:
+    if not config.mlflow:
+        return ()
+    from spantune.tracking import trackers_of  # not before: the room may be deleted
+
+    return trackers_of(config)
 
 
 def _untracked(study: StudyRecord) -> list[str]:

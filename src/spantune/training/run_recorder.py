@@ -7,7 +7,7 @@ import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from spantune.config import TrainConfig
 from spantune.config.parse import yaml_file
@@ -28,9 +28,11 @@ from spantune.runs import (
     write_text_atomic,
 )
 from spantune.runs.record import parameters_of
-from spantune.tracking import Tracker, trackers_of
 from spantune.training import distributed
 from spantune.training.code_version import code_version
+
+if TYPE_CHECKING:
+    from spantune.tracking import Tracker
 
 UNADAPTED = "Unadapted"
 """The label of a run that trained nothing."""
@@ -85,8 +87,10 @@ class RunSheet:
 
     def start_tracking(self) -> None:
         """Start the trackers that the configuration switches on."""
-        if not self.writes:
+        if not self.writes or not self.config.mlflow:
             return
+        from spantune.tracking import trackers_of  # not before: the room may be deleted
+
         self.trackers = trackers_of(self.config)
         for tracker in self.trackers:
             tracker.start(parameters_of(self.record))

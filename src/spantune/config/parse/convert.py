@@ -1,4 +1,4 @@
-"""Turns what a user wrote, on the command line or in YAML, into a field's type, or says what was expected and found."""
+"""Converts what a user wrote, on the command line or in YAML, to a field's type, or says what was expected."""
 
 from __future__ import annotations
 
@@ -18,87 +18,62 @@ class Mistyped(ValueError):
 
 
 def from_words(words: list[str], hint: Any) -> Any:
-    """The value of a flag's words. A flag that takes one value gets one word; `none` unsets what may be unset."""
-    value: Any = tuple(words)
-    if not takes_many(hint):
-        if len(words) != 1:
-            raise Mistyped(f"expected {expected(hint)}, found {len(words)} values: {' '.join(words)}")
-        (value,) = words
-        if value.lower() in ("none", "null") and type(None) in _members(hint):
-            return None
-    elif len(words) == 1 and not _only_tuples(hint):
-        value = words[0]  # `str | tuple[str, ...]`: one word is the plain member
-    return _fit(value, hint, strict=False, shown=" ".join(words))
+    """The value of a flag's words. A flag that takes one value gets one word; `none` unsets an optional setting."""
+    shown = " ".join(words)
+    if takes_many(hint):
+        return _validated(words, hint, strict=False, found=repr(shown))
+    if len(words) != 1:
+        raise Mistyped(f"expected {expected(hint)}, found {len(words)} values: {shown}")
+    if shown.lower() in ("none", "null") and type(None) in _members(hint):
+        return None
+    return _validated(shown, hint, strict=False, found=repr(shown))
 
 
 def from_yaml(value: Any, hint: Any) -> Any:
-    """The value of a YAML entry. Types are kept strictly (no text for numbers), but one value may stand for a list."""
-    if takes_many(hint):
-        if isinstance(value, list):
-            value = tuple(value)
-        elif value is not None and _only_tuples(hint):
-            value = (value,)
-    return _fit(value, hint, strict=True, shown=value)
+    """The value of a YAML entry. Types are strict (no text for numbers), but a single value may stand for a list."""
+    shown = "null" if value is None else f"{value!r} ({_KINDS.get(type(value), type(value).__name__)})"
+    if takes_many(hint) and value is not None:
+        value = tuple(value) if isinstance(value, list) else (value,)
+    return _validated(value, hint, strict=True, found=shown)
 
 
 def takes_many(hint: Any) -> bool:
-    """Whether the field is a tuple (or may be one)."""
-    return any(typing.get_origin(member) is tuple for member in _members(hint))
-
-
-def _only_tuples(hint: Any) -> bool:
-    return all(typing.get_origin(member) is tuple for member in _members(hint) if member is not type(None))
+    """Whether the field is a tuple."""
+    return typing.get_origin(hint) is tuple
 
 
 def metavar(hint: Any) -> str:
     """The placeholder in the help: `INT`, `{auto,cpu,cuda,mps}`, `TEXT ...`."""
-    shown = []
-    for member in _members(hint):
-        if typing.get_origin(member) is tuple:
-            shown.append(f"{metavar(typing.get_args(member)[0])} ...")
-        elif typing.get_origin(member) is Literal:
-            shown.append("{" + ",".join(map(str, typing.get_args(member))) + "}")
-        elif member is not type(None):
-            shown.append(_METAVARS.get(member, "VALUE"))
-    return "|".join(shown)
+    if takes_many(hint):
+        return f"{metavar(typing.get_args(hint)[0])} ..."
+    if choices := _choices(hint):
+        return "{" + ",".join(choices) + "}"
+    return "|".join(_METAVARS[member] for member in _members(hint) if member is not type(None))
 
 
 def expected(hint: Any) -> str:
     """What a field takes, in words."""
-    return " or ".join(_word(member) for member in _members(hint))
-
-
-def _word(member: Any) -> str:
-    if typing.get_origin(member) is tuple:
-        return f"a list of values, each {expected(typing.get_args(member)[0])}"
-    if typing.get_origin(member) is Literal:
-        return "one of " + ", ".join(map(str, typing.get_args(member)))
-    return _WORDS.get(member, getattr(member, "__name__", str(member)))
+    if takes_many(hint):
+        return f"a list of values, each {expected(typing.get_args(hint)[0])}"
+    if choices := _choices(hint):
+        return "one of " + ", ".join(choices)
+    return " or ".join(_WORDS[member] for member in _members(hint))
 
 
 def _members(hint: Any) -> tuple[Any, ...]:
     return typing.get_args(hint) if typing.get_origin(hint) in (typing.Union, types.UnionType) else (hint,)
 
 
-def _fit(value: Any, hint: Any, *, strict: bool, shown: Any) -> Any:
+def _choices(hint: Any) -> tuple[str, ...]:
+    return typing.get_args(hint) if typing.get_origin(hint) is Literal else ()
+
+
+def _validated(value: Any, hint: Any, *, strict: bool, found: str) -> Any:
     from pydantic import ConfigDict, TypeAdapter, ValidationError
 
     try:
         return TypeAdapter(hint, config=ConfigDict(allow_inf_nan=False)).validate_python(value, strict=strict)
     except ValidationError:
-        raise Mistyped(f"expected {expected(hint)}, found {_seen(shown, strict)}{_meant(shown, hint)}") from None
-
-
-def _seen(value: Any, with_kind: bool) -> str:
-    if value is None:
-        return "null"
-    value = list(value) if isinstance(value, tuple) else value
-    return f"{value!r} ({_KINDS.get(type(value), type(value).__name__)})" if with_kind else repr(value)
-
-
-def _meant(found: Any, hint: Any) -> str:
-    choices = [
-        str(one) for member in _members(hint) if typing.get_origin(member) is Literal for one in typing.get_args(member)
-    ]
-    match = nearest(str(found), choices)
-    return f", did you mean {match}?" if match else ""
+        match = nearest(str(value), _choices(hint))
+        hint_text = f", did you mean {match}?" if match else ""
+        raise Mistyped(f"expected {expected(hint)}, found {found}{hint_text}") from None

@@ -1,8 +1,8 @@
-"""Reads the dataclasses: each field becomes one `Setting`, from which flag, YAML key, help and type derive.
+"""Reads the dataclasses: each field becomes one `Setting`, which has its flag, YAML key, help and type.
 
 Two conventions: a configuration with a field `options` takes the options of methods, and its field `method` or
-`methods` says of which. Field metadata: `positional` (stands without a flag), `metavar`, `hidden` (not settable),
-`one_way` (a switch that nothing needs to switch back).
+`methods` names these methods. Field metadata: `positional` (given without a flag), `metavar`, `hidden` (cannot be
+set), `one_way` (a switch without a `--no-` form).
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import inspect
 import sys
 import typing
 from collections.abc import Iterator, Mapping
-from dataclasses import MISSING, dataclass, fields, replace
+from dataclasses import MISSING, dataclass, fields, is_dataclass, replace
 from functools import cache
 from typing import Any
 
@@ -20,7 +20,7 @@ OPTIONS = "options"
 
 
 class HasOptions(typing.Protocol):
-    """What the command line reads of a method (`spantune.methods.Method`)."""
+    """The part of a method that the command line reads (`spantune.methods.Method`)."""
 
     @property
     def summary(self) -> str: ...
@@ -63,6 +63,14 @@ class Setting:
         """As a user types it: `--max-length`, `--prefix-tuning.length`, `RUN`."""
         return self.metavar or self.name.upper() if self.positional else "--" + self.key.replace("_", "-")
 
+    @property
+    def flags(self) -> tuple[str, ...]:
+        """A switch has two flags: `--mlflow` and `--no-mlflow`, `--lora.x` and `--lora.no-x`."""
+        if self.hint is not bool or self.one_way:
+            return (self.flag,)
+        method, dot, name = self.flag.removeprefix("--").rpartition(".")
+        return self.flag, f"--{method}{dot}no-{name}"
+
 
 def spelled(key: str) -> str:
     """Dashes and underscores are the same in flags and in YAML."""
@@ -70,63 +78,60 @@ def spelled(key: str) -> str:
 
 
 def settings_of(config: type[Any], methods: Mapping[str, HasOptions], *, group: str = "") -> list[Setting]:
-    """All settings of a command: its own (under `group`), those of its groups, and, where it takes them, the options of
-    every method.
+    """All settings of a command: its own (under `group`), those of its groups, and, where it has `options`, the options
+    of every method.
     """
-    found = list(_read(config, group))
+    settings = list(_read(config, group))
     if OPTIONS not in {one.name for one in fields(config)}:
-        return found
-    choices = "{" + ",".join(methods) + "}"
-    named = [replace(one, metavar=choices) if one.name in ("method", "methods") else one for one in found]
-    options = (
-        replace(one, group=name, about=method.summary, method=name)
-        for name, method in methods.items()
-        for one in _read(method.options, name)
-    )
-    return [*named, *options]
+        return settings
+    for method, description in methods.items():
+        options = _read(description.options, method)
+        settings += [replace(one, about=description.summary, method=method) for one in options]
+    known = f"One of {', '.join(methods)}."
+    return [
+        replace(one, metavar="METHOD", help=f"{one.help} {known}") if one.key in ("method", "methods") else one
+        for one in settings
+    ]
 
 
 def _read(config: type[Any], own_group: str) -> Iterator[Setting]:
     """The command's own fields, then group by group as the configuration inherits them."""
     hints = typing.get_type_hints(config)
-    owners = {
-        one.name: next(base for base in config.__mro__ if one.name in inspect.get_annotations(base))
-        for one in fields(config)
-    }
-    for one in sorted(fields(config), key=lambda field: config.__mro__.index(owners[field.name])):
-        if one.name == OPTIONS or one.metadata.get("hidden"):
-            continue
-        owner = owners[one.name]
-        default: Any = one.default if one.default_factory is MISSING else one.default_factory()
-        if hints[one.name] is float:
-            default = float(default)  # `alpha: float = 32` reads back from YAML as it was printed
-        own = owner is config
-        yield Setting(
-            name=one.name,
-            hint=hints[one.name],
-            default=default,
-            help=field_texts(owner.__module__).get((owner.__name__, one.name), ""),
-            group=own_group if own else owner.__name__.removesuffix("Config").lower(),
-            about="" if own and not own_group else inspect.getdoc(owner) or "",
-            positional=one.metadata.get("positional", False),
-            one_way=one.metadata.get("one_way", False),
-            metavar=one.metadata.get("metavar"),
-        )
+    declared = {one.name: one for one in fields(config)}
+    for owner in config.__mro__:
+        texts = field_texts(owner.__module__) if is_dataclass(owner) else {}
+        for name in inspect.get_annotations(owner):
+            one = declared.pop(name, None)
+            if one is None or name == OPTIONS or one.metadata.get("hidden"):
+                continue
+            default: Any = one.default if one.default_factory is MISSING else one.default_factory()
+            yield Setting(
+                name=name,
+                hint=hints[name],
+                # `alpha: float = 32` reads back from YAML as it was printed
+                default=float(default) if hints[name] is float else default,
+                help=texts.get((owner.__name__, name), ""),
+                group=own_group if owner is config else owner.__name__.removesuffix("Config").lower(),
+                about="" if owner is config and not own_group else inspect.getdoc(owner) or "",
+                positional=one.metadata.get("positional", False),
+                one_way=one.metadata.get("one_way", False),
+                metavar=one.metadata.get("metavar"),
+            )
 
 
 @cache
 def field_texts(module: str) -> Mapping[tuple[str, str], str]:
-    """The string under each field of each class of a module, on one line; none where the source was not shipped."""
+    """The string under each field of each class of a module, on one line; empty without the source."""
     try:
         tree = ast.parse(inspect.getsource(sys.modules[module]))
     except (OSError, TypeError):
         return {}
-    found = {}
+    texts = {}
     for group in ast.walk(tree):
         if not isinstance(group, ast.ClassDef):
             continue
         for line, below in zip(group.body, group.body[1:], strict=False):
             match line, below:
                 case ast.AnnAssign(target=ast.Name(id=name)), ast.Expr(value=ast.Constant(value=str(text))):
-                    found[group.name, name] = " ".join(text.split())
-    return found
+                    texts[group.name, name] = " ".join(text.split())
+    return texts

@@ -1,4 +1,4 @@
-"""YAML as people write it: `1e-3` is a number, and a key that stands twice is a mistake."""
+"""YAML as people write it: `1e-3` is a number, and a key given twice is a mistake."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class _Loader(yaml.SafeLoader):
             key, line = key_node.value, key_node.start_mark.line + 1
             if isinstance(key, str) and key in seen:
                 raise yaml.constructor.ConstructorError(
-                    None, None, f"the key {key!r} stands twice, on lines {seen[key]} and {line}", key_node.start_mark
+                    None, None, f"the key {key!r} is given twice, on lines {seen[key]} and {line}", key_node.start_mark
                 )
             seen[key if isinstance(key, str) else line] = line
         return super().construct_mapping(node, deep)

@@ -11,7 +11,7 @@ import pytest
 
 from spantune.cli.main import COMMANDS
 from spantune.config import RunConfig, TrainConfig
-from spantune.config.parse.parse import resolve
+from spantune.config.parse.parse import parse_command
 from spantune.methods import get, methods
 from spantune.runs import RunRecord
 
@@ -27,7 +27,7 @@ def name_of(path: Path) -> str:
 
 def meant(path: Path) -> Any:
     """The configuration that the file stands for on the command line."""
-    return resolve(COMMANDS["compare" if path in STUDIES else "train"], ["--config", str(path)], methods()).config
+    return parse_command(COMMANDS["compare" if path in STUDIES else "train"], ["--config", str(path)], methods()).config
 
 
 def small(path: Path, tiny_of: Callable[[str], Path], train: str, dev: str, output: Path) -> Any:

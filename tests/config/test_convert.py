@@ -23,9 +23,6 @@ Choice = Literal["linear", "cosine"]
         ([], tuple[str, ...], ()),
         (["1", "2"], tuple[int, ...], (1, 2)),
         (["cosine"], Choice, "cosine"),
-        (["all"], str | tuple[str, ...], "all"),
-        (["q", "v"], str | tuple[str, ...], ("q", "v")),
-        (["7"], int | Literal["auto"], 7),
     ],
 )
 def test_words_of_a_flag(words: list[str], hint: Any, value: Any) -> None:
@@ -62,7 +59,6 @@ def test_wrong_words_say_what_was_expected(words: list[str], hint: Any, message:
         ([0, 1], tuple[int, ...], (0, 1)),
         (False, bool, False),
         ("cosine", Choice, "cosine"),
-        ("all", str | tuple[str, ...], "all"),
     ],
 )
 def test_yaml_values(value: Any, hint: Any, typed: Any) -> None:

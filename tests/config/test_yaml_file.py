@@ -37,8 +37,8 @@ def test_empty_file_and_byte_order_mark(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "parts"),
     [
-        ("seed: 1\nepochs: 2\nseed: 3\n", ["line 3", "'seed' stands twice, on lines 1 and 3"]),
-        ("lora:\n  rank: 1\n  rank: 2\n", ["line 3", "'rank' stands twice"]),
+        ("seed: 1\nepochs: 2\nseed: 3\n", ["line 3", "'seed' is given twice, on lines 1 and 3"]),
+        ("lora:\n  rank: 1\n  rank: 2\n", ["line 3", "'rank' is given twice"]),
         ("seed: [1\n", ["line 2", "not valid YAML"]),
         ("- seed\n", ["not a mapping", "list"]),
         ("seed 3\n", ["not a mapping", "'seed 3'"]),
