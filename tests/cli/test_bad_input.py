@@ -109,7 +109,7 @@ def starting_at(start: Any, folder: Path) -> str:
 
 @pytest.mark.parametrize(
     ("start", "report"),
-    [("4", "'4' -> read as 4"), (5, "at 5 stands"), (3, "at 3 stands"), ("four", "found 'four'")],
+    [("4", "'4' -> read as 4"), (5, "the text at 5 is"), (3, "the text at 3 is"), ("four", "found 'four'")],
 )
 def test_a_wrong_answer_start(start: Any, report: str, train: Any, tmp_path: Path) -> None:
     said = train("--data", starting_at(start, tmp_path))
@@ -130,7 +130,7 @@ def test_an_answer_start_that_is_absent_and_can_only_be_one_is_found(train: Any,
 
 def test_an_answer_beyond_repair_is_dropped_and_counted(train: Any, tmp_path: Path) -> None:
     source = write(tmp_path / "a.json", with_good(article("the 1812 mill", asked("1844", 4))))
-    refused(train("--data", source), "does not stand in the context", "drops 1 of the examples")
+    refused(train("--data", source), "is not in the context", "drops 1 of the examples")
     code, out, err = train("--data", source, "--repair", "--output", "repaired")
     assert code == 0 and "examples dropped: 1 (repair)" in out, err
 

@@ -54,7 +54,7 @@ def test_notes_do_not_block() -> None:
         ("shared-context", "1"),
         ("unreachable-answer", "1"),
     ]
-    assert "12 tokens from 3 to 15" in report.to_text() and "stands in other too" in report.to_text()
+    assert "12 tokens from 3 to 15" in report.to_text() and "is in other too" in report.to_text()
 
 
 def test_unanswerable_questions_where_none_are_allowed() -> None:

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from spantune.data import Answer, Example, fingerprint
-from spantune.data.mixing import carve, context_key, distinct, limited, shuffled, weighted
+from spantune.data.mixing import context_key, distinct, limited, shuffled, split_by_context, weighted
 
 
 def corpus(*contexts: str) -> tuple[Example, ...]:
@@ -59,7 +59,7 @@ def test_a_limit_keeps_this_many_in_order(limit: int | None, number: int) -> Non
     [("abcd", 0.0, 0), ("abcd", 0.25, 1), ("abcd", 0.5, 2), ("abcd", 0.01, 1), ("abcd", 0.99, 3), ("aaaa", 0.5, 0)],
 )
 def test_a_fraction_carves_this_many_contexts(contexts: str, fraction: float, carved: int) -> None:
-    rest, selection = carve(corpus(*contexts), fraction, 0)
+    rest, selection = split_by_context(corpus(*contexts), fraction, 0)
     assert len({one.context for one in selection}) == carved
     assert len(rest) + len(selection) == 4
 
@@ -71,7 +71,7 @@ def test_a_fraction_carves_this_many_contexts(contexts: str, fraction: float, ca
 )
 def test_no_context_is_on_both_sides_and_none_is_lost(contexts: list[str], fraction: float, seed: int) -> None:
     examples = corpus(*contexts)
-    rest, selection = carve(examples, fraction, seed)
+    rest, selection = split_by_context(examples, fraction, seed)
     assert not {one.context for one in rest} & {one.context for one in selection}
     assert sorted(one.id for one in (*rest, *selection)) == sorted(one.id for one in examples)
     assert rest or not examples
@@ -80,7 +80,7 @@ def test_no_context_is_on_both_sides_and_none_is_lost(contexts: list[str], fract
 
 def test_white_space_makes_no_other_context() -> None:
     assert context_key("a\r\n b ") == context_key("a b") != context_key("ab")
-    rest, selection = carve(corpus("a b", "a\r\nb", "c", "c "), 0.5, 0)
+    rest, selection = split_by_context(corpus("a b", "a\r\nb", "c", "c "), 0.5, 0)
     assert {len(rest), len(selection)} == {2}
 
 

@@ -41,7 +41,7 @@ def test_without_a_fraction_nothing_is_selected(tmp_path: Path) -> None:
 
 
 def test_one_context_cannot_be_split(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="no selection split can be carved") as raised:
+    with pytest.raises(DataError, match="one context cannot be split") as raised:
         splits(data=(write(tmp_path / "a.jsonl", 1),))
     assert "--selection-fraction 0" in str(raised.value)
 

@@ -122,7 +122,7 @@ def test_changed_code_runs_again(study: Any, tmp_path: Path, no_plots: None) -> 
     run(study(), Pretend())
     folder = tmp_path / "study" / "lora-0"
     record = RunRecord.read(folder)
-    replace(record, code="0" * 16).write(folder)
+    replace(record, code="2:" + "0" * 16).write(folder)
     _, said = run(study(), again := Pretend())
     assert again.names == ["lora-0"] and said[1] == "[2/2] lora, seed 0: run (changed: spantune's code)"
     older = {key: value for key, value in record.config.items() if key != "score_reported"}

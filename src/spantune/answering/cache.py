@@ -1,4 +1,4 @@
-"""Where what can be made again is kept, and what a tokenizer is told by."""
+"""The folder of cached windows, and the digest that identifies a tokenizer in its cache keys."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 def cache_folder() -> Path:
-    """Our part of the folder in which `datasets` keeps what it has made."""
+    """The folder of spantune inside the cache of `datasets`."""
     from datasets import config
 
     folder = Path(config.HF_DATASETS_CACHE) / "spantune"
@@ -20,9 +20,9 @@ def cache_folder() -> Path:
 
 
 def tokenizer_digest(tokenizer: PreTrainedTokenizerFast) -> str:
-    """What decides the tokens that it makes of a text: two with the same digest make the same."""
+    """A digest of everything that decides its tokens: tokenizers with the same digest give the same tokens."""
     backend = tokenizer.backend_tokenizer
-    backend.no_truncation()  # what was asked for last leaves its traces in the backend
+    backend.no_truncation()  # the backend remembers the last call's settings
     backend.no_padding()
     besides = (tokenizer.truncation_side, tokenizer.split_special_tokens, tokenizer.pad_token_id)
     return hashlib.sha256(f"{besides}{backend.to_str()}".encode()).hexdigest()

@@ -1,4 +1,4 @@
-"""A corpus: the checked examples of one source or of a mix, with what it took to make them."""
+"""A corpus: the checked examples of one source or of a mix, with defects and counts."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ SAMPLE_FOLDER = Path(__file__).parent / "sample"
 
 @dataclass(frozen=True)
 class Corpus:
-    """Examples, ready for use: each answer stands in its context where it says.
+    """Examples whose answers are in their contexts at the given offsets.
 
     Args:
         examples: in the source's order, or in the seeded order of a mix.
         name: the source or sources.
         fingerprint: SHA-256 over the examples' ids, questions, contexts and answers, in order.
-        defects: what was wrong with the rows; those of it that could not be mended are not among the examples.
+        defects: what was wrong with the rows; rows beyond repair are not among the examples.
         counts: rows read, examples dropped, ids made, offsets found, and so on.
     """
 
@@ -58,12 +58,12 @@ def fingerprint(examples: Iterable[Example]) -> str:
     """SHA-256 (hexadecimal) over ids, questions, contexts and answers in order; titles and sources do not matter."""
     digest = hashlib.sha256()
     contexts: dict[str, str] = {}
-    for one in examples:
-        context = contexts.get(one.context)
+    for example in examples:
+        context = contexts.get(example.context)
         if context is None:
-            context = contexts[one.context] = hashlib.sha256(one.context.encode()).hexdigest()
-        answers = [[answer.text, answer.start] for answer in one.answers]
-        digest.update(json.dumps([one.id, one.question, context, answers]).encode() + b"\n")
+            context = contexts[example.context] = hashlib.sha256(example.context.encode()).hexdigest()
+        answers = [[answer.text, answer.start] for answer in example.answers]
+        digest.update(json.dumps([example.id, example.question, context, answers]).encode() + b"\n")
     return digest.hexdigest()
 
 
@@ -99,8 +99,8 @@ def load_corpus(
         split: which split of a source that has several; a `#SPLIT` in the source goes before. A file has only one.
         columns: names of your columns (`question=frage`).
         seed: chooses the examples of a fractional weight.
-        repair: mend what can be mended, drop the rest and count both, instead of refusing broken data. None: refuse,
-            where the command has no such flag to name.
+        repair: repair what can be repaired, drop the rest and count both, instead of refusing broken data. None: refuse
+            and do not name the flag, which the command lacks.
         require_answers: False for questions that are to be answered: answers are then neither read nor checked.
 
     Raises:
@@ -122,10 +122,10 @@ def load_corpus(
 def load_references(source: str, *, columns: Sequence[str] = ()) -> tuple[Example, ...]:
     """The questions of a source with the texts of their accepted answers, for scoring.
 
-    The official scorers never read `answer_start`, so a wrong one is no reason to refuse here; every other defect is.
+    The official scorers never read `answer_start`, so a wrong one is accepted here; every other defect is refused.
 
     Raises:
-        DataError: the source cannot be read, or something else than offsets is broken.
+        DataError: the source cannot be read, or something other than offsets is broken.
     """
     corpus = examine(source, split="validation", columns=columns)
     if not any(defect.blocking for defect in corpus.defects):
@@ -139,7 +139,7 @@ def load_references(source: str, *, columns: Sequence[str] = ()) -> tuple[Exampl
 
 
 def _by_text(row: RawRow) -> Example:
-    """An example whose answers stand where their text first does, or at 0 where it never does."""
+    """An example whose answers are where their text first occurs, or at 0 if it never does."""
     pairs = row.answers if isinstance(row.answers, Sequence) else ()
     context = str(row.context)
     answers = tuple(Answer(str(text), max(0, context.find(str(text)))) for text, _ in pairs)
@@ -147,7 +147,7 @@ def _by_text(row: RawRow) -> Example:
 
 
 def refuse_defects(corpus: Corpus, fix: str | None = None) -> None:
-    """Raise DataError with the doctor's list where a blocking defect stands in the corpus."""
+    """Raise DataError with the doctor's list if the corpus has a blocking defect."""
     blocking = [defect for defect in corpus.defects if defect.blocking]
     if not blocking:
         return
@@ -180,7 +180,7 @@ def has_validation(source: str) -> bool | None:
 
 
 def _name(source: Source, split: str) -> str:
-    """The address, and the split where another than `train` of several is meant: `sample#validation`."""
+    """The address, and the split if it is one of several and not `train`: `sample#validation`."""
     wanted = source.split or split
     several = source.kind in ("sample", "hub") or (source.kind == "folder" and folder_splits(source.path))
     return f"{source.address}#{wanted}" if several and wanted != "train" else source.address

@@ -1,4 +1,4 @@
-"""The one type that every reader makes and every later stage reads."""
+"""`Example`: what every reader makes and every later stage reads."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ class Answer:
 
     @property
     def end(self) -> int:
-        """Character behind the last one."""
+        """The character after its last one."""
         return self.start + len(self.text)
 
 

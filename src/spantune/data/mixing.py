@@ -31,7 +31,7 @@ def weighted(examples: Sequence[Example], weight: float, seed: str) -> tuple[Exa
 
 
 def distinct(examples: Iterable[Example]) -> tuple[Example, ...]:
-    """The examples in order, an id that stood before changed into `id#2`, `id#3`, …."""
+    """The examples in order, a repeated id changed into `id#2`, `id#3`, …."""
     kept: dict[str, Example] = {}
     for one in examples:
         if one.id in kept:
@@ -48,7 +48,7 @@ def shuffled(examples: Sequence[Example], seed: int) -> tuple[Example, ...]:
 
 
 def limited(examples: Sequence[Example], limit: int | None, seed: int) -> tuple[Example, ...]:
-    """A seeded choice of at most `limit` examples, in the order in which they stood."""
+    """A seeded choice of at most `limit` examples, in their order."""
     if limit is None or limit >= len(examples):
         return tuple(examples)
     kept = set(random.Random(f"limit:{seed}").sample(range(len(examples)), limit))
@@ -65,16 +65,18 @@ def context_keys(examples: Iterable[Example]) -> dict[str, str]:
     return {context: context_key(context) for context in {one.context for one in examples}}
 
 
-def carve(examples: Sequence[Example], fraction: float, seed: int) -> tuple[tuple[Example, ...], tuple[Example, ...]]:
-    """Split into (rest, carved), the carved part holding `fraction` of the contexts: no context is in both.
+def split_by_context(
+    examples: Sequence[Example], fraction: float, seed: int
+) -> tuple[tuple[Example, ...], tuple[Example, ...]]:
+    """Split into (rest, selection), the selection with `fraction` of the contexts: no context is in both.
 
-    At least one context is on either side where the fraction is above 0; with a single context nothing is carved.
+    Each side has a context if the fraction is above 0; a single context is not split, the selection is then empty.
     """
     keys = context_keys(examples)
     contexts = list(dict.fromkeys(keys[one.context] for one in examples))
     number = min(max(1, math.floor(fraction * len(contexts) + 0.5)), len(contexts) - 1) if fraction > 0 else 0
-    carved = set(random.Random(f"selection:{seed}").sample(contexts, max(number, 0)))
+    selected = set(random.Random(f"selection:{seed}").sample(contexts, max(number, 0)))
     sides: tuple[list[Example], list[Example]] = ([], [])
     for one in examples:
-        sides[keys[one.context] in carved].append(one)
+        sides[keys[one.context] in selected].append(one)
     return tuple(sides[0]), tuple(sides[1])

@@ -54,7 +54,7 @@ class Source:
                 where=self.address,
                 expected="an existing file (JSON, JSONL, CSV, Parquet) or a save_to_disk folder",
                 found=_what_is_there(self.path),
-                fix="mend the path; `sample` is built in and needs no file",
+                fix="correct the path; `sample` is built in and needs no file",
             )
         return "hub"
 
@@ -108,7 +108,7 @@ def _weight(written: str, text: str) -> float:
         raise DataError(
             "the weight of a data source is not valid",
             where=text,
-            expected="a number above 0 behind the '*' (at most 1000): 0.5 takes half, 2 counts each example twice",
+            expected="a number above 0 after the '*' (at most 1000): 0.5 takes half, 2 counts each example twice",
             found=repr(written),
         )
     return weight

@@ -11,7 +11,7 @@ from functools import partial
 from spantune.config import DataConfig
 from spantune.data.corpus import Corpus, has_validation, load_corpus
 from spantune.data.example import Example
-from spantune.data.mixing import carve, context_keys, distinct, limited, shuffled
+from spantune.data.mixing import context_keys, distinct, limited, shuffled, split_by_context
 from spantune.data.readers.hf_datasets import NoSplit
 from spantune.data.source import parse_source
 from spantune.errors import DataError
@@ -25,11 +25,11 @@ class Splits:
 
     Args:
         train: what the model learns, in seeded order.
-        selection: contexts carved from the training sources to choose the best checkpoint; may be empty.
+        selection: contexts held out from the training sources to choose the best checkpoint; may be empty.
         reported: touched once, at the end, the same for every seed; None where no source has a validation split and
             none was given, or where it is not to be scored.
         repairs: with `repair`, how many defects of each kind were mended or cost an example; empty otherwise.
-        shared_contexts: contexts of `reported` that stand in `train` or `selection` too.
+        shared_contexts: contexts of `reported` that are in `train` or `selection` too.
         counts: examples at every step, so that none is lost uncounted:
             `train mixed = train + selection + train over the limit`, and likewise for `reported`.
     """
@@ -47,7 +47,7 @@ def load_splits(config: DataConfig, seed: int) -> Splits:
 
     Raises:
         DataError: a source cannot be read or is broken, there are unanswerable questions in a run without `squad_v2`,
-            or there is one context only and nothing can be carved from it.
+            or there is one context only and it cannot be split.
     """
     sources = [load_corpus(one, columns=config.columns, seed=seed, repair=config.repair) for one in config.data]
     held_out = _reported_sources(config)
@@ -57,10 +57,10 @@ def load_splits(config: DataConfig, seed: int) -> Splits:
     gathered = [one for corpus in sources for one in corpus.examples]
     mixed = shuffled(distinct(gathered), seed)
     kept = mixed[: config.max_train_examples]
-    train, selection = carve(kept, config.selection_fraction, seed)
+    train, selection = split_by_context(kept, config.selection_fraction, seed)
     if config.selection_fraction > 0 and not selection:
         raise DataError(
-            "no selection split can be carved from one context",
+            "one context cannot be split into training and selection",
             where=_name(config.data),
             expected="two contexts or more",
             found=f"{len(kept)} examples on one context",
@@ -70,7 +70,7 @@ def load_splits(config: DataConfig, seed: int) -> Splits:
     shared = shared_contexts(kept, reported.examples) if reported else 0
     if shared:
         warnings.warn(
-            f"{shared} contexts of the reported set ({_name([one.name for one in held_out])}) stand in the training "
+            f"{shared} contexts of the reported set ({_name([one.name for one in held_out])}) are in the training "
             "data too: the reported score is too good. `spantune doctor` lists them.",
             stacklevel=2,
         )
@@ -107,7 +107,7 @@ def refuse_unanswerable(corpus: Corpus, fix: str = "--squad-v2 lets the model an
 
 
 def shared_contexts(one: Sequence[Example], other: Sequence[Example]) -> int:
-    """How many contexts stand in both (white space aside)."""
+    """How many contexts are in both (white space aside)."""
     return len(set(context_keys(one).values()) & set(context_keys(other).values()))
 
 
@@ -122,7 +122,7 @@ def load_evaluation(
     """The sources' validation splits (a file has only itself) as one corpus: what `load_splits` reports on.
 
     Args:
-        limit: at most so many examples, chosen by the seed, in the order in which they stood.
+        limit: at most so many examples, chosen by the seed, in their order.
         repair: as `load_corpus` takes it.
 
     Raises:

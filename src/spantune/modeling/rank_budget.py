@@ -143,7 +143,7 @@ def _layers(network: Any) -> dict[str, SVDLinear]:
 
 
 def hold_scales(network: Any) -> None:
-    """Keep `ranknum`, by which PEFT divides each update, from learning: on its way to another device it comes loose."""
+    """Freeze `ranknum`, by which PEFT divides each update: it becomes trainable when moved to another device."""
     for layer in _layers(network).values():
         layer.ranknum[_ADAPTER].requires_grad = False
 

@@ -36,7 +36,7 @@ def _code(records: Sequence[RunRecord]) -> list[str]:
     for one in records:
         found = digests.setdefault(_commit(one), {})
         if one.code:
-            found[f"{one.label} {one.code[:_SHORT]}"] = None
+            found[f"{one.label} {one.code}"] = None
     return [
         " ".join(part for part in (commit, f"(digests: {', '.join(found)})" if found else "") if part)
         for commit, found in digests.items()

@@ -13,7 +13,7 @@ from spantune.config import DataConfig, TrainConfig
 from spantune.data import Splits, load_splits
 from spantune.errors import RunError, UserError
 from spantune.runs import RunFolder, RunRecord
-from spantune.training.code_version import code_version
+from spantune.training.code_version import code_version, is_other_code
 from spantune.training.run_settings import changed, resolve, unmeasured
 
 Plan = Literal["run", "resume", "done"]
@@ -119,8 +119,7 @@ def _plan(config: TrainConfig, facts: Facts) -> tuple[Plan, str]:
 
         if others := Origins.of(config).changed_since(before):
             return "run", f"changed: trained again since: {', '.join(others)}"
-    code = code_version(config.method)
-    if code and before.code and before.code != code:
+    if is_other_code(before.code, code_version(config.method)):
         return "run", "changed: spantune's code"
     if before.status == "finished":
         lacking = unmeasured(config, before)

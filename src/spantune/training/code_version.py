@@ -1,10 +1,9 @@
-"""Which version of spantune's code made a run's numbers: a digest of the sources that can touch them."""
+"""Which version of spantune's code made a run's numbers: a digest of the sources that a run goes through."""
 
 from __future__ import annotations
 
 import ast
 import hashlib
-from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
@@ -12,73 +11,76 @@ import spantune
 from spantune.methods import get
 
 _ROOT = Path(spantune.__file__).parent
+_BEGIN = "spantune.training.run"
 _ROOMS = ("data", "methods", "modeling", "answering", "scoring", "training")
-"""Where numbers are made, if a run goes through. Settings are compared by themselves; reports show what there is."""
-_NO_NUMBERS = {
-    *(Path("training", f"{name}.py") for name in ("run_recorder", "code_version", "extra_measurements")),
-    *(Path("modeling", f"{name}.py") for name in ("costs", "load_errors", "sanity_check", "peft_compat")),
-    Path("answering", "speed.py"),
-    Path("scoring", "semantic.py"),
-    Path("data", "checks", "doctor.py"),
-    Path("data", "hub.py"),
-}
-"""What keeps books, refuses, or measures what a finished run costs: no edit there changes an answer."""
-_BEGIN = Path("training", "run.py")
+"""Settings are compared by themselves, the other rooms keep books or show what there is."""
+_RULE = "2:"
+"""Before every digest of this rule: digests of different rules cannot be compared."""
 
 
 @cache
 def code_version(method: str) -> str | None:
-    """SHA-256 (its first 16 digits) over the code that a run with this method goes through; None without sources.
+    """`2:` and a SHA-256 (16 digits) over what `training/run.py` and the method's file reach by imports in the rooms
+    that make numbers.
 
     Comments, docstrings and layout do not count, nor do the files of other methods: what is finished stays finished
-    when a method is added. Libraries do not count either; their versions stand in the record.
+    when a method is added. Libraries do not count either; their versions are in the record.
+
+    Returns:
+        None where the sources are not at hand.
     """
-    own = Path(*get(method).inject.__module__.split(".")[1:]).with_suffix(".py")
-    try:
-        reached = _reached(_BEGIN, own)
-        digest = hashlib.sha256()
-        for path in sorted(reached):
-            code, _ = _read(path)
-            digest.update(f"{path.as_posix()}\n{code}\n".encode())
-    except OSError:
+    begin = (_BEGIN, get(method).inject.__module__)
+    if not all(map(_path_of, begin)):
         return None
-    return digest.hexdigest()[:16]
+    reached = _reached(*begin)
+    digest = hashlib.sha256()
+    for module, code in sorted(reached.items()):
+        digest.update(f"{module}\n{code}\n".encode())
+    return f"{_RULE}{digest.hexdigest()[:16]}"
 
 
-def _reached(*begin: Path) -> set[Path]:
-    """The files that these import, and those that they import in turn, in the rooms that make numbers."""
-    seen, waiting = set(begin), list(begin)
+def is_other_code(before: str | None, now: str | None) -> bool:
+    """Whether two runs were made by different code, as far as is known: digests of an earlier rule say nothing."""
+    if before is None or now is None or not before.startswith(_RULE):
+        return False
+    return before != now
+
+
+def _reached(*modules: str) -> dict[str, str]:
+    """The code of these modules and of all that they import, in functions, too."""
+    reached: dict[str, str] = {}
+    waiting = list(modules)
     while waiting:
-        _, imported = _read(waiting.pop())
-        waiting += imported - seen
-        seen |= imported
-    return seen
+        module = waiting.pop()
+        if module not in reached and (path := _path_of(module)) is not None:
+            reached[module], imported = _read(path)
+            waiting += imported
+    return reached
+
+
+def _path_of(module: str) -> Path | None:
+    """Its file in one of the rooms; None for other modules and for names that are no module."""
+    package, *parts = module.split(".")
+    if package != "spantune" or not parts or parts[0] not in _ROOMS:
+        return None
+    path = _ROOT.joinpath(*parts)
+    return next((file for file in (path.with_suffix(".py"), path / "__init__.py") if file.is_file()), None)
 
 
 @cache
-def _read(path: Path) -> tuple[str, frozenset[Path]]:
-    """A file's code without comments, docstrings and layout, and the files that it imports."""
-    tree = ast.parse((_ROOT / path).read_bytes())
-    imported: set[Path] = set()
+def _read(path: Path) -> tuple[str, tuple[str, ...]]:
+    """A file's code without comments, docstrings and layout, and the names that it imports."""
+    tree = ast.parse(path.read_bytes())
+    imported: list[str] = []
     for node in ast.walk(tree):
         if isinstance(node, (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)):
-            node.body = [line for line in node.body if not _is_text(line)] or [ast.Pass()]
+            node.body = [statement for statement in node.body if not _is_text(statement)] or [ast.Pass()]
         elif isinstance(node, ast.ImportFrom) and node.module:
-            imported.update(_files([node.module, *(f"{node.module}.{one.name}" for one in node.names)]))
+            imported += [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
         elif isinstance(node, ast.Import):
-            imported.update(_files([one.name for one in node.names]))
-    return ast.unparse(tree), frozenset(imported)
+            imported += [alias.name for alias in node.names]
+    return ast.unparse(tree), tuple(imported)
 
 
-def _is_text(line: ast.stmt) -> bool:
-    return isinstance(line, ast.Expr) and isinstance(line.value, ast.Constant) and isinstance(line.value.value, str)
-
-
-def _files(names: list[str]) -> Iterator[Path]:
-    for name in names:
-        package, *parts = name.split(".")
-        if package != "spantune" or not parts or parts[0] not in _ROOMS:
-            continue
-        for path in (Path(*parts).with_suffix(".py"), Path(*parts, "__init__.py")):
-            if path not in _NO_NUMBERS and (_ROOT / path).is_file():
-                yield path
+def _is_text(statement: ast.stmt) -> bool:
+    return isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Constant)

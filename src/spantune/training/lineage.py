@@ -1,4 +1,4 @@
-"""The runs that a run learned from: its teachers, and those that it began with. Trained again, they are others."""
+"""The runs that a run learns from (teachers and starting points), and whether they have changed since."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from spantune.runs.manifest import saved_in
 
 @dataclass(frozen=True)
 class Origins:
-    """Digests of models as they stand now: files, and so settings, encoder and weights.
+    """Digests of the current model folders; they cover settings, encoder and weights.
 
     Attributes:
         teachers, started_from: by name.
-        began_with: of the run that `model` names; None where that is no run but an encoder.
+        began_with: of the run that `model` names; None if `model` names an encoder.
     """
 
     teachers: Mapping[str, str]
@@ -31,24 +31,24 @@ class Origins:
 
     @classmethod
     def of(cls, config: TrainConfig) -> Origins:
-        """RunError where a teacher, or a run to start from, is no finished run."""
+        """RunError if a teacher or a run to start from is not a finished run."""
         run = saved_in(config.model)
         return cls(digests(config.teachers), digests(config.start_from), _digest(run) if run else None)
 
     def changed_since(self, before: RunRecord) -> list[str]:
-        """Names of those that are others than a recorded run's; what either does not know cannot be told."""
+        """Names of the models that differ from those in the record; a digest missing on either side is ignored."""
         then = {before.model: before.began_with, **before.started_from, **before.teachers}
         now = {before.model: self.began_with, **self.started_from, **self.teachers}
         return [name for name, digest in now.items() if digest and then.get(name) and then[name] != digest]
 
 
 def digests(runs: Iterable[str]) -> dict[str, str]:
-    """By name what each run's model is; RunError where one is no finished run."""
+    """The digest of each run's model, by name; RunError if one is not a finished run."""
     return {run: _digest(model_folder(run)) for run in runs}
 
 
 def refuse_own_folder(config: TrainConfig) -> None:
-    """ConfigError where a run would be written over the model or a teacher that it begins with."""
+    """ConfigError if a run would overwrite a model that it learns from."""
     own = Path(config.output).resolve()
     named = {"model": (config.model,), "teachers": config.teachers, "start_from": config.start_from}
     for key, name in ((key, name) for key, names in named.items() for name in names):
@@ -64,7 +64,7 @@ def refuse_own_folder(config: TrainConfig) -> None:
 
 
 def refuse_other_origins(before: RunRecord, now: Origins) -> None:
-    """RunError where a run would be resumed behind others than those that it was started with."""
+    """RunError if a run would be resumed with other models than it was started with."""
     if others := now.changed_since(before):
         raise RunError(
             "what the run learns from has changed since it was started",

@@ -1,4 +1,4 @@
-"""What can be wrong with an example, and which of it stops a training run."""
+"""The kinds of defects of an example, and which of them stop a training run."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ class DefectKind:
     summary: str
 
 
-# Blocking is what would train or score something other than what the data says. Notes are legitimate in real data
-# (annotators repeat themselves, a mix may share contexts) and for the user to judge.
+# Blocking defects would train or score something other than what the data says. Notes may be legitimate (annotators
+# repeat themselves, a mix may share contexts); the user judges them.
 KINDS = MappingProxyType(
     {
         "missing-value": DefectKind(True, "a field has no value (absent, null, NaN or an empty cell)"),
@@ -27,20 +27,22 @@ KINDS = MappingProxyType(
         "empty-answer": DefectKind(True, "an answer is empty or white space"),
         "answers-unreadable": DefectKind(True, "the answers are in no known form"),
         "offset-type": DefectKind(True, "answer_start is not a whole number"),
-        "offset-missing": DefectKind(True, "an answer has no offset and does not stand in its context exactly once"),
-        "answer-offset": DefectKind(True, "the text at an answer's offset is another"),
+        "offset-missing": DefectKind(True, "an answer has no offset and does not occur in its context exactly once"),
+        "answer-offset": DefectKind(True, "the text at an answer's offset is not the answer"),
         "contradiction": DefectKind(True, "is_impossible and the answers contradict each other"),
-        "duplicate-id": DefectKind(True, "two examples have one id, so that a prediction cannot be told apart"),
+        "duplicate-id": DefectKind(
+            True, "two examples have the same id, so predictions for them cannot be distinguished"
+        ),
         "unanswerable": DefectKind(True, "a question without an answer where none is allowed (see --squad-v2)"),
-        "duplicate-question": DefectKind(False, "the same question on the same context stands twice"),
-        "shared-context": DefectKind(False, "a context stands in the other split too"),
+        "duplicate-question": DefectKind(False, "the same question on the same context occurs twice"),
+        "shared-context": DefectKind(False, "a context is in the other split too"),
         "unreachable-answer": DefectKind(False, "no window of the chosen length holds a whole answer"),
     }
 )
 
 
 OFFSET_KINDS = frozenset(("offset-type", "offset-missing", "answer-offset"))
-"""What only those who learn from the data must mind: the scorers compare texts."""
+"""Defects that matter to training alone: the scorers compare texts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,12 +51,12 @@ class Defect:
 
     Args:
         kind: a key of `KINDS`.
-        id: the example's id as found, or its place where it has none.
+        id: the example's id as given, or its row number if it has none.
         source: the source it was read from.
         where: its place in the source (`line 12`, `data[0].paragraphs[3].qas[1]`), or empty.
-        field: the field that is meant.
-        detail: what was found.
-        repair: what `--repair` does about it; None where there is no one right repair (the example is then dropped).
+        field: the field that is wrong.
+        detail: its value.
+        repair: what `--repair` does about it; None if no repair is certain (the example is then dropped).
     """
 
     kind: str

@@ -1,7 +1,8 @@
-"""What a corpus holds and what is wrong with it: `spantune doctor`, and the reason that training gives for refusing."""
+"""Counts, lengths and defects of a corpus, as `spantune doctor` reports them."""
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -32,7 +33,7 @@ class Diagnosis:
 
     Args:
         name, fingerprint: of the corpus.
-        counts: questions, contexts, answers and so on, and what reading them took.
+        counts: questions, contexts, answers and so on, and what reading them changed.
         lengths: `question`, `context` and `answer`, each in `characters` and `words`.
         defects: blocking ones and notes.
     """
@@ -51,7 +52,7 @@ class Diagnosis:
 
     @property
     def notes(self) -> tuple[Defect, ...]:
-        """What the user should know and may leave as it is."""
+        """What the user should know and need not change."""
         return tuple(defect for defect in self.defects if not defect.blocking)
 
     def to_text(self) -> str:
@@ -76,13 +77,13 @@ class Diagnosis:
     def as_dict(self) -> dict[str, Any]:
         """All of it, ready for JSON."""
         defects = [{**asdict(defect), "blocking": defect.blocking} for defect in self.defects]
-        kinds = {kind: sum(defect.kind == kind for defect in self.defects) for kind in KINDS}
+        numbers = Counter(defect.kind for defect in self.defects)
         return {
             "name": self.name,
             "fingerprint": self.fingerprint,
             "counts": dict(self.counts),
             "lengths": {name: asdict(spread) for name, spread in self.lengths.items()},
-            "defect_counts": {kind: number for kind, number in kinds.items() if number},
+            "defect_counts": {kind: numbers[kind] for kind in KINDS if kind in numbers},
             "defects": defects,
             "checks_left_out": list(self.checks_left_out),
         }
@@ -95,8 +96,8 @@ def diagnose(
 
     Args:
         corpus: what is examined.
-        other: its counterpart (validation for train): contexts that stand in both are reported.
-        unreachable: gives (id, detail) of the examples that have no window with a whole answer; the features room
+        other: its counterpart (validation for train): contexts that are in both are reported.
+        unreachable: gives (id, detail) of the examples that have no window with a whole answer; `answering`
             makes it, since it needs a tokenizer.
         squad_v2: False reports every question without an answer as a defect.
     """
@@ -166,12 +167,12 @@ def spread(values: Iterable[int]) -> Lengths:
 
 def _duplicate_questions(examples: Sequence[Example]) -> list[Defect]:
     first: dict[tuple[str, str], str] = {}
-    found: list[Defect] = []
+    defects: list[Defect] = []
     for one in examples:
         before = first.setdefault((one.question, one.context), one.id)
         if before != one.id:
-            found.append(_about(one, "duplicate-question", "question", f"{one.question[:60]!r} is {before!r} too"))
-    return found
+            defects.append(_about(one, "duplicate-question", "question", f"{one.question[:60]!r} is {before!r} too"))
+    return defects
 
 
 def _shared_contexts(examples: Sequence[Example], other: Corpus) -> list[Defect]:
@@ -180,7 +181,7 @@ def _shared_contexts(examples: Sequence[Example], other: Corpus) -> list[Defect]
     elsewhere = set(context_keys(other.examples).values())
     first = {keys[one.context]: one for one in reversed(examples) if keys[one.context] in elsewhere}
     return [
-        _about(one, "shared-context", "context", f"{one.context[:60]!r} stands in {other.name} too")
+        _about(one, "shared-context", "context", f"{one.context[:60]!r} is in {other.name} too")
         for one in reversed(first.values())
     ]
 

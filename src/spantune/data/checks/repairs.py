@@ -1,4 +1,4 @@
-"""Where an answer really stands in its context, when its offset is wrong or absent."""
+"""Find an answer in its context when its offset is wrong or absent."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ from spantune.data.example import Answer
 
 def starts_of(context: str, text: str, at_most: int | None = None) -> list[int]:
     """Characters at which the text starts, overlapping places included."""
-    found: list[int] = []
+    starts: list[int] = []
     start = context.find(text)
-    while start >= 0 and (at_most is None or len(found) < at_most):
-        found.append(start)
+    while start >= 0 and (at_most is None or len(starts) < at_most):
+        starts.append(start)
         start = context.find(text, start + 1)
-    return found
+    return starts
 
 
 def find_once(context: str, text: str) -> Answer | None:
-    """The one place where the text stands, exactly or else but for Unicode normal form and white space.
+    """The only occurrence of the text, exact or else up to Unicode normal form and white space.
 
-    The answer's text is always the context's own. None where there is no such place or more than one.
+    The answer's text is always the context's own. None if there is none or more than one.
     """
     exact = starts_of(context, text, at_most=2)
     if exact:
@@ -39,11 +39,9 @@ def find_once(context: str, text: str) -> Answer | None:
     return Answer(context[start:end], start)
 
 
-def _whole(spans: tuple[tuple[int, int], ...], first: int, behind: int) -> bool:
+def _whole(spans: tuple[tuple[int, int], ...], first: int, end: int) -> bool:
     """Whether the folded characters are whole characters of the original (no letter without its accent)."""
-    return (first == 0 or spans[first - 1] != spans[first]) and (
-        behind == len(spans) or spans[behind - 1] != spans[behind]
-    )
+    return (first == 0 or spans[first - 1] != spans[first]) and (end == len(spans) or spans[end - 1] != spans[end])
 
 
 @lru_cache(maxsize=64)

@@ -1,4 +1,4 @@
-"""Raw rows become examples here and nowhere else: mended where there is one right way to, and all of it written down.
+"""Turn raw rows into examples, repair what has one right repair, and record every defect.
 
 Every `Example` that leaves this file holds `context[answer.start:answer.end] == answer.text` for all its answers.
 """
@@ -13,14 +13,14 @@ from dataclasses import dataclass, field, replace
 from spantune.data.checks.defects import Defect
 from spantune.data.checks.repairs import find_once, starts_of
 from spantune.data.example import Answer, Example
-from spantune.data.readers.raw_row import Missing, RawRow, Unreadable, is_missing
+from spantune.data.readers.raw_row import RawRow, Unreadable, is_missing
 
 
 @dataclass(slots=True)
 class CheckedRows:
     """Examples of one source after checking: `rows == len(examples) + dropped`, always.
 
-    `tallies` count what was done without being wrong: ids made, offsets found.
+    `tallies` counts what is completed without being a defect: ids made, offsets found.
     """
 
     examples: list[Example] = field(default_factory=list)
@@ -47,7 +47,7 @@ def check_rows(rows: Iterable[RawRow], source: str, require_answers: bool = True
 
 
 def made_id(question: str, context: str) -> str:
-    """An id for a row that has none: the same on every machine and wherever the row stands."""
+    """An id for a row without one; it depends on neither the machine nor the position of the row."""
     return hashlib.sha256(f"{question}\0{context}".encode()).hexdigest()[:16]
 
 
@@ -67,9 +67,9 @@ def _unique(
         return example
     renamed = replace(example, id=free_id(example.id, seen))
     if is_missing(row.id):
-        return renamed  # a repeated question, which the doctor reports as such
+        return renamed  # the doctor reports it as a repeated question
     same = replace(first, title="") == replace(example, title="")
-    detail = "the same example stands twice" if same else f"also the id of {first.question[:60]!r}"
+    detail = "the same example occurs twice" if same else f"also the id of {first.question[:60]!r}"
     repair = "the repeat is dropped" if same else f"renamed to {renamed.id!r}"
     checked.defects.append(Defect("duplicate-id", example.id, source, row.where, "id", detail, repair))
     return None if same else renamed
@@ -127,34 +127,34 @@ class _RowCheck:
         return None
 
     def answers(self, context: str) -> tuple[Answer, ...] | None:
-        """The answers where they stand; None where not one is left of those that were given."""
-        found, impossible = self.row.answers, self.row.impossible
-        if isinstance(found, (Missing, Unreadable)):
-            if isinstance(found, Missing) and impossible:
-                return ()
-            kind, detail = (
-                ("answers-unreadable", found.detail) if isinstance(found, Unreadable) else ("missing-value", _NO_ANSWER)
-            )
-            self.note(kind, "answers", detail)
+        """The answers at their offsets; None if none of those given is usable."""
+        given, impossible = self.row.answers, self.row.impossible
+        if isinstance(given, Unreadable):
+            self.note("answers-unreadable", "answers", given.detail)
             return None
-        if impossible is not None and impossible == bool(found):
-            said = "true" if impossible else "false"
-            self.note("contradiction", "is_impossible", f"is_impossible is {said}, yet there are {len(found)} answers")
+        if given is None:
+            if impossible:
+                return ()
+            self.note("missing-value", "answers", _NO_ANSWER)
+            return None
+        if impossible is not None and impossible == bool(given):
+            value = "true" if impossible else "false"
+            self.note("contradiction", "is_impossible", f"is_impossible is {value}, yet there are {len(given)} answers")
             return None
         before = len(self.checked.defects)
-        answers = [self.answer(context, text, start, at) for at, (text, start) in enumerate(found)]
+        answers = [self.answer(context, text, start, at) for at, (text, start) in enumerate(given)]
         good = tuple(answer for answer in answers if answer is not None)
-        if found and not good:
+        if given and not good:
             return None
-        if len(good) < len(found):
+        if len(good) < len(given):
             self.spare(before, len(good))
         return good
 
     def spare(self, before: int, left: int) -> None:
-        """Where other answers stay, a hopeless one costs itself and not the example."""
+        """An answer beyond repair costs only itself if the question has others."""
         repair = f"this answer is dropped, {left} of the question's {'stays' if left == 1 else 'stay'}"
         tail = self.checked.defects[before:]
-        self.checked.defects[before:] = [one if one.repair else replace(one, repair=repair) for one in tail]
+        self.checked.defects[before:] = [defect if defect.repair else replace(defect, repair=repair) for defect in tail]
 
     def answer(self, context: str, value: object, start: object, at: int) -> Answer | None:
         field = f"answers[{at}]"
@@ -178,25 +178,25 @@ class _RowCheck:
         if place is not None and place.text == text:
             self.checked.tallies["offsets found"] += 1
             return place
-        self.note("offset-missing", f"{field}.answer_start", _stands(context, text, place), _moved(place, text))
+        self.note("offset-missing", f"{field}.answer_start", _position(context, text, place), _moved(place, text))
         return place
 
 
-_NO_ANSWER = "no answer; where none is meant, say so: an empty list, or a column is_impossible"
+_NO_ANSWER = "no answer; if none is meant, give an empty list or a column is_impossible"
 
 
 def _mismatch(context: str, text: str, start: object, offset: int | None, place: Answer | None) -> str:
     if offset is None:
-        return f"expected a whole number, found {start!r}; {_stands(context, text, place)}"
+        return f"expected a whole number, found {start!r}; {_position(context, text, place)}"
     there = repr(context[offset : offset + len(text)]) if 0 <= offset < len(context) else "nothing"
-    return f"at {offset} stands {there}, not {text!r}; {_stands(context, text, place)}"
+    return f"the text at {offset} is {there}, not {text!r}; {_position(context, text, place)}"
 
 
-def _stands(context: str, text: str, place: Answer | None) -> str:
+def _position(context: str, text: str, place: Answer | None) -> str:
     times = len(starts_of(context, text))
     if times:
-        return f"{text!r} stands at {place.start}" if place else f"{text!r} stands {times} times"
-    return f"the context has {place.text!r}" if place else f"{text!r} does not stand in the context"
+        return f"{text!r} is at {place.start}" if place else f"{text!r} occurs {times} times"
+    return f"the context has {place.text!r}" if place else f"{text!r} is not in the context"
 
 
 def _moved(place: Answer | None, text: str) -> str | None:
@@ -210,14 +210,8 @@ def _whole_number(value: object) -> int | None:
     if isinstance(value, bool) or not isinstance(value, (str, float)):
         return None
     try:
-        number = float(value)
-        return (
-            int(value)
-            if isinstance(value, str) and "." not in value
-            else int(number)
-            if number == int(number)
-            else None
-        )
+        number = int(value) if isinstance(value, str) and "." not in value else float(value)
+        return int(number) if number == int(number) else None
     except (ValueError, OverflowError):
         return None
 

@@ -1,4 +1,4 @@
-"""Which column of a flat source plays which part, and rows made from its records."""
+"""Which column of a flat source holds which part of an example, and its records as rows."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ import ast
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-from spantune.data.readers.raw_row import MISSING, RawAnswers, RawRow, Unreadable, answer_pairs, is_missing, truth
+from spantune.data.readers.raw_row import RawAnswers, RawRow, Unreadable, answer_pairs, is_missing, truth
 from spantune.errors import ConfigError, DataError, did_you_mean, nearest
 
-# A part and the columns that play it unless `--columns` says otherwise (SQuAD's names).
+# Each part and the columns that hold it unless `--columns` says otherwise (SQuAD's names).
 DEFAULTS: Mapping[str, tuple[str, ...]] = {
     "id": ("id",),
     "question": ("question",),
@@ -44,7 +44,7 @@ def parse_columns(entries: Sequence[str]) -> dict[str, str]:
 def match_columns(
     present: Sequence[str], mapping: Mapping[str, str], where: str, require_answers: bool = True
 ) -> dict[str, str]:
-    """Which of the present columns plays which part.
+    """The column that holds each part.
 
     A mapped column counts where the source has it; a source that lacks it falls back on SQuAD's name, so that one
     mapping serves a mix of your files and SQuAD.
@@ -83,40 +83,29 @@ def _no_column(part: str, present: Sequence[str], mapping: Mapping[str, str], wh
 def record_rows(records: Iterable[tuple[str, Mapping[str, object]]], parts: Mapping[str, str]) -> Iterator[RawRow]:
     """Rows from (place, record) pairs, once `match_columns` has found the column of each part."""
 
-    def cell(record: Mapping[str, object], part: str) -> object:
-        return record.get(parts[part], MISSING) if part in parts else MISSING
-
     for where, record in records:
-        title = cell(record, "title")
-        impossible = truth(cell(record, "is_impossible"))
+        cell = {part: record.get(column) for part, column in parts.items()}.get
+        impossible = truth(cell("is_impossible"))
         yield RawRow(
-            id=cell(record, "id"),
-            question=cell(record, "question"),
-            context=cell(record, "context"),
-            answers=_answers(
-                cell(record, "answers"),
-                cell(record, "answer"),
-                cell(record, "answer_start"),
-                cell(record, "context"),
-                impossible,
-            ),
+            id=cell("id"),
+            question=cell("question"),
+            context=cell("context"),
+            answers=_answers(cell("answers"), cell("answer"), cell("answer_start"), cell("context"), impossible),
             impossible=impossible,
-            title="" if is_missing(title) else title,
+            title=cell("title"),
             where=where,
         )
 
 
 def _answers(answers: object, answer: object, start: object, context: object, impossible: bool | None) -> RawAnswers:
     value = answer if is_missing(answers) else answers
-    written = isinstance(value, str) and value.lstrip()[:1] in ("{", "[") and is_missing(start)
-    if written and not (isinstance(context, str) and str(value) in context):  # else it is an answer in brackets
+    serialized = isinstance(value, str) and value.lstrip()[:1] in ("{", "[") and is_missing(start)
+    if serialized and not (isinstance(context, str) and str(value) in context):  # else it is an answer in brackets
         value = _parsed_cell(str(value))
     if isinstance(value, Unreadable):
         return value
-    if is_missing(value) or value == "":
-        # Only where the source says so in words does an empty cell mean "the context does not answer it".
-        return () if impossible else answer_pairs(value)
-    return answer_pairs(value, start)
+    # An empty cell means "the context does not answer it" only if the source says so.
+    return () if value == "" and impossible else answer_pairs(value, start)
 
 
 def _parsed_cell(cell: str) -> object:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from spantune.data.readers.column_mapping import match_columns, record_rows
-from spantune.data.readers.raw_row import MISSING, RawRow
+from spantune.data.readers.raw_row import RawRow
 from spantune.data.readers.squad_json import is_nested, nested_rows, not_squad
 from spantune.data.readers.text_files import parse_json, read_text
 from spantune.data.source import FILE_ENDINGS
@@ -84,7 +84,7 @@ def _flat_json(value: Any, file: str) -> Records:
 
 
 def jsonl_records(path: Path) -> Records:
-    """One object a line; blank lines are skipped. Only line feeds part lines: U+2028 may stand in a text."""
+    """One object a line; blank lines are skipped. Only line feeds separate lines: a text may contain U+2028."""
     return _json_lines(read_text(path), path)
 
 
@@ -128,14 +128,14 @@ def csv_records(path: Path) -> Records:
                     where=f"{path}, {where}",
                     expected=f"{len(header)} cells",
                     found=f"{len(cells)}",
-                    fix="texts that hold commas or line ends stand in double quotes",
+                    fix="put texts that contain commas or line ends in double quotes",
                 )
             records.append((where, {name: _cell(cell, cells) for name, cell in zip(header, cells, strict=True)}))
     except csv.Error as error:
         raise DataError(
             "the CSV cannot be read",
             where=f"{path}, line {reader.line_num}",
-            expected="cells parted by commas; a double quote inside a quoted cell is doubled",
+            expected="cells separated by commas; a double quote inside a quoted cell is doubled",
             found=str(error),
         ) from error
     return records
@@ -144,7 +144,7 @@ def csv_records(path: Path) -> Records:
 def _check_header(header: Sequence[str], path: Path) -> None:
     if len(header) == 1 and (mark := next((mark for mark in ";\t|" if mark in header[0]), None)):
         raise DataError(
-            "the CSV is not parted by commas",
+            "the cells of the CSV are not separated by commas",
             where=f"{path}, line 1",
             expected="commas",
             found=f"{mark!r} in {header[0][:60]!r}",
@@ -156,10 +156,10 @@ def _check_header(header: Sequence[str], path: Path) -> None:
 
 def _cell(cell: str, row: Sequence[str]) -> object:
     if cell == "":
-        return MISSING
+        return None
     if cell in _NOT_A_NUMBER:
         # What `to_csv(na_rep="NaN")` leaves; yet a text about NaN may be answered by it.
-        return cell if any(cell in other and cell != other for other in row) else MISSING
+        return cell if any(cell in other and cell != other for other in row) else None
     return cell
 
 

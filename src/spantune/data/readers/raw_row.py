@@ -1,4 +1,4 @@
-"""Rows as found in a source, before anything is believed about them: what the doctor examines."""
+"""Rows as a source has them, before any check."""
 
 from __future__ import annotations
 
@@ -7,31 +7,21 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 
-class Missing:
-    """The type of `MISSING`: a field that is not there."""
-
-    def __repr__(self) -> str:
-        return "nothing"
-
-
-MISSING = Missing()
-
-
 @dataclass(frozen=True, slots=True)
 class Unreadable:
-    """Answers in a form that is none of the known; `detail` says what was found."""
+    """Answers in an unknown form; `detail` describes them."""
 
     detail: str
 
 
-RawAnswers = Sequence[tuple[object, object]] | Unreadable | Missing
+RawAnswers = Sequence[tuple[object, object]] | Unreadable | None
 
 
 @dataclass(slots=True)
 class RawRow:
     """One question as its source has it: every field may be missing or of a wrong type.
 
-    `answers` are pairs (text, answer_start); `impossible` is None where the source does not say.
+    A field that is not there is None. `answers` are pairs (text, answer_start).
     """
 
     id: object
@@ -39,13 +29,13 @@ class RawRow:
     context: object
     answers: RawAnswers
     impossible: bool | None = None
-    title: object = ""
+    title: object = None
     where: str = ""
 
 
 def is_missing(value: object) -> bool:
-    """Absent, null, or not-a-number: what a spreadsheet leaves where nobody wrote."""
-    return value is MISSING or value is None or (isinstance(value, float) and math.isnan(value))
+    """Absent, null, or not-a-number, which is what pandas makes of an empty cell."""
+    return value is None or (isinstance(value, float) and math.isnan(value))
 
 
 def truth(value: object) -> bool | None:
@@ -57,7 +47,7 @@ def truth(value: object) -> bool | None:
     return None if is_missing(value) or not isinstance(value, (bool, int, float)) else bool(value)
 
 
-def answer_pairs(value: object, start: object = MISSING) -> RawAnswers:
+def answer_pairs(value: object, start: object = None) -> RawAnswers:
     """Answers in any known form as pairs (text, answer_start).
 
     Known: `{"text": [...], "answer_start": [...]}`, a list of `{"text", "answer_start"}` or of texts, one text.
@@ -70,15 +60,15 @@ def answer_pairs(value: object, start: object = MISSING) -> RawAnswers:
     if isinstance(value, (list, tuple)) and any(isinstance(one, Mapping) for one in value):
         if not all(isinstance(one, Mapping) and "text" in one for one in value):
             return Unreadable("expected a list of {'text', 'answer_start'}, found " + str(value)[:60])
-        return [(one["text"], one.get("answer_start", MISSING)) for one in value]
-    return MISSING if is_missing(value) else _zipped(value, start)
+        return [(one["text"], one.get("answer_start")) for one in value]
+    return None if is_missing(value) else _zipped(value, start)
 
 
 def _zipped(texts: object, starts: object) -> RawAnswers:
     if not isinstance(texts, (list, tuple)):
         texts = [texts]
     if is_missing(starts):
-        return [(text, MISSING) for text in texts]
+        return [(text, None) for text in texts]
     if not isinstance(starts, (list, tuple)):
         starts = [starts]
     if len(starts) != len(texts):

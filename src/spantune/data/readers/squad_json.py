@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from spantune.data.readers.raw_row import MISSING, RawAnswers, RawRow, Unreadable, answer_pairs, truth
+from spantune.data.readers.raw_row import RawAnswers, RawRow, Unreadable, answer_pairs, truth
 from spantune.data.readers.text_files import described
 from spantune.errors import DataError, did_you_mean, nearest
 
@@ -29,28 +29,26 @@ def nested_rows(value: Mapping[str, Any], file: str) -> Iterator[RawRow]:
             inner = f"{place}.paragraphs[{p}]"
             questions = _list(paragraph, "qas", file, inner)
             context = _key(paragraph, "context", file, inner)
-            for q, asked in enumerate(questions):
+            for q, question in enumerate(questions):
                 where = f"{inner}.qas[{q}]"
-                if not isinstance(asked, Mapping):
-                    raise _not_an_object(asked, file, where)
+                if not isinstance(question, Mapping):
+                    raise _not_an_object(question, file, where)
                 yield RawRow(
-                    id=asked.get("id", MISSING),
-                    question=asked.get("question", MISSING),
+                    id=question.get("id"),
+                    question=question.get("question"),
                     context=context,
-                    answers=_answers(asked),
-                    impossible=truth(asked.get("is_impossible")),
-                    title=article.get("title", ""),
+                    answers=_answers(question),
+                    impossible=truth(question.get("is_impossible")),
+                    title=article.get("title"),
                     where=where,
                 )
 
 
-def _answers(asked: Mapping[str, Any]) -> RawAnswers:
-    found = asked.get("answers", MISSING)
-    if found is MISSING and "answers" not in asked and asked.get("is_impossible") is True:
-        return ()
-    if isinstance(found, (str, int, float)) and not isinstance(found, bool):
-        return Unreadable(f"expected a list of {{'text', 'answer_start'}}, found {found!r}")
-    return answer_pairs(found)
+def _answers(question: Mapping[str, Any]) -> RawAnswers:
+    answers = question.get("answers")
+    if isinstance(answers, (str, int, float)) and not isinstance(answers, bool):
+        return Unreadable(f"expected a list of {{'text', 'answer_start'}}, found {answers!r}")
+    return answer_pairs(answers)
 
 
 def not_squad(found: Any, file: str) -> DataError:
