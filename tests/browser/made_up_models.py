@@ -14,7 +14,7 @@ import numpy as np
 
 from spantune.answering.span_collector import Candidate, Prediction
 from spantune.data import Example
-from spantune.web.served_models import Model
+from spantune.web.models import Model
 
 
 class _Answered(NamedTuple):

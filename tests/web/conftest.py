@@ -12,7 +12,7 @@ from jinja2 import BytecodeCache, Environment
 from jinja2.bccache import Bucket
 from made_panel import client, make  # noqa: F401
 
-from spantune.web.ask import example_questions
+from spantune.web import example_questions
 
 
 class Compiled(BytecodeCache):

@@ -20,7 +20,7 @@ from spantune.answering.token_probabilities import Inside, SeenWindow
 from spantune.config import ServeConfig
 from spantune.data import Example
 from spantune.web import create_app
-from spantune.web.served_models import Model
+from spantune.web.models import Model
 from spantune.web.state import EXTENSION, Web
 
 NUMBER, WORD = re.compile(r"\d+"), re.compile(r"\w+")

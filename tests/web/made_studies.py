@@ -19,8 +19,9 @@ from spantune.runs import DataRecord, ParameterCount, RunFolder, RunRecord, Timi
 from spantune.scoring.official_metrics import headline, score
 from spantune.scoring.scores import score_runs
 from spantune.web import create_app
-from spantune.web.explore.question_index import Index
-from spantune.web.served_models import Model, named_models
+from spantune.web.models import Model
+from spantune.web.question_index import QuestionIndex
+from spantune.web.served_models import named_models
 
 LABELS = {"full": "Full fine-tuning", "lora": "LoRA", "ia3": "(IA)³"}
 
@@ -86,7 +87,7 @@ def write_study(
     return folder
 
 
-def made_up_index(questions: int, methods: int) -> Index:
+def made_up_index(questions: int, methods: int) -> QuestionIndex:
     """Like SQuAD's validation set in size: five questions on a context of 120 words."""
     chance = random.Random(0)
     vocabulary = [f"w{number}" for number in range(2_000)]
@@ -101,7 +102,7 @@ def made_up_index(questions: int, methods: int) -> Index:
         asked = " ".join(chance.choices(vocabulary, k=10))
         examples.append(Example(f"q{number:05}", f"what {asked}?", context, (Answer(text, start),)))
     answers = {f"method {number}": [_answers(examples, number, chance)] for number in range(methods)}
-    return Index(judged(score_runs(examples, answers)))
+    return QuestionIndex(judged(score_runs(examples, answers)))
 
 
 def _answers(examples: Sequence[Example], number: int, chance: random.Random) -> dict[str, str]:

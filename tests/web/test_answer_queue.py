@@ -12,7 +12,7 @@ from made_panel import FakePanel, FakeSource
 
 from spantune.data import Example
 from spantune.errors import DataError
-from spantune.web.ask.answer_queue import Answerer
+from spantune.web.answer_queue import Answerer
 from spantune.web.problem_details import Problem
 
 

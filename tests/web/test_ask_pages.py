@@ -15,8 +15,8 @@ from flask.testing import FlaskClient
 from made_panel import FakePanel, FakeSource, Make, of
 
 from spantune.errors import RunError
-from spantune.web.ask.answer_queue import Answered
-from spantune.web.ask.answers_view import places
+from spantune.web.answer_queue import RequestAnswers
+from spantune.web.answer_scores import find_answers
 
 CONTEXT = "Ada built the mill in 1832, and Ben the bridge in 1850."
 ASKED = {"question": "When was the mill built?", "context": CONTEXT}
@@ -82,7 +82,7 @@ def test_who_was_answered_together_shares_the_time(
     answerer = of(client.application).answerer  # type: ignore[arg-type]
     ask = answerer.ask
 
-    def in_company(*given: Any, **named: Any) -> dict[str, Answered]:
+    def in_company(*given: Any, **named: Any) -> dict[str, RequestAnswers]:
         return {name: replace(one, together=1 + others) for name, one in ask(*given, **named).items()}
 
     monkeypatch.setattr(answerer, "ask", in_company)
@@ -165,7 +165,7 @@ def test_accepted_answers_are_marked_in_the_context(client: FlaskClient) -> None
     ],
 )
 def test_whole_words_are_marked_wherever_they_stand(context: str, gold: str, marked: list[str]) -> None:
-    assert [context[start:end] for start, end in places(context, [gold, "", " "])] == marked
+    assert [context[start:end] for start, end in find_answers(context, [gold, "", " "])] == marked
 
 
 def test_a_context_full_of_accepted_answers_is_shown_at_once(client: FlaskClient) -> None:

@@ -9,7 +9,7 @@ import pytest
 from made_studies import ANSWERS, RIVER, ROWS, question_row, served, write_study
 
 from spantune.data import load_corpus
-from spantune.web.correct.store import FILE
+from spantune.web.corrections import FILE
 
 CRLF = "First line.\r\nThe 𝒢ödel prize 🎲 goes\rto two.\nLast line 🎲 here."
 TOKEN = "a-token-of-some-length"
@@ -85,14 +85,14 @@ def test_words_without_a_place_are_looked_up(client, tmp_path):
     (example,) = export(client, "v2.0", tmp_path)
     assert example.context == "One radio mast.\nAnother radio mast." and example.answers[0].start == 24
     answer = client.post("/corrections", data={**given, "text": "Rome"})
-    assert answer.status_code == 422 and "does not stand in the context" in answer.text and ">\nRome<" in answer.text
+    assert answer.status_code == 422 and "is not in the context" in answer.text and ">\nRome<" in answer.text
 
 
 def test_a_letter_of_a_long_text_is_not_asked_for(client):
     form = {"question": "?", "context": "w" * 20_000, "text": "w"}
     for address in ("/corrections", "/corrections/mark"):
         page = client.post(address, data=form).text
-        assert "stand in 20,000 places" in page and 'type="radio"' not in page and len(page) < 100_000
+        assert "these words in 20,000 places" in page and 'type="radio"' not in page and len(page) < 100_000
     marked = client.post("/corrections/mark", data={**form, "start": "7"}).text
     assert '<input type="hidden" name="start" value="7">' in marked and "20,000 places" not in marked
     assert client.post("/corrections", data={**form, "start": "7"}).status_code == 303

@@ -4,11 +4,11 @@ import html
 import random
 import re
 
-from spantune.web.highlight import Mark, cut, exact, in_lanes
+from spantune.web.highlight import AnswerMark, cut, exact, in_lanes
 
 
 def marks(*spans):
-    return [Mark(start, end, number, f"method-{number}") for number, (start, end) in enumerate(spans)]
+    return [AnswerMark(start, end, number, f"method-{number}") for number, (start, end) in enumerate(spans)]
 
 
 def lanes(*spans):

@@ -15,8 +15,9 @@ from spantune.reports.run_groups import group
 from spantune.runs import RunRecord
 from spantune.studies.report import run_folders
 from spantune.web import model_colours
-from spantune.web.explore.question_index import read_index
-from spantune.web.served_models import Model, named_models
+from spantune.web.models import LOOKS, Model
+from spantune.web.question_index import read_index
+from spantune.web.served_models import named_models
 
 Study = Callable[..., Path]
 
@@ -87,4 +88,4 @@ def test_the_style_sheet_has_the_colours_of_the_plots_in_their_order() -> None:
     ours = [re.findall(rf"--m{number}: (#\w+)", page)[-1] for number in range(6)]
     assert ours == [re.findall(rf"--c{number}: (#\w+)", report)[-1] for number in range(1, 7)]
     known = {int(one) for one in re.findall(r"\.method-(\d+)", page)}
-    assert known == {*range(model_colours.LOOKS)}
+    assert known == {*range(LOOKS)}

@@ -7,8 +7,8 @@ from made_studies import ANSWERS, RIVER, ROWS, made_up_index, question_row, writ
 
 from spantune.reports.judged_answers import Incomplete
 from spantune.scoring.dimensions import DIMENSIONS
-from spantune.web.explore.index_cache import Shelf, Unread
-from spantune.web.explore.question_index import ORDERS, Filters, read_index
+from spantune.web.index_cache import Shelf, Unread
+from spantune.web.question_index import ORDERS, QuestionFilters, read_index
 
 
 @pytest.fixture(scope="module")
@@ -22,7 +22,7 @@ def index(study):
 
 
 def ids(index, **filters):
-    found = index.find(Filters(**{"order": "data", **filters}))
+    found = index.find(QuestionFilters(**{"order": "data", **filters}))
     return "".join(index.question(row).id for row in found.rows.tolist())
 
 
@@ -52,14 +52,19 @@ def test_a_kind_of_error_is_that_of_the_methods_that_are_meant(index):
 
 
 def test_the_counts_say_what_each_choice_would_show(index):
-    for filters in (Filters(), Filters(who="differ"), Filters(words="rhine"), Filters(kind="boundary", slice=(0, 1))):
+    for filters in (
+        QuestionFilters(),
+        QuestionFilters(who="differ"),
+        QuestionFilters(words="rhine"),
+        QuestionFilters(kind="boundary", slice=(0, 1)),
+    ):
         found = index.find(filters)
         for kind, count in found.kinds.items():
-            changed = Filters(**{**vars(filters), "kind": kind})
+            changed = QuestionFilters(**{**vars(filters), "kind": kind})
             assert count == len(index.find(changed).rows), (filters, kind)
         for at, one in enumerate(DIMENSIONS):
             for part in range(len(one.slices)):
-                changed = Filters(**{**vars(filters), "slice": (at, part)})
+                changed = QuestionFilters(**{**vars(filters), "slice": (at, part)})
                 assert found.slices[at][part] == len(index.find(changed).rows), (filters, one.name, part)
 
 
@@ -82,7 +87,7 @@ def test_orders(index):
 def test_a_question_has_every_answer_with_its_place_and_scores(index):
     one = index.question(index.row_of(0))
     assert (one.id, one.accepted, one.golds) == ("a", ("the Alps",), ((21, 29),))
-    by_label = {given.label: given for given in one.given}
+    by_label = {given.label: given for given in one.answers}
     lora = by_label["LoRA"]
     assert (lora.text, lora.right, lora.em, lora.kind) == ("from the Alps", False, 0, "boundary")
     assert one.context[lora.start : lora.end] == "from the Alps"
@@ -97,11 +102,11 @@ def test_of_several_seeds_the_majority_counts(tmp_path):
     right, wrong = ["the Alps"], ["the North Sea"]
     study = write_study(tmp_path / "s", ROWS[:1], {"lora": [wrong, right, right], "ia3": [wrong, right, wrong]})
     one = (index := read_index(study)).question(0)
-    by_label = {given.label: given for given in one.given}
+    by_label = {given.label: given for given in one.answers}
     assert (by_label["LoRA"].right, by_label["LoRA"].text, by_label["LoRA"].runs_right) == (True, "the Alps", 2)
     assert (by_label["(IA)³"].right, by_label["(IA)³"].text) == (False, "the North Sea")
     assert index.runs == (3, 3)
-    half = read_index(write_study(tmp_path / "half", ROWS[:1], {"lora": [wrong, right]})).question(0).given[0]
+    half = read_index(write_study(tmp_path / "half", ROWS[:1], {"lora": [wrong, right]})).question(0).answers[0]
     assert (half.right, half.text, half.runs_right) == (False, "the North Sea", 1), "half of them is no majority"
 
 
@@ -111,7 +116,7 @@ def test_no_answer_is_an_answer(tmp_path):
     lora, ia3 = method(index, "LoRA"), method(index, "(IA)³")
     assert ids(index, right=(lora,), wrong=(ia3,)) == "n"
     assert ids(index, kind="empty") == "a" and ids(index, kind="wrongly answered") == "n"
-    one = index.question(index.row_of(1)).given[lora]
+    one = index.question(index.row_of(1)).answers[lora]
     assert (one.text, one.start, one.right) == ("", None, True)
 
 
@@ -172,13 +177,13 @@ def test_a_reader_that_fails_is_tried_again(study):
 def test_a_page_of_a_large_study_takes_milliseconds():
     """The issue allows 200 ms for 10,570 questions of 10 methods; a quarter of them here, by processor time."""
     index = made_up_index(questions=2_640, methods=10)
-    every = [Filters(order=order, words="w1 w2") for order in ORDERS]
-    every += [Filters(right=(0,), wrong=(1,), kind="boundary"), Filters(who="differ", slice=(1, 2))]
+    every = [QuestionFilters(order=order, words="w1 w2") for order in ORDERS]
+    every += [QuestionFilters(right=(0,), wrong=(1,), kind="boundary"), QuestionFilters(who="differ", slice=(1, 2))]
     index.find(every[0])
     slowest = 0.0
     for filters in every:
         begun = time.process_time()
         shown = [index.question(row) for row in index.find(filters).rows[:10].tolist()]
         slowest = max(slowest, time.process_time() - begun)
-        assert all(len(one.given) == 10 for one in shown)
+        assert all(len(one.answers) == 10 for one in shown)
     assert slowest < 0.1, f"{slowest:.3f} s"

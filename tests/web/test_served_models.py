@@ -16,9 +16,8 @@ from spantune import zoo
 from spantune.errors import RunError
 from spantune.runs import RunRecord
 from spantune.runs.manifest import MANIFEST, Identity, Manifest
-from spantune.web import served_models
-from spantune.web.ask import example_questions as example_questions
-from spantune.web.ask.example_questions import ExampleQuestions
+from spantune.web import example_questions, served_models
+from spantune.web.example_questions import ExampleQuestions
 
 Write = Callable[..., Path]
 

@@ -158,26 +158,41 @@ def test_stopping_finishes_what_runs(run: Callable[..., Running]) -> None:
     assert not server.thread.is_alive()
 
 
-def test_bodies_that_are_too_large_never_get_in(run: Callable[..., Running]) -> None:
+TOO_LARGE = (
+    ("/documents", "multipart/form-data; boundary=x", b"The file is too large"),
+    ("/", "application/x-www-form-urlencoded", b"<h1>Request Entity Too Large"),
+    ("/api/answer", "application/json", b'"status": 413'),
+)
+
+
+def test_a_body_that_is_too_large_is_refused_by_a_page_or_a_problem(run: Callable[..., Running]) -> None:
     server = run(max_upload_mb=0.5)
-    chunk = f"{API_BYTES:X}\r\n"
+    length = API_BYTES + 1
     bodies = (
-        f"Content-Length: {10**9}\r\n\r\n",
-        f"Transfer-Encoding: chunked\r\n\r\n{chunk}{'w' * (API_BYTES - len(chunk))}",
+        f"Content-Length: {length}\r\n\r\n{'w' * length}",
+        f"Transfer-Encoding: chunked\r\n\r\n{length:X}\r\n{'w' * length}\r\n0\r\n\r\n",
     )
-    for path, kind, said in (
-        ("/documents", "multipart/form-data; boundary=x", b"The file is too large"),
-        ("/", "application/x-www-form-urlencoded", b"<h1>Request Entity Too Large"),
-        ("/api/answer", "application/json", b'"status": 413'),
-    ):
-        head = f"POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Type: {kind}\r\n"
+    for path, kind, said in TOO_LARGE:
         for body in bodies:
-            with socket.create_connection(("127.0.0.1", server.port), timeout=20) as connection:
-                connection.sendall((head + body).encode())
-                answered = b"".join(iter(lambda: connection.recv(65536), b""))  # until the server closes
+            answered = send(server.port, path, kind, body)
             assert answered.startswith(b"HTTP/1.1 413") and said in answered, (path, body[:20])
-            assert b"Connection: close" in answered
     assert server.ask()[0] == 200
+
+
+def test_a_body_that_is_far_too_large_never_gets_in(run: Callable[..., Running]) -> None:
+    server = run(max_upload_mb=0.5)
+    for path, kind, _ in TOO_LARGE:
+        answered = send(server.port, path, kind, f"Content-Length: {10**9}\r\n\r\n")
+        assert answered.startswith(b"HTTP/1.1 413") and b"Connection: close" in answered, path
+    assert server.ask()[0] == 200
+
+
+def send(port: int, path: str, kind: str, body: str) -> bytes:
+    """Everything that the server answers until it closes the connection."""
+    head = f"POST {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Type: {kind}\r\n"
+    with socket.create_connection(("127.0.0.1", port), timeout=20) as connection:
+        connection.sendall((head + body).encode())
+        return b"".join(iter(lambda: connection.recv(65536), b""))
 
 
 def test_headers_of_a_proxy_are_believed_from_it_alone(run: Callable[..., Running]) -> None:
@@ -219,7 +234,7 @@ from types import SimpleNamespace
 from spantune.config import ServeConfig
 from spantune.answering.span_collector import Prediction
 from spantune.web import create_app, server
-from spantune.web.served_models import Model
+from spantune.web.models import Model
 
 class Slow:
     models = (Model("slow", Path("slow"), "Slow", 0),)

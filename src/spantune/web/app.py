@@ -10,19 +10,19 @@ from flask import Blueprint, Flask, Response, jsonify
 
 from spantune.config import ServeConfig
 from spantune.web import security
+from spantune.web.answer_queue import Answerer
 from spantune.web.api.routes import API
-from spantune.web.ask.answer_queue import Answerer
-from spantune.web.ask.example_questions import ExampleQuestions
 from spantune.web.ask.pages import PAGES as ASK_PAGES
 from spantune.web.correct.pages import PAGES as CORRECT_PAGES
 from spantune.web.documents.pages import PAGES as DOCUMENTS_PAGES
-from spantune.web.explore.index_cache import Shelf
+from spantune.web.example_questions import ExampleQuestions
 from spantune.web.explore.pages import PAGES as EXPLORE_PAGES
 from spantune.web.highlight import exact
+from spantune.web.index_cache import Shelf
 from spantune.web.limits import Buckets, form_bytes
 from spantune.web.model_colours import with_places
+from spantune.web.models import PanelSource
 from spantune.web.problem_details import Problem, busy, explain_errors
-from spantune.web.served_models import PanelSource
 from spantune.web.state import EXTENSION, Web, web
 
 NAVIGATION = (

@@ -1,4 +1,4 @@
-"""How much a request may hold, and how much one client may ask: a bucket of tokens an address, filled up evenly."""
+"""How much a request may hold, and how much one client may ask: a bucket of tokens an address, refilled evenly."""
 
 from __future__ import annotations
 
@@ -15,16 +15,29 @@ _LEAST_FORM, _BESIDE = 1_000_000, 100_000
 API_BYTES = 4_000_000
 """Largest body of a request to the API."""
 MOST_ANSWERS = 100
-"""Most true answers of a question: each is looked for in the context, and held against every model's answer."""
+"""Most true answers of a question: each is looked for in the context, and every answer is scored against it."""
 MOST_N_BEST = 20
 """Most candidates of an answer."""
 LONGEST_LINK = 6_000
-"""Characters of an address that every browser and most programs between carry; what is longer is sent by a form."""
+"""Characters of an address that browsers and most proxies accept; what is longer is sent by a form."""
 
 
 def whole(text: str | None) -> int | None:
-    """A whole number of at most nine digits, out of an address or a form; None for anything else."""
+    """A whole number of at most nine digits from an address or a form; None for anything else."""
     return int(text) if text and text.isascii() and text.isdigit() and len(text) < 10 else None
+
+
+def line_feeds(text: str) -> str:
+    """A text with LF at the ends of its lines: others do not come back the same from a form."""
+    return text.replace("\r\n", "\n").replace("\r", "\n")
+
+
+def pages_of(count: int, per_page: int, asked: str | None) -> dict[str, int]:
+    """A list in pages, for a template: the page that was asked for (`page`), how many there are (`pages`), and the
+    number of the first entry on it (`first`, from 1)."""
+    pages = max(1, math.ceil(count / per_page))
+    page = min(whole(asked) or 1, pages)
+    return {"page": page, "pages": pages, "first": (page - 1) * per_page + 1}
 
 
 def form_bytes(limits: LimitsConfig) -> int:
@@ -52,13 +65,13 @@ class Buckets:
 
     def __init__(self, per_minute: int, clock: Callable[[], float] = time.monotonic) -> None:
         self.per_minute, self._clock = per_minute, clock
-        self._left: OrderedDict[str, tuple[float, float]] = OrderedDict()  # the one who asked last stands last
+        self._left: OrderedDict[str, tuple[float, float]] = OrderedDict()  # the one who asked last comes last
         self._lock = threading.Lock()
 
     def take(self, client: str, questions: int = 1) -> int:
-        """Take so many out: 0 where they were there, else the seconds until they will be, and nothing is taken.
+        """Take some out: 0 where they are there, else the seconds until they will be, and nothing is taken.
 
-        More than a bucket holds are taken from a full one, so that a large request waits longer and is not barred.
+        More than a bucket holds are taken from a full one, so that a large request is not refused for ever.
         """
         if not self.per_minute:
             return 0

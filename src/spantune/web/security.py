@@ -21,9 +21,9 @@ from flask.typing import ResponseReturnValue
 
 from spantune.config import ServeConfig
 from spantune.web.admission import charge
-from spantune.web.explore.question_index import NAMES
 from spantune.web.limits import LONGEST_LINK
 from spantune.web.problem_details import Problem, wants_json
+from spantune.web.question_index import NAMES
 from spantune.web.state import web
 
 View = TypeVar("View", bound=Callable[..., Any])

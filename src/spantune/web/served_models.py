@@ -1,72 +1,22 @@
-"""What is served: the runs behind what a user names, each with a name of its own, and the panel made of them."""
+"""What is served: the runs in the folders that a user names, each with a name of its own, and their panel."""
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
 
 from spantune import zoo
-from spantune.config import DecodeConfig, PredictorConfig
+from spantune.config import PredictorConfig
 from spantune.errors import RunError
 from spantune.methods import methods
 from spantune.runs import RunRecord
 from spantune.runs.manifest import MANIFEST, Manifest, read_manifest, saved_in
 from spantune.runs.record import RECORD
 from spantune.studies.report import runs_in
-from spantune.web.model_colours import look_of
-
-if TYPE_CHECKING:
-    from spantune.data import Example
+from spantune.web.models import Model, ModelPanel
 
 DEMO = Path("studies/demo")
-
-
-@dataclass(frozen=True)
-class Model:
-    """One of the models that answer.
-
-    Attributes:
-        name: as the API calls it; never the same twice. folder: of the run, or of its adapter.
-        label: the method as people write it. number: its place among the models.
-        squad_v2: whether it may answer nothing. record: of its run; None for an adapter without one.
-        method: its name; "" where nothing says it. place: that of its colour and pattern; default: its number.
-    """
-
-    name: str
-    folder: Path
-    label: str
-    number: int
-    squad_v2: bool = False
-    record: RunRecord | None = None
-    method: str = ""
-    place: int | None = None
-
-    @property
-    def look(self) -> str:
-        """The class of its marks in the style sheet."""
-        return look_of(self.number if self.place is None else self.place)
-
-
-class Answering(Protocol):
-    """What the app asks of a panel (`spantune.answering.model_panel.Panel`)."""
-
-    def answer(
-        self, examples: Sequence[Example], *, n_best: int = DecodeConfig.n_best, names: Sequence[str] | None = None
-    ) -> Mapping[str, Any]: ...
-
-    def inside(self, example: Example, *, names: Sequence[str] | None = None) -> Mapping[str, Any]: ...
-
-
-class PanelSource(Protocol):
-    """The models that are served, known before they are loaded."""
-
-    @property
-    def models(self) -> tuple[Model, ...]: ...
-
-    def load(self) -> Answering: ...
 
 
 @dataclass(frozen=True)
@@ -76,24 +26,24 @@ class Runs:
     models: tuple[Model, ...]
     config: PredictorConfig
 
-    def load(self) -> Answering:
-        """All of them on one panel; raises as `Predictor.load`."""
+    def load(self) -> ModelPanel:
+        """All models on one panel; raises as `Predictor.load`."""
         from spantune.answering import Panel, Predictor
 
-        return Panel((one.name, Predictor.load(one.folder, self.config)) for one in self.models)
+        return Panel((model.name, Predictor.load(model.folder, self.config)) for model in self.models)
 
 
 def what_to_serve(named: Sequence[str]) -> tuple[str, ...]:
-    """The folders that were named (`zoo` for all of it), else the demo, else the zoo; RunError without any."""
-    found = zoo.each(named) or ((str(DEMO),) if _finished(DEMO) else zoo.names())
-    if not found:
+    """The named folders (`zoo` for all of it), else the demo, else the zoo; RunError where there is none."""
+    folders = zoo.each(named) or ((str(DEMO),) if _finished(DEMO) else zoo.names())
+    if not folders:
         raise RunError(
             "there is no model to serve",
             expected=f"run or study folders, or {DEMO} in this folder",
             found="neither",
             fix="`make demo` trains several methods in minutes; `spantune train` trains one",
         )
-    return found
+    return folders
 
 
 def studies_in(folders: Sequence[str]) -> tuple[Path, ...]:
@@ -103,25 +53,31 @@ def studies_in(folders: Sequence[str]) -> tuple[Path, ...]:
 
 def models_in(folders: Sequence[str]) -> tuple[Model, ...]:
     """The models of run and study folders, in order, each once; RunError where a folder has none."""
-    found = map(zoo.find, folders)
-    paths = [path for one in found for path in ([one] if _is_run(one) else _chosen(one))]
+    paths = [path for folder in map(zoo.find, folders) for path in ([folder] if _is_run(folder) else _chosen(folder))]
     return named_models(list(dict.fromkeys(paths)))
 
 
 def named_models(paths: Sequence[Path]) -> tuple[Model, ...]:
-    """The models of run folders: named after them, and where two are called alike with the folder before."""
-    records = [_record(path) for path in paths]
-    labels = Counter(_label(path, record) for path, record in zip(paths, records, strict=True))
-    found = []
-    for number, (path, record, name) in enumerate(zip(paths, records, _names(paths), strict=True)):
-        label = _label(path, record)
-        manifest = _manifest(path)
-        v2 = manifest is not None and manifest.settings.squad_v2
+    """The models of run folders, named after them; where two names are the same, the folder above is added."""
+    records = [RunRecord.read(path) if (path / RECORD).is_file() else None for path in paths]
+    manifests = [_manifest(path) for path in paths]
+    labels = list(map(_label, paths, records, manifests))
+    models = []
+    for number, (path, name) in enumerate(zip(paths, _names(paths), strict=True)):
+        record, manifest, label = records[number], manifests[number], labels[number]
         identified = record or (manifest.identity if manifest is not None else None)
-        method = identified.method if identified is not None else ""
-        shown = label if labels[label] == 1 else f"{label} ({name})"
-        found.append(Model(name, path, shown, number, v2, record, method))
-    return tuple(found)
+        models.append(
+            Model(
+                name,
+                path,
+                label if labels.count(label) == 1 else f"{label} ({name})",
+                number,
+                squad_v2=manifest is not None and manifest.settings.squad_v2,
+                record=record,
+                method=identified.method if identified is not None else "",
+            )
+        )
+    return tuple(models)
 
 
 def _names(paths: Sequence[Path]) -> list[str]:
@@ -134,45 +90,38 @@ def _names(paths: Sequence[Path]) -> list[str]:
     return [str(path) for path in whole]
 
 
-def _label(path: Path, record: RunRecord | None) -> str:
-    """The method as people write it; without a record as the registry does, and of an unknown one the folder's name."""
+def _label(path: Path, record: RunRecord | None, manifest: Manifest | None) -> str:
+    """The method as people write it: as the record or else the registry has it, or the folder's name."""
     if record is not None:
         return record.label
-    manifest = _manifest(path)
     known = methods().get(manifest.identity.method) if manifest is not None else None
     return known.label if known is not None else path.resolve().name
 
 
 def _manifest(path: Path) -> Manifest | None:
-    """That of a saved model, in its own folder or in that of its run; None where it cannot be read."""
+    """The manifest of a saved model, in its own folder or in that of its run; None where it cannot be read."""
     folder = saved_in(path)
     try:
         return read_manifest(folder) if folder is not None else None
     except RunError:
-        return None  # loading refuses it, with the reason
+        return None  # it is refused when it is loaded, with the reason
 
 
 def _is_run(path: Path) -> bool:
     return (path / RECORD).is_file() or (path / MANIFEST).is_file()
 
 
-def _record(path: Path) -> RunRecord | None:
-    return RunRecord.read(path) if (path / RECORD).is_file() else None
-
-
 def _finished(study: Path) -> list[tuple[Path, RunRecord]]:
-    records = ((one.path, RunRecord.read(one.path)) for one in runs_in(study))
+    records = [(folder.path, RunRecord.read(folder.path)) for folder in runs_in(study)]
     return [(path, record) for path, record in records if record.status == "finished"]
 
 
 def _chosen(study: Path) -> list[Path]:
-    """Of each method (and the floor) and encoder the finished run with the lowest seed, in the study's order."""
-    chosen: dict[tuple[str, str, bool], tuple[int, Path]] = {}
+    """The finished run with the lowest seed of each method (and the floor) and encoder, in the study's order."""
+    runs: dict[tuple[str, str, bool], list[tuple[Path, RunRecord]]] = {}
     for path, record in _finished(study):
-        key = (record.method, record.model, record.trained)
-        if key not in chosen or record.seed < chosen[key][0]:
-            chosen[key] = (record.seed, path)
-    if not chosen:
+        runs.setdefault((record.method, record.model, record.trained), []).append((path, record))
+    if not runs:
         raise RunError(
             "there is no finished run here",
             where=str(study),
@@ -180,4 +129,4 @@ def _chosen(study: Path) -> list[Path]:
             found="no such folder" if not study.is_dir() else "neither",
             fix="name the --output of a finished `spantune train` or `spantune compare`",
         )
-    return [path for _, path in chosen.values()]
+    return [min(alike, key=lambda run: run[1].seed)[0] for alike in runs.values()]

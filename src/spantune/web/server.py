@@ -1,4 +1,4 @@
-"""The app behind waitress: listens first, loads then, and finishes what runs before it ends."""
+"""The app served by waitress: it listens, then loads the models, and finishes running requests before it ends."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from flask import Flask
+from werkzeug.wsgi import ClosingIterator
 
 from spantune.config import ServeConfig
 from spantune.errors import ConfigError
@@ -23,9 +24,12 @@ from spantune.web.served_models import Runs, models_in, studies_in, what_to_serv
 from spantune.web.state import EXTENSION, Web
 
 _THREADS_BESIDE = 16
-"""Threads for pages and health checks, beside one for each request that waits and each that is being answered."""
+"""Threads for pages and health checks, besides one for each request that waits and each that is being answered."""
 _TO_FINISH = 60.0
 """Seconds that running requests have when the server is stopped."""
+_READ_ANYWAY = 4
+"""A body that is so many times too large is still read, so that the app can refuse it by a page or a problem; waitress
+refuses a larger one at once, by a line of text."""
 
 Say = Callable[[str], None]
 
@@ -69,68 +73,66 @@ def listening(settings: ServeConfig) -> Iterator[socket.socket]:
 
 def serve_app(app: Flask, open_socket: socket.socket, stop: threading.Event, say: Say = print) -> None:
     """Serve an app on a bound socket until `stop` is set."""
-    from waitress import wasyncore
-    from waitress.server import create_server
+    from waitress import create_server
 
     shared: Web = app.extensions[EXTENSION]
     settings = shared.settings
-    logging.getLogger("waitress.queue").setLevel(logging.ERROR)  # what waits is counted by the app's own queue
-    behind: dict[str, Any] = {}
+    logging.getLogger("waitress.queue").setLevel(logging.ERROR)  # waiting requests are counted by the app's own queue
+    proxy: dict[str, Any] = {}
     if settings.proxy is not None:
-        behind = {"trusted_proxy": settings.proxy, "trusted_proxy_count": 1, "clear_untrusted_proxy_headers": True}
-        behind["trusted_proxy_headers"] = {"x-forwarded-for", "x-forwarded-host", "x-forwarded-proto"}
+        proxy = {"trusted_proxy": settings.proxy, "trusted_proxy_count": 1, "clear_untrusted_proxy_headers": True}
+        proxy["trusted_proxy_headers"] = {"x-forwarded-for", "x-forwarded-host", "x-forwarded-proto"}
+    running = _Running(app)
+    connections: dict[int, Any] = {}
     server = create_server(
-        app,
-        map={},
+        running,
+        map=connections,
         sockets=[open_socket],
         threads=settings.waiting + settings.batch + _THREADS_BESIDE,
         connection_limit=4 * settings.waiting + 200,
         channel_timeout=60,
         channel_request_lookahead=1,  # reads on while a request is answered, and so sees its client go
-        max_request_body_size=body_bytes(settings),
+        max_request_body_size=_READ_ANYWAY * body_bytes(settings),
         ident="spantune",
         expose_tracebacks=False,
         asyncore_use_poll=True,
-        **behind,
+        asyncore_loop_timeout=0.25,
+        **proxy,
     )
-    server.channel_class = _channel()
+    threading.Thread(target=server.run, name="spantune-server", daemon=True).start()
     _announce(shared, open_socket, say)
-    while not stop.is_set():
-        wasyncore.loop(timeout=0.25, map=server._map, use_poll=True, count=1)
+    stop.wait()
     say("stopping: what was asked is still answered")
-    wasyncore.dispatcher.close(server)  # takes no connection any more; those that are there stay
-    threading.Thread(target=shared.answerer.close, args=(_TO_FINISH,), daemon=True).start()
+    connections.pop(open_socket.fileno())  # no new connections; those that are open stay
+    open_socket.close()
     deadline = time.monotonic() + _TO_FINISH
-    while time.monotonic() < deadline and any(
-        channel.requests or channel.total_outbufs_len for channel in server.active_channels.values()
+    shared.answerer.close(_TO_FINISH)
+    while time.monotonic() < deadline and (
+        running.count or any(connection.writable() for connection in list(connections.values()))
     ):
-        wasyncore.loop(timeout=0.05, map=server._map, use_poll=True, count=1)
-    wasyncore.close_all(server._map)
-    server.task_dispatcher.shutdown(cancel_pending=True, timeout=5)
-    shared.answerer.close(5)
+        time.sleep(0.05)
+    server.close()
+    for connection in list(connections.values()):
+        connection.close()
 
 
-def _channel() -> type:
-    """A connection whose too large bodies the app refuses, by a page or a problem; waitress would send bare text.
+class _Running:
+    """A WSGI application that counts the requests that it is answering."""
 
-    Such a body is not read: the app sees a length above its limits, and the connection is closed behind the answer.
-    """
-    from waitress.channel import HTTPChannel
-    from waitress.parser import HTTPRequestParser
-    from waitress.task import ErrorTask, Task, WSGITask
-    from waitress.utilities import RequestEntityTooLarge
+    def __init__(self, app: Flask) -> None:
+        self._app, self._lock, self.count = app, threading.Lock(), 0
 
-    def refusal(channel: HTTPChannel, request: HTTPRequestParser) -> Task:
-        if not isinstance(request.error, RequestEntityTooLarge):
-            return ErrorTask(channel, request)
-        request.headers["CONTENT_LENGTH"] = str(channel.adj.max_request_body_size + 1)
-        request.headers["CONNECTION"] = "close"
-        return WSGITask(channel, request)
+    def __call__(self, environ: dict[str, Any], start_response: Any) -> ClosingIterator:
+        self._add(1)
+        try:
+            return ClosingIterator(self._app(environ, start_response), lambda: self._add(-1))
+        except BaseException:
+            self._add(-1)
+            raise
 
-    class Channel(HTTPChannel):
-        error_task_class = staticmethod(refusal)
-
-    return Channel
+    def _add(self, number: int) -> None:
+        with self._lock:
+            self.count += number
 
 
 def _announce(shared: Web, open_socket: socket.socket, say: Say) -> None:

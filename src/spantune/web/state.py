@@ -8,11 +8,12 @@ from pathlib import Path
 from flask import current_app
 
 from spantune.config import ServeConfig
-from spantune.web.ask.answer_queue import Answerer
-from spantune.web.ask.example_questions import ExampleQuestions
-from spantune.web.explore.index_cache import Shelf
+from spantune.web.answer_queue import Answerer
+from spantune.web.corrections import Corrections
+from spantune.web.example_questions import ExampleQuestions
+from spantune.web.index_cache import Shelf
 from spantune.web.limits import Buckets
-from spantune.web.served_models import Model
+from spantune.web.models import Model
 
 EXTENSION = "spantune"
 
@@ -23,8 +24,8 @@ class Web:
 
     Attributes:
         shelf: the studies that are served. models: what answers.
-        answerer: the queue before the models. examples: questions to try. buckets: who asked how much.
-        token: what uploads and corrections need; None where nobody but this machine reaches the app.
+        answerer: the queue before the models. examples: questions to try. buckets: how much each client asked.
+        token: what uploads and corrections need; None where only this machine reaches the app.
     """
 
     settings: ServeConfig
@@ -38,15 +39,15 @@ class Web:
     @property
     def names(self) -> tuple[str, ...]:
         """The models' names."""
-        return tuple(one.name for one in self.models)
+        return tuple(model.name for model in self.models)
 
     @property
-    def data_dir(self) -> Path:
-        """Folder for what people enter."""
-        return Path(self.settings.data_dir)
+    def corrections(self) -> Corrections:
+        """What people corrected."""
+        return Corrections(Path(self.settings.data_dir))
 
 
 def web() -> Web:
-    """That of the app whose request is being answered."""
-    found: Web = current_app.extensions[EXTENSION]
-    return found
+    """The state of the app whose request is being answered."""
+    shared: Web = current_app.extensions[EXTENSION]
+    return shared

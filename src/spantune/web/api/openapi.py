@@ -10,7 +10,7 @@ from pydantic.json_schema import models_json_schema
 
 from spantune import __version__
 from spantune.config import LimitsConfig
-from spantune.web.api import schemas as given
+from spantune.web.api import schemas
 from spantune.web.problem_details import JSON
 
 _REF = "#/components/schemas/{model}"
@@ -29,14 +29,14 @@ _PROBLEMS = {
 
 def document(limits: LimitsConfig, names: Sequence[str]) -> dict[str, Any]:
     """OpenAPI 3.1."""
-    requests = given.schemas(limits, tuple(names))
-    models: list[type[BaseModel]] = [
-        *(requests.answer, requests.inspect, given.AnswerResponse, given.InspectResponse, given.MethodsResponse),
-        given.ProblemDetails,
-    ]
-    requesting = (requests.answer, requests.inspect)
-    _, found = models_json_schema(
-        [(one, "validation" if one in requesting else "serialization") for one in models], ref_template=_REF
+    requests = schemas.schemas(limits, tuple(names))
+    responses = (schemas.AnswerResponse, schemas.InspectResponse, schemas.MethodsResponse, schemas.ProblemDetails)
+    _, defined = models_json_schema(
+        [
+            *((model, "validation") for model in (requests.answer, requests.inspect)),
+            *((model, "serialization") for model in responses),
+        ],
+        ref_template=_REF,
     )
     return {
         "openapi": "3.1.0",
@@ -46,13 +46,13 @@ def document(limits: LimitsConfig, names: Sequence[str]) -> dict[str, Any]:
             "description": "Questions to fine-tuned models, side by side. Places count Unicode code points.",
         },
         "paths": {
-            "/api/methods": {"get": _operation("methods", "The models that answer.", given.MethodsResponse, (421,))},
+            "/api/methods": {"get": _operation("methods", "The models that answer.", schemas.MethodsResponse, (421,))},
             "/api/answer": {
                 "post": _operation(
                     "answer",
                     "One or many questions, answered by every chosen model.",
-                    given.AnswerResponse,
-                    (400, 403, 413, 415, 421, 422, 429, 500, 503),
+                    schemas.AnswerResponse,
+                    tuple(_PROBLEMS),
                     body=requests.answer,
                 )
             },
@@ -60,13 +60,13 @@ def document(limits: LimitsConfig, names: Sequence[str]) -> dict[str, Any]:
                 "post": _operation(
                     "inspect",
                     "Where in the context each model sees the answer begin and end, token by token.",
-                    given.InspectResponse,
-                    (400, 403, 413, 415, 421, 422, 429, 500, 503),
+                    schemas.InspectResponse,
+                    tuple(_PROBLEMS),
                     body=requests.inspect,
                 )
             },
         },
-        "components": {"schemas": found["$defs"]},
+        "components": {"schemas": defined["$defs"]},
     }
 
 
@@ -78,13 +78,13 @@ def _operation(
         headers = {"Retry-After": {"schema": {"type": "string"}}} if status in (429, 503) else {}
         responses[str(status)] = {
             "description": _PROBLEMS[status],
-            **_content(given.ProblemDetails, JSON),
+            **_content(schemas.ProblemDetails, JSON),
             **({"headers": headers} if headers else {}),
         }
-    found: dict[str, Any] = {"operationId": name, "summary": summary, "responses": responses}
+    operation: dict[str, Any] = {"operationId": name, "summary": summary, "responses": responses}
     if body is not None:
-        found["requestBody"] = {"required": True, **_content(body, "application/json")}
-    return found
+        operation["requestBody"] = {"required": True, **_content(body, "application/json")}
+    return operation
 
 
 def _content(model: type[BaseModel], mimetype: str) -> Mapping[str, Any]:

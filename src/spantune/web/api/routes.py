@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -11,12 +10,12 @@ from pydantic import BaseModel, ValidationError
 
 from spantune.data import Example
 from spantune.web.admission import admit, client_gone
-from spantune.web.api import schemas as given
+from spantune.web.answer_scores import score_answer
+from spantune.web.api import schemas
 from spantune.web.api.openapi import document
-from spantune.web.ask.answers_view import judged
 from spantune.web.limits import API_BYTES
+from spantune.web.models import Model
 from spantune.web.problem_details import Problem
-from spantune.web.served_models import Model
 from spantune.web.state import Web, web
 
 if TYPE_CHECKING:
@@ -26,7 +25,7 @@ if TYPE_CHECKING:
 API = Blueprint("api", __name__)
 Read = TypeVar("Read", bound=BaseModel)
 _EMPTY = ("string_too_short", "string_pattern_mismatch")
-"""What pydantic calls a text without a letter, which is the only thing that our schemas ask of a text's letters."""
+"""What pydantic calls a text that is empty or only white space."""
 
 
 @API.get("/api")
@@ -45,48 +44,52 @@ def openapi() -> Response:
 
 @API.get("/api/methods")
 def methods() -> Response:
-    """What answers."""
+    """The models that answer."""
     shared = web()
-    return _json(given.MethodsResponse(models=[_entry(one) for one in shared.models], ready=shared.answerer.ready))
+    return _json(
+        schemas.MethodsResponse(models=[_entry(model) for model in shared.models], ready=shared.answerer.ready)
+    )
 
 
 @API.post("/api/answer")
 def answer() -> Response:
     """One or many questions."""
     shared = web()
-    asked: Any = _read(given.schemas(shared.settings, shared.names).answer)
-    examples = [Example(str(at), one.question, one.context) for at, one in enumerate(asked.questions)]
+    asked: Any = _read(schemas.schemas(shared.settings, shared.names).answer)
+    examples = [Example(str(at), question.question, question.context) for at, question in enumerate(asked.questions)]
     models = _chosen(shared, asked.models)
     admit(examples)
-    found = shared.answerer.ask(examples, [one.name for one in models], gone=client_gone())
-    answers = [
-        given.QuestionAnswers(
+    answers = shared.answerer.ask(examples, [model.name for model in models], gone=client_gone())
+    by_question = [
+        schemas.QuestionAnswers(
             id=str(at) if question.id is None else question.id,
             models={
-                one.name: _answer(found[one.name].predictions[at], one, question.answers, asked.n_best)
-                for one in models
+                model.name: _answer(answers[model.name].predictions[at], model, question.answers, asked.n_best)
+                for model in models
             },
         )
         for at, question in enumerate(asked.questions)
     ]
     timing = {
-        one.name: given.Timing(milliseconds=found[one.name].milliseconds, questions=found[one.name].together)
-        for one in models
+        name: schemas.Timing(milliseconds=of_model.milliseconds, questions=of_model.together)
+        for name, of_model in answers.items()
     }
-    return _json(given.AnswerResponse(answers=answers, timing=timing))
+    return _json(schemas.AnswerResponse(answers=by_question, timing=timing))
 
 
 @API.post("/api/inspect")
 def inspect() -> Response:
     """One question, token by token."""
     shared = web()
-    asked: Any = _read(given.schemas(shared.settings, shared.names).inspect)
-    models = _chosen(shared, asked.models)
+    asked: Any = _read(schemas.schemas(shared.settings, shared.names).inspect)
+    names = [model.name for model in _chosen(shared, asked.models)]
     example = Example("0", asked.question, asked.context)
     admit([example])
-    found = shared.answerer.ask([example], [one.name for one in models], inside=True, gone=client_gone())
-    seen = {one.name: inside for one in models if (inside := found[one.name].inside) is not None}
-    return _json(given.InspectResponse(models={name: _inside(asked.context, one) for name, one in seen.items()}))
+    answers = shared.answerer.ask([example], names, inside=True, gone=client_gone())
+    seen = {name: inside for name in names if (inside := answers[name].inside) is not None}
+    return _json(
+        schemas.InspectResponse(models={name: _inside(asked.context, inside) for name, inside in seen.items()})
+    )
 
 
 def _read(kind: type[Read]) -> Read:
@@ -101,74 +104,51 @@ def _read(kind: type[Read]) -> Read:
     try:
         return kind.model_validate_json(request.get_data())
     except ValidationError as error:
-        found = error.errors(include_url=False, include_input=False, include_context=False)
         errors = [
-            {"where": _where(one["loc"]), "problem": "is empty" if one["type"] in _EMPTY else str(one["msg"])}
-            for one in found[:20]
+            {"where": _where(one["loc"]), "problem": "is empty" if one["type"] in _EMPTY else one["msg"]}
+            for one in error.errors(include_url=False, include_input=False, include_context=False)[:20]
         ]
-        said = "; ".join(f"{one['where']}: {one['problem']}" for one in errors[:3])
-        raise Problem(422, "Not understood", said, errors=errors) from error
+        detail = "; ".join(f"{one['where']}: {one['problem']}" for one in errors[:3])
+        raise Problem(422, "Not understood", detail, errors=errors) from error
 
 
 def _where(location: Sequence[int | str]) -> str:
     """`questions[2].context`; `body` for all of it."""
-    parts = "".join(f"[{one}]" if isinstance(one, int) else f".{one}" for one in location)
+    parts = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in location)
     return parts.removeprefix(".") or "body"
 
 
 def _chosen(shared: Web, names: Sequence[str] | None) -> list[Model]:
-    known = shared.names
-    unknown = [one for one in names or () if one not in known]
+    unknown = [name for name in names or () if name not in shared.names]
     if unknown:
-        detail = f"There is no model {unknown[0]!r}; known: {', '.join(known)}."
+        detail = f"There is no model {unknown[0]!r}; known: {', '.join(shared.names)}."
         raise Problem(422, "Not understood", detail, errors=[{"where": "models", "problem": detail}])
-    return [one for one in shared.models if names is None or one.name in names]
+    return [model for model in shared.models if names is None or model.name in names]
 
 
-def _answer(prediction: Prediction, model: Model, golds: list[str] | None, n_best: int) -> given.ModelAnswer:
-    found = judged(prediction.text, golds, squad_v2=model.squad_v2)
-    score = None
-    if found is not None:
-        score = given.Score(em=found.em, f1=found.f1, missed=list(found.missed), added=list(found.added))
-    candidates = [
-        given.Candidate(text=one.text, start=one.start, end=one.end, probability=one.probability)
-        for one in prediction.n_best[:n_best]
-    ]
-    return given.ModelAnswer(
-        answer=prediction.text,
-        start=prediction.start,
-        end=prediction.end,
-        probability=prediction.probability,
-        null_probability=prediction.null_probability,
-        n_best=candidates,
-        score=score,
+def _answer(prediction: Prediction, model: Model, golds: list[str] | None, n_best: int) -> schemas.ModelAnswer:
+    answer = schemas.ModelAnswer.model_validate(prediction)
+    answer.n_best = answer.n_best[:n_best]
+    answer.score = score_answer(prediction.text, golds, squad_v2=model.squad_v2)
+    return answer
+
+
+def _inside(context: str, inside: Inside) -> schemas.ModelInside:
+    rows = zip(inside.spans.tolist(), inside.starts.tolist(), inside.ends.tolist(), strict=True)
+    return schemas.ModelInside(
+        tokens=[
+            schemas.TokenShare(text=context[start:end], start=start, end=end, begins=begins, ends=ends)
+            for (start, end), begins, ends in rows
+        ],
+        windows=list(map(schemas.WindowShare.model_validate, inside.windows)),
+        won=inside.won,
+        null_probability=inside.null_probability,
     )
 
 
-def _inside(context: str, inside: Inside) -> given.ModelInside:
-    rows = zip(inside.spans.tolist(), inside.starts.tolist(), inside.ends.tolist(), strict=True)
-    tokens = [
-        given.Token(text=context[start:end], start=start, end=end, begins=begins, ends=ends)
-        for (start, end), begins, ends in rows
-    ]
-    windows = [
-        given.Window(
-            start=one.start,
-            end=one.end,
-            share=one.share,
-            score=one.score if math.isfinite(one.score) else None,
-            null_score=one.null_score,
-        )
-        for one in inside.windows
-    ]
-    return given.ModelInside(
-        tokens=tokens, windows=windows, won=inside.won, null_probability=inside.null_probability
-    )  # fmt: skip
-
-
-def _entry(model: Model) -> given.ModelEntry:
+def _entry(model: Model) -> schemas.ModelEntry:
     record = model.record
-    return given.ModelEntry(
+    return schemas.ModelEntry(
         name=model.name,
         label=model.label,
         method=record.method if record else None,
@@ -182,6 +162,5 @@ def _entry(model: Model) -> given.ModelEntry:
 
 
 def _json(content: BaseModel | dict[str, Any]) -> Response:
-    if isinstance(content, BaseModel):
-        return Response(content.model_dump_json(), mimetype="application/json")
-    return Response(json.dumps(content), mimetype="application/json")
+    text = content.model_dump_json() if isinstance(content, BaseModel) else json.dumps(content)
+    return Response(text, mimetype="application/json")

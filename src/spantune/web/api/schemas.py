@@ -1,13 +1,15 @@
-"""What the API takes and gives, as pydantic models: they check requests and make the OpenAPI document's schemas."""
+"""Requests and responses of the API as pydantic models, which check them and make the OpenAPI document's schemas."""
 
 from __future__ import annotations
 
+import math
 from functools import cache
 from typing import Annotated, Any
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, create_model
 
 from spantune.config import LimitsConfig
+from spantune.web.answer_scores import AnswerScore
 from spantune.web.limits import MOST_ANSWERS, MOST_N_BEST
 
 _TEXT = "Some text; more than white space."
@@ -17,7 +19,11 @@ class _Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True)
 
 
-class Candidate(BaseModel):
+class _OfAttributes(BaseModel):
+    model_config = ConfigDict(from_attributes=True)
+
+
+class AnswerCandidate(_OfAttributes):
     """A possible answer: `context[start:end] == text`, in code points."""
 
     text: str
@@ -26,25 +32,18 @@ class Candidate(BaseModel):
     probability: float = Field(ge=0, le=1)
 
 
-class Score(BaseModel):
-    """An answer held against the accepted ones, by the official rules of what the model was trained on."""
-
-    em: float = Field(ge=0, le=1)
-    f1: float = Field(ge=0, le=1)
-    missed: list[str] = Field(description="Words of the nearest accepted answer that are lacking, normalised.")
-    added: list[str] = Field(description="Words beyond it.")
-
-
-class ModelAnswer(BaseModel):
+class ModelAnswer(_OfAttributes):
     """One model's answer to one question; `answer` is "" for "no answer"."""
 
-    answer: str
+    answer: str = Field(validation_alias="text")
     start: int
     end: int
     probability: float = Field(ge=0, le=1)
     null_probability: float = Field(ge=0, le=1)
-    n_best: list[Candidate]
-    score: Score | None = Field(default=None, description="Where accepted answers were sent.")
+    n_best: list[AnswerCandidate]
+    score: Annotated[AnswerScore | None, BeforeValidator(lambda _: None)] = Field(
+        default=None, description="Where accepted answers were sent."
+    )
 
 
 class QuestionAnswers(BaseModel):
@@ -68,7 +67,7 @@ class AnswerResponse(BaseModel):
     timing: dict[str, Timing]
 
 
-class Token(BaseModel):
+class TokenShare(BaseModel):
     """A token of the winning window: its characters, and the probability that the answer begins and ends there."""
 
     text: str
@@ -78,21 +77,21 @@ class Token(BaseModel):
     ends: float = Field(ge=0, le=1.001)
 
 
-class Window(BaseModel):
+class WindowShare(_OfAttributes):
     """A window of the context: its characters, its share of the probability, the score of its best span."""
 
     start: int
     end: int
     share: float
-    score: float | None
+    score: Annotated[float | None, BeforeValidator(lambda score: score if math.isfinite(score) else None)]
     null_score: float
 
 
 class ModelInside(BaseModel):
     """What one model sees. `won` is the place of the window with the best span, whose tokens these are."""
 
-    tokens: list[Token]
-    windows: list[Window]
+    tokens: list[TokenShare]
+    windows: list[WindowShare]
     won: int
     null_probability: float
 

@@ -1,4 +1,4 @@
-"""The heat strip: start and end probabilities over the tokens, a model a row; where nothing happens it is cut."""
+"""The heat strip: start and end probabilities over the tokens, a model a row, without parts where both are low."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from spantune.web.served_models import Model
+from spantune.web.models import Model
 
 if TYPE_CHECKING:
     from spantune.answering.token_probabilities import Inside
@@ -16,25 +16,20 @@ if TYPE_CHECKING:
 _LEAST = 0.05
 """A token is shown where the answer begins or ends with this probability, for any model of the strip."""
 _AROUND = 2
-"""So many tokens before and behind it."""
+"""Tokens that are shown before and after it."""
 _MOST = 60
 
 
 @dataclass(frozen=True)
-class Column:
-    """A token, or (`text` is "") tokens that are left out: so many.
-
-    Attributes:
-        start: its first character in the context.
-    """
+class TokenColumn:
+    """A token, or (`text` is "") a number of tokens that are left out."""
 
     text: str
-    start: int = 0
     left_out: int = 0
 
 
 @dataclass(frozen=True)
-class Cell:
+class TokenHeat:
     """Probabilities in per cent, rounded; `start_heat` and `end_heat` in tenths, for the colour."""
 
     start: int
@@ -44,27 +39,26 @@ class Cell:
 
 
 @dataclass(frozen=True)
-class Row:
+class HeatRow:
     """A model's probabilities, None where tokens are left out; and which window won, counted from 1, of how many."""
 
     model: Model
-    cells: tuple[Cell | None, ...]
+    cells: tuple[TokenHeat | None, ...]
     window: int
     windows: int
     share: float
-    null_probability: float
     characters: tuple[int, int]
 
 
 @dataclass(frozen=True)
-class Strip:
+class HeatStrip:
     """Models whose winning windows have the same tokens."""
 
-    columns: tuple[Column, ...]
-    rows: tuple[Row, ...]
+    columns: tuple[TokenColumn, ...]
+    rows: tuple[HeatRow, ...]
 
 
-def strips(context: str, models: Sequence[Model], inside: Mapping[str, Inside]) -> tuple[Strip, ...]:
+def strips(context: str, models: Sequence[Model], inside: Mapping[str, Inside]) -> tuple[HeatStrip, ...]:
     """One strip for each way in which a context was cut into tokens, and each winning window."""
     alike: dict[bytes, list[Model]] = {}
     for model in models:
@@ -73,27 +67,26 @@ def strips(context: str, models: Sequence[Model], inside: Mapping[str, Inside]) 
     return tuple(_strip(context, some, inside) for some in alike.values())
 
 
-def _strip(context: str, models: Sequence[Model], inside: Mapping[str, Inside]) -> Strip:
+def _strip(context: str, models: Sequence[Model], inside: Mapping[str, Inside]) -> HeatStrip:
     spans = inside[models[0].name].spans
-    shown = _shown([inside[one.name] for one in models])
-    columns: list[Column] = []
+    shown = _shown([inside[model.name] for model in models])
+    columns: list[TokenColumn] = []
     places: list[int | None] = []
     before = -1
     for at in [*shown, len(spans)]:
         if at - before > 1:
-            columns.append(Column("", left_out=at - before - 1))
+            columns.append(TokenColumn("", left_out=at - before - 1))
             places.append(None)
         if at < len(spans):
-            start, end = spans[at].tolist()
-            columns.append(Column(context[start:end] or "␣", start))
+            columns.append(TokenColumn(context[slice(*spans[at].tolist())] or "␣"))
             places.append(at)
         before = at
-    return Strip(tuple(columns), tuple(_row(one, inside[one.name], places) for one in models))
+    return HeatStrip(tuple(columns), tuple(_row(model, inside[model.name], places) for model in models))
 
 
 def _shown(inside: Sequence[Inside]) -> list[int]:
     """The tokens where something happens, and those around them; at most `_MOST`, those with the highest first."""
-    highest = np.max([np.maximum(one.starts, one.ends) for one in inside], axis=0)
+    highest = np.max([np.maximum(seen.starts, seen.ends) for seen in inside], axis=0)
     order = [at for at in np.argsort(-highest, kind="stable").tolist() if highest[at] >= _LEAST]
     kept: set[int] = set()
     for at in order or list(range(min(1, len(highest)))):
@@ -104,18 +97,16 @@ def _shown(inside: Sequence[Inside]) -> list[int]:
     return sorted(kept)
 
 
-def _row(model: Model, seen: Inside, places: Sequence[int | None]) -> Row:
+def _row(model: Model, seen: Inside, places: Sequence[int | None]) -> HeatRow:
     cells = tuple(None if at is None else _cell(float(seen.starts[at]), float(seen.ends[at])) for at in places)
     window = seen.windows[seen.won]
-    characters = (window.start, window.end)
-    share = seen.windows[seen.won].share
-    return Row(model, cells, seen.won + 1, len(seen.windows), share, seen.null_probability, characters)
+    return HeatRow(model, cells, seen.won + 1, len(seen.windows), window.share, (window.start, window.end))
 
 
-def _cell(start: float, end: float) -> Cell:
-    return Cell(round(100 * start), round(100 * end), _heat(start), _heat(end))
+def _cell(start: float, end: float) -> TokenHeat:
+    return TokenHeat(round(100 * start), round(100 * end), _heat(start), _heat(end))
 
 
 def _heat(probability: float) -> int:
-    """0 to 10; what is above nothing is seen."""
+    """0 to 10; whatever is not nearly 0 is visible."""
     return 0 if probability < 0.015 else max(1, round(10 * probability**0.5))

@@ -1,4 +1,4 @@
-"""Documents: text out of what was pasted or uploaded, and where in it a character stands (page, line)."""
+"""Documents: the text of what was pasted or uploaded, and the page or line of a character."""
 
 from __future__ import annotations
 
@@ -13,13 +13,14 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from spantune.errors import DataError
+from spantune.web.limits import line_feeds
 
 _TEXTS = (".txt", ".md", ".markdown", ".text", "")
 _PDF = ".pdf"
 _MOST_PAGES = 500
 _PDF_SECONDS = 20.0
 _AROUND = 240
-"""Characters of the surroundings of an answer, before it and behind it."""
+"""Characters that are shown before and after an answer."""
 _reading = threading.Lock()
 
 
@@ -52,13 +53,13 @@ class Document:
 
     def around(self, start: int, end: int) -> tuple[int, int]:
         """Characters of a stretch around an answer, cut at white space."""
-        first, behind = max(0, start - _AROUND), min(len(self.text), end + _AROUND)
+        first, last = max(0, start - _AROUND), min(len(self.text), end + _AROUND)
         if first > 0:
             gap = next((at for at in range(first, start) if self.text[at].isspace()), first)
             first = min(gap + 1, start) if gap != first or self.text[first].isspace() else first
-        if behind < len(self.text):
-            behind = next((at for at in range(behind, end, -1) if self.text[at - 1].isspace()), behind)
-        return first, behind
+        if last < len(self.text):
+            last = next((at for at in range(last, end, -1) if self.text[at - 1].isspace()), last)
+        return first, last
 
 
 def read_document(name: str, content: bytes, longest: int) -> Document:
@@ -87,7 +88,7 @@ def read_document(name: str, content: bytes, longest: int) -> Document:
 
 def pasted(text: str, longest: int, name: str = "") -> Document:
     """A text as it is; DataError where it is empty or too long."""
-    text = _with_line_feeds(text)
+    text = line_feeds(text)
     if not text.strip():
         raise DataError("the document is empty", where=name or None, expected="some text")
     _refuse_long(len(text), longest, name)
@@ -156,9 +157,4 @@ def _page_texts(reader: object, end: float, name: str) -> Iterator[str]:
         text = page.extract_text(visitor_operand_before=in_time) or ""
         in_time()  # within a form of the page the visitor's error is swallowed
         # Lone surrogates come out of broken fonts, and no tokenizer takes them.
-        yield _with_line_feeds(text.encode("utf-8", "replace").decode("utf-8")) + "\n"
-
-
-def _with_line_feeds(text: str) -> str:
-    """What ends lines otherwise does not come back the same out of a form."""
-    return text.replace("\r\n", "\n").replace("\r", "\n")
+        yield line_feeds(text.encode("utf-8", "replace").decode("utf-8")) + "\n"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -13,18 +12,25 @@ from werkzeug.datastructures import MultiDict
 from spantune.errors import UserError
 from spantune.reports.figures.f1_against_cost import COSTS
 from spantune.reports.judged_answers import Gone, Incomplete
-from spantune.reports.tables.main_table import Table, comparison
+from spantune.reports.tables.main_table import comparison
 from spantune.runs import RunRecord
 from spantune.scoring.dimensions import DIMENSIONS
 from spantune.scoring.error_kinds import KINDS
-from spantune.scoring.statistics import Comparison
 from spantune.studies.report import run_folders
-from spantune.web.correct.store import Change, Corrections, key_of
-from spantune.web.explore.index_cache import Unread
-from spantune.web.explore.question_index import ORDERS, PER_PAGE, WHO, Filters, Found, Index, Question
-from spantune.web.highlight import Mark, cut, in_lanes
-from spantune.web.limits import LONGEST_LINK, whole
-from spantune.web.model_colours import look_of
+from spantune.web.corrections import Change, key_of
+from spantune.web.highlight import AnswerMark, cut, in_lanes
+from spantune.web.index_cache import Unread
+from spantune.web.limits import LONGEST_LINK, pages_of
+from spantune.web.models import look_of
+from spantune.web.question_index import (
+    ORDERS,
+    PER_PAGE,
+    WHO,
+    IndexedQuestion,
+    QuestionFilters,
+    QuestionIndex,
+    QuestionMatches,
+)
 from spantune.web.security import keep_secret, knows_token
 from spantune.web.state import web
 
@@ -38,7 +44,7 @@ FILES = {
     "errors.csv": "Kinds of error as CSV",
     **{f"plots/f1_against_{cost.name}.svg": cost.title for cost in COSTS},
 }
-"""What a study's folder may give out, with its title; nothing else does."""
+"""The files of a study's folder that may be read, with their titles; no other may."""
 _FILE_POLICY = (
     "sandbox allow-scripts; default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; img-src data:; "
     "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
@@ -61,28 +67,25 @@ def studies() -> ResponseReturnValue:
 def questions(study: str) -> ResponseReturnValue:
     """The questions that fit, a page of them."""
     index = _index(study)
-    if not isinstance(index, Index):
+    if not isinstance(index, QuestionIndex):
         return index
     filters = _filters(index, request.args)
-    found = index.find(filters)
-    pages = max(1, math.ceil(len(found.rows) / PER_PAGE))
-    page = min(whole(request.args.get("page")) or 1, pages)
-    rows = found.rows[(page - 1) * PER_PAGE : page * PER_PAGE].tolist()
+    matches = index.find(filters)
+    pages = pages_of(len(matches.rows), PER_PAGE, request.args.get("page"))
+    rows = matches.rows[pages["first"] - 1 :][:PER_PAGE].tolist()
     return render_template(
         "explore.html",
         study=study,
         index=index,
         filters=filters,
-        found=found,
+        count=len(matches.rows),
         shown=[index.question(row) for row in rows],
-        page=page,
-        pages=pages,
-        first=(page - 1) * PER_PAGE + 1,
         longest_search=_LONGEST_SEARCH,
         query=_query(index, filters),
-        choices=_choices(index, filters, found),
+        choices=_choices(filters, matches),
         looks=[*map(look_of, index.places)],
-        files=_there(study),
+        files=_files(study),
+        **pages,
     )
 
 
@@ -90,7 +93,7 @@ def questions(study: str) -> ResponseReturnValue:
 def question(study: str, place: int) -> ResponseReturnValue:
     """One question: the whole context, every answer with its scores, and its neighbours among those that fit."""
     index = _index(study)
-    if not isinstance(index, Index):
+    if not isinstance(index, QuestionIndex):
         return index
     row = index.row_of(place)
     if row is None:
@@ -98,20 +101,16 @@ def question(study: str, place: int) -> ResponseReturnValue:
     filters = _filters(index, request.args)
     rows = index.find(filters).rows.tolist()
     at = rows.index(row) if row in rows else None
-    neighbours = [
-        index.question(rows[other]).place if at is not None and 0 <= other < len(rows) else None
-        for other in ((at or 0) - 1, (at or 0) + 1)
-    ]
-    one, classes = index.question(row), [*map(look_of, index.places)]
-    query = _query(index, filters)
+    neighbours = (None, None) if at is None else (rows[at - 1] if at else None, *rows[at + 1 : at + 2], None)
+    shown, looks, query = index.question(row), [*map(look_of, index.places)], _query(index, filters)
     marks = in_lanes(
         [
-            Mark(given.start, given.end, given.method, classes[given.method])
-            for given in one.given
-            if given.start is not None and given.end is not None
+            AnswerMark(answer.start, answer.end, answer.method, looks[answer.method])
+            for answer in shown.answers
+            if answer.start is not None and answer.end is not None
         ]
     )
-    ask = _asked_again(one)
+    ask = _asked_again(shown)
     link = url_for("ask.page", **ask)
     return render_template(
         "explore_question.html",
@@ -119,18 +118,18 @@ def question(study: str, place: int) -> ResponseReturnValue:
         ask_link=link if len(link) <= LONGEST_LINK else None,
         study=study,
         index=index,
-        one=one,
-        pieces=cut(one.context, one.golds, marks),
+        question=shown,
+        pieces=cut(shown.context, shown.golds, marks),
         lanes=max((mark.lane + 1 for mark in marks), default=1),
         at=at,
         count=len(rows),
-        neighbours=neighbours,
+        neighbours=[None if other is None else index.question(other).place for other in neighbours],
         page=1 if at is None else at // PER_PAGE + 1,
         query=query,
-        change=_change(one),
+        change=_change(shown),
         undone="undone" in request.args,
         back=[("study", study), ("place", place), *MultiDict(query).items(multi=True)],
-        looks=classes,
+        looks=looks,
         kinds=KINDS,
     )
 
@@ -138,137 +137,125 @@ def question(study: str, place: int) -> ResponseReturnValue:
 @PAGES.get("/explore/<study>/overview")
 def overview(study: str) -> Response:
     """The study's table, its Pareto plots and its files."""
-    there = _there(study)
-    problem, table, missing, unread, index = None, None, None, False, None
+    files = _files(study)
+    problem, table, missing, unread, statistics = None, None, None, False, None
     try:
-        index = web().shelf.index(study)
+        statistics = web().shelf.index(study).statistics
     except Unread:
         unread = True
     except Incomplete as error:
         missing = str(error)
     try:
-        table = _table(study, index.statistics if index is not None else None)
+        records = [RunRecord.read(folder.path) for folder in run_folders(web().shelf.folders[study])]
+        table = comparison(records, statistics)
     except UserError as error:
         problem = error.problem
-    plots = {name: title for name, title in there.items() if name.endswith(".svg")}
-    named = {"missing": missing, "unread": unread, "problem": problem}
-    others = {name: title for name, title in there.items() if name not in plots}
-    response = Response(
-        render_template("explore_overview.html", study=study, table=table, plots=plots, files=others, **named)
+    plots = {name: title for name, title in files.items() if name.endswith(".svg")}
+    others = {name: title for name, title in files.items() if name not in plots}
+    page = render_template(
+        "explore_overview.html",
+        study=study,
+        table=table,
+        plots=plots,
+        files=others,
+        missing=missing,
+        unread=unread,
+        problem=problem,
     )
-    if unread:
-        response.headers["Refresh"] = "1"
-    return response
+    return Response(page, headers={"Refresh": "1"} if unread else None)
 
 
 @PAGES.get("/explore/<study>/files/<path:name>")
 def file(study: str, name: str) -> Response:
     """One of `FILES`; any other name is not found, whatever it is."""
-    if name not in _there(study):
+    if name not in _files(study):
         abort(404)
     response = send_file(web().shelf.folders[study] / name, conditional=True)
     response.headers["Content-Security-Policy"] = _FILE_POLICY
     return response
 
 
-def _index(study: str) -> Index | Response:
+def _index(study: str) -> QuestionIndex | Response:
     """The study's index, or the page that says why there is none (yet)."""
-    if study not in web().shelf.folders:
-        abort(404)
+    files = _files(study)
     try:
         return web().shelf.index(study)
     except Unread:
-        response = Response(render_template("explore_wait.html", study=study, missing=None))
-        response.headers["Refresh"] = "1"
-        return response
+        return Response(render_template("explore_wait.html", study=study, missing=None), headers={"Refresh": "1"})
     except Incomplete as error:
-        named = {"missing": str(error), "gone": isinstance(error, Gone)}
-        return Response(render_template("explore_wait.html", study=study, files=_there(study), **named))
+        gone = isinstance(error, Gone)
+        return Response(render_template("explore_wait.html", study=study, files=files, missing=str(error), gone=gone))
 
 
-def _asked_again(one: Question) -> dict[str, Any]:
-    """What the Ask page is told: the question, and what is right, so that the answers are scored there, too."""
-    lines = "\n".join(text for text in one.accepted if "\n" not in text and "\r" not in text)
-    known = {"answers": lines} if lines else {} if one.golds else {"unanswerable": "1"}
-    return {"question": one.question, "context": one.context, **known}
+def _asked_again(shown: IndexedQuestion) -> dict[str, Any]:
+    """The fields of the Ask page's form: the question, and what is right, so that the answers are scored there, too."""
+    lines = "\n".join(text for text in shown.accepted if "\n" not in text and "\r" not in text)
+    known = {"answers": lines} if lines else {} if shown.golds else {"unanswerable": "1"}
+    return {"question": shown.question, "context": shown.context, **known}
 
 
-def _change(one: Question) -> Change | None:
-    """Of its correction, where that was changed just now; for those alone who may read corrections."""
+def _change(shown: IndexedQuestion) -> Change | None:
+    """The change of its correction that was made just now; only for those who may read corrections."""
     if "changed" not in request.args or not knows_token():
         return None
     keep_secret()
-    return Corrections(web().data_dir).last_change(key_of(one.question, one.context))
+    return web().corrections.last_change(key_of(shown.question, shown.context))
 
 
-def _table(study: str, statistics: Comparison | None) -> Table:
-    return comparison([RunRecord.read(one.path) for one in run_folders(web().shelf.folders[study])], statistics)
-
-
-def _there(study: str) -> Mapping[str, str]:
-    """Those of `FILES` that a study has; 404 where no study is called so."""
+def _files(study: str) -> Mapping[str, str]:
+    """Those of `FILES` that a study has; 404 where no study has this name."""
     folder = web().shelf.folders.get(study)
     if folder is None:
         abort(404)
     return {name: title for name, title in FILES.items() if (folder / name).is_file()}
 
 
-def _filters(index: Index, given: MultiDict[str, str]) -> Filters:
-    """What an address asks for; what it says wrongly is as if it were not said."""
+_SLICES = {
+    f"{dimension.name}: {name}": (at, part)
+    for at, dimension in enumerate(DIMENSIONS)
+    for part, name in enumerate(dimension.slices)
+}
+"""The slices by their names in an address."""
+_SLICE_NAMES = {place: name for name, place in _SLICES.items()}
+
+
+def _filters(index: QuestionIndex, given: MultiDict[str, str]) -> QuestionFilters:
+    """The filters of an address; values that do not exist are ignored."""
     place = {name: at for at, name in enumerate(index.methods)}
     right, wrong = (
         tuple(dict.fromkeys(place[name] for name in given.getlist(key) if name in place)) for key in ("right", "wrong")
     )
-    who, kind, order = given.get("who", "any"), given.get("kind", ""), given.get("order", "telling")
-    return Filters(
-        who if who in WHO else "any",
-        right,
-        wrong,
-        kind if kind in KINDS else "",
-        _slice(given.get("slice", "")),
-        given.get("words", "").strip()[:_LONGEST_SEARCH],
-        order if order in ORDERS else "telling",
-    )
+    known = {
+        key: given[key]
+        for key, values in (("who", WHO), ("kind", KINDS), ("order", ORDERS))
+        if given.get(key, "") in values
+    }
+    words = given.get("words", "").strip()[:_LONGEST_SEARCH]
+    return QuestionFilters(right=right, wrong=wrong, slice=_SLICES.get(given.get("slice", "")), words=words, **known)
 
 
-def _slice(text: str) -> tuple[int, int] | None:
-    name, _, part = text.partition(": ")
-    for at, one in enumerate(DIMENSIONS):
-        if one.name == name and part in one.slices:
-            return at, one.slices.index(part)
-    return None
-
-
-def _query(index: Index, filters: Filters) -> dict[str, Any]:
+def _query(index: QuestionIndex, filters: QuestionFilters) -> dict[str, Any]:
     """The filters as an address has them, without those that say nothing."""
-    said = {
-        "who": filters.who if filters.who != "any" else None,
+    query = {
+        **vars(filters),
         "right": [index.methods[at] for at in filters.right],
         "wrong": [index.methods[at] for at in filters.wrong],
-        "kind": filters.kind,
-        "slice": slice_name(*filters.slice) if filters.slice else None,
-        "words": filters.words,
-        "order": filters.order if filters.order != "telling" else None,
+        "slice": _SLICE_NAMES[filters.slice] if filters.slice else None,
     }
-    return {key: value for key, value in said.items() if value}
+    plain = vars(QuestionFilters())
+    return {key: value for key, value in query.items() if value and value != plain[key]}
 
 
-def slice_name(dimension: int, part: int) -> str:
-    """As it stands in the address."""
-    return f"{DIMENSIONS[dimension].name}: {DIMENSIONS[dimension].slices[part]}"
-
-
-def _choices(index: Index, filters: Filters, found: Found) -> dict[str, Any]:
+def _choices(filters: QuestionFilters, matches: QuestionMatches) -> dict[str, Any]:
     """What the form offers: values with their titles."""
+    slices: dict[str, dict[str, str]] = {dimension.name: {} for dimension in DIMENSIONS}
+    for name, (at, part) in _SLICES.items():
+        dimension = DIMENSIONS[at]
+        slices[dimension.name][name] = f"{dimension.slices[part]} ({matches.slices[at][part]:,})"
     return {
         "who": WHO,
         "order": ORDERS,
-        "kind": {name: f"{name} ({count:,})" for name, count in found.kinds.items()},
-        "slice": {
-            one.name: {
-                slice_name(at, part): f"{name} ({found.slices[at][part]:,})" for part, name in enumerate(one.slices)
-            }
-            for at, one in enumerate(DIMENSIONS)
-        },
-        "chosen_slice": slice_name(*filters.slice) if filters.slice else "",
+        "kind": {name: f"{name} ({count:,})" for name, count in matches.kinds.items()},
+        "slice": slices,
+        "chosen_slice": _SLICE_NAMES[filters.slice] if filters.slice else "",
     }

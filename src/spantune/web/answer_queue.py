@@ -1,8 +1,8 @@
-"""The queue before the models: one worker, which answers together what waits.
+"""The queue before the models: one worker answers the questions of several requests together.
 
-A panel answers one request at a time and is fastest when it is given many questions, so that threads which ask each for
+A panel answers one request at a time and is fastest when it is given many questions: threads that each asked for
 themselves would only wait for each other. Here they leave their questions in a bounded queue; the worker takes what
-waits for the same models, as one call of the panel. A request that finds the queue full is told so at once; one whose
+waits for the same models, as one call of the panel. A request that finds the queue full is refused at once; one whose
 client has gone is dropped, so that nobody waits for it.
 """
 
@@ -13,13 +13,15 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, Literal
+from itertools import islice
+from typing import TYPE_CHECKING, Literal
 
 from spantune.errors import SpantuneError
 from spantune.web.limits import MOST_N_BEST
+from spantune.web.models import ModelPanel, PanelSource
 from spantune.web.problem_details import Problem, busy
-from spantune.web.served_models import Answering, PanelSource
 
 if TYPE_CHECKING:
     from spantune.answering.span_collector import Prediction
@@ -27,15 +29,15 @@ if TYPE_CHECKING:
     from spantune.data import Example
 
 _GATHER_SECONDS = 0.003
-"""So long the worker waits for company behind the first request: what arrives together is answered together."""
+"""How long the worker waits for more after the first request: what arrives together is answered together."""
 _CHARACTERS = 200_000
-"""Most characters of the contexts of a batch that holds several requests: a long document goes alone."""
+"""Most characters of the contexts of a batch that holds several requests: a long document is answered alone."""
 State = Literal["loading", "ready", "failed", "closed"]
 _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class Answered:
+class RequestAnswers:
     """One model's answers to a request.
 
     Attributes:
@@ -50,23 +52,17 @@ class Answered:
     inside: Inside | None = None
 
 
-def _stays() -> bool:
-    return False
-
-
 @dataclass(eq=False)
 class _Request:
     examples: Sequence[Example]
     names: tuple[str, ...]
     inside: bool
     gone: Callable[[], bool]
-    done: threading.Event = field(default_factory=threading.Event)
-    answers: Mapping[str, Answered] | None = None
-    error: BaseException | None = None
+    answers: Future[Mapping[str, RequestAnswers]] = field(default_factory=Future)
 
     @property
     def characters(self) -> int:
-        return sum(len(one.context) for one in self.examples)
+        return sum(len(example.context) for example in self.examples)
 
 
 class Answerer:
@@ -81,8 +77,8 @@ class Answerer:
         self._queue: deque[_Request] = deque()
         self._changed = threading.Condition()
         self._worker = threading.Thread(target=self._work, name="spantune-answers", daemon=True)
-        self._panel: Answering | None = None
-        self._seconds = 1.0  # that a batch takes, about: what a full queue tells to wait
+        self._panel: ModelPanel | None = None
+        self._seconds = 1.0  # that a batch takes, about: a full queue asks to come back after these
         self.state: State = "loading"
         self.failure = ""
 
@@ -96,13 +92,13 @@ class Answerer:
         self._worker.start()
 
     def wait_until_loaded(self, timeout: float | None = None) -> bool:
-        """Whether the models are there, after so many seconds at most."""
+        """Whether the models are loaded, after so many seconds at most."""
         with self._changed:
             self._changed.wait_for(lambda: self.state != "loading", timeout)
         return self.ready
 
     def close(self, timeout: float | None = None) -> None:
-        """Answer what was taken in, refuse everything else, and end."""
+        """Answer what is in the queue, refuse everything else, and end."""
         with self._changed:
             if self.state in ("loading", "ready"):
                 self.state = "closed"
@@ -116,21 +112,21 @@ class Answerer:
         names: Sequence[str] | None = None,
         *,
         inside: bool = False,
-        gone: Callable[[], bool] = _stays,
-    ) -> Mapping[str, Answered]:
+        gone: Callable[[], bool] = lambda: False,
+    ) -> Mapping[str, RequestAnswers]:
         """Each model's answers to some questions; waits for them.
 
         Args:
             names: of the models; default: all. inside: also look inside, at the first question.
-            gone: whether nobody waits for the answers any more; asked until the models begin.
+            gone: whether nobody waits for the answers any more; called until the models begin.
 
         Raises:
             Problem: 503 while the models are loaded, where they could not be, where the queue is full, and where the
                 client has gone.
             DataError: a question or a context is empty.
         """
-        wanted = tuple(names) if names is not None else tuple(one.name for one in self._source.models)
-        request = _Request(tuple(replace(one, id=str(at)) for at, one in enumerate(examples)), wanted, inside, gone)
+        wanted = tuple(model.name for model in self._source.models) if names is None else tuple(names)
+        request = _Request(examples, wanted, inside, gone)
         with self._changed:
             self._refuse_unless_ready()
             self._drop_gone()
@@ -138,11 +134,7 @@ class Answerer:
                 raise busy(f"{self._waiting} requests wait already.", max(1, round(self._seconds)))
             self._queue.append(request)
             self._changed.notify_all()
-        request.done.wait()
-        if request.error is not None:
-            raise request.error
-        assert request.answers is not None
-        return request.answers
+        return request.answers.result()
 
     def _refuse_unless_ready(self) -> None:
         if self.state == "loading":
@@ -153,18 +145,18 @@ class Answerer:
             raise busy("The server is being stopped.", 10)
 
     def _work(self) -> None:
+        panel, failure = None, ""
         try:
             panel = self._source.load()
-            error = None
-        except SpantuneError as found:
-            panel, error = None, str(found)
-        except Exception as found:
-            _log.error("the models could not be loaded", exc_info=found)
-            panel, error = None, f"{type(found).__name__}: {found}"
+        except SpantuneError as error:
+            failure = str(error)
+        except Exception as error:
+            _log.error("the models could not be loaded", exc_info=error)
+            failure = f"{type(error).__name__}: {error}"
         with self._changed:
-            self._panel, self.failure = panel, error or ""
+            self._panel, self.failure = panel, failure
             if self.state == "loading":
-                self.state = "failed" if error else "ready"
+                self.state = "failed" if panel is None else "ready"
             self._changed.notify_all()
         while batch := self._next():
             self._answer(batch)
@@ -184,63 +176,64 @@ class Answerer:
                     return self._batch()
 
     def _drop_gone(self) -> None:
-        """Let go of the requests for which nobody waits; the lock is held."""
-        gone = [one for one in self._queue if one.gone()]
-        for one in gone:
-            self._queue.remove(one)
-            one.error = busy("The client did not wait for its answer.")
-            one.done.set()
+        """Drop the requests for which nobody waits; the lock is held."""
+        gone = [request for request in self._queue if request.gone()]
+        for request in gone:
+            self._queue.remove(request)
+            request.answers.set_exception(busy("The client did not wait for its answer."))
         if gone:
             _log.info("not answered, since the client has gone: %d", len(gone))
 
     def _batch(self) -> list[_Request]:
         """The oldest request and those that go with it, taken out of the queue; the lock is held."""
         first = self._queue.popleft()
-        batch, others = [first], list[_Request]()
+        batch, others = [first], deque[_Request]()
         questions, characters = len(first.examples), first.characters
-        for one in self._queue:
-            fits = questions + len(one.examples) <= self._together and characters + one.characters <= _CHARACTERS
-            if fits and one.names == first.names:
-                batch.append(one)
-                questions, characters = questions + len(one.examples), characters + one.characters
+        for request in self._queue:
+            more, longer = questions + len(request.examples), characters + request.characters
+            if more <= self._together and longer <= _CHARACTERS and request.names == first.names:
+                batch.append(request)
+                questions, characters = more, longer
             else:
-                others.append(one)
-        self._queue = deque(others)
+                others.append(request)
+        self._queue = others
         return batch
 
     def _answer(self, batch: Sequence[_Request]) -> None:
         began = time.perf_counter()
         try:
-            self._fill(batch)
+            answers = self._answers(batch)
         except Exception as error:
             if len(batch) == 1:
-                batch[0].error = error
+                batch[0].answers.set_exception(error)
             else:
-                for one in batch:  # one of them is at fault: the others are answered
-                    self._answer([one])
-        finally:
-            for one in batch:
-                one.done.set()
+                for request in batch:  # one of them is at fault: the others are answered
+                    self._answer([request])
+        else:
+            for request, of_request in zip(batch, answers, strict=True):
+                request.answers.set_result(of_request)
         self._seconds = 0.8 * self._seconds + 0.2 * (time.perf_counter() - began)
 
-    def _fill(self, batch: Sequence[_Request]) -> None:
+    def _answers(self, batch: Sequence[_Request]) -> list[Mapping[str, RequestAnswers]]:
         assert self._panel is not None
         names = batch[0].names
         # Ids count through the batch, since a corpus has each once.
-        examples = [one for request in batch for one in request.examples]
-        found = self._panel.answer(
-            [replace(one, id=str(at)) for at, one in enumerate(examples)], n_best=MOST_N_BEST, names=names
-        )
-        at = 0
+        examples = [example for request in batch for example in request.examples]
+        numbered = [replace(example, id=str(at)) for at, example in enumerate(examples)]
+        answered = self._panel.answer(numbered, n_best=MOST_N_BEST, names=names)
+        left = {name: iter(answered[name].predictions) for name in names}
+        answers: list[Mapping[str, RequestAnswers]] = []
         for request in batch:
-            seen: Mapping[str, Any] = (
-                self._panel.inside(request.examples[0], names=names) if request.inside else dict.fromkeys(names)
+            inside = self._panel.inside(request.examples[0], names=names) if request.inside else {}
+            answers.append(
+                {
+                    name: RequestAnswers(
+                        tuple(islice(left[name], len(request.examples))),
+                        1000 * answered[name].seconds,
+                        len(examples),
+                        inside.get(name),
+                    )
+                    for name in names
+                }
             )
-            part = slice(at, at + len(request.examples))
-            request.answers = {
-                name: Answered(
-                    tuple(found[name].predictions[part]), 1000 * found[name].seconds, len(examples), seen[name]
-                )
-                for name in names
-            }
-            at = part.stop
+        return answers

@@ -1,11 +1,11 @@
-"""Corrections: the right span of a question, marked by a person, kept in SQLite and given out as SQuAD JSON."""
+"""Corrections: the right span of a question, marked by a person, kept in SQLite and exported as SQuAD JSON."""
 
 from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from pathlib import Path
@@ -48,8 +48,9 @@ SELECT asked.key, ?, question, context, answer_start, answer_text, title, correc
 FROM (SELECT ? AS key) AS asked LEFT JOIN corrections USING (key)
 """
 _UNDONE_FOR = timedelta(days=1)
-"""So long a change can be undone; then what was there before is forgotten at the next change."""
+"""How long a change can be undone; what was there before is then forgotten at the next change."""
 _COLUMNS = "key, question, context, answer_start, answer_text, title, corrected_at"
+_INSERT = "INSERT INTO corrections VALUES (?, ?, ?, ?, ?, ?, ?)"
 _PATIENCE = 10.0
 """Seconds that a writer waits for another."""
 
@@ -61,7 +62,7 @@ class Correction:
     Attributes:
         key: of the question on its context, in the address of its page and as the id in the export.
         start: first character of the answer in the context, counted in code points; None for "no answer".
-        text: the answer as it stands there. title: where the question comes from. corrected_at: ISO 8601, UTC.
+        text: the answer as the context has it. title: where the question comes from. corrected_at: ISO 8601, UTC.
     """
 
     key: str
@@ -97,30 +98,30 @@ def key_of(question: str, context: str) -> str:
 
 
 def place_of(context: str, text: str, start: int | None) -> int:
-    """Where the answer stands.
+    """Where the context has the answer.
 
     Args:
         start: where it was marked, in code points; None where only its text is known.
 
     Raises:
-        DataError: it does not stand there, nowhere, or in several places and none was chosen.
+        DataError: the context does not have it there, or nowhere, or in several places and none was chosen.
     """
     if start is not None and text and start >= 0 and context[start : start + len(text)] == text:
         return start
-    found = [place for place, _ in occurrences(context, text)]
-    if len(found) == 1 and start is None:
-        return found[0]
-    if not found:
+    places = [place for place, _ in occurrences(context, text)]
+    if len(places) == 1 and start is None:
+        return places[0]
+    if not places:
         raise DataError(
-            "the answer does not stand in the context",
+            "the answer is not in the context",
             expected="words of the context, letter by letter",
             found=repr(text[:80]) if text else "nothing",
             fix="mark it in the context, or copy it from there",
         )
     raise DataError(
-        "the answer stands in the context several times" if start is None else "the answer does not stand there",
+        "the answer is in the context several times" if start is None else "the answer is not there",
         expected="one place",
-        found=f"{len(found)} places" if start is None else f"character {start}",
+        found=f"{len(places)} places" if start is None else f"character {start}",
         fix="choose the place that is meant",
     )
 
@@ -131,7 +132,7 @@ class Corrections:
     A question on a context has one correction: a later one replaces the earlier.
 
     Args:
-        folder: where the file lies; it is made at the first writing.
+        folder: of the file; it is made when something is first written.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -144,7 +145,7 @@ class Corrections:
             text, start: the answer and where it begins; "" and None for "no answer".
 
         Raises:
-            DataError: question or context is empty, or the answer does not stand in the context there.
+            DataError: question or context is empty, or the context does not have the answer there.
             RunError: the file cannot be written.
         """
         if not question.strip() or not context.strip():
@@ -162,36 +163,32 @@ class Corrections:
             if not (known and (known.start, known.text) == (start, text)):  # else a form was sent twice
                 _remember(base, made.key)
             base.execute(
-                "INSERT INTO corrections VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (key) DO UPDATE SET "
-                "answer_start = excluded.answer_start, answer_text = excluded.answer_text, "
-                "corrected_at = excluded.corrected_at",
-                _row(made),
+                f"{_INSERT} ON CONFLICT (key) DO UPDATE SET answer_start = excluded.answer_start, "
+                "answer_text = excluded.answer_text, corrected_at = excluded.corrected_at",
+                astuple(made),
             )
         return made
 
     def get(self, key: str) -> Correction | None:
-        """That of a question; None where it has none."""
-        found = self._select("WHERE key = ?", (key,))
-        return found[0] if found else None
+        """The correction of a question; None where it has none."""
+        return next((Correction(*row) for row in self._select(f"{_COLUMNS} FROM corrections WHERE key = ?", key)), None)
 
     def listed(self, offset: int = 0, limit: int = -1) -> list[Correction]:
         """The corrections, the latest first; a limit of -1 is none."""
-        return self._select("ORDER BY corrected_at DESC, key LIMIT ? OFFSET ?", (limit, offset))
+        page = f"{_COLUMNS} FROM corrections ORDER BY corrected_at DESC, key LIMIT ? OFFSET ?"
+        return [Correction(*row) for row in self._select(page, limit, offset)]
 
     def count(self) -> int:
-        if not self.path.exists():
-            return 0
-        with self._open() as base:
-            (number,) = base.execute("SELECT COUNT(*) FROM corrections").fetchone()
-        return int(number)
+        """How many there are."""
+        return sum(number for (number,) in self._select("COUNT(*) FROM corrections"))
 
     def delete(self, key: str) -> bool:
         """Whether there was one."""
-        if self.get(key) is None:
+        if not self.path.exists():
             return False
         with self._changing() as base:
             if not base.execute("SELECT 1 FROM corrections WHERE key = ?", (key,)).fetchone():
-                return False  # another one was faster
+                return False
             _remember(base, key)
             base.execute("DELETE FROM corrections WHERE key = ?", (key,))
         return True
@@ -221,19 +218,18 @@ class Corrections:
             _remember(base, key)
             base.execute("DELETE FROM corrections WHERE key = ?", (key,))
             if change.before:
-                base.execute("INSERT INTO corrections VALUES (?, ?, ?, ?, ?, ?, ?)", _row(change.before))
+                base.execute(_INSERT, astuple(change.before))
         return True
 
-    def _select(self, what: str, values: tuple[Any, ...]) -> list[Correction]:
+    def _select(self, what: str, *values: Any) -> list[tuple[Any, ...]]:
         if not self.path.exists():
             return []
         with self._open() as base:
-            rows = base.execute(f"SELECT {_COLUMNS} FROM corrections {what}", values).fetchall()
-        return [Correction(*row) for row in rows]
+            return base.execute(f"SELECT {what}", values).fetchall()
 
     @contextmanager
     def _changing(self) -> Iterator[sqlite3.Connection]:
-        """The same as `_open`, for one change that reads before it writes: no other one comes between."""
+        """As `_open`, for a change that reads before it writes: no other change comes between."""
         with self._open() as base, base:
             base.execute("BEGIN IMMEDIATE")
             yield base
@@ -274,17 +270,13 @@ def _now() -> str:
     return datetime.now(UTC).isoformat(timespec="milliseconds")
 
 
-def _row(one: Correction) -> tuple[Any, ...]:
-    return one.key, one.question, one.context, one.start, one.text, one.title, one.corrected_at
-
-
 def _change(base: sqlite3.Connection, key: str) -> Change | None:
     before = base.execute(f"SELECT {_COLUMNS} FROM earlier WHERE key = ?", (key,)).fetchone()
     if before is None:
         return None
     now = base.execute(f"SELECT {_COLUMNS} FROM corrections WHERE key = ?", (key,)).fetchone()
-    had = before[1] is not None  # a question
-    return Change(key, Correction(*now) if now else None, Correction(*before) if had else None)
+    existed = before[1] is not None  # it has a question
+    return Change(key, Correction(*now) if now else None, Correction(*before) if existed else None)
 
 
 def _remember(base: sqlite3.Connection, key: str) -> None:
@@ -304,22 +296,24 @@ def _is_text(text: str) -> bool:
 
 
 def to_squad(corrections: Sequence[Correction], version: Format) -> dict[str, Any]:
-    """Corrections as SQuAD JSON, which `spantune train --data FILE` takes; questions of one context stand together.
+    """Corrections as SQuAD JSON, which `spantune train --data FILE` takes; questions of one context are together.
 
     Args:
         version: v1.1 has no place for questions without an answer: they are left out.
     """
     titles: dict[str, dict[str, list[dict[str, Any]]]] = {}
-    for one in corrections:
-        if one.start is None and version == "v1.1":
+    for correction in corrections:
+        impossible = correction.start is None
+        if impossible and version == "v1.1":
             continue
-        answers = [] if one.start is None else [{"text": one.text, "answer_start": one.start}]
-        asked: dict[str, Any] = {"id": one.key, "question": one.question, "answers": answers}
+        answers = [] if impossible else [{"text": correction.text, "answer_start": correction.start}]
+        entry: dict[str, Any] = {"id": correction.key, "question": correction.question, "answers": answers}
         if version == "v2.0":
-            asked["is_impossible"] = one.start is None
-        titles.setdefault(one.title or "corrections", {}).setdefault(one.context, []).append(asked)
+            entry["is_impossible"] = impossible
+        contexts = titles.setdefault(correction.title or "corrections", {})
+        contexts.setdefault(correction.context, []).append(entry)
     articles = [
-        {"title": title, "paragraphs": [{"context": context, "qas": asked} for context, asked in contexts.items()]}
+        {"title": title, "paragraphs": [{"context": context, "qas": entries} for context, entries in contexts.items()]}
         for title, contexts in titles.items()
     ]
     return {"version": version, "data": articles}

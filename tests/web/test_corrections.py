@@ -8,7 +8,7 @@ import pytest
 
 from spantune.data import load_corpus
 from spantune.errors import DataError, RunError
-from spantune.web.correct.store import FILE, Corrections, key_of, place_of, to_squad
+from spantune.web.corrections import FILE, Corrections, key_of, place_of, to_squad
 
 EMOJI = "👩‍👩‍👧 met 𝒢ödel 🎲 in Vienna.\r\nHe said: “no” — twice, no less."
 
@@ -57,10 +57,10 @@ def test_a_later_correction_replaces_the_earlier(tmp_path):
 @pytest.mark.parametrize(
     ("text", "start", "problem"),
     [
-        ("Rome", None, "does not stand in the context"),
+        ("Rome", None, "is not in the context"),
         ("no", None, "several times"),
-        ("no", 1, "does not stand there"),
-        ("no", -2, "does not stand there"),
+        ("no", 1, "is not there"),
+        ("no", -2, "is not there"),
         (" ", 2, "is empty"),
     ],
 )

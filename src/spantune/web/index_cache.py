@@ -5,14 +5,15 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, TimeoutError
+from contextlib import suppress
 from pathlib import Path
 
 from spantune.runs import distinct_names
 from spantune.runs.folder import PREDICTIONS
-from spantune.web.explore.question_index import Index, read_index
+from spantune.web.question_index import QuestionIndex, read_index
 
 _PATIENCE = 1.5
-"""Seconds that a request waits for an index before it says that it is being read."""
+"""Seconds that a request waits for an index before it answers that it is being read."""
 _State = tuple[tuple[str, int], ...]
 
 
@@ -21,27 +22,27 @@ class Unread(Exception):
 
 
 class Shelf:
-    """The studies by name, which is that of their folder, numbered where two are called alike.
+    """The studies by name, which is that of their folder, numbered where two names are the same.
 
     No path is ever made from a name: a name that is not here leads nowhere.
     """
 
-    def __init__(self, studies: Sequence[Path], read: Callable[[Path], Index] = read_index) -> None:
-        paths = dict.fromkeys(one.resolve() for one in studies)
+    def __init__(self, studies: Sequence[Path], read: Callable[[Path], QuestionIndex] = read_index) -> None:
+        paths = dict.fromkeys(path.resolve() for path in studies)
         names = distinct_names(path.name or "study" for path in paths)
         self.folders: dict[str, Path] = dict(zip(names, paths, strict=True))
         self._read = read
-        self._indexes: dict[str, tuple[_State, Future[Index]]] = {}
+        self._indexes: dict[str, tuple[_State, Future[QuestionIndex]]] = {}
         self._lock = threading.Lock()
 
-    def index(self, name: str, patience: float = _PATIENCE) -> Index:
-        """That of a study.
+    def index(self, name: str, patience: float = _PATIENCE) -> QuestionIndex:
+        """The index of a study.
 
         Args:
             patience: seconds to wait for it.
 
         Raises:
-            KeyError: no study is called so. Unread: it is being read. Incomplete: it cannot be explored.
+            KeyError: no study has this name. Unread: it is being read. Incomplete: it cannot be explored.
         """
         folder = self.folders[name]
         state = _state(folder)
@@ -59,8 +60,8 @@ class Shelf:
                 self._indexes.pop(name, None)
             raise
 
-    def _begin(self, folder: Path) -> Future[Index]:
-        coming: Future[Index] = Future()
+    def _begin(self, folder: Path) -> Future[QuestionIndex]:
+        coming: Future[QuestionIndex] = Future()
 
         def read() -> None:
             try:
@@ -74,10 +75,8 @@ class Shelf:
 
 def _state(study: Path) -> _State:
     """When the answers of its runs were written."""
-    found = []
+    times = []
     for path in sorted(study.glob(f"*/{PREDICTIONS}")):
-        try:
-            found.append((str(path), path.stat().st_mtime_ns))
-        except OSError:
-            continue  # a run that is being replaced
-    return tuple(found)
+        with suppress(OSError):  # a run that is being replaced
+            times.append((str(path), path.stat().st_mtime_ns))
+    return tuple(times)

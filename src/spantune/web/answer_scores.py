@@ -1,0 +1,83 @@
+"""An answer scored against the accepted ones, and where a context has these."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Annotated
+
+from pydantic import Field
+
+from spantune.data import Answer, Example
+from spantune.scoring.official_metrics import f1, normalize_answer, question_scores, rules_of
+
+_WITHOUT_SPACES = re.compile(
+    "[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u2e80-\u30ff\u31f0-\u9fff\uf900-\ufaff\U00020000-\U0003ffff]"
+)
+"""Letters of Thai, Lao, Burmese, Khmer, Chinese and Japanese."""
+
+
+@dataclass(frozen=True)
+class AnswerScore:
+    """An answer scored against the accepted ones, by the official rules of what the model was trained on.
+
+    Attributes:
+        em, f1: 0 to 1.
+        missed, added: words that the answer lacks of the nearest accepted one, and words beyond it, normalised.
+    """
+
+    em: Annotated[float, Field(ge=0, le=1)]
+    f1: Annotated[float, Field(ge=0, le=1)]
+    missed: Annotated[list[str], Field(description="Words that it lacks of the nearest accepted answer, normalised.")]
+    added: Annotated[list[str], Field(description="Words beyond that.")]
+
+    @property
+    def right(self) -> bool:
+        """Whether it is an accepted answer."""
+        return bool(self.em)
+
+
+def score_answer(text: str, golds: Sequence[str] | None, *, squad_v2: bool) -> AnswerScore | None:
+    """An answer against the accepted ones; None where these are not known."""
+    if golds is None:
+        return None
+    example = Example("0", "", "", tuple(Answer(gold, 0) for gold in golds))
+    ((em, best_f1),) = question_scores([example], {"0": text}, rules=rules_of(squad_v2 or not golds)).values()
+    nearest = max(golds, key=lambda gold: f1(text, [gold]), default="")
+    accepted, answered = normalize_answer(nearest).split(), normalize_answer(text).split()
+    return AnswerScore(em, best_f1, _beyond(accepted, answered), _beyond(answered, accepted))
+
+
+def _beyond(words: Sequence[str], others: Sequence[str]) -> list[str]:
+    """The words that the others do not have, as often and in order."""
+    left = Counter(words) - Counter(others)
+    beyond = []
+    for word in words:
+        if left[word] > 0:
+            left[word] -= 1
+            beyond.append(word)
+    return beyond
+
+
+def find_answers(context: str, golds: Sequence[str]) -> list[tuple[int, int]]:
+    """Where the context has the accepted answers as whole words, whatever their case and the white space in them."""
+    spans = set()
+    for words in filter(None, map(str.split, golds)):
+        pattern = r"\s+".join(map(re.escape, words))
+        spans |= {match.span() for match in re.finditer(pattern, context, re.IGNORECASE)}
+    return sorted(span for span in spans if all(_is_border(context, edge) for edge in span))
+
+
+def _is_border(context: str, at: int) -> bool:
+    """Whether no word goes on here. Some scripts have no spaces: next to their letters words may begin anywhere."""
+    if not 0 < at < len(context):
+        return True
+    before, after = context[at - 1], context[at]
+    if unicodedata.category(after).startswith("M"):  # an accent belongs to the letter before it
+        return False
+    spaced = not any(map(_WITHOUT_SPACES.match, (before, after)))
+    is_letter = before.isalnum() or unicodedata.category(before).startswith("M")
+    return not (spaced and is_letter and after.isalnum())

@@ -1,0 +1,67 @@
+"""The models that answer, as the pages and the API know them before they are loaded."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+from spantune.config import DecodeConfig
+from spantune.runs import RunRecord
+
+if TYPE_CHECKING:
+    from spantune.data import Example
+
+LOOKS = 14
+"""Classes of marks in the style sheet: the seven colours of the plots, each with two patterns."""
+
+
+def look_of(place: int) -> str:
+    """The style sheet's class for the marks of a method."""
+    return f"method-{place % LOOKS}"
+
+
+@dataclass(frozen=True)
+class Model:
+    """One of the models that answer.
+
+    Attributes:
+        name: what the API calls it; unique. folder: of the run, or of its adapter.
+        label: the method as people write it. number: its place among the models.
+        squad_v2: whether it may answer nothing. record: of its run; None for an adapter without one.
+        method: its name; "" where it is unknown. place: that of its colour and pattern; default: its number.
+    """
+
+    name: str
+    folder: Path
+    label: str
+    number: int
+    squad_v2: bool = False
+    record: RunRecord | None = None
+    method: str = ""
+    place: int | None = None
+
+    @property
+    def look(self) -> str:
+        """The style sheet's class for its marks."""
+        return look_of(self.number if self.place is None else self.place)
+
+
+class ModelPanel(Protocol):
+    """What the app asks of a panel (`spantune.answering.model_panel.Panel`)."""
+
+    def answer(
+        self, examples: Sequence[Example], *, n_best: int = DecodeConfig.n_best, names: Sequence[str] | None = None
+    ) -> Mapping[str, Any]: ...
+
+    def inside(self, example: Example, *, names: Sequence[str] | None = None) -> Mapping[str, Any]: ...
+
+
+class PanelSource(Protocol):
+    """The models that are served, known before they are loaded."""
+
+    @property
+    def models(self) -> tuple[Model, ...]: ...
+
+    def load(self) -> ModelPanel: ...
