@@ -90,7 +90,6 @@ def test_the_rule_sees_a_wrong_import(monkeypatch: pytest.MonkeyPatch) -> None:
 KNOWN_CIRCLES: set[frozenset[str]] = {
     frozenset({"reports/browser.py", "reports/page.py"}),
     frozenset({"reports/content.py", "reports/figures/all_figures.py", "reports/report.py"}),
-    frozenset({"studies/record.py", "studies/report.py"}),
     frozenset({"web/model_colours.py", "web/served_models.py"}),
 }
 """Still to be opened. Nothing is added here; an entry goes as soon as its circle is open."""
