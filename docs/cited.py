@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 from results_page import MAIN, study
 
 from spantune.reports.figures.sweep_plots import Sweep
-from spantune.reports.report import Report
+from spantune.reports.write_report import Report
 from spantune.runs import RunRecord
 from spantune.scoring.statistics import Standing
 

@@ -18,10 +18,10 @@ from spantune.reports import reproduce  # noqa: E402
 from spantune.reports.figures.style import svg  # noqa: E402
 from spantune.reports.figures.sweep_plots import Sweep  # noqa: E402
 from spantune.reports.figures.trials import WideSweep  # noqa: E402
-from spantune.reports.report import Report  # noqa: E402
 from spantune.reports.run_groups import Group  # noqa: E402
 from spantune.reports.tables import number_format  # noqa: E402
 from spantune.reports.tables.detail_tables import kinds_grid, slices_grids, speed_grid  # noqa: E402
+from spantune.reports.write_report import Report  # noqa: E402
 from spantune.scoring.disagreements import disagreements  # noqa: E402
 from spantune.scoring.error_kinds import KINDS  # noqa: E402
 

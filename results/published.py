@@ -28,10 +28,10 @@ from spantune.data import Example
 from spantune.errors import RunError
 from spantune.reports.headline import finding
 from spantune.reports.judged_answers import SLICE_RESAMPLES, Evidence
-from spantune.reports.report import Report
 from spantune.reports.reproduce import typed
 from spantune.reports.run_groups import Group, group
 from spantune.reports.tables.main_table import comparison
+from spantune.reports.write_report import Report
 from spantune.runs import History, RunFolder, RunRecord, without_paths
 from spantune.scoring.dimensions import DIMENSIONS
 from spantune.scoring.error_kinds import KINDS, Fault, KindCounts, boundary_fault

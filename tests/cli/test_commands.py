@@ -84,9 +84,6 @@ def stages(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     class Study:
         folder = Path("studies/compare")
 
-        def summary(self) -> str:
-            return "the table"
-
         def failures(self) -> str | None:
             return called.get("failures")
 
@@ -101,7 +98,11 @@ def stages(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
 
     monkeypatch.setattr(FakePredictor, "loaded", called.setdefault("loaded", []))
     stage("spantune.training", train=lambda config: called.update(train=config) or record)
-    stage("spantune.studies", compare=lambda config: called.update(compare=config) or Study())
+    stage(
+        "spantune.studies",
+        compare_and_report=lambda config: called.update(compare=config) or (Study(), "its report"),
+        summary=lambda study, report: "the table",
+    )
     report = SimpleNamespace(finding="LoRA is better.", table=SimpleNamespace(to_text=lambda: "its table\n"))
     report.written = (Path("studies/compare/report.html"),)
     stage("spantune.studies.report", report=lambda folder: called.update(report=folder) or report)

@@ -18,7 +18,7 @@ from spantune.reports.figures.all_figures import plans
 from spantune.reports.figures.sweep_plots import Sweep, SweepPoint
 from spantune.reports.figures.trials import Trial, WideSweep
 from spantune.reports.page import visible
-from spantune.reports.report import read_report
+from spantune.reports.write_report import read_report
 from spantune.runs import DataRecord, RunFolder, RunRecord
 from spantune.studies.report import report
 
@@ -174,7 +174,7 @@ for one in HOSTILE:
 def test_texts_of_the_data_are_escaped(tmp_path, monkeypatch):
     kept = {"intervals", "f1_against_parameters", "errors"}  # every kind of text that a figure has
     monkeypatch.setattr(
-        "spantune.reports.report.plans", lambda report: [one for one in plans(report) if one.name in kept]
+        "spantune.reports.write_report.plans", lambda report: [one for one in plans(report) if one.name in kept]
     )
     folder = tmp_path / "study"
     runs = write_study(folder, {"full": (5,), "lora": (2,)}, HOSTILE, words=1)
@@ -229,13 +229,13 @@ def test_what_is_missing_is_said_and_nothing_is_claimed(change, tmp_path, monkey
     assert made.missing and said in made.missing and "not known" in made.finding.sentence
     assert made.scores is None and made.statistics is None and "Differences" not in made.grids()
     if change == "gone":
-        monkeypatch.setattr("spantune.reports.report.plans", lambda report: [])
+        monkeypatch.setattr("spantune.reports.write_report.plans", lambda report: [])
         page = made.write().written[0].read_text(encoding="utf-8")
         assert "What this report lacks" in page and 'id="disagreements"' not in page
 
 
 def test_a_study_of_one_and_a_study_of_none(tmp_path, monkeypatch):
-    monkeypatch.setattr("spantune.reports.report.plans", lambda report: [])
+    monkeypatch.setattr("spantune.reports.write_report.plans", lambda report: [])
     runs = write_study(tmp_path / "one", {"lora": (3,)})
     made = report(tmp_path / "one")
     assert "nothing to compare it with" in made.finding.sentence

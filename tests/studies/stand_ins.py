@@ -129,4 +129,4 @@ def no_plots(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("spantune.training.run.run_plots", lambda folder: [])
     room = importlib.import_module("spantune.studies.compare")  # the function has the same name
     monkeypatch.setattr(room, "comparison_plots", lambda runs, folder: [])
-    monkeypatch.setattr("spantune.reports.report.Report.write", lambda report: report)
+    monkeypatch.setattr("spantune.reports.write_report.Report.write", lambda report: report)

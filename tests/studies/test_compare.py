@@ -21,7 +21,7 @@ from spantune.errors import ConfigError, MethodError, RunError, UserError
 from spantune.methods import methods
 from spantune.reports import Report
 from spantune.runs import RunRecord
-from spantune.studies import StudyRecord, compare
+from spantune.studies import StudyRecord, compare, report_of, summary
 from spantune.studies.plan import arms, final_run
 from spantune.studies.worker_process import Outcome, _context, start
 from spantune.training import train
@@ -38,7 +38,7 @@ def run(config: CompareConfig, executor: StandIn | None = None) -> tuple[StudyRe
 
 def test_a_study_in_processes_of_its_own(study: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     drawn: list[tuple[int, Path]] = []
-    monkeypatch.setattr("spantune.reports.report.plans", lambda report: [])  # figures have their own tests
+    monkeypatch.setattr("spantune.reports.write_report.plans", lambda report: [])  # figures have their own tests
     room = importlib.import_module("spantune.studies.compare")  # the function has the same name
     monkeypatch.setattr(room, "comparison_plots", lambda runs, target: drawn.append((len(runs), target)))
     result, said = run(study(workers=2))
@@ -56,10 +56,13 @@ def test_a_study_in_processes_of_its_own(study: Any, tmp_path: Path, monkeypatch
     rows = (folder / "table.csv").read_text().splitlines()
     assert len(rows) == 3 and "Full fine-tuning" in rows[1] + rows[2] and "LoRA" in rows[1] + rows[2]
     assert said == ["[1/2] full, seed 0: run (new)", "[2/2] lora, seed 0: run (new)"]
-    assert str(folder) in result.summary() and result.failures() is None
-    assert "95% of F1" in result.summary() and "one seed: how much" in result.summary()
-    assert result.scores is not None and result.scores.f1.shape == (2, 20)
-    assert result.summary().startswith(str(result.report.finding)), "what the statistics allow, first"
+    report = report_of(result)
+    shown = summary(result, report)
+    assert str(folder) in shown and result.failures() is None
+    assert "95% of F1" in shown and "one seed: how much" in shown
+    assert report.scores is not None and report.scores.f1.shape == (2, 20)
+    assert shown.startswith(str(report.finding)), "what the statistics allow, first"
+    assert summary(result) == shown, "the report is read where it is not given"
 
     monkeypatch.setattr(Report, "write", lambda report: report)
     before = {path: path.stat().st_mtime_ns for path in folder.glob("*-*/*")}
@@ -263,7 +266,7 @@ def test_what_a_reader_of_the_numbers_must_know(study: Any, train_file: str, tmp
     assert alone.startswith("one seed: how much of a difference is the seed's chance cannot be known")
     assert shared.startswith("CAUTION: 40 contexts of the reported set stand in the training data too")
     assert said[1:3] == [f"note: {alone}", f"note: {shared}"], "before anything runs"
-    assert shared in result.summary()
+    assert shared in summary(result)
     record = RunRecord.read(tmp_path / "study" / "lora-0")
     replace(record, versions={"torch": "1.0"}).write(tmp_path / "study" / "lora-0")
     other = RunRecord.read(tmp_path / "study" / "full-0")

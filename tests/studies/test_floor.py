@@ -11,7 +11,7 @@ from stand_ins import InProcess, Pretend
 
 from spantune.config import CompareConfig
 from spantune.runs import RunFolder, RunRecord
-from spantune.studies import compare
+from spantune.studies import compare, report_of
 from spantune.studies.compare import _mean_f1
 from spantune.studies.plan import arms, probe_run
 from spantune.training import train
@@ -56,7 +56,7 @@ def test_it_answers_as_the_run_that_it_begins_with(finished: Any, study: Any, tm
     record = RunRecord.read(floor)
     assert (record.label, record.steps, record.timings.train_seconds) == ("Unadapted", 0, 0.0)
     assert record.parameters is not None and record.parameters.trainable == 0
-    assert {one.label for one in result.table.groups} == {"Full fine-tuning", "Unadapted"}
+    assert {one.label for one in report_of(result).table.groups} == {"Full fine-tuning", "Unadapted"}
 
 
 @pytest.mark.usefixtures("no_plots")

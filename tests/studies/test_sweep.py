@@ -12,7 +12,7 @@ from spantune.config import CompareConfig, TrainConfig
 from spantune.errors import ConfigError, RunError
 from spantune.methods import get
 from spantune.runs import RunRecord
-from spantune.studies import StudyRecord, compare
+from spantune.studies import StudyRecord, compare, summary
 
 pytestmark = pytest.mark.usefixtures("no_plots")
 
@@ -56,7 +56,7 @@ def test_every_method_has_the_same_budget_and_the_final_runs_take_what_was_chose
     assert "6 runs, and up to 2 steps beyond an edge, each on 40 examples, 1 epoch, seed 0" in said[1]
     assert said[3] == "  lora: learning-rate 0.0005, 0.001, 0.002"
     assert "  lora: learning-rate 0.002 (F1 60.0 on the selection split, the best of 4)" in said
-    assert len(result.records) == 4 and "lora on" in result.summary()
+    assert len(result.records) == 4 and "lora on" in summary(result)
 
 
 def test_refit_trains_on_the_selection_split_too_once_the_settings_are_chosen(swept: Any) -> None:
@@ -149,7 +149,7 @@ def test_a_method_of_which_no_point_finished_is_not_run(swept: Any) -> None:
     assert [(one.folder, one.status) for one in result.runs][2:] == [("lora-0", "skipped"), ("lora-1", "skipped")]
     assert result.runs[2].reason == "nothing was chosen for it: no run of the sweep finished"
     assert result.sweeps[1].chosen is None and "lora" in result.failures()
-    assert "not run: lora-0: nothing was chosen for it" in result.summary()
+    assert "not run: lora-0: nothing was chosen for it" in summary(result)
     with pytest.raises(RunError, match="no run of the study finished"):
         run(swept(methods=("lora",)), Pretend(lambda config: "no such layer"))
 

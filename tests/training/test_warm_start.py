@@ -76,7 +76,9 @@ def test_with_epochs_it_learns_on(two: tuple[str, str], config: Any, tmp_path: P
 def test_a_study_makes_the_mean_again_of_other_runs(
     two: tuple[str, str], settings: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("spantune.reports.report.Report.write", lambda report: report)  # reports have their own tests
+    monkeypatch.setattr(
+        "spantune.reports.write_report.Report.write", lambda report: report
+    )  # reports have their own tests
     monkeypatch.setattr(import_module("spantune.studies.compare"), "comparison_plots", lambda runs, folder: [])
     shared = {key: value for key, value in settings.items() if key not in ("method", "epochs", "learning_rate")}
     study = CompareConfig(

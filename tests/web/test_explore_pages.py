@@ -10,7 +10,7 @@ import pytest
 from made_studies import ANSWERS, ROWS, question_row, served, write_study
 from markupsafe import escape
 
-from spantune.reports.report import read_report
+from spantune.reports.write_report import read_report
 from spantune.studies.report import run_folders
 
 HOSTILE = "</mark><script>alert(1)</script> \u202eevil\u202c & <b>bold</b> ends here."

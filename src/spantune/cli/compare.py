@@ -8,14 +8,14 @@ from spantune.errors import SpantuneError
 
 
 def run(config: CompareConfig) -> None:
-    """Runs what is missing of the study and prints its table (`StudyRecord.summary`); fails where a run did."""
-    from spantune.studies import compare
+    """Runs what is missing of the study and prints its table (`studies.summary`); fails where a run did."""
+    from spantune.studies import compare_and_report, summary
 
     if config.plan:
-        compare(config, print)
+        compare_and_report(config, print)
         return
-    study = compare(config)
-    print(study.summary())
+    study, report = compare_and_report(config)
+    print(summary(study, report))
     if failures := study.failures():
         raise SpantuneError(failures)
 

@@ -1,10 +1,18 @@
 """Tables, plots and the report of a study, from its records and answers. No torch."""
 
-from spantune.reports.browser import Questions, telling_questions
 from spantune.reports.judged_answers import Evidence
-from spantune.reports.notebook_views import differences, errors, errors_figure, slices, slices_figure, standings
-from spantune.reports.report import Report, read_report
+from spantune.reports.notebook_views import (
+    Questions,
+    differences,
+    errors,
+    errors_figure,
+    slices,
+    slices_figure,
+    standings,
+    telling_questions,
+)
 from spantune.reports.tables.main_table import Table
+from spantune.reports.write_report import Report, read_report
 
 __all__ = [
     "Evidence",

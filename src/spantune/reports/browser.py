@@ -205,44 +205,10 @@ def shown(content: Mapping[str, Any], most: int = SHOWN_PLAINLY) -> list[Shown]:
     return [_shown(content, row) for row in content["questions"][:most]]
 
 
-@dataclass(frozen=True, repr=False)
-class Questions:
-    """Questions with their answers marked in the context, which a notebook shows as they are: accepted answers are
-    shaded, wrong ones have a wavy line, letters name the answers."""
-
-    shown: tuple[Shown, ...]
-
-    def __repr__(self) -> str:
-        return "\n\n".join(map(_plain, self.shown))
-
-    def _repr_html_(self) -> str:
-        from spantune.reports.page import render_questions
-
-        return render_questions(self.shown)
-
-
-def telling_questions(evidence: Judged, most: int = 5, ids: Sequence[str] | None = None) -> Questions:
-    """The questions that tell methods apart best.
-
-    Args:
-        ids: show these instead, in this order; KeyError where one is not there.
-    """
-    content = questions(evidence)
-    if ids is None:
-        return Questions(tuple(shown(content, most)))
+def shown_by_id(content: Mapping[str, Any], ids: Sequence[str]) -> list[Shown]:
+    """These questions in this order; KeyError where one is not there."""
     rows = {row.id: row for row in content["questions"]}
-    return Questions(tuple(_shown(content, rows[one]) for one in ids))
-
-
-def _plain(one: Shown) -> str:
-    """As text: accepted answers in brackets, then who said what."""
-    context = "".join(f"[{piece.text}]" if piece.gold else piece.text for piece in one.pieces)
-    said = [
-        f"  {'right' if answer.kind == 'correct' else answer.kind}: "
-        f"{answer.text or 'no answer'} ({', '.join(answer.methods)})"
-        for answer in one.answers
-    ]
-    return "\n".join([one.question, context, *said])
+    return [_shown(content, rows[wanted]) for wanted in ids]
 
 
 def _shown(content: Mapping[str, Any], row: Row) -> Shown:

@@ -15,12 +15,12 @@ from spantune.reports.tables import detail_tables
 from spantune.reports.tables.main_table import escaped
 
 if TYPE_CHECKING:
-    from spantune.reports.report import Report
+    from spantune.reports.report import ReportData
 
 MARKDOWN = "report.md"
 
 
-def texts(report: Report, drawn: Sequence[str]) -> dict[str, str]:
+def texts(report: ReportData, drawn: Sequence[str]) -> dict[str, str]:
     """The files of text by name.
 
     Args:
@@ -35,7 +35,7 @@ def texts(report: Report, drawn: Sequence[str]) -> dict[str, str]:
     return made
 
 
-def further_tables(report: Report) -> dict[str, detail_tables.Grid | None]:
+def further_tables(report: ReportData) -> dict[str, detail_tables.Grid | None]:
     """The tables beside that of scores, None where there is nothing to show."""
     groups, evidence = report.table.groups, report.evidence
     return {
@@ -46,7 +46,7 @@ def further_tables(report: Report) -> dict[str, detail_tables.Grid | None]:
     }
 
 
-def _markdown(report: Report, drawn: Sequence[str]) -> str:
+def _markdown(report: ReportData, drawn: Sequence[str]) -> str:
     found = report.finding
     parts = [
         f"# {escaped(report.folder.resolve().name)}",
@@ -74,7 +74,7 @@ def _markdown(report: Report, drawn: Sequence[str]) -> str:
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
-def page(report: Report, pictures: Mapping[str, Picture]) -> dict[str, Any]:
+def page(report: ReportData, pictures: Mapping[str, Picture]) -> dict[str, Any]:
     """What the template asks for."""
     evidence = report.evidence
     finished = sorted(one.finished_at for one in report.records if one.finished_at)
@@ -114,14 +114,14 @@ def page(report: Report, pictures: Mapping[str, Picture]) -> dict[str, Any]:
     return content | {"sections": [(anchor, name) for anchor, name, there in names if there]}
 
 
-def _swept(report: Report) -> str:
+def _swept(report: ReportData) -> str:
     """`the learning rate was`, `settings were`: what the sweeps chose."""
     names = {one.parameter if isinstance(one, Sweep) else one.parameters for one in report.sweeps}
     one = next(iter(names), None)
     return f"the {one.replace('_', ' ')} was" if len(names) == 1 and isinstance(one, str) else "settings were"
 
 
-def _questions(report: Report) -> dict[str, Any]:
+def _questions(report: ReportData) -> dict[str, Any]:
     """The matrices and the browser."""
     if report.evidence is None:
         return {"differences": [], "pairs": 0, "right": [], "plain": [], "packed": ""}

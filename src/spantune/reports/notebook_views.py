@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from spantune.methods import methods
+from spantune.reports.browser import Judged, Shown, questions, shown, shown_by_id
 from spantune.reports.figures import score_plots
 from spantune.reports.figures.style import WIDE, Form, looks
 from spantune.reports.judged_answers import Evidence
+from spantune.reports.page import render_questions
 from spantune.reports.tables import detail_tables
 
 if TYPE_CHECKING:
@@ -45,3 +49,40 @@ def slices_figure(evidence: Evidence, form: Form = WIDE) -> Figure | None:
     names, labels = evidence.methods, {one.label: one.name for one in methods().values()}
     found = looks([labels.get(name, name) for name in names])  # as the report of a study draws them
     return score_plots.slices(evidence.slices, dict(zip(names, found, strict=True)), names, form)
+
+
+@dataclass(frozen=True, repr=False)
+class Questions:
+    """Questions with their answers marked in the context, which a notebook shows as they are: accepted answers are
+    shaded, wrong ones have a wavy line, letters name the answers."""
+
+    shown: tuple[Shown, ...]
+
+    def __repr__(self) -> str:
+        return "\n\n".join(map(_plain, self.shown))
+
+    def _repr_html_(self) -> str:
+        return render_questions(self.shown)
+
+
+def telling_questions(evidence: Judged, most: int = 5, ids: Sequence[str] | None = None) -> Questions:
+    """The questions that tell methods apart best.
+
+    Args:
+        ids: show these instead, in this order; KeyError where one is not there.
+    """
+    content = questions(evidence)
+    if ids is None:
+        return Questions(tuple(shown(content, most)))
+    return Questions(tuple(shown_by_id(content, ids)))
+
+
+def _plain(one: Shown) -> str:
+    """As text: accepted answers in brackets, then who said what."""
+    context = "".join(f"[{piece.text}]" if piece.gold else piece.text for piece in one.pieces)
+    said = [
+        f"  {'right' if answer.kind == 'correct' else answer.kind}: "
+        f"{answer.text or 'no answer'} ({', '.join(answer.methods)})"
+        for answer in one.answers
+    ]
+    return "\n".join([one.question, context, *said])

@@ -113,7 +113,7 @@ def right_matrix(evidence: Evidence, order: Sequence[str]) -> list[tuple[str, li
 
 
 def render(content: Mapping[str, Any]) -> str:
-    """The page. `content` is what `templates/report.html` asks for; see `reports.report`."""
+    """The page. `content` is what `templates/report.html` asks for; see `reports.content`."""
     from markupsafe import Markup
 
     theme, script = (_template(name).render() for name in ("theme.js", "report.js"))

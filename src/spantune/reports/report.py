@@ -1,38 +1,23 @@
-"""A study's report: everything that its runs show, at hand in Python, and written into its folder."""
+"""A study's report as data: everything that its runs show."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from functools import cached_property
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from spantune.errors import ConfigError
-from spantune.reports.content import MARKDOWN, further_tables, page, texts
-from spantune.reports.figures.all_figures import Plan, plans
-from spantune.reports.figures.style import NARROW, WIDE, Form, save, svg
 from spantune.reports.figures.sweep_plots import Sweep
 from spantune.reports.figures.trials import WideSweep
-from spantune.reports.headline import Finding, finding
-from spantune.reports.judged_answers import Evidence, Incomplete, gather
-from spantune.reports.page import Picture, picture, render, salt
-from spantune.reports.run_groups import group
-from spantune.reports.tables.detail_tables import Grid, differences_grid, slices_grids
-from spantune.reports.tables.main_table import Table, comparison
-from spantune.runs import History, RunFolder, RunRecord, write_text_atomic
-from spantune.runs.atomic_files import explained
+from spantune.reports.headline import Finding
+from spantune.reports.judged_answers import Evidence
+from spantune.reports.tables.main_table import Table
+from spantune.runs import RunFolder, RunRecord
 from spantune.scoring.scores import Scores
 from spantune.scoring.statistics import Comparison
 
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
-
-PAGE = "report.html"
-
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Report:
+class ReportData:
     """What a study shows.
 
     Attributes:
@@ -41,7 +26,7 @@ class Report:
         table: methods by rank. finding: what the statistics allow to say.
         evidence: what the answers say; None where they cannot be compared, `missing` then says why.
         failures: a line for each run that left no record, and the study's notes. commands: that started the study.
-        written: the files, the page first; () before `write`.
+        written: the files, the page first; () before `write_report.Report.write`.
     """
 
     folder: Path
@@ -79,117 +64,3 @@ class Report:
     def compared(self) -> list[str]:
         """Labels of the methods whose answers are known, in the table's order."""
         return [one.label for one in self.table.groups if one.label in self.table.standings]
-
-    @property
-    def figures(self) -> tuple[str, ...]:
-        """Names of the figures that this study may have."""
-        return tuple(self._plans)
-
-    def figure(self, name: str, form: Form = WIDE) -> Figure:
-        """One of the `figures`, as matplotlib draws it. A notebook shows it as it is.
-
-        Raises:
-            ConfigError: there is no such figure, or the study has nothing to draw in it.
-        """
-        plan = self._plans.get(name)
-        figure = plan.draw(form) if plan else None
-        if figure is None:
-            raise ConfigError(
-                "the report has no such figure",
-                where=name,
-                expected=f"one of {', '.join(self.figures)}",
-                found="nothing to draw in it" if plan else "another name",
-            )
-        return figure
-
-    def grids(self) -> dict[str, Grid]:
-        """The tables behind the first one by their titles: differences, speed, kinds of error, further sets, slices by
-        dimension."""
-        found = [differences_grid(self.evidence.comparison)] if self.evidence and len(self.compared) > 1 else []
-        found += [one for one in further_tables(self).values() if one is not None]
-        found += slices_grids(self.evidence, self.compared) if self.evidence else []
-        return {one.title: one for one in found}
-
-    @cached_property
-    def _plans(self) -> dict[str, Plan]:
-        return {one.name: one for one in plans(self)}
-
-    def write(self) -> Report:
-        """Write page, Markdown, tables and plots into the study's folder.
-
-        Returns:
-            The same report with what was `written`.
-
-        Raises:
-            RunError: the folder cannot be written.
-        """
-        pictures, drawn = self._pictures()
-        files = texts(self, list(drawn))
-        for name, text in files.items():
-            write_text_atomic(self.folder / name, text)
-        plots = [
-            path for name, (figure, text) in drawn.items() for path in save(figure, self.folder / "plots" / name, text)
-        ]
-        with explained(self.folder):
-            write_text_atomic(self.folder / PAGE, render(page(self, pictures)))
-        named = (PAGE, MARKDOWN, *(name for name in files if name != MARKDOWN))
-        return replace(self, written=(*(self.folder / name for name in named), *plots))
-
-    def _pictures(self) -> tuple[dict[str, Picture], dict[str, tuple[Figure, str]]]:
-        """Figures for the page, and (in their wide form, with their SVG) for files, by name."""
-        pictures, drawn = {}, {}
-        for plan in self._plans.values():
-            forms = [(figure, form) for form in (NARROW, WIDE) if (figure := plan.draw(form))]
-            if forms:
-                made = [(svg(figure, salt(plan.name, form)), figure, form) for figure, form in forms]
-                pictures[plan.name] = picture(plan.name, plan.title, plan.caption, made)
-                drawn[plan.name] = made[-1][1], made[-1][0]
-        return pictures, drawn
-
-
-def read_report(
-    folder: Path,
-    runs: Sequence[RunFolder],
-    *,
-    sweeps: Sequence[Sweep | WideSweep] = (),
-    failures: Sequence[str] = (),
-    commands: Sequence[str] = (),
-    resamples: int | None = None,
-) -> Report:
-    """What a study shows; nothing is written.
-
-    Where the questions are gone or have changed, the report goes without what needs them, and says so.
-
-    Args:
-        folder: the study's. runs: those that are compared, without those of sweeps.
-        sweeps: how settings were chosen for each method.
-        failures: a line for each run that left no record.
-        commands: the command line of the study, where it is known.
-        resamples: of the bootstrap; default as in `scoring.statistics.compare`.
-
-    Raises:
-        RunError: a record or history is broken.
-    """
-    records = tuple(RunRecord.read(one.path) for one in runs)
-    histories = tuple(History(one.history).read() for one in runs)
-    evidence, missing = None, None
-    try:
-        evidence = gather(group(records), {id(key): one for key, one in zip(records, runs, strict=True)}, resamples)
-    except Incomplete as error:
-        missing = str(error)
-    statistics = evidence.comparison if evidence else None
-    table = comparison(records, statistics)
-    because = [missing] if missing and any(one.status == "finished" for one in records) else []
-    return Report(
-        folder,
-        tuple(runs),
-        records,
-        histories,
-        tuple(sweeps),
-        table,
-        finding(table.groups, statistics, because),
-        evidence,
-        missing,
-        tuple(failures),
-        tuple(commands),
-    )

@@ -12,6 +12,7 @@ from spantune.config import CompareConfig, TrainConfig
 from spantune.errors import ConfigError, RunError
 from spantune.reports.figures.files import comparison_plots
 from spantune.reports.tables.main_table import comparison
+from spantune.reports.write_report import Report
 from spantune.runs import RunFolder, write_text_atomic
 from spantune.runs.atomic_files import explained, refuse_foreign
 from spantune.runs.record import RECORD
@@ -19,14 +20,15 @@ from spantune.scoring.statistics import estimate
 from spantune.studies.budget import Clock, Fitted, Rate, fit
 from spantune.studies.estimate import seconds_left, timed
 from spantune.studies.executors import Executor, LocalExecutor
-from spantune.studies.lock import LOCKS, alone_in
 from spantune.studies.make_search import searches
 from spantune.studies.plan import FLOOR, SWEEP, SWEEP_BUDGET, Arm, arms, final_run, own_keys, sweep_run
 from spantune.studies.plan_text import notes_before, notes_behind, outline
 from spantune.studies.record import STUDY, StudyRecord
+from spantune.studies.report import report_of
 from spantune.studies.run_state import Facts, facts_as_they_are, record_in, shared_differences
 from spantune.studies.schedule import Say, Schedule
 from spantune.studies.study_recorder import StudySheet, earlier_record, protocol_of
+from spantune.studies.worker_process import LOCKS, alone_in
 
 if TYPE_CHECKING:
     from spantune.tracking import Tracker
@@ -42,8 +44,8 @@ def compare(config: CompareConfig, say: Say | None = None, executor: Executor | 
         executor: where the runs are carried out; default: on this machine.
 
     Returns:
-        The study's record, with its `table`, `scores` and `report`; with `config.plan` as it would begin, and no run
-        is written.
+        The study's record; with `config.plan` as it would begin, and no run is written. `report_of` gives its table,
+        scores and figures, `summary` a text for the terminal.
 
     Raises:
         UserError: before anything runs, where a method, an option, the sweep or the folder does not allow it; after the
@@ -51,6 +53,13 @@ def compare(config: CompareConfig, say: Say | None = None, executor: Executor | 
         KeyboardInterrupt: stopped; the same call goes on where it was.
         RunError: at the end, where no run finished.
     """
+    return compare_and_report(config, say, executor)[0]
+
+
+def compare_and_report(
+    config: CompareConfig, say: Say | None = None, executor: Executor | None = None
+) -> tuple[StudyRecord, Report | None]:
+    """As `compare`, with the report that was written; None with `config.plan`."""
     say = say or (lambda text: print(text, file=sys.stderr, flush=True))
     clock = Clock(config.budget_minutes)
     folder, compared, facts = Path(config.output), arms(config), facts_as_they_are()
@@ -84,7 +93,7 @@ def _executor(config: CompareConfig) -> Executor:
 
 def _carried_out(
     config: CompareConfig, compared: Sequence[Arm], executor: Executor, facts: Facts, clock: Clock, say: Say
-) -> StudyRecord:
+) -> tuple[StudyRecord, Report | None]:
     folder = Path(config.output)
     earlier = earlier_record(folder)
     rates: dict[str, Rate] = {}
@@ -98,7 +107,7 @@ def _carried_out(
         say(f"note: {note}")
     sheet = StudySheet(config, fitted.config, compared, fitted.arms, earlier, left_out=fitted.left_out, notes=notes)
     if config.plan:
-        return sheet.record
+        return sheet.record, None
     sheet.update()
     trackers = _trackers(config)
     for tracker in trackers:
@@ -130,12 +139,12 @@ def _carried_out(
         raise
     else:
         sheet.close("finished")
-        sheet.record.report.write()
+        report = report_of(sheet.record).write()
     finally:
         for tracker in trackers:
             tracker.log_metrics(_mean_f1(sheet.record), 0)
             tracker.finish(sheet.record.status, sheet.record.reason)
-    return sheet.record
+    return sheet.record, report
 
 
 def _refuse_other_study(config: CompareConfig, compared: Sequence[Arm]) -> None:

@@ -25,7 +25,7 @@ class Job:
 
 
 def lock_name(name: str) -> str:
-    """The lock file of a run, by the run's name: see `apart.Place.lock`."""
+    """The lock file of a run, by the run's name: see `worker_process.Place.lock`."""
     return f"{name.replace('/', '-')}.lock"
 
 
@@ -58,7 +58,7 @@ class LocalExecutor:
     """Each run in a process of its own on this machine.
 
     Args:
-        workers: processes at a time; they share cores and GPUs, see `apart.Place`.
+        workers: processes at a time; they share cores and GPUs, see `worker_process.Place`.
         locks: folder of lock files: a run waits for another process that still writes into its folder.
     """
 

@@ -22,8 +22,7 @@ from typing import Any
 from spantune.errors import ConfigError, RunError
 from spantune.runs.atomic_files import TEMPORARY, replace_folder
 from spantune.studies.executors import Job, lock_name
-from spantune.studies.lock import LOCKS
-from spantune.studies.worker_process import Outcome, Place, start
+from spantune.studies.worker_process import LOCKS, Outcome, Place, start
 
 _PATIENCE_SECONDS = 5
 _POLL_SECONDS = 1.0

@@ -9,19 +9,13 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 from spantune.errors import RunError
 from spantune.runs import RunFolder, RunRecord, write_json_atomic
 from spantune.runs.from_json import Mismatch, parsed
 from spantune.studies.run_state import record_in
-
-if TYPE_CHECKING:
-    from spantune.reports.report import Report
-    from spantune.reports.tables.main_table import Table
-    from spantune.scoring.scores import Scores
 
 STUDY = "study.json"
 FORMAT = 1
@@ -151,37 +145,6 @@ class StudyRecord:
         points: list[FinalRun | Point] = [point for sweep in self.sweeps for point in sweep.points]
         return (*points, *self.runs)
 
-    @cached_property
-    def report(self) -> Report:
-        """What the study shows as it stands: finding, figures, statistics; read at the first use, nothing is written.
-
-        Raises:
-            RunError: the record or history of a run is broken.
-        """
-        from spantune.studies.report import report_of
-
-        return report_of(self)
-
-    @property
-    def table(self) -> Table:
-        """Methods by rank, with intervals and letters where their answers can be compared; else by mean F1."""
-        return self.report.table
-
-    @property
-    def scores(self) -> Scores | None:
-        """EM and F1 of every method, run and question; None where the answers cannot be compared."""
-        return self.report.scores
-
-    def summary(self) -> str:
-        """The finding and the table for a terminal, what is to be known about it, and where everything is."""
-        parts = [f"{self.report.finding}\n", self.table.to_text()]
-        notes = [*(_chosen(one) for one in self.sweeps), *(f"left out: {one}" for one in self.left_out), *self.notes]
-        notes += [f"not run: {one.folder}: {one.reason}" for one in self.skipped]
-        if notes:
-            parts.append("\n".join(notes) + "\n")
-        where = f"study folder: {self.folder} ({STUDY}, report.html, table.csv, plots/, a folder a run)"
-        return "\n".join([*parts, where])
-
     def failures(self) -> str | None:
         """What failed and what to do about it; None where everything that was begun has finished."""
         if not self.failed:
@@ -230,13 +193,3 @@ def _broken(path: Path, found: str) -> RunError:
         found=found,
         fix="the same `spantune compare` writes it anew, from the records of the runs",
     )
-
-
-def _chosen(sweep: Sweep) -> str:
-    from spantune.studies.parameters import described
-
-    name = f"{sweep.method} on {sweep.model}"
-    if sweep.chosen is None:
-        return f"{name}: nothing was chosen ({sweep.why or 'the sweep did not end'})"
-    edge = f"; {sweep.edge}" if sweep.edge else ""
-    return f"{name}: {described(sweep.chosen)} ({sweep.why}{edge})"

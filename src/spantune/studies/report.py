@@ -11,12 +11,13 @@ from spantune.errors import RunError
 from spantune.methods import get
 from spantune.reports.figures import sweep_plots
 from spantune.reports.figures.trials import Trial, WideSweep
-from spantune.reports.report import Report, read_report
 from spantune.reports.reproduce import typed
 from spantune.reports.tables.number_format import is_number
+from spantune.reports.write_report import Report, read_report
 from spantune.runs import RunFolder
 from spantune.runs.record import RECORD
 from spantune.studies.command_lines import compare_words
+from spantune.studies.parameters import described
 from spantune.studies.record import STUDY, Point, StudyRecord, Sweep
 
 
@@ -50,6 +51,33 @@ def report_of(study: StudyRecord) -> Report:
     failures += [f"left out: {one}" for one in study.left_out] + list(study.notes)
     command = shlex.join(typed(study.command) or compare_words(study.protocol))
     return read_report(study.folder, study.folders, sweeps=swept, failures=failures, commands=[command])
+
+
+def summary(study: StudyRecord, report: Report | None = None) -> str:
+    """The finding and the table for a terminal, the study's choices and notes, and where everything is.
+
+    Args:
+        report: of this study, where it has been read already.
+
+    Raises:
+        RunError: the record or history of a run is broken.
+    """
+    report = report or report_of(study)
+    parts = [f"{report.finding}\n", report.table.to_text()]
+    notes = [*map(_chosen, study.sweeps), *(f"left out: {what}" for what in study.left_out), *study.notes]
+    notes += [f"not run: {run.folder}: {run.reason}" for run in study.skipped]
+    if notes:
+        parts.append("\n".join(notes) + "\n")
+    where = f"study folder: {study.folder} ({STUDY}, report.html, table.csv, plots/, a folder a run)"
+    return "\n".join([*parts, where])
+
+
+def _chosen(sweep: Sweep) -> str:
+    name = f"{sweep.method} on {sweep.model}"
+    if sweep.chosen is None:
+        return f"{name}: nothing was chosen ({sweep.why or 'the sweep did not end'})"
+    edge = f"; {sweep.edge}" if sweep.edge else ""
+    return f"{name}: {described(sweep.chosen)} ({sweep.why}{edge})"
 
 
 def run_folders(folder: Path | str) -> list[RunFolder]:

@@ -8,7 +8,8 @@ import signal
 import sys
 import threading
 import warnings
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
@@ -18,7 +19,10 @@ from typing import Any, Literal
 
 from spantune.config import TrainConfig
 from spantune.errors import DataError, EncoderError, RunError
+from spantune.runs.atomic_files import explained
 
+LOCKS = ".locks"
+"""Folder of the lock files in a study folder. The system releases a lock when the process that holds it dies."""
 Shared = Literal["study", "encoder"]
 _DONE, _FAILED, _DATA, _ENCODER, _MEMORY, _INTERRUPTED = 0, 1, 3, 4, 5, 130
 _SHARED: dict[int, Shared] = {_DATA: "study", _ENCODER: "encoder"}
@@ -220,3 +224,25 @@ def _stop_with_the_study() -> None:
     if study is not None:
         study.join()
         os.kill(os.getpid(), signal.SIGTERM)
+
+
+@contextmanager
+def alone_in(folder: Path) -> Iterator[None]:
+    """RunError where another process works on the study in this folder."""
+    from filelock import FileLock, Timeout
+
+    with explained(folder):
+        (folder / LOCKS).mkdir(exist_ok=True)
+    lock = FileLock(folder / LOCKS / "study.lock")
+    try:
+        lock.acquire(timeout=0)
+    except Timeout as error:
+        raise RunError(
+            "another `spantune compare` works on this study",
+            where=str(folder),
+            fix="wait for it, or choose another --output (with --storage, they share the trials of their sweeps)",
+        ) from error
+    try:
+        yield
+    finally:
+        lock.release()

@@ -17,7 +17,7 @@ from spantune.reports.figures.trials import WideSweep, trials
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from spantune.reports.report import Report
+    from spantune.reports.report import ReportData
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class Plan:
     draw: Callable[[Form], Figure | None]
 
 
-def plans(report: Report) -> list[Plan]:
+def plans(report: ReportData) -> list[Plan]:
     """All that a report of this study may have, in its order."""
     table = report.table
     styles = dict(zip([one.label for one in table.groups], looks([one.method for one in table.groups]), strict=True))
@@ -55,7 +55,7 @@ def plans(report: Report) -> list[Plan]:
     return [*made, *_choices(report, styles), *_training(report), *_questions(report, styles)]
 
 
-def _choices(report: Report, styles: dict[str, Look]) -> list[Plan]:
+def _choices(report: ReportData, styles: dict[str, Look]) -> list[Plan]:
     narrow = [one for one in report.sweeps if isinstance(one, Sweep)]
     wide = [one for one in report.sweeps if isinstance(one, WideSweep)]
     grid = "Grey: the first grid. Hollow: added beyond its edge. Ring: chosen. ×: failed."
@@ -66,7 +66,7 @@ def _choices(report: Report, styles: dict[str, Look]) -> list[Plan]:
     ]
 
 
-def _training(report: Report) -> list[Plan]:
+def _training(report: ReportData) -> list[Plan]:
     spread = "F1 on the selection split; with several seeds their mean ± one standard deviation."
     average = "Training loss, moving averages; with several seeds their mean."
     return [
@@ -75,7 +75,7 @@ def _training(report: Report) -> list[Plan]:
     ]
 
 
-def _questions(report: Report, styles: dict[str, Look]) -> list[Plan]:
+def _questions(report: ReportData, styles: dict[str, Look]) -> list[Plan]:
     evidence, order = report.evidence, report.compared
     if evidence is None:
         return []
