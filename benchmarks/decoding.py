@@ -17,9 +17,9 @@ from benchmarks.plan import Plan
 from benchmarks.results import Figure, Part
 from benchmarks.usual_recipe import Logits
 from spantune.answering.batches import context_mask
-from spantune.answering.span_collector import Prediction
 from spantune.answering.windows import Windows
 from spantune.data import Example
+from spantune.data.prediction import Prediction
 
 if TYPE_CHECKING:
     from datasets import Dataset

@@ -24,10 +24,10 @@ from transformers import BertTokenizerFast
 
 from spantune.answering import engine
 from spantune.answering.engine import Answers, answer_windows
-from spantune.answering.span_collector import Candidate, Prediction
 from spantune.answering.windows import StreamedWindows, WindowRules, Windows, make_windows, numbers, window_rules
 from spantune.config import DecodeConfig, WindowConfig
 from spantune.data import Answer, Corpus, Example
+from spantune.data.prediction import Candidate, Prediction
 from spantune.errors import RunError
 from spantune.modeling.span_model import SpanLogits
 from spantune.runs.atomic_files import write_json_atomic

@@ -19,9 +19,9 @@ from torch import nn
 from spantune.answering import Panel, Predictor
 from spantune.answering import model_panel as panels
 from spantune.answering import windows as cutting
-from spantune.answering.span_collector import Prediction
 from spantune.config import PredictorConfig
 from spantune.data import Example
+from spantune.data.prediction import Prediction
 from spantune.errors import ConfigError, DataError, RunError
 from spantune.modeling import build, load_tokenizer, save
 from spantune.modeling.kernels.threads import threads

@@ -13,9 +13,9 @@ from tiny import WORDS, YEARS, make_encoder
 
 from spantune.answering import Predictor
 from spantune.answering.predictor import model_folder
-from spantune.answering.span_collector import Prediction
 from spantune.config import DecodeConfig, PredictorConfig
 from spantune.data import Example
+from spantune.data.prediction import Prediction
 from spantune.errors import DataError, EncoderError, RunError
 from spantune.modeling import build, save
 from spantune.runs import RunFolder

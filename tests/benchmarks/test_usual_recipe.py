@@ -16,9 +16,9 @@ from benchmarks.decoding import agreement, both_windows, exhaustive, plausible_l
 from benchmarks.material import examples_of
 from benchmarks.plan import Plan
 from benchmarks.usual_recipe import Logits
-from spantune.answering.span_collector import Prediction
 from spantune.answering.windows import Windows
 from spantune.data import Example
+from spantune.data.prediction import Prediction
 from spantune.errors import MethodError
 from spantune.modeling import load_tokenizer
 

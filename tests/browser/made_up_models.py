@@ -12,8 +12,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from spantune.answering.span_collector import Candidate, Prediction
 from spantune.data import Example
+from spantune.data.prediction import Candidate, Prediction
 from spantune.web.models import Model
 
 

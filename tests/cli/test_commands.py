@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import pytest
 
 import spantune.scoring.score_run
-from spantune.answering.span_collector import Candidate, Prediction
 from spantune.cli.main import main
 from spantune.config import AskConfig, CompareConfig, TrainConfig
 from spantune.data import Corpus
+from spantune.data.prediction import Candidate, Prediction
 from spantune.runs import DataRecord, ParameterCount, RunRecord, Timings
 
 if TYPE_CHECKING:

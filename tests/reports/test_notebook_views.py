@@ -5,9 +5,9 @@ from dataclasses import replace
 import pytest
 from made_study import RESAMPLES, write_study
 
-from spantune.answering.span_collector import Prediction
 from spantune.data import Example
 from spantune.data.example import Answer
+from spantune.data.prediction import Prediction
 from spantune.errors import ConfigError
 from spantune.reports import (
     Evidence,

@@ -12,8 +12,8 @@ import pytest
 from tiny import examples_of, squad, write
 
 from spantune import zoo
-from spantune.answering.span_collector import Candidate, Prediction
 from spantune.config import EvaluateConfig
+from spantune.data.prediction import Candidate, Prediction
 from spantune.errors import DataError, RunError
 from spantune.reports.judged_answers import first_places
 from spantune.runs import RunFolder, RunRecord

@@ -15,10 +15,10 @@ from flask import Flask
 from flask.testing import FlaskClient
 
 from spantune.answering.model_panel import Answered
-from spantune.answering.span_collector import Candidate, Prediction
 from spantune.answering.token_probabilities import Inside, SeenWindow
 from spantune.config import ServeConfig
 from spantune.data import Example
+from spantune.data.prediction import Candidate, Prediction
 from spantune.web import create_app
 from spantune.web.models import Model
 from spantune.web.state import EXTENSION, Web

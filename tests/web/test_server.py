@@ -232,7 +232,7 @@ import threading, time
 from pathlib import Path
 from types import SimpleNamespace
 from spantune.config import ServeConfig
-from spantune.answering.span_collector import Prediction
+from spantune.data.prediction import Prediction
 from spantune.web import create_app, server
 from spantune.web.models import Model
 

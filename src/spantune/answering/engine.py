@@ -22,10 +22,11 @@ from spantune.answering.batches import (
     model_inputs,
     sorted_batches,
 )
-from spantune.answering.span_collector import AnswerCollector, BestAnswers, Prediction
+from spantune.answering.span_collector import AnswerCollector, BestAnswers
 from spantune.answering.span_decoding import best_spans, window_candidates
 from spantune.answering.windows import CUT, Part, StreamedWindows, Windows
 from spantune.config import DecodeConfig, Labels
+from spantune.data.prediction import Prediction
 from spantune.modeling import SpanModel
 from spantune.modeling.kernels.threads import SideBySide, threads
 from spantune.modeling.kernels.weight_casting import linear_weights_cast

@@ -17,11 +17,11 @@ import torch
 
 from spantune.answering.cache import tokenizer_digest
 from spantune.answering.predictor import Predictor, question_on
-from spantune.answering.span_collector import Prediction
 from spantune.answering.token_probabilities import Inside, look_inside
 from spantune.answering.windows import Part, StreamedWindows, WindowRules
 from spantune.config import DecodeConfig, PredictorConfig
 from spantune.data import Corpus, Example
+from spantune.data.prediction import Prediction
 from spantune.errors import ConfigError
 from spantune.modeling.kernels.threads import SideBySide
 from spantune.modeling.kernels.weight_casting import cast_linear_weights

@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from spantune.answering.engine import Answers, Sink, answer_windows
-from spantune.answering.span_collector import Prediction
 from spantune.answering.windows import StreamedWindows, Windows, make_windows, window_rules
 from spantune.config import DecodeConfig, PredictorConfig, WindowConfig
 from spantune.data import Corpus, Example
+from spantune.data.prediction import Prediction
 from spantune.errors import DataError, RunError
 from spantune.modeling import SpanModel, load
 from spantune.modeling.devices import choose_device, choose_dtype

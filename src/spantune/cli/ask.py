@@ -13,7 +13,7 @@ from spantune.config.parse.command import Command
 from spantune.errors import DataError
 
 if TYPE_CHECKING:
-    from spantune.answering.span_collector import Prediction
+    from spantune.data.prediction import Prediction
 
 
 def run(config: AskConfig) -> None:

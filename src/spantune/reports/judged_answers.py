@@ -12,9 +12,9 @@ from typing import Any
 
 import numpy as np
 
-from spantune.answering.span_collector import Prediction
 from spantune.config import DataConfig
 from spantune.data import Corpus, Example, load_reported
+from spantune.data.prediction import Prediction
 from spantune.data.source import NoSource, reached
 from spantune.errors import UserError
 from spantune.reports.run_groups import Group

@@ -12,9 +12,9 @@ from typing import Any, NamedTuple
 from spantune import zoo
 from spantune.answering.engine import Answers, Sink
 from spantune.answering.predictor import Predictor
-from spantune.answering.span_collector import Candidate, Prediction
 from spantune.config import DecodeConfig, EvaluateConfig
 from spantune.data import Corpus, load_evaluation
+from spantune.data.prediction import Candidate, Prediction
 from spantune.data.splits import refuse_unanswerable
 from spantune.runs import SETS, RunFolder
 from spantune.runs.atomic_files import atomic_json_object, explained, write_json_atomic

@@ -24,9 +24,9 @@ from spantune.web.models import ModelPanel, PanelSource
 from spantune.web.problem_details import Problem, busy
 
 if TYPE_CHECKING:
-    from spantune.answering.span_collector import Prediction
     from spantune.answering.token_probabilities import Inside
     from spantune.data import Example
+    from spantune.data.prediction import Prediction
 
 _GATHER_SECONDS = 0.003
 """How long the worker waits for more after the first request: what arrives together is answered together."""

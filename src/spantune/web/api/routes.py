@@ -19,8 +19,8 @@ from spantune.web.problem_details import Problem
 from spantune.web.state import Web, web
 
 if TYPE_CHECKING:
-    from spantune.answering.span_collector import Prediction
     from spantune.answering.token_probabilities import Inside
+    from spantune.data.prediction import Prediction
 
 API = Blueprint("api", __name__)
 Read = TypeVar("Read", bound=BaseModel)

@@ -14,7 +14,7 @@ from spantune.web.highlight import AnswerMark, ContextPiece, cut, in_lanes
 from spantune.web.models import Model
 
 if TYPE_CHECKING:
-    from spantune.answering.span_collector import Prediction
+    from spantune.data.prediction import Prediction
 
 
 @dataclass(frozen=True)
