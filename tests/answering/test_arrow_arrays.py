@@ -10,7 +10,7 @@ from datasets import Dataset, Features, List, Value, concatenate_datasets
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from spantune.answering.arrow_arrays import ArrowColumns, Lists, Rows, list_lengths
+from spantune.answering.arrow_arrays import Lists, arrow_columns, list_lengths, take
 from spantune.answering.batches import context_mask, end_points, training_batch
 from spantune.answering.windows import make_windows, window_rules
 from spantune.config import WindowConfig
@@ -41,7 +41,7 @@ def test_a_dataset_in_pieces_and_in_part(lists: list[list[int]], data: st.DataOb
     chosen = data.draw(st.lists(st.integers(0, 2 * len(lists) - 1), min_size=1, max_size=9))
     first = data.draw(st.integers(0, len(lists) - 1))
     for some in (whole, whole.select(chosen), whole.select(range(first, 2 * len(lists)))):
-        columns = ArrowColumns(some.with_format("arrow")[:])
+        columns = arrow_columns(some.with_format("arrow")[:])
         assert columns["number"].tolist() == some["number"][:] and columns["truth"].tolist() == some["truth"][:]
         assert [one.tolist() for one in columns["many"]] == some["many"][:]
 
@@ -53,7 +53,7 @@ def test_a_batch_of_columns_is_the_batch_of_its_rows(tiny_tokenizer: Any) -> Non
     rules = window_rules(WindowConfig(24, 8), tiny_tokenizer, longest=64, segment_ids=True)
     dataset = make_windows(corpus, tiny_tokenizer, rules, cache=False).dataset
     for chosen in ([0, 1], [len(dataset) - 1, 0, 2]):
-        columns, rows = Rows(ArrowColumns(dataset.with_format("arrow")[:]), np.array(chosen)), dataset[chosen]
+        columns, rows = take(arrow_columns(dataset.with_format("arrow")[:]), np.array(chosen)), dataset[chosen]
         for which in ("first", "all"):
             one, other = (training_batch(each, pad_token_id=0, which=which) for each in (columns, rows))
             assert one.keys() == other.keys()

@@ -23,7 +23,7 @@ from torch import Tensor, nn
 from transformers import BertTokenizerFast
 
 from spantune.answering import engine
-from spantune.answering.engine import Answers, answer_windows
+from spantune.answering.engine import CorpusAnswers, answer_windows
 from spantune.answering.windows import StreamedWindows, WindowRules, Windows, make_windows, numbers, window_rules
 from spantune.config import DecodeConfig, WindowConfig
 from spantune.data import Answer, Corpus, Example
@@ -87,7 +87,9 @@ def windows(tokenizer: Any, rules: WindowRules) -> Windows:
     return make_windows(asked(31), tokenizer, rules, cache=False)
 
 
-def passed(windows: Windows | StreamedWindows, model: Any = None, **given: Any) -> tuple[Answers, list[Prediction]]:
+def passed(
+    windows: Windows | StreamedWindows, model: Any = None, **given: Any
+) -> tuple[CorpusAnswers, list[Prediction]]:
     kept: list[Prediction] = []
     settings = {"pad_token_id": 0, "decode": DECODE, "dtype": torch.float32, "squad_v2": True, "sink": kept.append}
     return answer_windows(model or Lookup(), windows, **{**settings, **given}), kept

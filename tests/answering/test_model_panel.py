@@ -19,6 +19,7 @@ from torch import nn
 from spantune.answering import Panel, Predictor
 from spantune.answering import model_panel as panels
 from spantune.answering import windows as cutting
+from spantune.answering.engine import CorpusAnswers
 from spantune.config import PredictorConfig
 from spantune.data import Example
 from spantune.data.prediction import Prediction
@@ -213,12 +214,12 @@ def test_many_threads_may_ask(runs: dict[str, Path], monkeypatch: pytest.MonkeyP
     examples = many(12)
     wanted = [together.ask(one.question, one.context) for one in examples]
     start, at_work, at_once = threading.Barrier(4), list[int](), set[int]()
-    real = panels._answered
+    real = Predictor.predict_windows
 
-    def answered(predictor: Predictor, windows: Any, n_best: int) -> Any:
+    def predict_windows(self: Predictor, windows: Any, *, n_best: int) -> Any:
         at_work.append(id(windows))
         at_once.add(len(set(at_work)))
-        done = real(predictor, windows, n_best)
+        done = real(self, windows, n_best=n_best)
         at_work.remove(id(windows))
         return done
 
@@ -226,7 +227,7 @@ def test_many_threads_may_ask(runs: dict[str, Path], monkeypatch: pytest.MonkeyP
         start.wait()
         return [together.ask(one.question, one.context) for one in examples[share::4]]
 
-    monkeypatch.setattr(panels, "_answered", answered)
+    monkeypatch.setattr(Predictor, "predict_windows", predict_windows)
     with ThreadPoolExecutor(4) as pool:
         found = list(pool.map(ask, range(4)))
     assert [answers == wanted[share::4] for share, answers in enumerate(found)] == [True] * 4
@@ -236,13 +237,13 @@ def test_many_threads_may_ask(runs: dict[str, Path], monkeypatch: pytest.MonkeyP
 @pytest.mark.usefixtures("two_threads")
 def test_each_side_has_its_share_of_the_threads(runs: dict[str, Path], monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[tuple[str, int]] = []
-    real = panels._answered
+    real = Predictor.predict_windows
 
-    def answered(*given: Any) -> Any:
+    def predict_windows(*given: Any, **named: Any) -> Any:
         seen.append((threading.current_thread().name, torch.get_num_threads()))
-        return real(*given)
+        return real(*given, **named)
 
-    monkeypatch.setattr(panels, "_answered", answered)
+    monkeypatch.setattr(Predictor, "predict_windows", predict_windows)
     Panel.load([runs["lora"], runs["ia3"], runs["full"]], FP32).ask("when ?", text(60, 0))
     assert all(name.startswith("spantune-panel") and threads == 1 for name, threads in seen) and len(seen) == 3
     assert torch.get_num_threads() == 2
@@ -279,11 +280,11 @@ def test_the_slowest_begins(runs: dict[str, Path], monkeypatch: pytest.MonkeyPat
     asked: list[Predictor] = []
     seconds = dict(zip(map(id, together.predictors.values()), (1.0, 3.0, 2.0), strict=True))
 
-    def answered(predictor: Predictor, *_: Any) -> panels.Answered:
-        asked.append(predictor)
-        return panels.Answered([], seconds[id(predictor)], 1)
+    def predict_windows(self: Predictor, *_: Any, **__: Any) -> CorpusAnswers:
+        asked.append(self)
+        return CorpusAnswers(seconds=seconds[id(self)], windows=1)
 
-    monkeypatch.setattr(panels, "_answered", answered)
+    monkeypatch.setattr(Predictor, "predict_windows", predict_windows)
     for _ in range(2):
         together.predict(many(1))
     lora, ia3, full = together.predictors.values()

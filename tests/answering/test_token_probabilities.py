@@ -14,7 +14,7 @@ from tiny import ANSWERING, WORDS, YEARS
 
 from spantune.answering import Panel, Predictor
 from spantune.answering.batches import context_mask, model_inputs
-from spantune.answering.token_probabilities import Inside, look_inside
+from spantune.answering.token_probabilities import Inside
 from spantune.answering.windows import make_windows
 from spantune.config import PredictorConfig
 from spantune.data import Corpus, Example
@@ -75,7 +75,7 @@ def brute(predictor: Predictor, example: Example) -> dict[str, Any]:
 def test_probabilities_are_sums_over_spans(predictor: Predictor, words: int, count: int, squad_v2: bool) -> None:
     asked = Predictor(predictor.model, predictor.tokenizer, dataclasses.replace(ANSWERING, squad_v2=squad_v2), FP32)
     example = Example("q", "when ?", text(words))
-    seen, wanted = look_inside(asked, example), brute(asked, example)
+    seen, wanted = asked.inside(example), brute(asked, example)
     assert seen.won == wanted["won"] and len(seen.windows) == len(wanted["best"])
     assert len(seen.windows) == count
     assert seen.starts == pytest.approx(wanted["starts"], rel=1e-4, abs=1e-9)
@@ -91,7 +91,7 @@ def test_probabilities_are_sums_over_spans(predictor: Predictor, words: int, cou
 def test_it_agrees_with_the_answer(predictor: Predictor) -> None:
     for words in (9, 95):
         example = Example("q", "which year ?", text(words))
-        seen, answer = look_inside(predictor, example), predictor.ask(example.question, example.context)
+        seen, answer = predictor.inside(example), predictor.ask(example.question, example.context)
         (first,) = np.flatnonzero(seen.spans[:, 0] == answer.n_best[0].start)
         (last,) = np.flatnonzero(seen.spans[:, 1] == answer.n_best[0].end)
         assert max(one.score for one in seen.windows) == pytest.approx(answer.n_best[0].score, abs=1e-4)
@@ -103,13 +103,13 @@ def test_it_agrees_with_the_answer(predictor: Predictor) -> None:
 
 
 def test_tokens_have_their_characters(predictor: Predictor) -> None:
-    seen = look_inside(predictor, Example("q", "when ?", "  the old\tmill  1803"))
+    seen = predictor.inside(Example("q", "when ?", "  the old\tmill  1803"))
     assert [tuple(one) for one in seen.spans.tolist()] == [(2, 5), (6, 9), (10, 14), (16, 20)]
     assert (seen.windows[0].start, seen.windows[0].end) == (2, 20)
 
 
 def test_a_context_without_tokens_and_a_broken_model(predictor: Predictor, monkeypatch: pytest.MonkeyPatch) -> None:
-    nothing = look_inside(predictor, Example("q", "when ?", "\u200b"))
+    nothing = predictor.inside(Example("q", "when ?", "\u200b"))
     assert len(nothing.starts) == 0 and nothing.windows[0].share == 0
     real = predictor.model.forward
 
@@ -117,14 +117,14 @@ def test_a_context_without_tokens_and_a_broken_model(predictor: Predictor, monke
         return type(real(**inputs))(*(one * float("nan") for one in real(**inputs)))
 
     monkeypatch.setattr(predictor.model, "forward", broken)
-    seen = look_inside(predictor, Example("q", "when ?", text(9)))
+    seen = predictor.inside(Example("q", "when ?", text(9)))
     assert not seen.starts.any() and seen.windows[0].share == 0
 
 
 def test_a_panel_looks_inside_each_of_its_models(predictor: Predictor) -> None:
     panel = Panel({"one": predictor, "other": predictor})
     example = Example("q", "when ?", text(9))
-    alone: Inside = look_inside(predictor, example)
+    alone: Inside = predictor.inside(example)
     for names in (None, ["other"]):
         found = panel.inside(example, names=names)
         assert list(found) == list(names or ["one", "other"])

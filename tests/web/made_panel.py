@@ -14,7 +14,7 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
-from spantune.answering.model_panel import Answered
+from spantune.answering.engine import CorpusAnswers
 from spantune.answering.token_probabilities import Inside, SeenWindow
 from spantune.config import ServeConfig
 from spantune.data import Example
@@ -60,7 +60,7 @@ class FakePanel:
 
     def answer(
         self, examples: Sequence[Example], *, n_best: int = 20, names: Sequence[str] | None = None
-    ) -> dict[str, Answered]:
+    ) -> dict[str, CorpusAnswers]:
         self.entered.set()
         if self.gate is not None:
             assert self.gate.wait(20)
@@ -70,7 +70,11 @@ class FakePanel:
                 raise error
         kinds = {"numbers": (NUMBER, False), "words": (WORD, False), "careful": (NUMBER, True)}
         return {
-            name: Answered([says(one, kinds[name][0], may_be_none=kinds[name][1]) for one in examples], 0.0125, 1)
+            name: CorpusAnswers(
+                predictions=[says(one, kinds[name][0], may_be_none=kinds[name][1]) for one in examples],
+                seconds=0.0125,
+                windows=1,
+            )
             for name in kinds
             if names is None or name in names
         }

@@ -1,4 +1,4 @@
-"""Columns of windows as arrays, read where they lie: no Python object a window, none a token."""
+"""Columns of windows as numpy arrays that share Arrow's memory: no Python object per window or token."""
 
 from __future__ import annotations
 
@@ -13,24 +13,24 @@ if TYPE_CHECKING:
     import pyarrow
 
 Columns = Mapping[str, Any]
-"""A column a name: an array, or `Lists` where a row holds several numbers."""
+"""Columns by name: an array, or `Lists` where a row holds several numbers."""
 
 
 @dataclass(frozen=True)
 class Lists:
-    """Lists of numbers of any length, end to end: list `i` is `values[first[i]:behind[i]]`.
+    """Lists of numbers of any length in one array: list `i` is `values[begins[i]:ends[i]]`.
 
     Attributes:
-        values: all numbers. first, behind: (N,) where each list begins and ends.
+        values: the numbers of all lists. begins, ends: (N,) where each list begins and ends.
     """
 
     values: np.ndarray
-    first: np.ndarray
-    behind: np.ndarray
+    begins: np.ndarray
+    ends: np.ndarray
 
     @classmethod
     def of(cls, lists: Lists | Sequence[Sequence[int] | np.ndarray]) -> Lists:
-        """Python's lists, or arrays; what is `Lists` already stays as it is."""
+        """Python lists or arrays as `Lists`; `Lists` are returned as they are."""
         if isinstance(lists, Lists):
             return lists
         edges = np.cumsum([0, *map(len, lists)])
@@ -41,25 +41,25 @@ class Lists:
         return cls(values, edges[:-1], edges[1:])
 
     def __len__(self) -> int:
-        return len(self.first)
+        return len(self.begins)
 
     def __iter__(self) -> Iterator[np.ndarray]:
-        return (self.values[first:behind] for first, behind in zip(self.first, self.behind, strict=True))
+        return (self.values[begin:end] for begin, end in zip(self.begins, self.ends, strict=True))
 
     def __getitem__(self, row: int) -> np.ndarray:
-        return self.values[self.first[row] : self.behind[row]]
+        return self.values[self.begins[row] : self.ends[row]]
 
     @property
     def lengths(self) -> np.ndarray:
-        """(N,) numbers in each list."""
-        return self.behind - self.first
+        """(N,) length of each list."""
+        return self.ends - self.begins
 
     def take(self, rows: Any) -> Lists:
-        """Some of the lists; nothing is copied."""
-        return Lists(self.values, self.first[rows], self.behind[rows])
+        """Some of the lists, without copying their values."""
+        return Lists(self.values, self.begins[rows], self.ends[rows])
 
     def padded(self, length: int, filler: int) -> np.ndarray:
-        """(N, `length`), each list from the left and `filler` behind it."""
+        """(N, `length`), each list padded on the right with `filler`."""
         out = np.full((len(self), length), filler, dtype=np.int64)
         for row, numbers in zip(out, self, strict=True):
             row[: len(numbers)] = numbers
@@ -67,53 +67,28 @@ class Lists:
 
 
 def list_lengths(column: Lists | Sequence[Sequence[int]]) -> np.ndarray:
-    """(N,) numbers in each list of a column."""
+    """(N,) length of each list of a column."""
     return column.lengths if isinstance(column, Lists) else np.fromiter(map(len, column), np.int64, len(column))
 
 
-class ArrowColumns(Mapping[str, Any]):
-    """The columns of an Arrow table of numbers and lists of numbers, each as arrays from when it is first read."""
-
-    def __init__(self, table: pyarrow.Table) -> None:
-        self._table, self._read = table, dict[str, Any]()
-
-    def __getitem__(self, name: str) -> Any:
-        if name not in self._read:
-            self._read[name] = _as_arrays(self._table[name].combine_chunks())
-        return self._read[name]
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._table.column_names)
-
-    def __len__(self) -> int:
-        return self._table.num_columns
-
-
 def as_columns(rows: Mapping[str, Sequence[Any]]) -> dict[str, Any]:
-    """Columns of Python's numbers and lists as arrays; at least one row."""
-    return {name: Lists.of(one) if hasattr(one[0], "__len__") else np.array(one) for name, one in rows.items()}
+    """Columns of Python numbers and lists as arrays; at least one row."""
+    return {
+        name: Lists.of(column) if hasattr(column[0], "__len__") else np.array(column) for name, column in rows.items()
+    }
 
 
-@dataclass(frozen=True)
-class Rows(Mapping[str, Any]):
-    """Some rows of columns, in this order; taken out of a column when it is read."""
-
-    columns: Columns
-    rows: np.ndarray
-
-    def __getitem__(self, name: str) -> Any:
-        column = self.columns[name]
-        return column.take(self.rows) if isinstance(column, Lists) else column[self.rows]
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self.columns)
-
-    def __len__(self) -> int:
-        return len(self.columns)
+def arrow_columns(table: pyarrow.Table) -> dict[str, Any]:
+    """The columns of an Arrow table of numbers and lists of numbers as arrays."""
+    return {name: _as_array(table[name].combine_chunks()) for name in table.column_names}
 
 
-def _as_arrays(column: pyarrow.Array) -> np.ndarray | Lists:
-    """An Arrow array; the numbers of lists are not copied."""
+def take(columns: Columns, rows: np.ndarray) -> dict[str, Any]:
+    """Some rows of all columns, in this order."""
+    return {name: column.take(rows) if isinstance(column, Lists) else column[rows] for name, column in columns.items()}
+
+
+def _as_array(column: pyarrow.Array) -> np.ndarray | Lists:
     import pyarrow
 
     if not pyarrow.types.is_list(column.type):

@@ -146,7 +146,7 @@ def character_spans(rows: Columns, starts: np.ndarray, ends: np.ndarray) -> np.n
     offsets, first = Lists.of(rows["offsets"]), np.asarray(rows["context_first"])
     if not len(offsets.values):
         return np.zeros((*starts.shape, 2), dtype=np.int64)
-    begin = (offsets.first - 2 * first)[:, None]
+    begin = (offsets.begins - 2 * first)[:, None]
     places = np.stack([begin + 2 * starts, begin + 2 * ends + 1], axis=-1)
     return offsets.values.take(places, mode="clip")
 

@@ -1,4 +1,4 @@
-"""Windows through a model to predictions: the one loop behind evaluation, prediction and the best-checkpoint score."""
+"""From windows to predictions: the loop that evaluation, prediction and the best-checkpoint score share."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from spantune.answering.arrow_arrays import Columns, Rows
+from spantune.answering.arrow_arrays import Columns, take
 from spantune.answering.batches import (
     allowed_tokens,
     character_spans,
@@ -34,28 +34,29 @@ from spantune.modeling.loss import span_loss
 from spantune.modeling.span_model import SpanLogits
 
 AT_ONCE = 2048
-"""Windows that are sorted by length together, and whose candidates are in memory together."""
+"""Windows that are sorted by length together, and whose candidates are in memory at the same time."""
 _CPU_TOKENS = 2048
-"""Most tokens of a batch on a CPU: what a layer makes of more does not fit into its caches and costs more time."""
+"""Most tokens of a batch on a CPU: the activations of more do not fit into its caches, which costs time."""
 _DECODED_AT_ONCE = 196_608
-"""Tokens whose logits are decoded together: one batch alone is too little work for the operations that it takes."""
+"""Tokens whose logits are decoded together: for one batch alone, the overhead of each operation dominates."""
 _SIDES = 8
-"""Most batches at once on a CPU; more would wait for Python's lock."""
+"""Most batches at once on a CPU; more would wait for Python's global lock."""
 
 Sink = Callable[[Prediction], None]
-"""Takes the predictions one by one, in the corpus' order."""
+"""Receives the predictions one by one, in the order of the corpus."""
 
 
 @dataclass
-class Answers:
-    """What a pass over a corpus gave: of each prediction only what scoring needs, by the example's id.
+class CorpusAnswers:
+    """The answers to a corpus: of each prediction only what scoring needs, by the id of its example.
 
     Attributes:
-        texts: the answers, "" for none.
-        withheld: the best spans of the examples that have one although their answer is "".
+        texts: the answers, "" for "no answer".
+        withheld: the best span of each example whose answer is "" although it has one.
         null_odds: see `Prediction.null_odds`.
-        loss: mean over labelled windows, where it was asked for.
-        seconds: forward and decoding. windows: how many. broken_windows: those whose logits were not finite.
+        loss: mean over the labelled windows, if it was requested.
+        seconds: forward pass and decoding. windows: how many. broken_windows: those whose logits are not finite.
+        predictions: whole, in the order of the corpus; filled by `Predictor.predict` and `Panel` alone.
     """
 
     texts: dict[str, str] = field(default_factory=dict)
@@ -65,10 +66,11 @@ class Answers:
     seconds: float = 0.0
     windows: int = 0
     broken_windows: int = 0
+    predictions: list[Prediction] = field(default_factory=list)
 
     @property
     def spans(self) -> dict[str, str]:
-        """The best span of each example, "" without any: the answers of a model that may withhold none."""
+        """The best span of each example, "" without any: the answers if the model always had to answer."""
         return self.texts | self.withheld
 
     def keep(self, ids: Sequence[str], best: BestAnswers) -> None:
@@ -93,19 +95,19 @@ def answer_windows(
     loss_labels: Labels | None = None,
     sink: Sink | None = None,
     on_batch: Callable[[int], None] | None = None,
-) -> Answers:
+) -> CorpusAnswers:
     """Answer every example of a corpus; the model is put into evaluation mode and left as it was.
 
-    One part of the corpus after another: what is in memory at once does not depend on the number of parts.
+    The corpus is processed part by part, so that memory does not grow with its size.
 
     Args:
-        dtype: of the forward pass. loss_labels: also measure the loss against these labels.
-        sink: is handed the whole predictions, of which nothing else is kept than `Answers` holds.
-        on_batch: told the number of windows after every batch.
+        dtype: of the forward pass. loss_labels: also compute the loss against these labels.
+        sink: receives the whole predictions, which are not kept here.
+        on_batch: called with the number of windows after every batch.
     """
     was_training = model.training
     model.eval()
-    answers, loss = Answers(), _Loss(loss_labels)
+    answers, loss = CorpusAnswers(), _Loss(loss_labels)
     tokens = batch_tokens(model.device, windows.rules.max_length, decode.eval_batch_size)
     try:
         with linear_weights_cast(model, dtype):
@@ -119,7 +121,7 @@ def answer_windows(
                     model, part.columns, pad_token_id, windows.rules.max_length, dtype, tokens=tokens
                 ):
                     decoder.add(batch, logits)
-                    loss.add(logits, Rows(part.columns, batch))
+                    loss.add(logits, take(part.columns, batch))
                     if on_batch is not None:
                         on_batch(len(batch))
                 decoder.finish()
@@ -137,17 +139,17 @@ def answer_windows(
 
 
 def batch_tokens(device: torch.device, max_length: int, windows: int) -> int:
-    """Most tokens of a batch, padding included: those of so many windows of full length, on a CPU fewer."""
+    """Most tokens of a batch, padding included: those of `windows` windows of full length, fewer on a CPU."""
     most = windows * max_length
     return min(most, _CPU_TOKENS) if device.type == "cpu" else most
 
 
 class PartDecoder:
-    """Hands the spans of a part's windows to a collector, several batches decoded together.
+    """Decodes the logits of a part's windows, several batches at a time, and passes the spans to a collector.
 
     Args:
         decode: the longest answer, and how many candidates.
-        candidates: whether predictions are wanted; otherwise only the best span of each window is looked for.
+        candidates: whether predictions are needed; otherwise only the best span of each window is decoded.
     """
 
     def __init__(self, part: Part, collector: AnswerCollector, decode: DecodeConfig, *, candidates: bool) -> None:
@@ -159,7 +161,7 @@ class PartDecoder:
         self._tokens = 0
 
     def add(self, batch: np.ndarray, logits: SpanLogits) -> None:
-        """The logits of some rows, (B, L) each."""
+        """Add the logits of some rows, (B, L) each."""
         self._batches.append(batch)
         self._starts.append(logits.start)
         self._ends.append(logits.end)
@@ -168,42 +170,42 @@ class PartDecoder:
             self.finish()
 
     def finish(self) -> None:
-        """Decode what is waiting."""
+        """Decode the batches that were added since the last call."""
         if self._batches:
-            with threads(1):  # too little work to share out: on a busy machine a second thread is only waited for
+            with threads(1):  # too little work to split: on a busy machine, a second thread only adds waiting
                 self._decode()
             self._batches, self._starts, self._ends, self._tokens = [], [], [], 0
 
     def _decode(self) -> None:
-        rows = Rows(self.part.columns, np.concatenate(self._batches))
+        rows = take(self.part.columns, np.concatenate(self._batches))
         starts, ends = _stacked(self._starts), _stacked(self._ends)
         if starts.device.type != "cuda":  # other devices lack some of the operations
             starts, ends = starts.cpu(), ends.cpu()
         mask, longest = end_points(rows, starts.shape[1]).to(starts.device), self.decode.max_answer_length
         if self.candidates:
-            # A span has its share of each window where it is a candidate: how many are listed must not change that.
+            # A span's probability sums over the windows where it is a candidate: `n_best` must not change them.
             most = max(self.decode.n_best, DecodeConfig.n_best)
-            found = window_candidates(starts, ends, mask, max_answer_length=longest, k=most)
+            spans = window_candidates(starts, ends, mask, max_answer_length=longest, k=most)
         else:
-            found = best_spans(starts, ends, mask, max_answer_length=longest)
-        spans, owners = found.numpy(), rows["example"] - self.part.first
-        self.collector.add_batch(owners, character_spans(rows, spans.start, spans.end), spans)
+            spans = best_spans(starts, ends, mask, max_answer_length=longest)
+        on_host, owners = spans.numpy(), rows["example"] - self.part.first
+        self.collector.add_batch(owners, character_spans(rows, on_host.start, on_host.end), on_host)
 
 
 def _stacked(batches: Sequence[Tensor]) -> Tensor:
-    """Batches (B, L) of several lengths as one; behind the shorter ones, where no context is, stands anything."""
-    together = [torch.cat([*some]) for _, some in groupby(batches, lambda one: one.shape[1])]  # most are of one length
-    sizes, lengths = zip(*(one.shape for one in together), strict=True)
+    """Batches (B, L) of several lengths as one; what pads the shorter ones is undefined, since it is no context."""
+    together = [torch.cat([*same]) for _, same in groupby(batches, lambda batch: batch.shape[1])]  # most are equal
+    sizes, lengths = zip(*(batch.shape for batch in together), strict=True)
     whole = together[0].new_empty((sum(sizes), max(lengths)))
-    for rows, one in zip(whole.split(sizes), together, strict=True):
-        rows[:, : one.shape[1]] = one
+    for rows, batch in zip(whole.split(sizes), together, strict=True):
+        rows[:, : batch.shape[1]] = batch
     return whole
 
 
 def batch_logits(
     model: SpanModel, columns: Columns, pad_token_id: int, max_length: int, dtype: torch.dtype, *, tokens: int
 ) -> Iterator[tuple[np.ndarray, SpanLogits]]:
-    """The rows of each batch of at most so many tokens, and their logits, (B, L) each; similar lengths together."""
+    """The rows of each batch of at most `tokens` tokens, and their logits, (B, L) each; similar lengths together."""
     forward = partial(logits_of, model, columns, pad_token_id, max_length, dtype)
     batches = sorted_batches(columns["length"], tokens, multiple_of=_sides(model.device))
     with _side_by_side(model.device, len(batches)) as each:
@@ -214,24 +216,24 @@ def batch_logits(
 def logits_of(
     model: SpanModel, columns: Columns, pad_token_id: int, max_length: int, dtype: torch.dtype, batch: np.ndarray
 ) -> SpanLogits:
-    """Of a batch of rows, (B, L) each."""
+    """The logits of a batch of rows, (B, L) each."""
     device = model.device
     inputs = {
         key: tensor.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else tensor.to(device)
-        for key, tensor in model_inputs(Rows(columns, batch), pad_token_id, max_length=max_length).items()
+        for key, tensor in model_inputs(take(columns, batch), pad_token_id, max_length=max_length).items()
     }
     with torch.autocast(device.type, dtype, enabled=dtype != torch.float32):
         return model(**inputs)
 
 
 def _sides(device: torch.device) -> int:
-    """Most batches that are worked on at once."""
+    """Most batches that are computed at once."""
     return min(torch.get_num_threads(), _SIDES) if device.type == "cpu" else 1
 
 
 @contextmanager
 def _side_by_side(device: torch.device, batches: int) -> Iterator[Callable[..., Iterator[SpanLogits]]]:
-    """A `map` over batches that on a CPU works on several at once, each on its share of the cores."""
+    """A `map` over batches that computes several at once on a CPU, each on its share of the cores."""
     sides = min(batches, _sides(device))
     if sides < 2:
         yield map
@@ -245,11 +247,11 @@ def _side_by_side(device: torch.device, batches: int) -> Iterator[Callable[..., 
 
 
 class _Loss:
-    """The mean of the span loss over all windows that have a label; None where no labels are wanted."""
+    """The mean span loss over all windows with a label; None if it was not requested."""
 
     def __init__(self, which: Labels | None) -> None:
         self.which, self.labelled = which, 0
-        self._total: Tensor | float = 0.0  # on the device: nothing waits for it before the end
+        self._total: Tensor | float = 0.0  # on the device, so that nothing waits for it before the end
 
     @property
     def mean(self) -> float | None:

@@ -1,4 +1,4 @@
-"""A trained model that answers: what `pipeline("question-answering")` was, with every method."""
+"""A trained model that answers questions, as `pipeline("question-answering")` did, for every method."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from spantune.answering.engine import Answers, Sink, answer_windows
+from spantune.answering.engine import CorpusAnswers, Sink, answer_windows
+from spantune.answering.token_probabilities import Inside, look_inside
 from spantune.answering.windows import StreamedWindows, Windows, make_windows, window_rules
 from spantune.config import DecodeConfig, PredictorConfig, WindowConfig
 from spantune.data import Corpus, Example
@@ -36,7 +37,7 @@ def model_folder(run: str | Path) -> Path:
 
 
 def question_on(question: str, context: str) -> Example:
-    """What is asked, as an example; DataError where either is empty."""
+    """The question and its context as an example; DataError if either is empty."""
     for name, text in (("question", question), ("context", context)):
         if not text.strip():
             raise DataError(f"the {name} is empty", where=name, expected="some text")
@@ -44,7 +45,7 @@ def question_on(question: str, context: str) -> Example:
 
 
 class Predictor:
-    """Answers questions with one trained model. Not for several threads at once (its tokenizer is not): see `Panel`.
+    """Answers questions with one trained model. Not thread-safe, since its tokenizer is not: see `Panel`.
 
     Args:
         model: in evaluation mode on its device. tokenizer: of its encoder.
@@ -87,33 +88,42 @@ class Predictor:
 
     @property
     def squad_v2(self) -> bool:
-        """Whether it may answer nothing."""
+        """Whether it may give no answer."""
         return self.settings.squad_v2
 
     @property
     def null(self) -> NullFit | None:
-        """What it learned about "no answer"; None where it always answers."""
+        """What it learned about "no answer"; None if it always answers."""
         return self.settings.null
 
     def ask(self, question: str, context: str, *, n_best: int = DecodeConfig.n_best) -> Prediction:
-        """Answer one question on one context, however long; DataError where either is empty."""
+        """Answer one question on one context of any length; DataError if either is empty."""
         return self.predict([question_on(question, context)], n_best=n_best)[0]
 
     def predict(self, examples: Sequence[Example], *, n_best: int = DecodeConfig.n_best) -> list[Prediction]:
-        """Answer many questions in batches of similar length; one prediction an example, in order."""
-        if not examples:
-            return []
-        kept: list[Prediction] = []
-        self.answer(Corpus.of(tuple(examples), "questions"), n_best=n_best, sink=kept.append)
-        return kept
+        """Answer many questions in batches of similar length; one prediction per example, in order."""
+        windows = StreamedWindows(Corpus.of(examples, "questions"), self.tokenizer, self.rules)
+        return self.predict_windows(windows, n_best=n_best).predictions
+
+    def inside(self, example: Example) -> Inside:
+        """Where in the context the model sees the answer begin and end (`answering.token_probabilities`)."""
+        corpus = Corpus.of((replace(example, answers=()),), "a look inside")
+        return look_inside(
+            self.model,
+            StreamedWindows(corpus, self.tokenizer, self.rules),
+            pad_token_id=self.tokenizer.pad_token_id,
+            decode=self.decode,
+            dtype=self.dtype,
+            squad_v2=self.squad_v2,
+        )
 
     def answer(
         self, corpus: Corpus, *, n_best: int = DecodeConfig.n_best, cache: bool = False, sink: Sink | None = None
-    ) -> Answers:
-        """Answer a corpus of any size: its predictions go to `sink` one by one, in order.
+    ) -> CorpusAnswers:
+        """Answer a corpus of any size; `sink` receives its predictions one by one, in order.
 
         Args:
-            cache: keep its windows on disk for the next run on the same data.
+            cache: keep its windows on disk, where the next run on the same data reads them.
             sink: see `answer_windows`.
         """
         windows = make_windows if cache else StreamedWindows
@@ -121,8 +131,8 @@ class Predictor:
 
     def answer_windows(
         self, windows: Windows | StreamedWindows, *, n_best: int = DecodeConfig.n_best, sink: Sink | None = None
-    ) -> Answers:
-        """The same, on windows made before."""
+    ) -> CorpusAnswers:
+        """Answer a corpus whose windows were made before."""
         return answer_windows(
             self.model,
             windows,
@@ -133,3 +143,9 @@ class Predictor:
             null_threshold=self.settings.null_threshold,
             sink=sink,
         )
+
+    def predict_windows(self, windows: StreamedWindows, *, n_best: int = DecodeConfig.n_best) -> CorpusAnswers:
+        """Answer windows made before and keep the predictions of all their examples."""
+        kept: list[Prediction] = []
+        answers = self.answer_windows(windows, n_best=n_best, sink=kept.append)
+        return replace(answers, predictions=kept)

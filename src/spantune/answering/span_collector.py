@@ -61,7 +61,7 @@ class AnswerCollector:
         self._log_partition: np.ndarray | None = np.full(len(examples), -math.inf)
         self._null_score = np.full(len(examples), math.inf)
 
-    def add_batch(self, example_indices: ArrayLike, characters: ArrayLike, spans: WindowSpans) -> None:
+    def add_batch(self, example_indices: ArrayLike, characters: ArrayLike, spans: WindowSpans[np.ndarray]) -> None:
         """All windows of a batch.
 
         Args:

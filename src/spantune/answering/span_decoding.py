@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Generic, NamedTuple, TypeVar
 
 import numpy as np
 import torch
@@ -23,35 +23,28 @@ _LOST = 1e-26
 """A sum of exponentials above this has lost less than a rounding error to underflow."""
 
 
-class WindowSpans(NamedTuple):
-    """`WindowCandidates` as numpy arrays on the host: what `answers.AnswerCollector` takes."""
-
-    start: np.ndarray
-    end: np.ndarray
-    score: np.ndarray
-    null_score: np.ndarray
-    log_partition: np.ndarray | None = None
+Values = TypeVar("Values", Tensor, np.ndarray)
 
 
-class WindowCandidates(NamedTuple):
+class WindowSpans(NamedTuple, Generic[Values]):
     """The K best spans of each window, best first; equal scores: earlier start, then earlier end.
 
-    A slot that no valid span fills has score -inf and stands at token 0.
+    A slot that no valid span fills has score -inf and token 0.
     """
 
-    start: Tensor
+    start: Values
     """(B, K) first token."""
-    end: Tensor
+    end: Values
     """(B, K) last token, inclusive."""
-    score: Tensor
+    score: Values
     """(B, K) start logit + end logit, fp32."""
-    null_score: Tensor
+    null_score: Values
     """(B,) score of "no answer": start + end logit of the classification token."""
-    log_partition: Tensor | None = None
-    """(B,) logsumexp of the scores of all valid spans, -inf where there is none; what probabilities are shares of."""
+    log_partition: Values | None = None
+    """(B,) logsumexp of the scores of all valid spans, -inf if there is none: the denominator of probabilities."""
 
-    def numpy(self) -> WindowSpans:
-        """Copied to the host (the one place that waits for the device)."""
+    def numpy(self: WindowSpans[Tensor]) -> WindowSpans[np.ndarray]:  # type: ignore[misc]
+        """A copy on the host (the one place that waits for the device)."""
         start, end, score, null_score = (tensor.cpu().numpy() for tensor in self[:4])
         total = None if self.log_partition is None else self.log_partition.cpu().numpy()
         return WindowSpans(start, end, score, null_score, total)
@@ -65,7 +58,7 @@ def window_candidates(
     *,
     max_answer_length: int,
     k: int,
-) -> WindowCandidates:
+) -> WindowSpans[Tensor]:
     """The `k` best spans of each window among all spans whose first and last token lie in the context.
 
     Args:
@@ -92,7 +85,7 @@ def window_candidates(
 @torch.no_grad()
 def best_spans(
     start_logits: Tensor, end_logits: Tensor, context_mask: Tensor, *, max_answer_length: int
-) -> WindowCandidates:
+) -> WindowSpans[Tensor]:
     """The best span of each window: the first of `window_candidates` (K = 1), without its log partition.
 
     Args:
@@ -167,9 +160,9 @@ def _first_highest(values: Tensor) -> Tensor:
 
 def _without_empty(
     start: Tensor, end: Tensor, score: Tensor, null_score: Tensor, log_partition: Tensor | None
-) -> WindowCandidates:
+) -> WindowSpans[Tensor]:
     empty = score == -math.inf
-    return WindowCandidates(start.masked_fill(empty, 0), end.masked_fill(empty, 0), score, null_score, log_partition)
+    return WindowSpans(start.masked_fill(empty, 0), end.masked_fill(empty, 0), score, null_score, log_partition)
 
 
 def _top(scores: Tensor, places: Tensor, count: int) -> tuple[Tensor, Tensor]:

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from spantune.answering.arrow_arrays import ArrowColumns, Columns, as_columns
+from spantune.answering.arrow_arrays import Columns, arrow_columns, as_columns
 from spantune.answering.cache import cache_folder, tokenizer_digest
 from spantune.answering.offsets import take_in_marks, white_space, without_white_space
 from spantune.data import Corpus, Example
@@ -149,7 +149,7 @@ class Windows:
         while begin < len(owners):
             end = int(np.searchsorted(owners, owners[min(begin + size, len(owners)) - 1], side="right"))
             behind = int(owners[end]) if end < len(owners) else len(examples)
-            yield Part(first, examples[first:behind], ArrowColumns(self._reader()[begin:end]))
+            yield Part(first, examples[first:behind], arrow_columns(self._reader()[begin:end]))
             begin, first = end, behind
 
     def _reader(self) -> Dataset:

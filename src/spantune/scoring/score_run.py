@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from spantune import zoo
-from spantune.answering.engine import Answers, Sink
+from spantune.answering.engine import CorpusAnswers, Sink
 from spantune.answering.predictor import Predictor
 from spantune.config import DecodeConfig, EvaluateConfig
 from spantune.data import Corpus, load_evaluation
@@ -28,7 +28,7 @@ _CANDIDATE = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=("
 
 
 def scores(
-    corpus: Corpus, answers: Answers, *, squad_v2: bool, null: NullFit | None = None, embed: Embed | None = None
+    corpus: Corpus, answers: CorpusAnswers, *, squad_v2: bool, null: NullFit | None = None, embed: Embed | None = None
 ) -> dict[str, float]:
     """EM and F1 (0 to 100) under `em` and `f1`, and all that the official scorer returns.
 
@@ -50,7 +50,7 @@ def scores(
     return {**headline(scored), **scored}
 
 
-def write_answers(folder: Path, answers: Answers, *, squad_v2: bool) -> None:
+def write_answers(folder: Path, answers: CorpusAnswers, *, squad_v2: bool) -> None:
     """`predictions.json` in the official format, and `null_odds.json` for v2.0."""
     write_predictions(folder / PREDICTIONS, answers.texts)
     if squad_v2:
@@ -109,7 +109,7 @@ class ScoredSet(NamedTuple):
 
     scores: dict[str, float]
     about: dict[str, Any]
-    answers: Answers
+    answers: CorpusAnswers
 
 
 def score_set(

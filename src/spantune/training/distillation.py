@@ -22,7 +22,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 from tqdm import tqdm
 
-from spantune.answering.arrow_arrays import Columns, Rows
+from spantune.answering.arrow_arrays import Columns, take
 from spantune.answering.batches import allowed_tokens
 from spantune.answering.cache import cache_folder
 from spantune.answering.engine import AT_ONCE, batch_logits, batch_tokens
@@ -179,10 +179,10 @@ def _said(teacher: str, config: TrainConfig, windows: Windows) -> Iterator[tuple
     begin = 0
     with linear_weights_cast(model, predictor.dtype):
         for part in theirs.parts(AT_ONCE):
-            rows = Rows(part.columns, _trains(part.columns))
+            rows = take(part.columns, _trains(part.columns))
             pad = predictor.tokenizer.pad_token_id
             for batch, logits in batch_logits(model, rows, pad, rules.max_length, predictor.dtype, tokens=tokens):
-                allowed = allowed_tokens(Rows(rows, batch), logits.start.shape[1])
+                allowed = allowed_tokens(take(rows, batch), logits.start.shape[1])
                 said = span_probabilities(logits, allowed.to(model.device), config.teacher_temperature).cpu().numpy()
                 for row, both, mask in zip(batch, said, allowed.numpy(), strict=True):
                     yield begin + int(row), both[:, mask].ravel()
