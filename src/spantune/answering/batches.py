@@ -1,4 +1,4 @@
-"""Windows to batches: rows of similar length together, padded to the longest of the batch only."""
+"""From windows to batches: rows of similar length together, padded only to the longest row of the batch."""
 
 from __future__ import annotations
 
@@ -138,7 +138,7 @@ def end_points(rows: Columns, length: int) -> Tensor:
 
 
 def character_spans(rows: Columns, starts: np.ndarray, ends: np.ndarray) -> np.ndarray:
-    """Token spans (B, K) as characters (B, K, 2): first, and behind the last. What is no context token gives nonsense.
+    """Token spans (B, K) as characters [first, last + 1), (B, K, 2); undefined for tokens outside the context.
 
     Args:
         starts, ends: first and last token.
@@ -179,5 +179,5 @@ def training_batch(
 def taught(lessons: Sequence[np.ndarray], allowed: Tensor) -> Tensor:
     """Teachers' probabilities of start and end, (B, 2, L), from those of each row's allowed tokens, (2, N)."""
     both = allowed[:, None].expand(-1, 2, -1)
-    values = torch.from_numpy(np.concatenate([one.ravel() for one in lessons])).float()
+    values = torch.from_numpy(np.concatenate([lesson.ravel() for lesson in lessons])).float()
     return torch.zeros(both.shape).masked_scatter_(both, values)

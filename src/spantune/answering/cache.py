@@ -22,7 +22,7 @@ def cache_folder() -> Path:
 def tokenizer_digest(tokenizer: PreTrainedTokenizerFast) -> str:
     """A digest of everything that decides its tokens: tokenizers with the same digest give the same tokens."""
     backend = tokenizer.backend_tokenizer
-    backend.no_truncation()  # the backend remembers the last call's settings
+    backend.no_truncation()  # the backend keeps the settings of the last call
     backend.no_padding()
     besides = (tokenizer.truncation_side, tokenizer.split_special_tokens, tokenizer.pad_token_id)
     return hashlib.sha256(f"{besides}{backend.to_str()}".encode()).hexdigest()

@@ -1,4 +1,4 @@
-"""Characters of tokens, where a tokenizer's own offsets say too little or too much."""
+"""The characters of tokens: corrections to the offsets that a tokenizer reports."""
 
 from __future__ import annotations
 
@@ -12,22 +12,22 @@ import numpy as np
 _LAST_SPACE = 0x3000  # The last code point that is white space.
 
 
-def take_in_marks(context: str, windows: Sequence[list[tuple[int, int]]]) -> None:
-    """Let tokens end behind the combining marks that a normaliser stripped off them, in place.
+def include_combining_marks(context: str, windows: Sequence[list[tuple[int, int]]]) -> None:
+    """Extend tokens over the combining marks that a normaliser stripped off them, in place.
 
-    An uncased BERT reads `e` + U+0301 as `e` and gives the offsets of that alone, so that an answer would lose its last
-    accent or vowel sign.
+    An uncased BERT reads `e` + U+0301 as `e` and reports the offsets of that alone, so that an answer would lose its
+    last accent or vowel sign.
     """
     if context.isascii():
         return
     read = {start for offsets in windows for start, _ in offsets}
     for offsets in windows:
         for place, (start, end) in enumerate(offsets):
-            behind = end
-            while behind < len(context) and behind not in read and unicodedata.category(context[behind]) == "Mn":
-                behind += 1
-            if behind > end > start:
-                offsets[place] = (start, behind)
+            stop = end
+            while stop < len(context) and stop not in read and unicodedata.category(context[stop]) == "Mn":
+                stop += 1
+            if stop > end > start:
+                offsets[place] = (start, stop)
 
 
 def without_white_space(context: str, offsets: Sequence[tuple[int, int]], spaces: np.ndarray) -> np.ndarray:
@@ -48,7 +48,7 @@ def without_white_space(context: str, offsets: Sequence[tuple[int, int]], spaces
 
 
 def white_space(context: str) -> np.ndarray:
-    """(C + 1,) bool, True where one of the C characters is white space; False behind the last."""
+    """(C + 1,) bool, True where one of the C characters is white space; the last entry is False."""
     codes = np.frombuffer(f"{context}.".encode("utf-32-le"), dtype="<u4")
     return _is_space()[np.minimum(codes, _LAST_SPACE + 1)]
 

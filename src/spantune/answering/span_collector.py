@@ -1,4 +1,4 @@
-"""From the spans of all windows of an example to its answer, n-best list and probabilities. No torch."""
+"""From the spans of all windows of an example to its answer, n-best list and probabilities, without torch."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ if TYPE_CHECKING:
 
 
 class BestAnswers(NamedTuple):
-    """What scoring needs, an entry an example in each list."""
+    """What scoring needs: one entry per example in each list."""
 
     texts: list[str]
     """The answers, "" for none."""
     spans: list[str]
-    """The best spans, also where the answer is ""; "" without any span."""
+    """The best spans, also of examples whose answer is ""; "" without any span."""
     null_odds: list[float]
     """See `Prediction.null_odds`."""
 
 
 class AnswerCollector:
-    """Takes the windows of some examples in any order, and puts the candidates of each example together.
+    """Collects the spans of windows in any order and combines the candidates of each example.
 
     Equal character spans of several windows are one candidate: highest score, probabilities added. What a span scores
     in a window where it is not among the candidates handed in is not in its probability. What is held grows by the
@@ -66,8 +66,8 @@ class AnswerCollector:
 
         Args:
             example_indices: (B,) position of each window's example.
-            characters: (B, K, 2) the spans in characters: first, and behind the last; no white space around them.
-                Those of empty slots are not looked at.
+            characters: (B, K, 2) the spans as characters [first, last + 1), without white space around them.
+                Those of empty slots are ignored.
             spans: their scores (B, K), best first and -inf for an empty slot, and of each window (B,) the null score
                 and (for `predictions`) the log partition.
         """
@@ -78,9 +78,9 @@ class AnswerCollector:
             whole &= spans.log_partition < math.inf
         self.broken_windows += int(np.count_nonzero(~whole))
         row, slot = np.nonzero((scores > -math.inf) & whole[:, None])
-        found = _Spans(owners[row], places[row, slot, 0], places[row, slot, 1], scores[row, slot])
-        self._spans.append(found)
-        self._tops.append(found.take(np.flatnonzero(slot == 0)))
+        spans_of_batch = _Spans(owners[row], places[row, slot, 0], places[row, slot, 1], scores[row, slot])
+        self._spans.append(spans_of_batch)
+        self._tops.append(spans_of_batch.take(np.flatnonzero(slot == 0)))
         np.minimum.at(self._null_score, owners[whole], null_scores[whole])
         if spans.log_partition is None:
             self._log_partition = None
@@ -88,7 +88,7 @@ class AnswerCollector:
             np.logaddexp.at(self._log_partition, owners[whole], spans.log_partition[whole].astype(np.float64))
 
     def best(self) -> BestAnswers:
-        """The answers alone, in the examples' order: the same as those of the predictions, in a part of the time.
+        """The answers alone, in the order of the examples: those of `predictions`, in a fraction of the time.
 
         Raises:
             ValueError: a span is empty or outside its context.
@@ -107,13 +107,15 @@ class AnswerCollector:
         return BestAnswers(texts, spans, odds.tolist())
 
     def predictions(self) -> Iterator[Prediction]:
-        """One prediction an example, in the examples' order, made as it is asked for.
+        """One prediction per example, in the order of the examples, lazily.
 
         Raises:
             ValueError: a batch came without its log partitions, or a span is empty or outside its context.
         """
         if self._log_partition is None:
-            raise ValueError("probabilities need the log partition of every window: see decoding.window_candidates")
+            raise ValueError(
+                "probabilities need the log partition of every window: see span_decoding.window_candidates"
+            )
         null_scores = np.where(self._null_score < math.inf, self._null_score, 0.0)
         total = self._log_partition
         if self.squad_v2:
@@ -127,10 +129,10 @@ class AnswerCollector:
         self, found: _Spans, probability: np.ndarray, null_scores: np.ndarray, null_probability: np.ndarray
     ) -> Iterator[Prediction]:
         edges = np.searchsorted(found.owner, np.arange(len(self.examples) + 1)).tolist()
-        columns = [one.tolist() for one in (found.start, found.end, found.score, probability)]
+        columns = [column.tolist() for column in (found.start, found.end, found.score, probability)]
         nulls = zip(null_scores.tolist(), null_probability.tolist(), strict=True)
-        for example, first, behind, (null, share) in zip(self.examples, edges[:-1], edges[1:], nulls, strict=True):
-            rows = zip(*(column[first:behind] for column in columns), strict=True)
+        for example, first, last, (null, share) in zip(self.examples, edges[:-1], edges[1:], nulls, strict=True):
+            rows = zip(*(column[first:last] for column in columns), strict=True)
             n_best = tuple(Candidate(example.context[row[0] : row[1]], *row) for row in rows)
             yield self._prediction(example.id, n_best, null, share if self.squad_v2 else 0.0)
 
@@ -143,7 +145,7 @@ class AnswerCollector:
         )  # fmt: skip
 
     def _inside(self, parts: Sequence[_Spans]) -> _Spans:
-        """All spans; ValueError where one is empty or outside its context."""
+        """All spans; ValueError if one is empty or outside its context."""
         found = _Spans.joined(parts)
         sizes = np.array([len(example.context) for example in self.examples], dtype=np.int64)[found.owner]
         wrong = np.flatnonzero((found.start < 0) | (found.start >= found.end) | (found.end > sizes))

@@ -73,7 +73,7 @@ def window_candidates(
     length, width = logits.starts.shape[1], logits.width
     places = torch.arange(length, device=start_logits.device)
     kept = _top(logits.best_from(), places.expand_as(logits.starts), min(k, length))[1]  # (B, S)
-    scores = logits.starts.gather(1, kept).unsqueeze(2) + logits.ends_behind(kept)  # (B, S, W)
+    scores = logits.starts.gather(1, kept).unsqueeze(2) + logits.ends_from(kept)  # (B, S, W)
     places = kept.unsqueeze(2) * width + torch.arange(width, device=kept.device)
     score, place = _top(scores.flatten(1), places.flatten(1), min(k, kept.shape[1] * width))  # (B, K)
     missing = (0, k - score.shape[1])
@@ -94,7 +94,7 @@ def best_spans(
     logits = _Masked.of(start_logits, end_logits, context_mask, max_answer_length)
     best_from = logits.best_from()
     start = _first_highest(best_from)
-    scores = logits.starts.gather(1, start) + logits.ends_behind(start).squeeze(1)  # (B, W)
+    scores = logits.starts.gather(1, start) + logits.ends_from(start).squeeze(1)  # (B, W)
     end = start + _first_highest(scores)
     return _without_empty(start, end, scores.amax(dim=1, keepdim=True), logits.null_score, None)
 
@@ -103,7 +103,7 @@ class _Masked(NamedTuple):
     """Logits in fp32, -inf outside the context.
 
     Attributes:
-        starts: (B, L). ends: (B, L + W - 1), with -inf behind the window. width: W. null_score: (B,).
+        starts: (B, L). ends: (B, L + W - 1), with -inf after the window. width: W. null_score: (B,).
     """
 
     starts: Tensor
@@ -127,7 +127,7 @@ class _Masked(NamedTuple):
         """(B, L) score of the best span from every start."""
         return self.starts + _sliding_max(self.ends, self.width)
 
-    def ends_behind(self, starts: Tensor) -> Tensor:
+    def ends_from(self, starts: Tensor) -> Tensor:
         """(B, S, W) logits of all ends that spans from the starts (B, S) may have."""
         rows = torch.arange(len(starts), device=starts.device).unsqueeze(1)
         return self.ends.unfold(1, self.width, 1)[rows, starts]

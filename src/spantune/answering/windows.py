@@ -24,7 +24,7 @@ import numpy as np
 
 from spantune.answering.arrow_arrays import Columns, arrow_columns, as_columns
 from spantune.answering.cache import cache_folder, tokenizer_digest
-from spantune.answering.offsets import take_in_marks, white_space, without_white_space
+from spantune.answering.offsets import include_combining_marks, white_space, without_white_space
 from spantune.data import Corpus, Example
 from spantune.errors import ConfigError
 
@@ -122,9 +122,9 @@ class Windows:
     """The windows of a corpus, in the order of its examples.
 
     `dataset` columns, a row a window: example (position in the corpus), input_ids (L), token_type_ids (L, where
-    wanted), context_first (first context token), offsets (of each context token its first character and the one behind
-    its last, without white space around it), blank (context tokens of white space alone), starts and ends (tokens of
-    each whole answer in it), kind (`ANSWER`, `NO_ANSWER`, `CUT`), question_cut, length (L).
+    wanted), context_first (first context token), offsets (characters [first, last + 1) of each context token, without
+    white space around it), blank (context tokens of white space alone), starts and ends (tokens of each whole answer in
+    it), kind (`ANSWER`, `NO_ANSWER`, `CUT`), question_cut, length (L).
     """
 
     dataset: Dataset
@@ -148,9 +148,9 @@ class Windows:
         begin = first = 0
         while begin < len(owners):
             end = int(np.searchsorted(owners, owners[min(begin + size, len(owners)) - 1], side="right"))
-            behind = int(owners[end]) if end < len(owners) else len(examples)
-            yield Part(first, examples[first:behind], arrow_columns(self._reader()[begin:end]))
-            begin, first = end, behind
+            last = int(owners[end]) if end < len(owners) else len(examples)
+            yield Part(first, examples[first:last], arrow_columns(self._reader()[begin:end]))
+            begin, first = end, last
 
     def _reader(self) -> Dataset:
         """The windows as Arrow tables."""
@@ -313,7 +313,7 @@ def _tokenise(
     spaces: list[np.ndarray] = []
     for position, windows in groupby(range(len(origin)), origin.__getitem__):
         of_example = [contexts[window] for window in windows]
-        take_in_marks(examples[position].context, of_example)
+        include_combining_marks(examples[position].context, of_example)
         spaces += [white_space(examples[position].context)] * len(of_example)
         edges += _edges(of_example, rules.doc_stride, len(examples[position].context))
     for position, first, offsets, edge, space in zip(origin, firsts, contexts, edges, spaces, strict=True):
@@ -335,10 +335,10 @@ def _tokenise(
 
 
 def _edges(windows: Sequence[Sequence[tuple[int, int]]], stride: int, length: int) -> list[tuple[int, int]]:
-    """For each window of a context: where the last token before it ends and the first one behind it starts."""
+    """For each window of a context: where the last token before it ends and the first token after it starts."""
     before = [0, *(offsets[-1 - stride][1] for offsets in windows[:-1])]
-    behind = [*(offsets[stride][0] for offsets in windows[1:]), length]
-    return list(zip(before, behind, strict=True))
+    after = [*(offsets[stride][0] for offsets in windows[1:]), length]
+    return list(zip(before, after, strict=True))
 
 
 def _fitting_questions(
@@ -368,10 +368,10 @@ def _labels(
 
     Args:
         offsets: characters of the window's context tokens. first: position of the first of them.
-        edge: where the last token before the window ends and the first one behind it starts.
+        edge: where the last token before the window ends and the first token after it starts.
     """
     firsts, lasts = [pair[0] for pair in offsets], [pair[1] for pair in offsets]
-    # A character of several tokens may stand on both sides of an edge.
+    # A character of several tokens may lie on both sides of an edge.
     reach = min([edge[0], *firsts[:1]]), max([edge[1], *lasts[-1:]])
     starts, ends, touched = [], [], False
     for answer in example.answers:
@@ -380,7 +380,7 @@ def _labels(
         if begin >= finish or finish <= reach[0] or begin >= reach[1]:
             continue
         touched = True
-        start = bisect_right(lasts, begin)  # First token that ends behind the answer's first character.
+        start = bisect_right(lasts, begin)  # First token that ends after the answer's first character.
         end = bisect_left(firsts, finish) - 1  # Last token that starts before the answer's end.
         if edge[0] <= begin and finish <= edge[1] and start <= end:
             starts.append(first + start)

@@ -16,7 +16,7 @@ TARGETS: Mapping[str, tuple[Role, ...]] = {
     "linear": LINEAR,
 }
 Positions = Literal["absolute", "after-padding", "relative"]
-"""How tokens are numbered. `after-padding`: learned, from behind the padding index on, as in fairseq's models;
+"""How tokens are numbered. `after-padding`: learned, from the padding index + 1 on, as in fairseq's models;
 `relative`: only differences count."""
 
 
@@ -24,7 +24,7 @@ Positions = Literal["absolute", "after-padding", "relative"]
 class Architecture:
     """Names inside one family (`config.model_type`) of `transformers`.
 
-    `layer` is the list of layers as it ends in a module's name. The roles are paths inside one layer: `*` stands for a
+    `layer` is the list of layers as it ends in a module's name. The roles are paths inside one layer: `*` is a
     number, `|` between two paths for both. Where one module makes queries, keys and values, all three roles name it.
     """
 
@@ -50,7 +50,7 @@ class Architecture:
         return self.at(dict.fromkeys(paths))
 
     def at(self, paths: Iterable[str]) -> str:
-        """Regular expression of the modules at these paths in any layer, where `*` stands for a number."""
+        """Regular expression of the modules at these paths in any layer, where `*` is a number."""
         return self.inside_layers("|".join(re.escape(path).replace(r"\*", r"\d+") for path in paths))
 
     def inside_layers(self, paths: str, layers: str = r"\d+") -> str:

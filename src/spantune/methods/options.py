@@ -54,8 +54,8 @@ def _named(name: str, encoder: EncoderShape) -> list[str]:
     roles = TARGETS.get(name, (name,) if name in LINEAR else ())
     if roles:
         return [path for role in roles for path in getattr(row, role).split("|")]
-    found = [path for path in encoder.linears if path == name or path.endswith(f".{name}")]
-    if not found:
+    paths = [path for path in encoder.linears if path == name or path.endswith(f".{name}")]
+    if not paths:
         meant = nearest(name, [*TARGETS, *LINEAR, *encoder.linears])
         raise MethodError(
             f"no layer of this encoder ({row.model_type}) is called {name!r}",
@@ -64,4 +64,4 @@ def _named(name: str, encoder: EncoderShape) -> list[str]:
             found=repr(name),
             fix=f"did you mean {meant!r}?" if meant else "name one of these, or several with commas between them",
         )
-    return found
+    return paths

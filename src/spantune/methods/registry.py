@@ -4,7 +4,7 @@ The function receives its typed options and the encoder's shape and says what to
 
 - a PEFT configuration: PEFT injects it (reparametrisation, rescaling) or `modeling` carries it out (virtual tokens);
 - `Unfreeze(pattern)`: existing parameters learn, nothing is added;
-- `Bottleneck(pattern, ...)`: small networks behind layers, which PEFT does not have.
+- `Bottleneck(pattern, ...)`: small networks after layers, which PEFT does not have.
 
 This module imports neither torch nor peft; a method's function imports what it needs when it is called.
 """
@@ -44,7 +44,7 @@ class Unfreeze:
 
 @dataclass(frozen=True)
 class Bottleneck:
-    """Put a small network, `x + up(act(down(x)))`, behind each layer whose full name matches `pattern`.
+    """Put a small network, `x + up(act(down(x)))`, after each layer whose full name matches `pattern`.
 
     Attributes:
         size: inner width. activation: a name of `transformers.activations`, such as `relu` or `gelu`.
@@ -98,7 +98,7 @@ class Method:
 
     def resolve(self, given: Mapping[str, Any]) -> Any:
         """The options with the given values in place of defaults; MethodError for unknown names and bad values."""
-        known = {one.name: one for one in dataclasses.fields(self.options)}
+        known = [field.name for field in dataclasses.fields(self.options)]
         values = {key.replace("-", "_"): value for key, value in given.items()}
         unknown = [f"{key!r}: {did_you_mean(key, known)}" for key in values if key not in known]
         if unknown:

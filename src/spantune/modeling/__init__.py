@@ -1,4 +1,4 @@
-"""Encoder, method and span head behind one forward rule."""
+"""Encoder, method and span head with one forward pass."""
 
 from spantune.modeling.build import build
 from spantune.modeling.costs import Costs, costs_of, costs_of_all, count_parameters, empty_model

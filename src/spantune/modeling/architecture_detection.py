@@ -57,7 +57,7 @@ def shape_of(network: PreTrainedModel) -> EncoderShape:
 
 
 def max_positions(config: PretrainedConfig, row: Architecture) -> int:
-    """Tokens that fit: RoBERTa's family begins to count behind the padding index."""
+    """Longest input in tokens: RoBERTa's family numbers positions from the padding index + 1."""
     return int(config.max_position_embeddings) - first_position(config, row)
 
 
@@ -129,7 +129,7 @@ def _roles(linears: dict[str, tuple[int, int]], config: PretrainedConfig) -> dic
 
 
 def _positions(network: PreTrainedModel) -> Positions:
-    """Learned positions are an embedding; one with a padding index counts from behind it."""
+    """Learned positions are an embedding; one with a padding index numbers positions from that index + 1."""
     for name, module in network.named_modules():
         if name.endswith("position_embeddings") and isinstance(module, nn.Embedding):
             return "absolute" if module.padding_idx is None else "after-padding"

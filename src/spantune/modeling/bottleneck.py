@@ -1,7 +1,7 @@
-"""Bottleneck adapters (Houlsby et al. 2019, arXiv:1902.00751): small networks behind layers of a frozen encoder.
+"""Bottleneck adapters (Houlsby et al. 2019, arXiv:1902.00751): small networks after layers of a frozen encoder.
 
-PEFT has none, and the `adapters` library needs transformers 4, so they are put in by forward hooks. Each is a submodule
-of the layer behind which it stands, so that its weights have a name of their own: `LAYER.bottleneck.down.weight`.
+PEFT has none, and the `adapters` library needs transformers 4, so forward hooks insert them. Each is a submodule of the
+layer that it follows, which gives its weights names such as `LAYER.bottleneck.down.weight`.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class BottleneckAdapter(nn.Module):
 
 
 def insert(network: PreTrainedModel, wanted: Bottleneck) -> None:
-    """Put an adapter behind each layer that `wanted.pattern` matches."""
+    """Insert an adapter after each layer that `wanted.pattern` matches."""
     pattern = re.compile(wanted.pattern)
     layers = [
         module
@@ -50,6 +50,6 @@ def insert(network: PreTrainedModel, wanted: Bottleneck) -> None:
         layer.register_forward_hook(_through_the_bottleneck)
 
 
-def _through_the_bottleneck(layer: nn.Module, given: Any, made: Tensor) -> Tensor:
-    through: Tensor = layer.get_submodule(NAME)(made)
+def _through_the_bottleneck(layer: nn.Module, inputs: Any, output: Tensor) -> Tensor:
+    through: Tensor = layer.get_submodule(NAME)(output)
     return through

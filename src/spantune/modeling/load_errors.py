@@ -1,4 +1,4 @@
-"""What keeps an encoder or an adapter from being loaded, and what mends it: transformers' errors tell too little."""
+"""Why an encoder or an adapter cannot be loaded and how to fix it: transformers' errors say too little."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _CONVERSION = (
 
 @dataclass(frozen=True)
 class Fault:
-    """What a user's message says beside its first line."""
+    """The parts of an error message after its first line."""
 
     found: str
     fix: str
@@ -56,7 +56,7 @@ def not_numbers(tensors: Iterable[tuple[str, Tensor]]) -> list[str]:
     return [
         name
         for name, tensor in tensors
-        if tensor.numel() and not all(bool(one.isfinite()) for one in tensor.detach().aminmax())
+        if tensor.numel() and not all(bool(extreme.isfinite()) for extreme in tensor.detach().aminmax())
     ]
 
 

@@ -1,4 +1,4 @@
-"""Adapters and releases of PEFT: which one wrote an adapter, and whether the installed one reads it the same way."""
+"""Which release of PEFT wrote an adapter, and whether the installed release reads it the same way."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _NOT_COMPARED = {
 
 
 def read_adapter_config(folder: Path) -> dict[str, Any]:
-    """What PEFT's configuration of a saved adapter says; empty where nothing of PEFT's was saved.
+    """PEFT's configuration of a saved adapter; empty if the method does not use PEFT.
 
     Raises:
         RunError: it cannot be read.
@@ -51,7 +51,7 @@ def read_adapter_config(folder: Path) -> dict[str, Any]:
 
 @contextmanager
 def explained_by_release(folder: Path, config: Mapping[str, Any]) -> Iterator[None]:
-    """Loads an adapter: where a newer PEFT wrote it, a failure says so, and a success comes with a warning.
+    """Context in which an adapter is loaded: if a newer PEFT wrote it, errors say so and success warns.
 
     Args:
         config: what `read_adapter_config` found in the folder.
@@ -66,7 +66,7 @@ def explained_by_release(folder: Path, config: Mapping[str, Any]) -> Iterator[No
             "the adapter was made with a newer PEFT, and the installed one cannot load it",
             where=str(folder),
             expected=f"PEFT {newer} or later",
-            found=f"PEFT {here}: {_said(error)}",
+            found=f"PEFT {here}: {_summary(error)}",
             fix="pip install -U peft",
         ) from error
     if newer is not None:
@@ -78,10 +78,10 @@ def explained_by_release(folder: Path, config: Mapping[str, Any]) -> Iterator[No
 
 
 def require_same_meaning(ours: Any, config: Mapping[str, Any], folder: Path) -> None:
-    """RunError where a field of the saved configuration has another value in the one that the method makes here.
+    """RunError if a field of the saved configuration differs from the one that the method makes now.
 
-    A default that changed from one release of PEFT to the next would change the logits without a word. Where nothing of
-    PEFT's is in the model (`ours` is None) or in the folder, there is nothing to compare.
+    A default that changes between releases of PEFT would otherwise change the logits silently. If the model (`ours` is
+    None) or the folder holds nothing of PEFT, there is nothing to compare.
     """
     if ours is None or not config:
         return
@@ -98,16 +98,16 @@ def require_same_meaning(ours: Any, config: Mapping[str, Any], folder: Path) -> 
         )
 
 
-def _said(error: Exception) -> str:
+def _summary(error: Exception) -> str:
     if isinstance(error, UserError):
         return f"{error.problem} ({error.found})" if error.found else error.problem
     return " ".join(str(error).split()) or type(error).__name__
 
 
 def _newer(release: Any) -> str | None:
-    """The release, where it is newer than the installed one. A development version may name its commit behind `@`."""
+    """The release, if it is newer than the installed one. A development version may name its commit after `@`."""
     try:
-        said = Version(str(release).partition("@")[0])
+        wrote = Version(str(release).partition("@")[0])
     except InvalidVersion:
         return None
-    return str(said) if said > Version(version("peft")) else None
+    return str(wrote) if wrote > Version(version("peft")) else None

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 def _attention_calls(network: PreTrainedModel, tokens: int) -> list[tuple[nn.Module, Tensor, Tensor]]:
     """Module, keys and values (1, H, tokens, D) of every attention call in a pass over the first word pieces."""
     device = next(network.parameters()).device
-    # Single characters and common words stand after the unused and special entries of most vocabularies.
+    # Single characters and common words follow the unused and special entries of most vocabularies.
     first = min(1000, network.config.vocab_size // 2)
     ids = torch.arange(first, first + tokens, device=device).remainder(network.config.vocab_size)[None]
     record: list[tuple[nn.Module, Tensor, Tensor]] = []

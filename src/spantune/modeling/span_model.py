@@ -1,4 +1,4 @@
-"""The one model class: encoder, method and span head behind one forward rule.
+"""The one model class: encoder, method and span head with one forward pass.
 
 Shapes: B batch, L tokens of a window, V virtual tokens before the input.
 """

@@ -1,6 +1,6 @@
-"""The attention that every encoder runs here, behind transformers' AttentionInterface.
+"""The attention of every encoder, registered with transformers' AttentionInterface.
 
-It does two things more than the stock one: it lets a prefix of learned keys and values stand before the real ones, and
+It does two things that the stock one does not: it puts a prefix of learned keys and values before the real ones, and
 it trains faster on a CPU, where PyTorch's fused kernel is built for long sequences and wide heads and its backward pass
 costs more than all the matrix products of a small encoder.
 
@@ -49,7 +49,7 @@ def attention(
         scaling = kwargs.get("scaling") or query.shape[-1] ** -0.5
         if torch.is_autocast_enabled("cpu"):
             # The backward pass runs outside autocast, so that all of its operands must have one type from the start.
-            query, key, value = (one.to(torch.get_autocast_dtype("cpu")) for one in (query, key, value))
+            query, key, value = (part.to(torch.get_autocast_dtype("cpu")) for part in (query, key, value))
         attended: Tensor = SmallAttention.apply(query, key, value, attention_mask, scaling)
         return attended.transpose(1, 2), None
     return sdpa_attention_forward(module, query, key, value, attention_mask, **kwargs)

@@ -1,7 +1,7 @@
-"""Torch's threads on a CPU, shared out among pieces of work that are done at the same time.
+"""Torch's threads on a CPU, divided among tasks that run at the same time.
 
-An operation on little is over before all cores have shared it out well, and each waits for the slowest. Pieces of work
-side by side wait for each other at the end alone.
+A small operation ends before it is spread well over all cores, and each core waits for the slowest. Tasks that run side
+by side wait for one another only at the end.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import torch
 
 @contextmanager
 def threads(count: int) -> Iterator[None]:
-    """So many threads for an operation on the CPU."""
+    """Use `count` threads for operations on the CPU within the context."""
     before = torch.get_num_threads()
     torch.set_num_threads(count)
     try:
@@ -25,10 +25,10 @@ def threads(count: int) -> Iterator[None]:
 
 
 class SideBySide:
-    """A pool for several pieces of work at the same time, each on its share of torch's threads.
+    """A pool for several tasks at the same time, each on its share of torch's threads.
 
     Args:
-        sides: how many at once. name: of the threads, for who looks at the process.
+        sides: how many tasks at once. name: of the threads, shown by process monitors.
     """
 
     def __init__(self, sides: int, name: str) -> None:
@@ -40,11 +40,11 @@ class SideBySide:
 
     @contextmanager
     def working(self) -> Iterator[ThreadPoolExecutor]:
-        """The pool, while the caller waits: some kernels ask for the number of the process, not for their thread's."""
+        """The pool, while the caller waits: some kernels read the thread count of the process, not of their thread."""
         with threads(self._share):
             yield self.pool
 
     def close(self) -> None:
-        """End the threads. Those that torch starts later share the work as before."""
+        """End the threads and restore the thread count of torch."""
         self.pool.shutdown(cancel_futures=True)
         torch.set_num_threads(self._whole)

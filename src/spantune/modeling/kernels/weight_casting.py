@@ -1,7 +1,7 @@
-"""The weights of linear layers in the type that they are multiplied in, while a model only answers.
+"""The weights of linear layers in the dtype of the forward pass, while a model is used for inference only.
 
-Autocast casts them anew in every pass: for one question of 200 tokens that is a tenth of the time, for a batch of 2,048
-tokens a twentieth.
+Autocast casts them in every pass, which takes a tenth of the time of one question of 200 tokens and a twentieth of
+that of a batch of 2,048 tokens.
 """
 
 from __future__ import annotations
@@ -33,13 +33,13 @@ def cast_linear_weights(model: SpanModel, dtype: torch.dtype) -> int:
 
 @contextmanager
 def linear_weights_cast(model: SpanModel, dtype: torch.dtype) -> Iterator[None]:
-    """`cast_linear_weights` for as long as the context lasts: behind it the model has its own weights again.
+    """`cast_linear_weights` within the context; afterwards the model has its own weights again.
 
-    In between it holds both, half as much again as the weights alone. Threads may answer with one model at the same
-    time: each gives back what it took, and autocast casts what another one gave back too early.
+    Within it, both copies are in memory: half as much again as the weights alone. Several threads may use one model at
+    the same time: each restores what it cast, and autocast handles what another thread restored too early.
     """
     kept = []
-    with torch.inference_mode(False), torch.no_grad():  # a tensor of inference mode can't stand in for a trained one
+    with torch.inference_mode(False), torch.no_grad():  # a tensor of inference mode cannot replace a trained one
         for layer in _linear_layers(model):
             for weight in layer.parameters(recurse=False):
                 if weight.dtype != dtype != torch.float32:
@@ -59,8 +59,8 @@ def _linear_layers(model: SpanModel) -> Iterator[nn.Linear]:
     adapted = [module for module in model.modules() if isinstance(module, BaseTunerLayer)]
     if adapted and model.method.reads_weights:
         return
-    inside = {id(part) for one in adapted for part in one.modules()}
-    encoders = {id(one.get_base_layer()) for one in adapted}
+    inside = {id(part) for layer in adapted for part in layer.modules()}
+    encoders = {id(layer.get_base_layer()) for layer in adapted}
     for module in model.modules():
         if type(module) is nn.Linear and (id(module) in encoders or id(module) not in inside):
             yield module
