@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 from spantune import __version__
 from spantune.reports import browser, reproduce
 from spantune.reports.figures.f1_against_cost import COSTS
-from spantune.reports.figures.sweep_plots import Sweep
 from spantune.reports.page import Picture, differences_matrix, right_matrix
 from spantune.reports.tables import detail_tables
 from spantune.reports.tables.main_table import escaped
@@ -116,9 +115,11 @@ def page(report: ReportData, pictures: Mapping[str, Picture]) -> dict[str, Any]:
 
 def _swept(report: ReportData) -> str:
     """`the learning rate was`, `settings were`: what the sweeps chose."""
-    names = {one.parameter if isinstance(one, Sweep) else one.parameters for one in report.sweeps}
-    one = next(iter(names), None)
-    return f"the {one.replace('_', ' ')} was" if len(names) == 1 and isinstance(one, str) else "settings were"
+    names = {sweep.parameters for sweep in report.sweeps}
+    if len(names) == 1 and all(sweep.over_one_number for sweep in report.sweeps):
+        ((name,),) = names
+        return f"the {name.replace('_', ' ')} was"
+    return "settings were"
 
 
 def _questions(report: ReportData) -> dict[str, Any]:

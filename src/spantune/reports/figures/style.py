@@ -109,6 +109,13 @@ def new_figure(title: str, subtitle: str, form: Form = WIDE) -> tuple[Figure, Ax
     return figure, axes
 
 
+def add_panel(figure: Figure, form: Form, left: float, bottom: float, width: float, height: float) -> Axes:
+    """New axes, in inches; `bottom` is counted from the top of the figure."""
+    axes = figure.add_axes((left / form.width, 1 - bottom / form.height, width / form.width, height / form.height))
+    calm(axes)
+    return axes
+
+
 def empty_figure(title: str, subtitle: str, form: Form = WIDE) -> Figure:
     """A figure with its title and no axes."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
