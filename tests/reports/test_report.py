@@ -102,7 +102,7 @@ def test_it_begins_with_the_finding_and_has_every_section(study):
     assert page.index(made.finding.sentence) < page.index("<h2>")
     for words in ("Scores and costs", "What a point of F1 costs", "Differences", "How settings were chosen",
                   "learning rate", "ia3.target", "Kinds of question", "What wrong answers are",
-                  "Where methods disagree", "How to make it again", "still at the edge", "lora-3: no memory",
+                  "Where methods disagree", "How to reproduce it", "still at the edge", "lora-3: no memory",
                   "spantune report"):  # fmt: skip
         assert words in page, words
     assert "<b>" not in re.sub(r"<b>[A-Z]?</b>", "", page), "a reason of the sweep is not escaped"

@@ -1,4 +1,4 @@
-"""What records do not hold: the answers to each question, and what the room `analysis` makes of them."""
+"""What records do not hold: the answers to each question, and how `scoring` judges them."""
 
 from __future__ import annotations
 

@@ -116,9 +116,9 @@ def score_set(
 
 
 def evaluation_folder(parent: Path, corpus: Corpus, sources: Sequence[str]) -> Path:
-    """Named after the set; where other sources of this name were scored before, with the data's fingerprint behind.
+    """Named after the set; if other sources of this name were scored before, followed by the data's fingerprint.
 
-    The same where the name is that of one of a run's own sets, since further sets stand beside them in its record.
+    The same where the name is that of one of a run's own sets, since its record keeps further sets beside them.
     """
     folder = parent / _slug(corpus.name)
     with_digest = folder.with_name(f"{folder.name}-{corpus.fingerprint[:8]}")
