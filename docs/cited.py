@@ -16,7 +16,6 @@ from typing import Any, NamedTuple
 
 from results_page import MAIN, study
 
-from spantune.reports.figures.sweep_plots import Sweep
 from spantune.reports.write_report import Report
 from spantune.runs import RunRecord
 from spantune.scoring.statistics import Standing
@@ -93,8 +92,8 @@ def _value(name: str, field: str) -> Any:
 
 
 def _swept(report: Report, method: str, rate: float) -> float | None:
-    (sweep,) = (one for one in report.sweeps if isinstance(one, Sweep) and one.method == method)
-    (f1,) = (point.f1 for point in sweep.points if point.value == rate)
+    (sweep,) = (one for one in report.sweeps if one.method == method)
+    (f1,) = (trial.f1 for trial in sweep.trials if trial.values == {"learning_rate": rate})
     return f1
 
 

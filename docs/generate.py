@@ -1,6 +1,6 @@
 """Writes the generated parts of the docs: `python docs/generate.py [--check] [--tour] [--figures]`.
 
-A generated part stands between `<!-- generated: NAME -->` and `<!-- /generated -->`; NAME is a key of `PARTS`.
+A generated part is between `<!-- generated: NAME -->` and `<!-- /generated -->`; NAME is a key of `PARTS`.
 `--check` changes nothing and exits with 1 where a part is stale. `--tour` also runs the tour (half a minute) and writes
 down what its blocks print. `--figures` also draws the figures of the published results.
 """
@@ -117,7 +117,7 @@ def stale() -> list[Path]:
 
 
 def retold(page: Path) -> str:
-    """A page whose Python blocks were run: the `text` block behind each says what it printed."""
+    """A page whose Python blocks were run: the `text` block after each says what it printed."""
     lines = page.read_text(encoding="utf-8").split("\n")
     for _, printed, after in reversed(run_blocks(blocks_of(page), {})):
         if after is not None:

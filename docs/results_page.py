@@ -16,8 +16,6 @@ from published import published  # noqa: E402
 
 from spantune.reports import reproduce  # noqa: E402
 from spantune.reports.figures.style import svg  # noqa: E402
-from spantune.reports.figures.sweep_plots import Sweep  # noqa: E402
-from spantune.reports.figures.trials import WideSweep  # noqa: E402
 from spantune.reports.run_groups import Group  # noqa: E402
 from spantune.reports.tables import number_format  # noqa: E402
 from spantune.reports.tables.detail_tables import kinds_grid, slices_grids, speed_grid  # noqa: E402
@@ -113,9 +111,9 @@ def sweeps_table() -> str:
 
     rows = []
     for one in study().sweeps:
-        assert isinstance(one, Sweep), one
-        tried = sorted(one.points, key=lambda point: point.value)
-        cells = (_tried(point.value, point.f1, point.value == one.chosen) for point in tried)
+        (name,) = one.parameters
+        tried = sorted(one.trials, key=lambda trial: trial.values[name])
+        cells = (_tried(trial.values[name], trial.f1, one.is_chosen(trial)) for trial in tried)
         rows.append((one.label, "; ".join(cells), f"{get(one.method).learning_rate:g}", one.note or ""))
     return table(("Method", "Learning rate: F1 on the selection split", "Default", "Note"), rows)
 
@@ -125,7 +123,6 @@ def settings(name: str = SETTINGS) -> str:
     if not (STUDIES / name).is_dir():
         return _NOT_YET
     (one,) = study(name).sweeps
-    assert isinstance(one, WideSweep), one
     first, second = one.parameters
     f1 = {(trial.values[first], trial.values[second]): trial.f1 for trial in one.trials}
     rows, columns = (tuple(dict.fromkeys(values)) for values in zip(*f1, strict=True))

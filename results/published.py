@@ -1,7 +1,7 @@
 """A study as it is published here: its records, and of every question numbers instead of texts.
 
-The licences of data sets differ and their texts are large, so none is kept: an answer is the place where it stands in
-its context. From that, who has the data gets every answer back, and who hasn't can still check every score, interval
+The licences of data sets differ and their texts are large, so none is kept: an answer is its place in its
+context. From that, who has the data gets every answer back, and who hasn't can still check every score, interval
 and slice. A folder holds
 
 - `study.json` and a folder for each final run with `record.json` and a thinned `history.jsonl`, all without paths;
@@ -30,7 +30,7 @@ from spantune.reports.headline import finding
 from spantune.reports.judged_answers import SLICE_RESAMPLES, Evidence
 from spantune.reports.reproduce import typed
 from spantune.reports.run_groups import Group, group
-from spantune.reports.tables.main_table import comparison
+from spantune.reports.tables.main_table import comparison, csv_text
 from spantune.reports.write_report import Report
 from spantune.runs import History, RunFolder, RunRecord, without_paths
 from spantune.scoring.dimensions import DIMENSIONS
@@ -44,14 +44,14 @@ from spantune.studies.report import report_of
 
 ANSWERS = "answers.csv.gz"
 _STEPS = 150
-"""Lines of a history that are kept: each the mean of as many as one of them stands for."""
+"""Lines of a history that are kept: each the mean of several."""
 _NUMBERS = ("start", "end", "em", "f1", "kind")
 
 
 def publish(study: Path, target: Path) -> Report:
     """Write what of a study has finished into `target`, and return what it shows there.
 
-    A study that is published there already is added to: a method that is new stands beside the others, a run or sweep
+    A study that is published there already is added to: a new method is added to the others, a run or sweep
     that is there takes the new one's numbers. What is added may be sweeps alone.
 
     Raises:
@@ -82,7 +82,7 @@ def publish(study: Path, target: Path) -> Report:
         _public(run).write(place)
         lines = [json.dumps(one) for one in thinned(History(folder.history).read())]
         RunFolder(place).history.write_text("\n".join(lines) + "\n", encoding="utf-8")
-    (target / ANSWERS).write_bytes(gzip.compress(_csv(rows).encode(), mtime=0))
+    (target / ANSWERS).write_bytes(gzip.compress(csv_text(rows).encode(), mtime=0))
     return published(target)
 
 
@@ -148,20 +148,12 @@ def _table(evidence: Evidence, runs: Mapping[str, Sequence[str]]) -> list[dict[s
                 span = places.get(example.id)
                 kind = kinds[evidence.kinds[number][run, at]]
                 fault = boundary_fault(example, scores.answers[number][run][at], span) if kind == "boundary" else None
-                exact, shared = scores.em_runs[number][run, at], scores.f1_runs[number][run, at]
+                em, f1 = scores.em_runs[number][run, at], scores.f1_runs[number][run, at]
                 start, end = map(str, span or ("", ""))
-                cells = (start, end, repr(float(exact)), repr(float(shared)), f"{kind}: {fault}" if fault else kind)
+                cells = (start, end, repr(float(em)), repr(float(f1)), f"{kind}: {fault}" if fault else kind)
                 row |= {f"{name} {what}": cell for what, cell in zip(_NUMBERS, cells, strict=True)}
         rows.append(row)
     return rows
-
-
-def _csv(rows: Sequence[Mapping[str, str]]) -> str:
-    out = io.StringIO()
-    writer = csv.DictWriter(out, list(rows[0]), lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    return out.getvalue()
 
 
 def _rows(path: Path) -> list[dict[str, str]]:

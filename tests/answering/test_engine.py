@@ -31,7 +31,8 @@ from spantune.data.prediction import Candidate, Prediction
 from spantune.errors import RunError
 from spantune.modeling.span_model import SpanLogits
 from spantune.runs.atomic_files import write_json_atomic
-from spantune.scoring.score_run import n_best_file, scores, write_answers
+from spantune.scoring.prediction_files import n_best_file
+from spantune.scoring.score_run import scores, write_answers
 
 EXACT = ("id", "text", "start", "end", "score", "null_score")
 DECODE = DecodeConfig(max_answer_length=4, n_best=5, eval_batch_size=3)

@@ -21,8 +21,7 @@ from spantune.reports import (
     telling_questions,
 )
 from spantune.reports.figures.style import looks
-from spantune.reports.figures.sweep_plots import Sweep, SweepPoint, sweep_curves
-from spantune.reports.figures.trials import Trial, WideSweep, trials
+from spantune.reports.figures.sweep_plots import SweepCurve, SweepTrial, sweep_curves, sweep_trials
 
 
 @pytest.fixture(scope="module")
@@ -97,21 +96,28 @@ def test_questions_with_their_answers_marked(evidence):
 
 def test_a_sweep_over_several_settings():
     rates = [{"learning_rate": 10.0**-step, "lora.rank": 2**step, "lora.target": "all"} for step in range(1, 5)]
-    made = WideSweep("lora", "LoRA", tuple(map(Trial, rates, (None, 40.0, 50.0, 45.0))), rates[2])
-    figure = trials([made], {})
+    made = SweepCurve("lora", "LoRA", tuple(map(SweepTrial, rates, (None, 40.0, 50.0, 45.0))), rates[2])
+    figure = sweep_trials([made], {})
     best, rate, rank, target = figure.axes
     assert [one.get_xlabel() for one in figure.axes] == ["trials", "learning rate", "lora.rank", "lora.target"]
     assert list(best.lines[0].get_ydata()) == [40.0, 50.0, 50.0, 50.0], "the best so far"
     assert rate.get_xscale() == rank.get_xscale() == "log" and target.get_xscale() == "linear"
     rings = [[one for one in axes.collections if not len(one.get_facecolor())] for axes in figure.axes]
     assert [one[0].get_offsets().tolist()[0] for one in rings] == [[3, 50], [1e-3, 50], [8, 50], [0, 50]]
-    assert trials([], {}) is None
+    assert sweep_trials([], {}) is None and sweep_curves([made], {}) is None
+
+
+SETTINGS = ("learning_rate", "lora.rank")
+
+
+def swept(label, *trials, name="learning_rate"):
+    """A sweep over one number, which chose 2."""
+    return SweepCurve("any", label, tuple(SweepTrial({name: value}, *rest) for value, *rest in trials), {name: 2.0})
 
 
 def test_sweeps_over_one_setting_and_over_several():
     """What all panels share stands once; else each panel names its own."""
-    points = (SweepPoint(1.0, 40.0), SweepPoint(2.0, 50.0), SweepPoint(4.0, None, True))
-    rate, rank = (Sweep("lora", "LoRA", name, points, 2.0) for name in ("learning_rate", "lora.rank"))
+    rate, rank = (swept("LoRA", (1.0, 40.0), (2.0, 50.0), (4.0, None, True), name=name) for name in SETTINGS)
 
     def texts(*sweeps):
         figure = sweep_curves(sweeps, {})
@@ -128,19 +134,17 @@ def test_sweeps_over_one_setting_and_over_several():
 def test_a_method_looks_alike_in_all_figures_of_a_report():
     """Also in those of sweeps, which have no floor, and methods that have no final run yet."""
     styles = dict(zip(("Unadapted", "LoRA", "(IA)³"), looks(["head-only", "lora", "ia3"]), strict=True))
-    points = (SweepPoint(1.0, 40.0), SweepPoint(2.0, 50.0))
-    swept = [Sweep("any", label, "learning_rate", points, 2.0) for label in ("DoRA", "LoRA", "LoHa", "(IA)³")]
-    colours = [axes.lines[0].get_color() for axes in sweep_curves(swept, styles).axes]
-    made = [WideSweep("any", one.label, (Trial({"lora.rank": 2}, 50.0),), None) for one in swept]
-    assert [axes.lines[0].get_color() for axes in trials(made, styles).axes[::2]] == colours
+    curves = [swept(label, (1.0, 40.0), (2.0, 50.0)) for label in ("DoRA", "LoRA", "LoHa", "(IA)³")]
+    colours = [axes.lines[0].get_color() for axes in sweep_curves(curves, styles).axes]
+    made = [SweepCurve("any", one.label, (SweepTrial({"ia3.target": "all"}, 50.0),), None) for one in curves]
+    assert [axes.lines[0].get_color() for axes in sweep_trials(made, styles).axes[::2]] == colours
     assert colours[1::2] == [styles["LoRA"].colour, styles["(IA)³"].colour]
     assert len({*colours, *(look.colour for look in styles.values())}) == 5
 
 
 def test_the_edge_of_a_sweep_is_where_the_search_saw_it():
     """A point that failed beyond the best one ends the sweep: it was tried."""
-    points = (SweepPoint(1.0, 40.0), SweepPoint(2.0, 50.0), SweepPoint(4.0, None, True))
-    inside = Sweep("lora", "LoRA", "learning_rate", points, 2.0)
+    inside = swept("LoRA", (1.0, 40.0), (2.0, 50.0), (4.0, None, True))
     assert not inside.at_edge and replace(inside, note="2 is the highest that was tried").at_edge
     titles = [axes.get_title("left") for axes in sweep_curves([inside, replace(inside, note="so it is")], {}).axes]
     assert titles == ["LoRA", "LoRA (at the edge)"]

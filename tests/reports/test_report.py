@@ -15,8 +15,7 @@ from spantune.errors import RunError
 from spantune.reports import browser
 from spantune.reports.browser import Mark, Row, pieces
 from spantune.reports.figures.all_figures import plans
-from spantune.reports.figures.sweep_plots import Sweep, SweepPoint
-from spantune.reports.figures.trials import Trial, WideSweep
+from spantune.reports.figures.sweep_plots import SweepCurve, SweepTrial
 from spantune.reports.page import visible
 from spantune.reports.write_report import read_report
 from spantune.runs import DataRecord, RunFolder, RunRecord
@@ -25,23 +24,23 @@ from spantune.studies.report import report
 LOADS = re.compile(
     r"""(?:src|srcset|action|data|poster)\s*=\s*["']?|url\(|@import|fetch\(|XMLHttpRequest|<link|<iframe"""
 )
-SWEEP = Sweep(
+TRIED = ((1e-4, 40.0), (3e-4, 45.0), (9e-4, 50.0, True), (1.0, None, True, "<b>"))
+SWEEP = SweepCurve(
     "lora",
     "LoRA",
-    "learning_rate",
-    (SweepPoint(1e-4, 40.0), SweepPoint(3e-4, 45.0), SweepPoint(9e-4, 50.0, True), SweepPoint(1.0, None, True, "<b>")),
-    9e-4,
+    tuple(SweepTrial({"learning_rate": value}, *rest) for value, *rest in TRIED),
+    {"learning_rate": 9e-4},
     "still at the edge",
 )
 
 
-WIDE_SWEEP = WideSweep(
+WIDE_SWEEP = SweepCurve(
     "ia3",
     "(IA)³",
     (
-        Trial({"learning_rate": 1e-3, "ia3.target": "<i>ffn"}, 30.0),
-        Trial({"learning_rate": 1e-2, "ia3.target": "all"}, 35.0),
-        Trial({"learning_rate": 1.0, "ia3.target": "all"}, None, "it <b>diverged"),
+        SweepTrial({"learning_rate": 1e-3, "ia3.target": "<i>ffn"}, 30.0),
+        SweepTrial({"learning_rate": 1e-2, "ia3.target": "all"}, 35.0),
+        SweepTrial({"learning_rate": 1.0, "ia3.target": "all"}, None, reason="it <b>diverged"),
     ),
     {"learning_rate": 1e-2, "ia3.target": "all"},
 )
@@ -103,7 +102,7 @@ def test_it_begins_with_the_finding_and_has_every_section(study):
     assert page.index(made.finding.sentence) < page.index("<h2>")
     for words in ("Scores and costs", "What a point of F1 costs", "Differences", "How settings were chosen",
                   "learning rate", "ia3.target", "Kinds of question", "What wrong answers are",
-                  "Where methods disagree", "How to make it again", "still at the edge", "lora-3: no memory",
+                  "Where methods disagree", "How to reproduce it", "still at the edge", "lora-3: no memory",
                   "spantune report"):  # fmt: skip
         assert words in page, words
     assert "<b>" not in re.sub(r"<b>[A-Z]?</b>", "", page), "a reason of the sweep is not escaped"

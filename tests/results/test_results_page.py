@@ -13,8 +13,7 @@ from cited import values
 from results_page import MAIN, ROOT, study
 
 from spantune.methods import get
-from spantune.reports.figures.sweep_plots import Sweep
-from spantune.reports.figures.trials import Trial, WideSweep
+from spantune.reports.figures.sweep_plots import SweepCurve, SweepTrial
 from spantune.reports.run_groups import group
 
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -36,7 +35,9 @@ def test_a_wrong_number_is_noticed() -> None:
     assert (shown, meant) == ("+0.1", "+0.0")
     ((_, meant, _),) = values("57.6<!-- sweep lora.0.001 -->")
     (swept,) = (one for one in study().sweeps if one.method == "lora")
-    assert float(meant) == pytest.approx(next(one.f1 for one in swept.points if one.value == 1e-3), abs=0.05)
+    assert float(meant) == pytest.approx(
+        next(one.f1 for one in swept.trials if one.values == {"learning_rate": 1e-3}), abs=0.05
+    )
     ((_, meant, _),) = values(f"0.0<!-- {MAIN}/{name} minus.{MAIN}/{name} -->")
     assert meant == "0.0"
     for nowhere in (f"{name} metrics.reported.f2", "none-0 metrics.reported.f1"):
@@ -47,8 +48,8 @@ def test_a_wrong_number_is_noticed() -> None:
 def test_what_a_method_takes_by_default_is_what_the_sweep_chose() -> None:
     assert study().sweeps
     for one in study().sweeps:
-        assert isinstance(one, Sweep) and one.chosen is not None
-        assert get(one.method).learning_rate == one.chosen, one.method
+        assert one.over_one_number
+        assert one.chosen == {"learning_rate": get(one.method).learning_rate}, one.method
 
 
 def test_a_published_study_was_whole_and_scored_once() -> None:
@@ -69,9 +70,9 @@ def test_the_figures_of_the_page_are_there() -> None:
 
 def test_two_settings_with_the_mean_of_each_value(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     scored = {(8, 0.0): 50.0, (8, 0.1): 51.0, (16, 0.0): 53.0, (16, 0.1): None}
-    tried = tuple(Trial({"lora.rank": rank, "dropout": rate}, f1) for (rank, rate), f1 in scored.items())
+    tried = tuple(SweepTrial({"lora.rank": rank, "dropout": rate}, f1) for (rank, rate), f1 in scored.items())
     made = SimpleNamespace(
-        sweeps=(WideSweep("lora", "LoRA", tried, {"lora.rank": 16, "dropout": 0.0}),), commands=("spantune compare",)
+        sweeps=(SweepCurve("lora", "LoRA", tried, {"lora.rank": 16, "dropout": 0.0}),), commands=("spantune compare",)
     )
     monkeypatch.setattr(results_page, "study", lambda name: made)
     monkeypatch.setattr(results_page, "STUDIES", tmp_path)

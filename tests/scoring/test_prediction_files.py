@@ -1,12 +1,24 @@
-"""The official prediction and null-odds files: what is read, what is refused and how, and scoring a file."""
+"""The files of answers: what is written reads back, what is refused and how, and scoring a file."""
 
 import json
+import math
+import os
 from pathlib import Path
 
 import pytest
 
-from spantune.errors import DataError
-from spantune.scoring.prediction_files import read_null_odds, read_predictions, score_file
+from spantune.data.prediction import Candidate, Prediction
+from spantune.errors import DataError, RunError
+from spantune.runs.atomic_files import TEMPORARY
+from spantune.scoring.prediction_files import (
+    first_places,
+    n_best_file,
+    read_null_odds,
+    read_predictions,
+    score_file,
+    write_null_odds,
+    write_predictions,
+)
 
 GOLDEN = Path(__file__).parent / "golden"
 
@@ -86,3 +98,50 @@ def test_wrong_offsets_do_not_stop_the_scorer_which_never_reads_them(tmp_path):
     references.write_text(json.dumps({"version": "1.1", "data": [{"title": "t", "paragraphs": [paragraph]}]}))
     with pytest.raises(DataError, match="empty-question"):
         score_file(str(references), predictions)
+
+
+def test_what_is_written_reads_back(tmp_path: Path) -> None:
+    predictions = {"q1": "“東京” café", "q2": ""}
+    write_predictions(tmp_path / "new" / "predictions.json", predictions)
+    assert read_predictions(tmp_path / "new" / "predictions.json") == predictions
+    write_null_odds(tmp_path / "odds.json", {"q1": -1.25, "q2": math.inf})
+    odds = read_null_odds(tmp_path / "odds.json")
+    assert odds["q1"] == -1.25
+    assert odds["q2"] > 1e300
+    assert {path.name for path in tmp_path.iterdir()} == {"new", "odds.json"}  # nothing half-written stays
+
+
+def test_a_failed_write_leaves_the_old_file(tmp_path: Path) -> None:
+    path = tmp_path / "odds.json"
+    write_null_odds(path, {"q": 1.0})
+    with pytest.raises(ValueError, match="JSON"):
+        write_null_odds(path, {"q": math.nan})
+    assert read_null_odds(path) == {"q": 1.0}
+    assert [one.name for one in tmp_path.iterdir()] == ["odds.json"]
+
+
+def test_what_a_killed_process_leaves_is_known_as_ours(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`RunFolder` clears away what begins like this; and a file is on the disk before it takes its place."""
+    seen: list[str] = []
+    monkeypatch.setattr(os, "fsync", lambda _: seen.extend(one.name for one in tmp_path.iterdir()))
+    write_predictions(tmp_path / "predictions.json", {"q": "x"})
+    write_null_odds(tmp_path / "null_odds.json", {"q": 1.0})
+    assert [name.startswith(TEMPORARY) for name in seen if name != "predictions.json"] == [True, True]
+
+
+def test_a_path_through_a_file_is_explained(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(RunError, match="cannot be written"):
+        write_predictions(tmp_path / "file" / "predictions.json", {})
+
+
+def test_the_report_finds_the_places_of_answers_in_the_candidates_file(tmp_path: Path) -> None:
+    path = tmp_path / "n_best.json"
+    candidates = (Candidate('a "b" ]', 3, 10, 1.0, 0.9), Candidate("x", 0, 1, 0.5, 0.1))
+    with n_best_file(path) as sink:
+        for name in ("1", 'q "2"\n', "ü"):
+            sink(Prediction(name, candidates[0].text, 3, 10, 1.0, 0.9, 0.0, 0.0, candidates))
+    content = {name: [one._asdict() for one in candidates] for name in ("1", 'q "2"\n', "ü")}
+    assert path.read_text(encoding="utf-8") == json.dumps(content, indent=2, ensure_ascii=False) + "\n"
+    assert first_places(path) == {"1": (3, 10), 'q "2"\n': (3, 10), "ü": (3, 10)}
+    assert first_places(tmp_path / "none.json") == {}

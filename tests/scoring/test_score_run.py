@@ -13,12 +13,10 @@ from tiny import examples_of, squad, write
 
 from spantune import zoo
 from spantune.config import EvaluateConfig
-from spantune.data.prediction import Candidate, Prediction
 from spantune.errors import DataError, RunError
-from spantune.reports.judged_answers import first_places
 from spantune.runs import RunFolder, RunRecord
 from spantune.scoring.official_metrics import score
-from spantune.scoring.score_run import _slug, evaluate_run, n_best_file
+from spantune.scoring.score_run import _slug, evaluate_run
 
 
 @pytest.fixture(scope="module")
@@ -162,13 +160,3 @@ def test_meaning_where_it_is_asked_for(finished: RunFolder, tmp_path: Path, monk
     assert found["em_wrong"] == pytest.approx(found["total"] * (1 - found["em"] / 100)) and 6 <= found["em_wrong"] < 12
     assert found["right_in_meaning"] == 0 and found["semantic"] == pytest.approx(found["em"])
     assert "semantic" not in evaluate_run(str(finished.path), settings(source))
-
-
-def test_the_report_finds_the_places_of_answers_in_the_candidates_file(tmp_path: Path) -> None:
-    path = tmp_path / "n_best.json"
-    candidates = (Candidate('a "b" ]', 3, 10, 1.0, 0.9), Candidate("x", 0, 1, 0.5, 0.1))
-    with n_best_file(path) as sink:
-        for name in ("1", 'q "2"\n', "ü"):
-            sink(Prediction(name, candidates[0].text, 3, 10, 1.0, 0.9, 0.0, 0.0, candidates))
-    assert first_places(path) == {"1": (3, 10), 'q "2"\n': (3, 10), "ü": (3, 10)}
-    assert first_places(tmp_path / "none.json") == {}

@@ -103,7 +103,7 @@ def test_only_points_that_were_scored_or_failed_are_drawn(tmp_path: Path) -> Non
     sweep = Sweep("lora", "m", "grid", {}, 100, 1.0, 0, points)
     record = StudyRecord(tmp_path, sweeps=(sweep, replace(sweep, method="ia3", points=points[3:])))
     (drawn,) = report_of(record).sweeps
-    assert [one.f1 for one in drawn.points] == [40.0, None, 30.0], "the other sweep has nothing to show yet"
+    assert [one.f1 for one in drawn.trials] == [40.0, None, 30.0], "the other sweep has nothing to show yet"
 
 
 def test_the_command_line_of_a_study_from_python(tmp_path: Path) -> None:

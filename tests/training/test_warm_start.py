@@ -12,7 +12,7 @@ import torch
 from tiny import examples_of, make_encoder, same_weights, weights
 
 from spantune.answering import Predictor
-from spantune.config import CompareConfig, TrainConfig
+from spantune.config import CompareConfig, PredictorConfig, TrainConfig
 from spantune.errors import ConfigError, EncoderError, MethodError, RunError, UserError
 from spantune.runs import RunFolder, RunRecord
 from spantune.studies import compare
@@ -42,7 +42,7 @@ def two(trained: Path, tmp_path: Path) -> tuple[str, str]:
 
 def logits(run: Path) -> torch.Tensor:
     """Of the first question's answers, as scores."""
-    predictor = Predictor.load(run)
+    predictor = Predictor.load(run, PredictorConfig(device="cpu", precision="fp32"))
     source = RunRecord.read(run).config["eval_data"][0]
     return torch.tensor([one.score for one in predictor.predict(examples_of(source)[:1])[0].n_best])
 

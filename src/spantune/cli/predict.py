@@ -14,8 +14,7 @@ def run(config: PredictConfig) -> None:
     from spantune.answering import Predictor
     from spantune.data import load_corpus
     from spantune.runs.atomic_files import require_writable
-    from spantune.scoring.official import write_null_odds, write_predictions
-    from spantune.scoring.score_run import n_best_file
+    from spantune.scoring.prediction_files import n_best_file, write_null_odds, write_predictions
 
     for path in filter(None, (config.output, config.n_best_output, config.null_odds_output)):
         require_writable(Path(path))

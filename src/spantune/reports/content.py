@@ -1,4 +1,4 @@
-"""What stands in a report: its Markdown, its tables as CSV, and what the page's template asks for."""
+"""The content of a report: its Markdown, its tables as CSV, and what the page's template asks for."""
 
 from __future__ import annotations
 
@@ -9,10 +9,9 @@ from typing import TYPE_CHECKING, Any
 from spantune import __version__
 from spantune.reports import browser, reproduce
 from spantune.reports.figures.f1_against_cost import COSTS
-from spantune.reports.figures.sweep_plots import Sweep
 from spantune.reports.page import Picture, differences_matrix, right_matrix
 from spantune.reports.tables import detail_tables
-from spantune.reports.tables.main_table import escaped
+from spantune.reports.tables.main_table import csv_text, escaped
 
 if TYPE_CHECKING:
     from spantune.reports.report import ReportData
@@ -29,9 +28,9 @@ def texts(report: ReportData, drawn: Sequence[str]) -> dict[str, str]:
     made = {MARKDOWN: _markdown(report, drawn)}
     made |= {"table.md": report.table.to_markdown(), "table.csv": report.table.to_csv()}
     if report.evidence:
-        made["differences.csv"] = detail_tables.to_csv(detail_tables.differences_rows(report.evidence.comparison))
-        made["slices.csv"] = detail_tables.to_csv(detail_tables.slices_rows(report.evidence))
-        made["errors.csv"] = detail_tables.to_csv(detail_tables.kinds_rows(report.evidence))
+        made["differences.csv"] = csv_text(detail_tables.differences_rows(report.evidence.comparison))
+        made["slices.csv"] = csv_text(detail_tables.slices_rows(report.evidence))
+        made["errors.csv"] = csv_text(detail_tables.kinds_rows(report.evidence))
     return made
 
 
@@ -66,7 +65,7 @@ def _markdown(report: ReportData, drawn: Sequence[str]) -> str:
         for one in detail_tables.slices_grids(report.evidence, report.compared):
             parts += [f"### {one.title.capitalize()}", one.to_markdown().strip()]
     lines = reproduce.commands(report.records, report.folder, report.commands)
-    parts += ["## How to make it again", "```sh\n" + "\n".join(lines) + "\n```"]
+    parts += ["## How to reproduce it", "```sh\n" + "\n".join(lines) + "\n```"]
     parts += ["\n".join(f"- {name}: {escaped(value)}" for name, value in reproduce.facts(report.records))]
     runs = list(zip(report.folders, report.records, strict=True))
     for one in (reproduce.data_grid(report.records), reproduce.runs_grid(runs, report.folder)):
@@ -110,15 +109,17 @@ def page(report: ReportData, pictures: Mapping[str, Picture]) -> dict[str, Any]:
              ("differences", "Differences", content["differences"]), ("sweep", "Sweep", content["sweep"]),
              ("curves", "Training", content["curves"]), ("slices", "Questions", content["slices"]),
              ("errors", "Errors", content["errors"]), ("further", "Further sets", content["further"]),
-             ("disagreements", "Disagreements", content["plain"]), ("again", "Make it again", True))  # fmt: skip
+             ("disagreements", "Disagreements", content["plain"]), ("again", "Reproduce it", True))  # fmt: skip
     return content | {"sections": [(anchor, name) for anchor, name, there in names if there]}
 
 
 def _swept(report: ReportData) -> str:
     """`the learning rate was`, `settings were`: what the sweeps chose."""
-    names = {one.parameter if isinstance(one, Sweep) else one.parameters for one in report.sweeps}
-    one = next(iter(names), None)
-    return f"the {one.replace('_', ' ')} was" if len(names) == 1 and isinstance(one, str) else "settings were"
+    names = {sweep.parameters for sweep in report.sweeps}
+    if len(names) == 1 and all(sweep.over_one_number for sweep in report.sweeps):
+        ((name,),) = names
+        return f"the {name.replace('_', ' ')} was"
+    return "settings were"
 
 
 def _questions(report: ReportData) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from spantune.scoring.statistics import Comparison, Difference, Standing
 
 @dataclass(frozen=True)
 class Finding:
-    """The first sentence of a report, and those behind it."""
+    """The first sentence of a report, and those that follow it."""
 
     sentence: str
     more: tuple[str, ...] = ()

@@ -1,9 +1,7 @@
-"""What records do not hold: the answers to each question, and what the room `analysis` makes of them."""
+"""What records do not hold: the answers to each question, and how `scoring` judges them."""
 
 from __future__ import annotations
 
-import json
-import re
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
@@ -22,7 +20,7 @@ from spantune.runs import RunFolder, RunRecord
 from spantune.scoring.dimensions import DIMENSIONS
 from spantune.scoring.error_kinds import KindCounts, Span, error_kinds, kind_counts
 from spantune.scoring.official_metrics import Rules, rules_of
-from spantune.scoring.prediction_files import read_predictions
+from spantune.scoring.prediction_files import first_places, read_predictions
 from spantune.scoring.scores import Scores, score_runs
 from spantune.scoring.slices import Slice, members, slice_scores
 from spantune.scoring.statistics import Comparison, compare
@@ -30,8 +28,6 @@ from spantune.scoring.statistics import Comparison, compare
 Spans = Mapping[str, Sequence[Mapping[str, Span]]]
 """By group's label and run: question id to the place of the answer in the context."""
 
-# The first candidate of a question, as `scoring.score_run` lays the file out; the other nineteen are skipped.
-_FIRST = re.compile(rb'\n  ("(?:[^"\\]|\\.)*"): \[\s*\{\s*"text": "(?:[^"\\]|\\.)*",\s*"start": (\d+),\s*"end": (\d+)')
 SLICE_RESAMPLES = 2_000
 """Slices are many and their intervals a hint, so that a fifth of the resamples does (the first of them)."""
 
@@ -236,19 +232,6 @@ def _answers(folder: RunFolder) -> dict[str, str]:
         return read_predictions(folder.predictions)
     except UserError as error:
         raise Incomplete(_sentence(error)) from error
-
-
-def first_places(path: Path) -> dict[str, Span]:
-    """The place of each question's best candidate in an `n_best.json`; {} where it is missing or laid out otherwise.
-
-    The file is twenty times as large as what is wanted of it, so it is searched, not parsed: a second for a million
-    candidates.
-    """
-    try:
-        found = _FIRST.finditer(path.read_bytes())
-    except OSError:
-        return {}
-    return {json.loads(one[1]): (int(one[2]), int(one[3])) for one in found}
 
 
 def _places(examples: Sequence[Example], answers: Sequence[str], best: Mapping[str, Span]) -> dict[str, Span]:

@@ -48,7 +48,7 @@ class Picture:
 
 
 @dataclass(frozen=True)
-class Cell:
+class MatrixCell:
     """A cell of a matrix: its text, how it is shaded, and what it says in full. `right` and `wrong` are places of
     methods, for the browser."""
 
@@ -75,20 +75,20 @@ def salt(name: str, form: Form) -> str:
     return f"{name}-{'wide' if form.band else 'narrow'}"
 
 
-def differences_matrix(comparison: Comparison) -> list[tuple[str, list[Cell]]]:
+def differences_matrix(comparison: Comparison) -> list[tuple[str, list[MatrixCell]]]:
     """F1 of the row's method minus the column's, in points; shaded where significant."""
     names = [one.method for one in comparison.standings]
 
-    def cell(row: str, column: str) -> Cell:
+    def cell(row: str, column: str) -> MatrixCell:
         if row == column:
-            return Cell("·", "self")
+            return MatrixCell("·", "self")
         pair = comparison.difference(row, column)
         sign = 1 if pair.first == row else -1
         points = sign * pair.points
         low, high = sorted(sign * one for one in pair.interval)
         kind = ("plus" if points > 0 else "minus") if pair.significant else "none"
         about = f"{row} minus {column}: {points:+.2f} points ({low:+.2f} to {high:+.2f}), {p_shown(pair.p_holm)}"
-        return Cell(signed(points), kind, about)
+        return MatrixCell(signed(points), kind, about)
 
     return [(row, [cell(row, column) for column in names]) for row in names]
 
@@ -99,15 +99,15 @@ def signed(points: float) -> str:
     return "0.0" if text in ("+0.0", "−0.0") else text
 
 
-def right_matrix(evidence: Evidence, order: Sequence[str]) -> list[tuple[str, list[Cell]]]:
+def right_matrix(evidence: Evidence, order: Sequence[str]) -> list[tuple[str, list[MatrixCell]]]:
     """How many questions the row's method gets right and the column's wrong."""
     counts, place = right_and_wrong(evidence.scores), {name: at for at, name in enumerate(evidence.scores.methods)}
 
-    def cell(row: str, column: str) -> Cell:
+    def cell(row: str, column: str) -> MatrixCell:
         if row == column:
-            return Cell("·", "self")
+            return MatrixCell("·", "self")
         count = int(counts[place[row], place[column]])
-        return Cell(f"{count:,}", "", f"{row} right, {column} wrong: {count:,}", place[row], place[column])
+        return MatrixCell(f"{count:,}", "", f"{row} right, {column} wrong: {count:,}", place[row], place[column])
 
     return [(row, [cell(row, column) for column in order]) for row in order]
 

@@ -6,8 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from spantune.reports.figures.sweep_plots import Sweep
-from spantune.reports.figures.trials import WideSweep
+from spantune.reports.figures.sweep_plots import SweepCurve
 from spantune.reports.headline import Finding
 from spantune.reports.judged_answers import Evidence
 from spantune.reports.tables.main_table import Table
@@ -33,7 +32,7 @@ class ReportData:
     folders: tuple[RunFolder, ...]
     records: tuple[RunRecord, ...]
     histories: tuple[list[dict[str, Any]], ...]
-    sweeps: tuple[Sweep | WideSweep, ...]
+    sweeps: tuple[SweepCurve, ...]
     table: Table
     finding: Finding
     evidence: Evidence | None

@@ -12,8 +12,7 @@ from spantune.errors import ConfigError
 from spantune.reports.content import MARKDOWN, further_tables, page, texts
 from spantune.reports.figures.all_figures import Plan, plans
 from spantune.reports.figures.style import NARROW, WIDE, Form, save, svg
-from spantune.reports.figures.sweep_plots import Sweep
-from spantune.reports.figures.trials import WideSweep
+from spantune.reports.figures.sweep_plots import SweepCurve
 from spantune.reports.headline import finding
 from spantune.reports.judged_answers import Incomplete, gather
 from spantune.reports.page import Picture, picture, render, salt
@@ -105,7 +104,7 @@ def read_report(
     folder: Path,
     runs: Sequence[RunFolder],
     *,
-    sweeps: Sequence[Sweep | WideSweep] = (),
+    sweeps: Sequence[SweepCurve] = (),
     failures: Sequence[str] = (),
     commands: Sequence[str] = (),
     resamples: int | None = None,

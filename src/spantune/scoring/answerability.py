@@ -128,7 +128,7 @@ def risk_coverage(confidence: ArrayLike, loss: ArrayLike) -> RiskCoverage:
 
     The area is that of Geifman, Uziel and El-Yaniv, 2019 (https://arxiv.org/abs/1805.08206).
 
-    Questions of equal confidence stand in no order; the curve is the mean over all of their orders.
+    Questions of equal confidence have no order; the curve is the mean over all of their orders.
 
     Args:
         confidence: (Q,) any score that ranks; for answers under v2.0, the distance of the odds from the threshold.
@@ -254,7 +254,7 @@ def null_scores(
     Returns:
         `null_threshold` and `null_temperature` as fitted; `null_auc`, where there are questions of both kinds;
         `risk_coverage_area` of 1 - F1, and `risk_coverage_best`, which a perfect order of the same answers would have;
-        `calibration_error` and, behind the temperature, `calibration_error_scaled`.
+        `calibration_error` and, after temperature scaling, `calibration_error_scaled`.
     """
     odds, which = odds_of(examples, null_odds), unanswerable(examples)
     answers = {

@@ -41,7 +41,7 @@ class Dimension:
 
 
 def question_word(example: Example) -> str:
-    """The first English question word, wherever it stands; `other` without one, as in other languages."""
+    """The first English question word, wherever it is; `other` if there is none, as in other languages."""
     found = _LETTERS.findall(example.question.lower())
     for word, following in zip(found, [*found[1:], ""], strict=True):
         if word in _ASKING:

@@ -25,7 +25,7 @@ KINDS: Mapping[Kind, str] = {
 
 Fault = Literal["too long", "too short", "shifted"]
 Span = tuple[int, int]
-"""Characters of the context: first, and behind the last."""
+"""Characters of the context: the first, and the one after the last."""
 
 
 def error_kind(example: Example, answer: str, em: float, f1: float, span: Span | None = None) -> Kind:
@@ -34,8 +34,8 @@ def error_kind(example: Example, answer: str, em: float, f1: float, span: Span |
     Args:
         answer: its text, "" for "no answer".
         em, f1: its scores, 0 to 1: what is correct and what shares words is up to the scorer.
-        span: where it stands. Unknown, as for `predictions.json`, it counts as a boundary error if any place where the
-            context has this text overlaps an accepted answer.
+        span: its place. If it is unknown, as for `predictions.json`, the answer counts as a boundary error if any place
+            where the context has this text overlaps an accepted answer.
     """
     if em == 1 or (not example.answerable and not answer.strip()):
         return "correct"
@@ -91,7 +91,7 @@ def _run_kinds(
     place = {kind: at for at, kind in enumerate(KINDS)}
     rows = zip(examples, answers, em, f1, strict=True)
     return [
-        place[error_kind(example, text, exact, shared, spans.get(example.id))] for example, text, exact, shared in rows
+        place[error_kind(example, text, of_em, of_f1, spans.get(example.id))] for example, text, of_em, of_f1 in rows
     ]
 
 

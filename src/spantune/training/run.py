@@ -24,7 +24,8 @@ from spantune.runs.atomic_files import TEMPORARY, replace_folder
 from spantune.runs.folder import N_BEST
 from spantune.runs.manifest import AnsweringSettings, NullFit
 from spantune.scoring.answerability import fit_null
-from spantune.scoring.score_run import n_best_file, scores, write_answers
+from spantune.scoring.prediction_files import n_best_file
+from spantune.scoring.score_run import scores, write_answers
 from spantune.training import distributed
 from spantune.training.callbacks import Cadence, GracefulStop, Journal
 from spantune.training.checkpoints import last_checkpoint, remove_checkpoints, whole_or_gone

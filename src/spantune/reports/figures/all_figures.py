@@ -11,8 +11,7 @@ from spantune.reports.figures.f1_against_cost import COSTS, f1_against
 from spantune.reports.figures.learning_curves import learning_curves, loss_curves
 from spantune.reports.figures.score_plots import MOST_IN_A_PANEL, error_kinds, intervals, slices
 from spantune.reports.figures.style import Form, Look, looks
-from spantune.reports.figures.sweep_plots import Sweep, sweep_curves
-from spantune.reports.figures.trials import WideSweep, trials
+from spantune.reports.figures.sweep_plots import sweep_curves, sweep_trials
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -56,13 +55,11 @@ def plans(report: ReportData) -> list[Plan]:
 
 
 def _choices(report: ReportData, styles: dict[str, Look]) -> list[Plan]:
-    narrow = [one for one in report.sweeps if isinstance(one, Sweep)]
-    wide = [one for one in report.sweeps if isinstance(one, WideSweep)]
     grid = "Grey: the first grid. Hollow: added beyond its edge. Ring: chosen. ×: failed."
     each = "Left: the best F1 so far. Then F1 by each setting, whatever the others. Ring: chosen. ×: failed."
     return [
-        Plan("sweep", "Sweep", grid, partial(sweep_curves, narrow, styles)),
-        Plan("trials", "Trials", each, partial(trials, wide, styles)),
+        Plan("sweep", "Sweep", grid, partial(sweep_curves, report.sweeps, styles)),
+        Plan("trials", "Trials", each, partial(sweep_trials, report.sweeps, styles)),
     ]
 
 

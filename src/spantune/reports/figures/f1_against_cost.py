@@ -81,7 +81,7 @@ COSTS = (
 
 
 @dataclass(frozen=True)
-class Point:
+class CostPoint:
     """A method in the plane of cost and F1; `low` and `high` bound what its score may be by chance."""
 
     label: str
@@ -93,7 +93,7 @@ class Point:
     tip: str
 
 
-def points(groups: Sequence[Group], cost: Cost, standings: Mapping[str, Standing]) -> list[Point]:
+def points(groups: Sequence[Group], cost: Cost, standings: Mapping[str, Standing]) -> list[CostPoint]:
     """The groups that have an F1 and this cost."""
     made = []
     for one, look in zip(groups, looks([one.method for one in groups]), strict=True):
@@ -103,13 +103,13 @@ def points(groups: Sequence[Group], cost: Cost, standings: Mapping[str, Standing
         spread = f1.spread or 0.0
         low, high = standing.f1.interval if standing else (f1.mean - spread, f1.mean + spread)
         text = f"{one.label}: F1 {f1.mean:.1f} ({low:.1f} to {high:.1f}), {cost.title.lower()} {cost.shown(value)}"
-        made.append(Point(one.label, look, float(value), f1.mean, low, high, text))
+        made.append(CostPoint(one.label, look, float(value), f1.mean, low, high, text))
     return made
 
 
-def front(drawn: Sequence[Point]) -> list[Point]:
+def front(drawn: Sequence[CostPoint]) -> list[CostPoint]:
     """The points that no other beats in cost without losing F1, by rising cost."""
-    kept: list[Point] = []
+    kept: list[CostPoint] = []
     for one in sorted(drawn, key=lambda one: (one.cost, -one.f1)):
         if not kept or one.f1 > kept[-1].f1:
             kept.append(one)

@@ -13,7 +13,7 @@ from spantune.reports.figures.style import (
     WIDE,
     Form,
     Look,
-    calm,
+    add_panel,
     darker,
     empty_figure,
     hatched,
@@ -137,21 +137,14 @@ def slices(found: Sequence[Slice], looks: dict[str, Look], methods: Sequence[str
     for number, (dimension, parts) in enumerate(panels.items()):
         line, column = divmod(number, columns)
         width = form.width / columns
-        axes = figure.add_axes(
-            (
-                (column * width + 0.5) / form.width,
-                1 - (head + line * height + 0.3 + height - 1.1) / form.height,
-                (width - 0.75) / form.width,
-                (height - 1.1) / form.height,
-            )
-        )
+        left, bottom = column * width + 0.5, head + line * height + 0.3 + height - 1.1
+        axes = add_panel(figure, form, left, bottom, width - 0.75, height - 1.1)
         _panel(axes, dimension, parts, shown, looks)
     _method_legend(figure, shown, looks, form)
     return figure
 
 
 def _panel(axes: Axes, dimension: str, parts: Sequence[Slice], shown: Sequence[str], looks: dict[str, Look]) -> None:
-    calm(axes)
     for place, method in enumerate(shown):
         look, shift = looks[method], (place - (len(shown) - 1) / 2) * 0.8 / max(len(shown), 2)
         scores = [part.scores[method] for part in parts]

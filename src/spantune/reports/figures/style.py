@@ -23,7 +23,7 @@ INK, GREY, FAINT = "#22262b", "#667079", "#e4e7ea"
 _DOTS = 160
 _PER_INCH = 72  # an SVG counts in points
 _IN_A_NOTEBOOK = 84  # pixels an inch
-# Okabe and Ito's palette, told apart with every kind of colour vision; yellow left out (too light for lines).
+# Okabe and Ito's palette, distinguishable with every kind of colour vision; yellow left out (too light for lines).
 _COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", INK)
 _MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*", "<", ">", "h")
 _DASHES: tuple[Any, ...] = ("solid", (0, (5, 1.6)), (0, (1.4, 1.3)))
@@ -109,6 +109,13 @@ def new_figure(title: str, subtitle: str, form: Form = WIDE) -> tuple[Figure, Ax
     return figure, axes
 
 
+def add_panel(figure: Figure, form: Form, left: float, bottom: float, width: float, height: float) -> Axes:
+    """New axes, in inches; `bottom` is counted from the top of the figure."""
+    axes = figure.add_axes((left / form.width, 1 - bottom / form.height, width / form.width, height / form.height))
+    calm(axes)
+    return axes
+
+
 def empty_figure(title: str, subtitle: str, form: Form = WIDE) -> Figure:
     """A figure with its title and no axes."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -155,7 +162,7 @@ def name_axes(axes: Axes, x: str, y: str) -> None:
 
 
 def tip(artist: Artist, text: str) -> None:
-    """What a pointer that rests on the artist is told, in SVG."""
+    """The tooltip of the artist, in SVG."""
     artist.set_gid(_TIP + " ".join(text.split()))
 
 

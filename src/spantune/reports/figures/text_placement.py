@@ -1,4 +1,8 @@
-"""Names that stand beside their points and lines without covering anything."""
+"""Names beside their points and lines that cover nothing.
+
+adjustText does not replace this: it imports pyplot, which keeps global state, and in the same figures its names cover
+points and error bars.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +16,7 @@ if TYPE_CHECKING:
 Box = tuple[float, float, float, float]
 """Left, bottom, right, top in pixels."""
 
-# Where a name may stand: direction from the point (x, y), near places first.
+# Where a name may be: direction from the point (x, y), near places first.
 _PLACES = [
     (x * reach, y * reach)
     for reach in (1.0, 1.8, 2.8, 4.0)

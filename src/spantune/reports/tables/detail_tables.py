@@ -1,18 +1,16 @@
-"""The tables behind the first one: differences, slices, kinds of error, speed, further sets, no answer. One model for
+"""The tables after the first one: differences, slices, kinds of error, speed, further sets, no answer. One model for
 page, Markdown and CSV."""
 
 from __future__ import annotations
 
-import csv
-import io
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from spantune.reports.judged_answers import Evidence
 from spantune.reports.run_groups import Group
 from spantune.reports.tables import number_format
-from spantune.reports.tables.main_table import escaped, markdown_row
+from spantune.reports.tables.main_table import escaped, markdown_lines
 from spantune.scoring.dimensions import DIMENSIONS
 from spantune.scoring.error_kinds import KINDS
 from spantune.scoring.statistics import Comparison, Estimate, Score
@@ -35,18 +33,8 @@ class Grid:
 
     def to_markdown(self) -> str:
         """Without its title."""
-        lines = [markdown_row(self.header), "|:---|" + "---:|" * (len(self.header) - 1)]
-        lines += map(markdown_row, self.rows)
+        lines = markdown_lines(self.header, self.rows)
         return "\n".join([*([escaped(self.about), ""] if self.about else []), *lines]) + "\n"
-
-
-def to_csv(rows: Sequence[Mapping[str, Any]]) -> str:
-    """Unrounded numbers under the keys of the first row; empty where unknown."""
-    out = io.StringIO()
-    writer = csv.DictWriter(out, list(rows[0]) if rows else [], lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    return out.getvalue()
 
 
 def differences_rows(comparison: Comparison) -> list[dict[str, Any]]:

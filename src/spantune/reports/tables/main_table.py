@@ -21,7 +21,7 @@ _REASON = 300  # characters
 
 @dataclass(frozen=True)
 class Column:
-    """A column: its title and what stands in it; a `minor` one gives way where a terminal is too narrow."""
+    """A column: its title and its content; a `minor` one is left out if the terminal is too narrow."""
 
     title: str
     shown: Callable[[Group], str]
@@ -39,7 +39,7 @@ class Table:
     notes: tuple[str, ...]
     """Runs that are not in the means, with the reason; how to read the numbers."""
     standings: Mapping[str, Standing] = field(default_factory=dict)
-    """By label, where the answers could be compared: then the rows stand by rank."""
+    """By label, if the answers could be compared; the rows are then ordered by rank."""
 
     def __repr__(self) -> str:
         return self.to_text()
@@ -48,7 +48,7 @@ class Table:
         return self.to_markdown()
 
     def begins_rank(self, row: int) -> bool:
-        """Whether a row stands in another rank than the one above it."""
+        """Whether a row has another rank than the one above it."""
         pair = [self.standings.get(one.label) for one in self.groups[max(row - 1, 0) : row + 1]]
         return len(pair) == 2 and bool(self.standings) and rank_of(pair[0]) != rank_of(pair[1])
 
@@ -73,20 +73,14 @@ class Table:
         """A table of GitHub's Markdown, with header and notes around it."""
         titles, cells = self._cells(self.columns)
         lines = [*(escaped(text) + "  " for text in self.header), ""]
-        lines += [markdown_row(titles), "|" + "|".join([":---", *["---:"] * (len(titles) - 1)]) + "|"]
-        lines += [markdown_row(row) for row in cells]
+        lines += markdown_lines(titles, cells)
         lines += ["", *(f"- {escaped(text)}" for text in self.notes)] if self.notes else []
         return "\n".join(lines) + "\n"
 
     def to_csv(self) -> str:
         """Unrounded numbers, for further work: scores 0 to 100, seconds, bytes; empty where unknown."""
         rows = [_csv_row(one) | _standing_row(self.standings.get(one.label)) for one in self.groups]
-        out = io.StringIO()
-        names = list(dict.fromkeys(name for row in rows for name in row)) or ["method"]
-        writer = csv.DictWriter(out, names, lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
-        return out.getvalue()
+        return csv_text(rows) if rows else "method\n"
 
     def _cells(self, columns: Sequence[Column]) -> tuple[list[str], list[list[str]]]:
         titles = ["Method", *(column.title for column in columns)]
@@ -110,7 +104,7 @@ def comparison(records: Sequence[RunRecord], statistics: Comparison | None = Non
     """The table of all runs; runs that differ only in their seed share a row.
 
     Args:
-        statistics: of the groups by their label: then the rows stand by rank, else by mean F1.
+        statistics: of the groups by their label: the rows are then ordered by rank, else by mean F1.
     """
     standings = {one.method: one for one in statistics.standings} if statistics else {}
     order = {label: place for place, label in enumerate(standings)}
@@ -264,9 +258,19 @@ def _aligned(row: Sequence[str], widths: Sequence[int], gap: str) -> list[str]:
     return [gap.join(cells).rstrip(), *(f"  {line}"[: widths[0] + 2] for line in rest)]
 
 
-def markdown_row(cells: Sequence[str]) -> str:
-    """A line of a table of GitHub's Markdown."""
-    return "| " + " | ".join(map(escaped, cells)) + " |"
+def markdown_lines(header: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+    """A table of GitHub's Markdown: the first column to the left, the others to the right."""
+    first, *others = ("| " + " | ".join(map(escaped, row)) + " |" for row in (header, *rows))
+    return [first, "|:---|" + "---:|" * (len(header) - 1), *others]
+
+
+def csv_text(rows: Sequence[Mapping[str, Any]]) -> str:
+    """The rows as CSV, with a column for every key; empty where a row lacks it."""
+    out = io.StringIO()
+    writer = csv.DictWriter(out, list(dict.fromkeys(name for row in rows for name in row)), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return out.getvalue()
 
 
 def escaped(text: str) -> str:

@@ -58,7 +58,7 @@ def shown(value: Any) -> str:
 
 
 def setting(value: Any, between: str = ", ") -> str:
-    """A setting's value: None is the `default`, what is empty is `none`, and several stand behind each other."""
+    """A setting's value: None is the `default`, what is empty is `none`, and several follow one another."""
     if value is None:
         return "default"
     return between.join(map(str, value)) or "none" if isinstance(value, (list, tuple)) else shown(value)
