@@ -273,5 +273,11 @@ def test_a_flag_without_its_value(train: Resolve) -> None:
     assert mistakes(train, "--max-length", "--seed", "3") == ["--max-length: expected one argument"]
 
 
+@pytest.mark.parametrize("words", [("-1e-3",), ("-0.001",)])
+def test_a_negative_number_is_a_value(train: Resolve, words: tuple[str, ...]) -> None:
+    """In scientific notation, too, which argparse takes for a flag; the range is what is wrong with it."""
+    assert mistakes(train, "--learning-rate", *words) == ["learning-rate: expected above 0 and below 10, found -0.001"]
+
+
 def test_a_switch_takes_no_value(train: Resolve) -> None:
     assert mistakes(train, "--mlflow=no") == ["--mlflow/--no-mlflow: ignored explicit argument 'no'"]

@@ -10,20 +10,20 @@ import pytest
 from spantune.reports.run_groups import group
 from spantune.runs import AnswerSpeed, ParameterCount, RunRecord, Timings
 from spantune.scoring.statistics import Estimate
-from spantune.studies.choice import Candidate, Limit, choose, costs_against
+from spantune.studies.choice import Limit, MethodCandidate, choose, costs_against
 
 
 def candidate(
     label: str, f1: float, adapter: float = 1.0, latency: float | None = 10.0, train: float = 1.0
-) -> Candidate:
+) -> MethodCandidate:
     record = RunRecord("finished", "lora", label, "minilm", 0)
-    return Candidate(label, Estimate(f1, None, 1), f1 - 10, adapter, latency, train, 1000, record)
+    return MethodCandidate(label, Estimate(f1, None, 1), f1 - 10, adapter, latency, train, 1000, record)
 
 
 class Statistics:
     """Calls two methods tied where their F1 differs by less than `within`."""
 
-    def __init__(self, candidates: list[Candidate], within: float) -> None:
+    def __init__(self, candidates: list[MethodCandidate], within: float) -> None:
         self.pairs = {
             frozenset((one.label, other.label))
             for one, other in combinations(candidates, 2)
@@ -34,7 +34,7 @@ class Statistics:
         return frozenset((one, other)) in self.pairs
 
 
-def chosen(candidates: list[Candidate], *limits: Limit, within: float = 2.0) -> Any:
+def chosen(candidates: list[MethodCandidate], *limits: Limit, within: float = 2.0) -> Any:
     return choose(candidates, limits, Statistics(candidates, within))  # type: ignore[arg-type]
 
 
@@ -123,13 +123,13 @@ def test_a_candidate_is_the_mean_of_its_runs() -> None:
     other = RunRecord(**{**vars(record), **changes, "metrics": {"reported": {"em": 42.0, "f1": 54.0}}})
     failed = RunRecord(**{**vars(record), "seed": 2, "status": "failed"})
     (made,) = group([record, other, failed])
-    found = Candidate.of(made)
+    found = MethodCandidate.of(made)
     assert found is not None and (found.f1.mean, found.f1.n, found.em) == (52.0, 2, 41.0)
     assert (found.adapter_mb, found.train_minutes, found.trainable) == (4.0, 2.0, 1000)
     assert found.latency_ms == 20.0, "the merged form where there is one"
-    assert Candidate.of(group([failed])[0]) is None
+    assert MethodCandidate.of(group([failed])[0]) is None
     unscored = RunRecord(**{**vars(record), "metrics": {}})
-    assert Candidate.of(group([unscored])[0]) is None
+    assert MethodCandidate.of(group([unscored])[0]) is None
 
 
 @pytest.mark.parametrize("limit", [Limit("x", "trainable", 1000), Limit("x", "train_minutes", 1.0)])

@@ -16,7 +16,7 @@ from spantune.config import TrainConfig
 from spantune.reports import Report
 from spantune.studies import compare
 from spantune.studies.worker_process import Outcome
-from spantune.tracking import trackers_of
+from spantune.tracking.trackers import trackers_of
 
 pytestmark = pytest.mark.usefixtures("no_plots")
 

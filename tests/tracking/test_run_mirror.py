@@ -15,9 +15,9 @@ from tiny import ANSWERING
 
 from spantune.config import TrainConfig
 from spantune.runs import History, ParameterCount, RunFolder, RunRecord, Timings
-from spantune.tracking import trackers_of
 from spantune.tracking.client import quiet
 from spantune.tracking.run_mirror import RunMirror
+from spantune.tracking.trackers import trackers_of
 from spantune.training.run_recorder import run_sheet
 
 LONG = "sentence " * 1000

@@ -12,8 +12,8 @@ from spantune.runs import RunRecord
 from spantune.scoring.statistics import Comparison, Estimate
 
 COSTS: Mapping[str, str] = {"adapter_mb": "adapter", "latency_ms": "a question", "train_minutes": "training"}
-"""What decides between tied methods, by the field of a `Candidate`. Trainable parameters are left out: the adapter's
-size says the same."""
+"""What decides between tied methods, by the field of a `MethodCandidate`. Trainable parameters are left out: the size
+of the adapter says the same."""
 _SHOWN: Mapping[str, Callable[[float], str]] = {
     "f1": lambda value: f"{value:.1f}",
     "adapter_mb": lambda value: number_format.size(1e6 * value),
@@ -26,7 +26,7 @@ _ALIKE = 1.15
 
 
 @dataclass(frozen=True)
-class Candidate:
+class MethodCandidate:
     """A method of a study, as its finished runs came out. None where a run did not measure it.
 
     Attributes:
@@ -45,7 +45,7 @@ class Candidate:
     record: RunRecord
 
     @classmethod
-    def of(cls, group: Group) -> Candidate | None:
+    def of(cls, group: Group) -> MethodCandidate | None:
         """None where no run has finished, or none was scored."""
         f1, em, seconds = group.metric("f1"), group.metric("em"), group.timing("train_seconds")
         if f1 is None:
@@ -81,7 +81,7 @@ class Limit:
     value: float
     least: bool = False
 
-    def excess(self, candidate: Candidate) -> float:
+    def excess(self, candidate: MethodCandidate) -> float:
         """By what factor a candidate is beyond the limit: at most 1 within it, infinite where it was not measured."""
         found = candidate.value(self.field)
         if found is None:
@@ -89,7 +89,7 @@ class Limit:
         above, below = (self.value, found) if self.least else (found, self.value)
         return above / below if below > 0 else (1.0 if above <= below else math.inf)
 
-    def admits(self, candidate: Candidate) -> bool:
+    def admits(self, candidate: MethodCandidate) -> bool:
         """Whether a candidate is within it."""
         return self.excess(candidate) <= 1
 
@@ -110,15 +110,15 @@ class Choice:
         excluded: the others, each with the limits that it does not keep; the nearest to being admitted first.
     """
 
-    taken: Candidate | None
-    best: Candidate | None
-    tied: tuple[Candidate, ...]
-    runner_up: Candidate | None
-    front: tuple[Candidate, ...]
-    excluded: tuple[tuple[Candidate, tuple[Limit, ...]], ...]
+    taken: MethodCandidate | None
+    best: MethodCandidate | None
+    tied: tuple[MethodCandidate, ...]
+    runner_up: MethodCandidate | None
+    front: tuple[MethodCandidate, ...]
+    excluded: tuple[tuple[MethodCandidate, tuple[Limit, ...]], ...]
 
 
-def choose(candidates: Sequence[Candidate], limits: Sequence[Limit], comparison: Comparison | None) -> Choice:
+def choose(candidates: Sequence[MethodCandidate], limits: Sequence[Limit], comparison: Comparison | None) -> Choice:
     """The cheapest of the methods that are tied with the best within the limits.
 
     Cheapest: the lowest geometric mean of the costs (`COSTS`), which weighs "twice the size" as much as "twice the
@@ -145,7 +145,7 @@ def choose(candidates: Sequence[Candidate], limits: Sequence[Limit], comparison:
     )
 
 
-def _tied(candidates: Sequence[Candidate], comparison: Comparison | None) -> list[Candidate]:
+def _tied(candidates: Sequence[MethodCandidate], comparison: Comparison | None) -> list[MethodCandidate]:
     """Those tied with the highest F1, the cheapest first."""
     if not candidates:
         return []
@@ -159,7 +159,7 @@ def _tied(candidates: Sequence[Candidate], comparison: Comparison | None) -> lis
     return sorted(tied, key=lambda one: (sum(math.log(one.value(field) or 1) for field in known), -one.f1.mean))
 
 
-def _dominates(one: Candidate, other: Candidate) -> bool:
+def _dominates(one: MethodCandidate, other: MethodCandidate) -> bool:
     """Whether it is at least as good in everything that both have, and better in something."""
     pairs = [(-one.f1.mean, -other.f1.mean)]
     pairs += [(one.value(field), other.value(field)) for field in COSTS]  # type: ignore[misc]
@@ -167,7 +167,7 @@ def _dominates(one: Candidate, other: Candidate) -> bool:
     return all(first <= second for first, second in known) and any(first < second for first, second in known)
 
 
-def costs_against(one: Candidate, other: Candidate) -> list[str]:
+def costs_against(one: MethodCandidate, other: MethodCandidate) -> list[str]:
     """What `one` costs, with the factor by what `other` does: "adapter 2.7 MB (44×)", "training 3 min (half)"."""
     said = []
     for field, name in COSTS.items():

@@ -31,7 +31,7 @@ from spantune.studies.study_recorder import StudySheet, earlier_record, protocol
 from spantune.studies.worker_process import LOCKS, alone_in
 
 if TYPE_CHECKING:
-    from spantune.tracking import Tracker
+    from spantune.tracking.trackers import Tracker
 
 
 def compare(config: CompareConfig, say: Say | None = None, executor: Executor | None = None) -> StudyRecord:
@@ -215,7 +215,7 @@ def _write(study: StudyRecord) -> None:
 def _trackers(config: CompareConfig) -> tuple[Tracker, ...]:
     if not config.mlflow:
         return ()
-    from spantune.tracking import trackers_of  # not before: the room may be deleted
+    from spantune.tracking.trackers import trackers_of  # not before: the room may be deleted
 
     return trackers_of(config)
 

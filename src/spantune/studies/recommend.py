@@ -14,7 +14,7 @@ from spantune.reports.run_groups import group
 from spantune.reports.tables import number_format
 from spantune.runs import RunRecord
 from spantune.scoring.statistics import Comparison, Difference, compare
-from spantune.studies.choice import COSTS, Candidate, Choice, Limit, choose, costs_against
+from spantune.studies.choice import COSTS, Choice, Limit, MethodCandidate, choose, costs_against
 from spantune.studies.command_lines import train_words
 from spantune.studies.report import run_folders
 
@@ -31,7 +31,7 @@ class Recommendation:
         left_out: runs that did not finish, with the reason.
     """
 
-    candidates: tuple[Candidate, ...]
+    candidates: tuple[MethodCandidate, ...]
     limits: tuple[Limit, ...]
     choice: Choice
     comparison: Comparison | None
@@ -46,7 +46,7 @@ class Recommendation:
         """The words of the command line that trains the recommended method."""
         return train_words(self.choice.taken.record) if self.choice.taken else None
 
-    def difference(self, one: Candidate, other: Candidate) -> Difference | None:
+    def difference(self, one: MethodCandidate, other: MethodCandidate) -> Difference | None:
         """F1 of two candidates, None without statistics."""
         return self.comparison.difference(one.label, other.label) if self.comparison else None
 
@@ -97,7 +97,7 @@ class Recommendation:
             "left_out": list(self.left_out),
         }
 
-    def _why(self, taken: Candidate) -> str:
+    def _why(self, taken: MethodCandidate) -> str:
         best, choice = self.choice.best, self.choice
         assert best is not None
         number = len(self.candidates)
@@ -122,7 +122,7 @@ class Recommendation:
             lines.append(f"{taken.label} has {taken.f1.unknown}.")
         return " ".join(lines)
 
-    def _others(self, taken: Candidate) -> list[str]:
+    def _others(self, taken: MethodCandidate) -> list[str]:
         """The next best, and the rest of the Pareto front."""
         lines, other = [], self.choice.runner_up
         if other is not None:
@@ -136,7 +136,7 @@ class Recommendation:
             lines.append("\n".join(["Other trade-offs that nothing within the limits beats:", *listed]))
         return lines
 
-    def _beyond(self, taken: Candidate) -> list[str]:
+    def _beyond(self, taken: MethodCandidate) -> list[str]:
         """What the limits cost."""
         lines = [
             f"  {one.label}: {self._points(one, taken)}; {', '.join(_missed(one, limit) for limit in missed)}"
@@ -144,7 +144,7 @@ class Recommendation:
         ]
         return ["\n".join(["Excluded:", *lines])] if lines else []
 
-    def _points(self, one: Candidate, taken: Candidate) -> str:
+    def _points(self, one: MethodCandidate, taken: MethodCandidate) -> str:
         points = one.f1.mean - taken.f1.mean
         found = self.difference(one, taken)
         text = f"F1 {one.f1.mean:.1f} ({points:+.1f}"
@@ -154,7 +154,7 @@ class Recommendation:
         sure = "" if found.significant else ", tied"
         return f"{text}, 95% {low:+.1f} to {high:+.1f}{sure})"
 
-    def _apart(self, best: Candidate, taken: Candidate) -> str:
+    def _apart(self, best: MethodCandidate, taken: MethodCandidate) -> str:
         found = self.difference(best, taken)
         if found is None:
             return f"{taken.label} has the same"
@@ -174,7 +174,7 @@ def recommend(config: RecommendConfig) -> Recommendation:
     folders = run_folders(config.study)
     records = [RunRecord.read(folder.path) for folder in folders]
     groups = [one for one in group(records) if one.runs[0].trained]  # the floor is there to be beaten
-    candidates = tuple(one for one in map(Candidate.of, groups) if one is not None)
+    candidates = tuple(one for one in map(MethodCandidate.of, groups) if one is not None)
     if not candidates:
         raise RunError(
             "there is nothing to choose from",
@@ -212,13 +212,13 @@ def limits_of(config: RecommendConfig) -> tuple[Limit, ...]:
     )
 
 
-def _described(one: Candidate) -> str:
+def _described(one: MethodCandidate) -> str:
     runs = f" over {one.f1.n} runs" if one.f1.n > 1 else ""
     costs = ", ".join(f"{name} {one.shown(field)}" for field, name in COSTS.items())
     return f"F1 {number_format.with_spread(one.f1)}{runs}, {costs}, {one.shown('trainable')} trainable parameters."
 
 
-def _missed(one: Candidate, limit: Limit) -> str:
+def _missed(one: MethodCandidate, limit: Limit) -> str:
     names = {**COSTS, "trainable": "trainable", "f1": "F1"}
     return f"{names[limit.field]} {one.shown(limit.field)} ({limit})"
 

@@ -32,7 +32,7 @@ from spantune.training import distributed
 from spantune.training.code_version import code_version
 
 if TYPE_CHECKING:
-    from spantune.tracking import Tracker
+    from spantune.tracking.trackers import Tracker
 
 UNADAPTED = "Unadapted"
 """The label of a run that trained nothing."""
@@ -89,7 +89,7 @@ class RunSheet:
         """Start the trackers that the configuration switches on."""
         if not self.writes or not self.config.mlflow:
             return
-        from spantune.tracking import trackers_of  # not before: the room may be deleted
+        from spantune.tracking.trackers import trackers_of  # not before: the room may be deleted
 
         self.trackers = trackers_of(self.config)
         for tracker in self.trackers:

@@ -76,7 +76,7 @@ def _refuse_without_weights(run: str, trained: SpanModel) -> None:
     if not (trained.is_plain or trained.method.mergeable):
         able = [name for name, one in methods().items() if one.adds_nothing or one.mergeable]
         raise ConfigError(
-            "a run that changed no weight of the encoder can only be gone on from alone, with its method and options",
+            "a run that changed no weight of the encoder can only be continued alone, with its method and options",
             where=f"start_from: {run}",
             expected=f"that, or a run of {', '.join(able)}",
             found=f"{trained.method.label} with {dict(trained.identity.options) or 'no options'}",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import itertools
+import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NoReturn
@@ -12,6 +13,8 @@ from spantune.config.parse.command import Command
 from spantune.config.parse.convert import metavar, takes_many
 from spantune.config.parse.fields import Setting
 from spantune.errors import ConfigError
+
+_NEGATIVE_POWER = re.compile(r"-[\d.]+e[-+]?\d+", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -38,7 +41,7 @@ def read_flags(command: Command, settings: Sequence[Setting], argv: Sequence[str
     """
     parser = _Parser(command, settings)
     lists = {one.flag for one in settings if takes_many(one.hint)}
-    namespace, unknown = parser.parse_known_args([part for word in argv for part in _spelled(word, lists)])
+    namespace, unknown = parser.parse_known_args([part for word in _joined(argv) for part in _spelled(word, lists)])
     given: dict[str, list[Any]] = vars(namespace)
     values: dict[str, list[str] | bool] = {}
     for setting in settings:
@@ -57,6 +60,17 @@ def read_flags(command: Command, settings: Sequence[Setting], argv: Sequence[str
 def before_flags(words: Sequence[str]) -> list[str]:
     """The words that do not follow a flag."""
     return list(itertools.takewhile(lambda word: not word.startswith("-"), words))
+
+
+def _joined(argv: Sequence[str]) -> list[str]:
+    """`--learning-rate=-1e-3` for `--learning-rate -1e-3`, whose value argparse takes for a flag."""
+    joined: list[str] = []
+    for word in argv:
+        if joined and joined[-1].startswith("--") and "=" not in joined[-1] and _NEGATIVE_POWER.fullmatch(word):
+            joined[-1] += f"={word}"
+        else:
+            joined.append(word)
+    return joined
 
 
 def _spelled(word: str, lists: Collection[str]) -> Sequence[str]:
