@@ -76,7 +76,7 @@ class QuestionFilters:
     @classmethod
     def read(cls, query: MultiDict[str, str], methods: Sequence[str]) -> QuestionFilters:
         """From an address; values that do not exist are ignored."""
-        choices = {"who": WHO, "kind": KINDS, "slice": SLICES, "order": ORDERS}
+        choices: dict[str, Mapping[str, Any]] = {"who": WHO, "kind": KINDS, "slice": SLICES, "order": ORDERS}
         chosen = {name: query[name] for name, values in choices.items() if query.get(name, "") in values}
         right, wrong = (
             tuple(dict.fromkeys(method for method in query.getlist(name) if method in methods))
