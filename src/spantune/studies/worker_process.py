@@ -7,8 +7,9 @@ import os
 import signal
 import sys
 import threading
+import traceback
 import warnings
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
@@ -118,6 +119,7 @@ def _work(config: TrainConfig, outcomes: Connection, place: Place) -> None:
         signal.signal(signal.SIGTERM, _interrupt)
         threading.Thread(target=_stop_with_the_study, daemon=True).start()
     warnings.filterwarnings("ignore", category=FutureWarning)  # the libraries' own, as on the command line
+    outcome, code = Outcome(), 0
     try:
         from spantune.training import train
 
@@ -126,14 +128,14 @@ def _work(config: TrainConfig, outcomes: Connection, place: Place) -> None:
         with _locked(place):
             train(config)
     except KeyboardInterrupt:
-        outcomes.send(Outcome(interrupted=True))
-        sys.exit(130)
+        outcome, code = Outcome(interrupted=True), 130
     except Exception as error:
-        outcomes.send(_failed(error))
+        outcome, code = _failed(error), 1
         if os.environ.get("SPANTUNE_DEBUG", "0") not in ("", "0"):
-            raise
-        sys.exit(1)
-    outcomes.send(Outcome())
+            traceback.print_exc()
+    with suppress(BrokenPipeError):  # the study was killed
+        outcomes.send(outcome)
+    sys.exit(code)
 
 
 def _without_bars() -> None:
