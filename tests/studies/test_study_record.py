@@ -32,7 +32,7 @@ from spantune.studies.study_recorder import StudySheet, protocol_of
         ("[]", "a JSON object"),
         ("[" * 100_000, "recursion"),
         ({"format": 99}, "format 99"),
-        ({"format": 1, "runs": [{"method": "lora"}]}, "the key 'runs.0.model'"),
+        ({"format": 1, "runs": [{"method": "lora"}]}, "the keys 'runs.0.model', 'runs.0.seed', 'runs.0.folder'"),
         ({"format": 1, "runs": [{"method": "lora", "model": "m", "seed": "0"}]}, "the key 'runs.0.folder'"),
         ({"format": 1, "status": "asleep"}, "'asleep'"),
         ({"format": 1, "command": ["spantune", 3]}, "key 'command.1'\n  expected: a valid string\n  found:    3"),
