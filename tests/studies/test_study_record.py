@@ -28,14 +28,14 @@ from spantune.studies.study_recorder import StudySheet, protocol_of
     ("content", "words"),
     [
         (None, "there is no study here"),
-        ("{", "the study's record cannot be read"),
-        ("[]", "no JSON object"),
+        ("{", "the study's record is broken"),
+        ("[]", "a JSON object"),
         ("[" * 100_000, "recursion"),
         ({"format": 99}, "format 99"),
-        ({"format": 1, "runs": [{"method": "lora"}]}, "runs.0.model: missing"),
-        ({"format": 1, "runs": [{"method": "lora", "model": "m", "seed": "0"}]}, "runs.0.folder: missing"),
+        ({"format": 1, "runs": [{"method": "lora"}]}, "the keys 'runs.0.model', 'runs.0.seed', 'runs.0.folder'"),
+        ({"format": 1, "runs": [{"method": "lora", "model": "m", "seed": "0"}]}, "the key 'runs.0.folder'"),
         ({"format": 1, "status": "asleep"}, "'asleep'"),
-        ({"format": 1, "command": ["spantune", 3]}, "command.1: expected a valid string, found 3"),
+        ({"format": 1, "command": ["spantune", 3]}, "key 'command.1'\n  expected: a valid string\n  found:    3"),
     ],
 )
 def test_what_is_no_record(content: Any, words: str, tmp_path: Path) -> None:

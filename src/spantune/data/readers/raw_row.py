@@ -21,16 +21,18 @@ RawAnswers = Sequence[tuple[object, object]] | Unreadable | None
 class RawRow:
     """One question as its source has it: every field may be missing or of a wrong type.
 
-    A field that is not there is None. `answers` are pairs (text, answer_start).
+    A field that is not there is None. `answers` are pairs (text, answer_start). `one_answer` says that the source has
+    one answer a row, so that several rows may be about one question.
     """
 
     id: object
     question: object
     context: object
     answers: RawAnswers
-    impossible: bool | None = None
+    impossible: bool | Unreadable | None = None
     title: object = None
     where: str = ""
+    one_answer: bool = False
 
 
 def is_missing(value: object) -> bool:
