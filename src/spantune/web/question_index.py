@@ -9,7 +9,7 @@ fewer places than a plain search for characters does. It is built once for each 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, fields
 from functools import cached_property
 from pathlib import Path
@@ -76,7 +76,7 @@ class QuestionFilters:
     @classmethod
     def read(cls, query: MultiDict[str, str], methods: Sequence[str]) -> QuestionFilters:
         """From an address; values that do not exist are ignored."""
-        choices: dict[str, Mapping[str, Any]] = {"who": WHO, "kind": KINDS, "slice": SLICES, "order": ORDERS}
+        choices: dict[str, Collection[str]] = {"who": WHO, "kind": _KINDS, "slice": SLICES, "order": ORDERS}
         chosen = {name: query[name] for name, values in choices.items() if query.get(name, "") in values}
         right, wrong = (
             tuple(dict.fromkeys(method for method in query.getlist(name) if method in methods))
