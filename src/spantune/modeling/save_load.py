@@ -87,7 +87,7 @@ def save(model: SpanModel, folder: Path, *, settings: AnsweringSettings, tokeniz
         if config is not None:
             config.save_pretrained(str(folder))
         save_file(state, folder / WEIGHTS, metadata={"format": "pt"})
-    manifest = Manifest(model.identity, settings)
+    manifest = Manifest(**vars(model.identity), settings=settings)
     (folder / MANIFEST).write_text(
         json.dumps(manifest.to_json(), indent=2, ensure_ascii=False) + "\n", encoding="utf-8"
     )

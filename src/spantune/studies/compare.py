@@ -17,17 +17,17 @@ from spantune.runs import RunFolder, write_text_atomic
 from spantune.runs.atomic_files import explained, refuse_foreign
 from spantune.runs.record import RECORD
 from spantune.scoring.statistics import estimate
-from spantune.studies.budget import Clock, Fitted, Rate, fit
-from spantune.studies.estimate import seconds_left, timed
+from spantune.studies.budget import Clock, Forecast, fit
 from spantune.studies.executors import Executor, LocalExecutor
 from spantune.studies.make_search import searches
 from spantune.studies.plan import FLOOR, SWEEP, SWEEP_BUDGET, Arm, arms, final_run, own_keys, sweep_run
 from spantune.studies.plan_text import notes_before, notes_behind, outline
+from spantune.studies.probe import timed
 from spantune.studies.record import STUDY, StudyRecord
 from spantune.studies.report import report_of
 from spantune.studies.run_state import Facts, facts_as_they_are, record_in, shared_differences
 from spantune.studies.schedule import Say, Schedule
-from spantune.studies.study_recorder import StudySheet, earlier_record, protocol_of
+from spantune.studies.study_recorder import StudyRecorder, earlier_record, protocol_of
 from spantune.studies.worker_process import LOCKS, alone_in
 
 if TYPE_CHECKING:
@@ -88,7 +88,7 @@ def _executor(config: CompareConfig) -> Executor:
         from spantune.studies.ray_executor import RayExecutor
 
         return RayExecutor(Path(config.output), config.ray_address, cpus=config.ray_cpus, gpus=config.ray_gpus)
-    return LocalExecutor(config.workers, Path(config.output) / LOCKS)
+    return LocalExecutor(config.workers, Path(config.output))
 
 
 def _carried_out(
@@ -96,19 +96,20 @@ def _carried_out(
 ) -> tuple[StudyRecord, Report | None]:
     folder = Path(config.output)
     earlier = earlier_record(folder)
-    rates: dict[str, Rate] = {}
-    if config.plan or config.budget_minutes:
-        rates = timed(config, compared, executor, say)
-    fitted = _fitted(config, compared, rates, facts, clock, executor.workers, earlier)
+    rates = timed(config, compared, executor, say) if config.plan or config.budget_minutes else {}
+    forecast = Forecast(rates, facts, config.seeds[0], executor.workers)
+    fitted = fit(config, compared, forecast.study, clock.left, _begun(config, earlier))
     notes = notes_before(config, compared, facts)
-    for line in outline(config, compared, fitted, rates, facts, executor.workers):
+    for line in outline(config, compared, fitted, forecast):
         say(line)
     for note in notes:
         say(f"note: {note}")
-    sheet = StudySheet(config, fitted.config, compared, fitted.arms, earlier, left_out=fitted.left_out, notes=notes)
+    recorder = StudyRecorder(
+        config, fitted.config, compared, fitted.arms, earlier, left_out=fitted.left_out, notes=notes
+    )
     if config.plan:
-        return sheet.record, None
-    sheet.update()
+        return recorder.record, None
+    recorder.update()
     trackers = _trackers(config)
     for tracker in trackers:
         tracker.start(protocol_of(config))
@@ -118,33 +119,33 @@ def _carried_out(
             kept,
             fitted.arms,
             executor,
-            sheet,
+            recorder,
             searches=searches(kept, fitted.arms, facts),
-            rates=rates,
+            forecast=forecast,
             facts=facts,
             clock=clock,
             say=say,
-            changed=lambda: _write(sheet.record),
+            changed=lambda: _write(recorder.record),
         )
         schedule.run()
-        if trackers and (before := _untracked(sheet.record)):
-            sheet.note(f"trained without MLflow, so not shown there: {', '.join(before)}")
-        sheet.note(*notes_behind(sheet.record))
-        _refuse_nothing(sheet.record)
+        if trackers and (before := _untracked(recorder.record)):
+            recorder.note(f"trained without MLflow, so not shown there: {', '.join(before)}")
+        recorder.note(*notes_behind(recorder.record))
+        _refuse_nothing(recorder.record)
     except KeyboardInterrupt:
-        sheet.close("interrupted", "stopped by the user or the system; the same command goes on")
+        recorder.close("interrupted", "stopped by the user or the system; the same command goes on")
         raise
     except BaseException as error:
-        sheet.close("failed", str(error) or type(error).__name__)
+        recorder.close("failed", str(error) or type(error).__name__)
         raise
     else:
-        sheet.close("finished")
-        report = report_of(sheet.record).write()
+        recorder.close("finished")
+        report = report_of(recorder.record).write()
     finally:
         for tracker in trackers:
-            tracker.log_metrics(_mean_f1(sheet.record), 0)
-            tracker.finish(sheet.record.status, sheet.record.reason)
-    return sheet.record, report
+            tracker.log_metrics(_mean_f1(recorder.record), 0)
+            tracker.finish(recorder.record.status, recorder.record.reason)
+    return recorder.record, report
 
 
 def _refuse_other_study(config: CompareConfig, compared: Sequence[Arm]) -> None:
@@ -181,26 +182,11 @@ def _points_there(config: CompareConfig, compared: Sequence[Arm]) -> Iterator[Tr
             yield replace(sweep_run(config, arm, "any", {}), output=str(path))
 
 
-def _fitted(
-    config: CompareConfig,
-    compared: Sequence[Arm],
-    rates: dict[str, Rate],
-    facts: Facts,
-    clock: Clock,
-    workers: int,
-    earlier: StudyRecord | None,
-) -> Fitted:
-    """What the budget holds; a sweep that was begun with fewer examples stays with them."""
-    begun = None
-    if earlier and any(sweep.points for sweep in earlier.sweeps) and earlier.sweep_examples:
-        begun = earlier.sweep_examples if earlier.protocol.get("sweep_examples") == config.sweep_examples else None
-    return fit(
-        config,
-        compared,
-        lambda one, kept: seconds_left(one, kept, rates, facts) / workers,
-        clock.left,
-        begun,
-    )
+def _begun(config: CompareConfig, earlier: StudyRecord | None) -> int | None:
+    """Examples of a sweep that an earlier call began with fewer than asked for: it stays with them."""
+    if earlier is None or not any(sweep.points for sweep in earlier.sweeps):
+        return None
+    return earlier.sweep_examples if earlier.protocol.get("sweep_examples") == config.sweep_examples else None
 
 
 def _write(study: StudyRecord) -> None:

@@ -19,10 +19,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from spantune.config import TrainConfig
 from spantune.errors import ConfigError, RunError
 from spantune.runs.atomic_files import TEMPORARY, replace_folder
-from spantune.studies.executors import Job, lock_name
-from spantune.studies.worker_process import LOCKS, Outcome, Place, start
+from spantune.studies.worker_process import Outcome, Place, lock_of, start
 
 _PATIENCE_SECONDS = 5
 _POLL_SECONDS = 1.0
@@ -43,10 +43,10 @@ class RayExecutor:
 
     def __init__(self, folder: Path, address: str, *, cpus: float, gpus: float) -> None:
         self._ray = _imported()
-        self._under_way: dict[Any, Job] = {}
+        self._under_way: dict[Any, tuple[str, Path]] = {}  # by task: the run's name and folder
         self._token = folder / f"{TEMPORARY}ray-{uuid.uuid4().hex}"  # whoever sees it sees the study folder
         self._connect(address)
-        self._workers = self._at_a_time(cpus, gpus)
+        self.workers = self._at_a_time(cpus, gpus)
         self._task = self._ray.remote(num_cpus=cpus, num_gpus=gpus, max_retries=0)(_carry_out)
         self._bell = self._ray.remote(num_cpus=0)(_Bell).remote()
         self._token.touch()
@@ -82,18 +82,14 @@ class RayExecutor:
             )
         return fitting
 
-    @property
-    def workers(self) -> int:
-        return self._workers
+    def submit(self, name: str, config: TrainConfig) -> None:
+        folder = Path(config.output).absolute()
+        packed = _packed(folder) if config.resume else None
+        config = replace(config, output=str(folder))
+        task = self._task.remote(name, config, str(self._token.absolute()), packed, self._bell)
+        self._under_way[task] = name, folder
 
-    def submit(self, job: Job) -> None:
-        here = Path(job.config.output)
-        config = replace(job.config, output=str(here.absolute()))
-        packed = _packed(here) if job.config.resume else None
-        task = self._task.remote(replace(job, config=config), str(self._token.absolute()), packed, self._bell)
-        self._under_way[task] = job
-
-    def wait(self, seconds: float | None = None) -> tuple[Job, Outcome] | None:
+    def wait(self, seconds: float | None = None) -> tuple[str, Outcome] | None:
         if not self._under_way:
             raise RuntimeError("nothing is under way")
         ended, _ = self._ray.wait(list(self._under_way), num_returns=1, timeout=seconds)
@@ -108,20 +104,20 @@ class RayExecutor:
         self._token.unlink(missing_ok=True)
         self._ray.shutdown()
 
-    def _received(self, task: Any) -> tuple[Job, Outcome]:
-        job = self._under_way.pop(task)
+    def _received(self, task: Any) -> tuple[str, Outcome]:
+        name, folder = self._under_way.pop(task)
         errors = self._ray.exceptions
         try:
             outcome, packed = self._ray.get(task)
         except errors.TaskCancelledError:
-            return job, Outcome(interrupted=True)
+            return name, Outcome(interrupted=True)
         except errors.RayTaskError as error:
-            return job, Outcome(reason=str(error.cause))
+            return name, Outcome(reason=str(error.cause))
         except errors.RayError as error:  # the worker or its machine died
-            return job, Outcome(reason=f"its worker died: {str(error).splitlines()[0]}", crashed=True)
+            return name, Outcome(reason=f"its worker died: {str(error).splitlines()[0]}", crashed=True)
         if packed is not None:
-            _unpack(packed, Path(job.config.output))
-        return job, outcome
+            _unpack(packed, folder)
+        return name, outcome
 
 
 def _imported() -> Any:
@@ -154,26 +150,25 @@ class _Bell:
         return self._rung
 
 
-def _carry_out(job: Job, token: str, packed: bytes | None, bell: Any) -> tuple[Outcome, bytes | None]:
-    """What a worker does: the outcome, and the run's folder where the study folder is not to be seen from there."""
+def _carry_out(
+    name: str, config: TrainConfig, token: str, packed: bytes | None, bell: Any
+) -> tuple[Outcome, bytes | None]:
+    """What a worker does: the outcome, and the run's folder if the worker does not see the study folder."""
     if Path(token).exists():
-        lock = Path(token).parent / LOCKS / lock_name(job.name)
-        return _run(job, bell, Place(lock=lock)), None
+        return _run(config, bell, Place(lock=lock_of(Path(token).parent, name))), None
     with tempfile.TemporaryDirectory(prefix=TEMPORARY) as scratch:
         folder = Path(scratch) / "run"
         if packed is not None:
             _unpack(packed, folder)
-        outcome = _run(replace(job, config=replace(job.config, output=str(folder))), bell)
-        return outcome, _packed(folder)
+        return _run(replace(config, output=str(folder)), bell), _packed(folder)
 
 
-def _run(job: Job, bell: Any, place: Place | None = None) -> Outcome:
+def _run(config: TrainConfig, bell: Any, place: Place | None = None) -> Outcome:
     ray = _imported()
-    started = start(job.config, job.name, place)
+    started = start(config, place)
     try:
-        while not started.ended(_POLL_SECONDS):
-            if ray.get(bell.has_rung.remote()):
-                break
+        while started.process.is_alive() and not ray.get(bell.has_rung.remote()):
+            started.process.join(_POLL_SECONDS)
     except KeyboardInterrupt:  # cancelled
         pass
     started.stop()

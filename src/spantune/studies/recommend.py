@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 from spantune.config import RecommendConfig
@@ -13,12 +13,10 @@ from spantune.reports.judged_answers import Incomplete, read_scores
 from spantune.reports.run_groups import group
 from spantune.reports.tables import number_format
 from spantune.runs import RunRecord
-from spantune.scoring.statistics import Comparison, Difference, compare
-from spantune.studies.choice import COSTS, Choice, Limit, MethodCandidate, choose, costs_against
+from spantune.scoring.statistics import Comparison, compare
+from spantune.studies.choice import COSTS, FIELDS, Choice, Limit, MethodCandidate, choose, costs_against
 from spantune.studies.command_lines import train_words
 from spantune.studies.report import run_folders
-
-_FIELDS = ("f1", *COSTS, "trainable")
 
 
 @dataclass(frozen=True, repr=False)
@@ -46,26 +44,30 @@ class Recommendation:
         """The words of the command line that trains the recommended method."""
         return train_words(self.choice.taken.record) if self.choice.taken else None
 
-    def difference(self, one: MethodCandidate, other: MethodCandidate) -> Difference | None:
-        """F1 of two candidates, None without statistics."""
-        return self.comparison.difference(one.label, other.label) if self.comparison else None
-
     def text(self, quoted: Callable[[Sequence[str]], str] = shlex.join) -> str:
         """In prose, for a terminal.
 
         Args:
-            quoted: words as one types them into a shell; default: as in a POSIX one.
+            quoted: words as they are typed into a shell; default: a POSIX one.
         """
         taken = self.choice.taken
         if taken is None:
             return self.nothing()
-        parts = [f"{taken.label}: {_described(taken)}", self._why(taken), *self._others(taken), *self._beyond(taken)]
-        if self.left_out:
-            parts.append("\n".join(["Not considered:", *(f"  {one}" for one in self.left_out)]))
+        excluded = [
+            f"{self._against(one, taken)}; {', '.join(f'{one.named(limit.field)} ({limit})' for limit in missed)}"
+            for one, missed in self.choice.excluded
+        ]
+        parts = [
+            f"{taken.label}: {_described(taken)}",
+            self._why(taken),
+            *self._others(taken),
+            *_listing("Excluded:", excluded),
+            *_listing("Not considered:", self.left_out),
+        ]
         return "\n\n".join([*parts, f"Train it:\n  {quoted(self.command or ())}"])
 
     def nothing(self) -> str:
-        """What to say where no candidate is within the limits."""
+        """What to say if no candidate is within the limits."""
         nearest, missed = self.choice.excluded[0]
         alone = [one for one in self.limits if not any(one.admits(candidate) for candidate in self.candidates)]
         why = f"none keeps {_listed(self.limits)} together"
@@ -75,7 +77,7 @@ class Recommendation:
         return f"no method of the study is within the limits: {why}. The nearest is {nearest.label}: {needed}"
 
     def remedy(self) -> str:
-        """What helps where no candidate is within the limits."""
+        """What helps if no candidate is within the limits."""
         unmeasured = [one for one in self.limits if any(other.value(one.field) is None for other in self.candidates)]
         if unmeasured:
             return f"measure what {_listed(unmeasured)} is about: `spantune compare` on the study again does"
@@ -93,7 +95,7 @@ class Recommendation:
             "pareto": [one.label for one in choice.front],
             "excluded": {one.label: [str(limit) for limit in missed] for one, missed in choice.excluded},
             "statistics": self.unsure or "available",
-            "candidates": {one.label: {field: one.value(field) for field in _FIELDS} for one in self.candidates},
+            "candidates": {one.label: {field: one.value(field) for field in FIELDS} for one in self.candidates},
             "left_out": list(self.left_out),
         }
 
@@ -124,44 +126,33 @@ class Recommendation:
 
     def _others(self, taken: MethodCandidate) -> list[str]:
         """The next best, and the rest of the Pareto front."""
-        lines, other = [], self.choice.runner_up
-        if other is not None:
-            costs = ", ".join(costs_against(other, taken))
-            lines.append(f"The next best is {other.label}: {self._points(other, taken)}; {costs}.")
-        front = [one for one in self.choice.front if one not in (taken, other)]
-        if front:
-            listed = [
-                f"  {one.label}: {self._points(one, taken)}; {', '.join(costs_against(one, taken))}" for one in front
-            ]
-            lines.append("\n".join(["Other trade-offs that nothing within the limits beats:", *listed]))
-        return lines
 
-    def _beyond(self, taken: MethodCandidate) -> list[str]:
-        """What the limits cost."""
-        lines = [
-            f"  {one.label}: {self._points(one, taken)}; {', '.join(_missed(one, limit) for limit in missed)}"
-            for one, missed in self.choice.excluded
-        ]
-        return ["\n".join(["Excluded:", *lines])] if lines else []
+        def trade_off(one: MethodCandidate) -> str:
+            return f"{self._against(one, taken)}; {', '.join(costs_against(one, taken))}"
 
-    def _points(self, one: MethodCandidate, taken: MethodCandidate) -> str:
-        points = one.f1.mean - taken.f1.mean
-        found = self.difference(one, taken)
-        text = f"F1 {one.f1.mean:.1f} ({points:+.1f}"
-        if found is None:
+        other = self.choice.runner_up
+        rest = [trade_off(one) for one in self.choice.front if one not in (taken, other)]
+        next_best = [f"The next best is {trade_off(other)}."] if other else []
+        return next_best + _listing("Other trade-offs that nothing within the limits beats:", rest)
+
+    def _against(self, one: MethodCandidate, taken: MethodCandidate) -> str:
+        """F1 of a candidate, and the difference from that of the recommended one."""
+        text = f"{one.label}: F1 {one.f1.mean:.1f} ({one.f1.mean - taken.f1.mean:+.1f}"
+        if self.comparison is None:
             return f"{text})"
-        low, high = found.interval if found.first == one.label else (-found.interval.high, -found.interval.low)
-        sure = "" if found.significant else ", tied"
-        return f"{text}, 95% {low:+.1f} to {high:+.1f}{sure})"
+        difference = self.comparison.difference(one.label, taken.label)
+        low, high = difference.interval.low, difference.interval.high
+        if difference.first != one.label:
+            low, high = -high, -low
+        return f"{text}, 95% {low:+.1f} to {high:+.1f}{'' if difference.significant else ', tied'})"
 
     def _apart(self, best: MethodCandidate, taken: MethodCandidate) -> str:
-        found = self.difference(best, taken)
-        if found is None:
+        if self.comparison is None:
             return f"{taken.label} has the same"
-        assert self.comparison is not None
+        difference = self.comparison.difference(best.label, taken.label)
         return (
-            f"{self.comparison.questions:,} questions cannot tell the two apart ({abs(found.points):.1f} points, "
-            f"p {found.p_holm:.2g} by Holm's correction)"
+            f"{self.comparison.questions:,} questions cannot tell the two apart ({abs(difference.points):.1f} points, "
+            f"p {difference.p_holm:.2g} by Holm's correction)"
         )
 
 
@@ -198,29 +189,18 @@ def recommend(config: RecommendConfig) -> Recommendation:
 
 def limits_of(config: RecommendConfig) -> tuple[Limit, ...]:
     """The limits that were set."""
-    named = (
-        ("max_adapter_mb", "adapter_mb"),
-        ("max_latency_ms", "latency_ms"),
-        ("max_train_minutes", "train_minutes"),
-        ("max_trainable", "trainable"),
-        ("min_f1", "f1"),
-    )
-    return tuple(
-        Limit("--" + key.replace("_", "-"), field, value, key.startswith("min"))
-        for key, field in named
-        if (value := getattr(config, key)) is not None
-    )
+    keys = [one.name for one in fields(config) if one.name.startswith(("max_", "min_"))]
+    return tuple(Limit(key, value) for key in keys if (value := getattr(config, key)) is not None)
 
 
 def _described(one: MethodCandidate) -> str:
     runs = f" over {one.f1.n} runs" if one.f1.n > 1 else ""
-    costs = ", ".join(f"{name} {one.shown(field)}" for field, name in COSTS.items())
+    costs = ", ".join(map(one.named, COSTS))
     return f"F1 {number_format.with_spread(one.f1)}{runs}, {costs}, {one.shown('trainable')} trainable parameters."
 
 
-def _missed(one: MethodCandidate, limit: Limit) -> str:
-    names = {**COSTS, "trainable": "trainable", "f1": "F1"}
-    return f"{names[limit.field]} {one.shown(limit.field)} ({limit})"
+def _listing(title: str, lines: Sequence[str]) -> list[str]:
+    return ["\n  ".join([title, *lines])] if lines else []
 
 
 def _listed(limits: Sequence[Limit]) -> str:

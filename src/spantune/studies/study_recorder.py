@@ -1,4 +1,4 @@
-"""The study sheet: keeps study.json up to date while the study runs."""
+"""Keeps study.json up to date while the study runs."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def protocol_of(config: CompareConfig) -> dict[str, Any]:
     return {**found, **addresses}
 
 
-class StudySheet:
+class StudyRecorder:
     """The record of a study while it grows.
 
     Args:
