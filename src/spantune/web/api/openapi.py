@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from pydantic import BaseModel
-from pydantic.json_schema import models_json_schema
+from pydantic.json_schema import JsonSchemaMode, models_json_schema
 
 from spantune import __version__
 from spantune.config import LimitsConfig
@@ -39,11 +39,9 @@ _OPERATIONS: dict[str, tuple[str, type[BaseModel]]] = {
 def document(limits: LimitsConfig, names: Sequence[str]) -> dict[str, Any]:
     """OpenAPI 3.1."""
     bodies = schemas.request_models(limits, tuple(names))
-    responses = [*(response for _, response in _OPERATIONS.values()), schemas.ProblemDetails]
-    _, defined = models_json_schema(
-        [*((body, "validation") for body in bodies.values()), *((response, "serialization") for response in responses)],
-        ref_template=_REF,
-    )
+    models: list[tuple[type[BaseModel], JsonSchemaMode]] = [(body, "validation") for body in bodies.values()]
+    models += [(response, "serialization") for _, response in _OPERATIONS.values()]
+    _, defined = models_json_schema([*models, (schemas.ProblemDetails, "serialization")], ref_template=_REF)
     paths: dict[str, dict[str, Any]] = {}
     for name, (summary, response) in _OPERATIONS.items():
         answers: dict[str, Any] = {"200": {"description": summary, "content": _content(response)}}

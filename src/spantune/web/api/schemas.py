@@ -154,6 +154,7 @@ def request_models(limits: LimitsConfig, names: tuple[str, ...]) -> dict[str, ty
         "context": (_text(limits.max_context, "The text that answers it."), ...),
     }
     gold = Annotated[str, Field(max_length=limits.max_context)]
+    identifier: Any = Annotated[str | None, Field(max_length=200, description="Comes back; default: its place.")]
     about = "Accepted answers, [] where none is right: the answers are scored."
     question: Any = create_model(
         "Question",
@@ -161,7 +162,7 @@ def request_models(limits: LimitsConfig, names: tuple[str, ...]) -> dict[str, ty
         __doc__="A question on a context.",
         **asked,
         answers=(Annotated[list[gold] | None, Field(description=about, max_length=MOST_ANSWERS)], None),
-        id=(Annotated[str | None, Field(max_length=200, description="Comes back; default: its place.")], None),
+        id=(identifier, None),
     )
     name = Annotated[str, Field(json_schema_extra={"enum": list(names)} if names else None)]
     chosen: Any = Annotated[list[name] | None, Field(description="Names of models; default: all.", min_length=1)]
