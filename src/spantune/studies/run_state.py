@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Literal
 
 from spantune.config import DataConfig, TrainConfig
-from spantune.data import Splits, load_splits
+from spantune.data import load_splits
 from spantune.errors import RunError, UserError
 from spantune.runs import RunFolder, RunRecord
 from spantune.training.code_version import code_version, is_other_code
@@ -35,18 +35,6 @@ class DataFacts:
     reported: int
     shared_contexts: int
 
-    @classmethod
-    def of(cls, splits: Splits) -> DataFacts:
-        reported = splits.reported
-        fingerprints = {"train": splits.train.fingerprint} | ({"reported": reported.fingerprint} if reported else {})
-        return cls(
-            fingerprints,
-            len(splits.train.examples),
-            len(splits.selection.examples),
-            len(reported.examples) if reported else 0,
-            splits.shared_contexts,
-        )
-
 
 Facts = Callable[[TrainConfig], DataFacts | None]
 
@@ -62,9 +50,17 @@ def facts_as_they_are() -> Facts:
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # the run itself says what there is to say
-                return DataFacts.of(load_splits(data, seed))
+                splits = load_splits(data, seed)
         except UserError:
             return None
+        sets = {"train": splits.train} | ({"reported": splits.reported} if splits.reported else {})
+        return DataFacts(
+            {name: corpus.fingerprint for name, corpus in sets.items()},
+            train=len(splits.train.examples),
+            selection=len(splits.selection.examples),
+            reported=len(splits.reported.examples) if splits.reported else 0,
+            shared_contexts=splits.shared_contexts,
+        )
 
     def facts(config: TrainConfig) -> DataFacts | None:
         return read(DataConfig(**{one.name: getattr(config, one.name) for one in fields(DataConfig)}), config.seed)

@@ -102,9 +102,8 @@ class Schedule:
             moved = self._search()
             self._begin()
             if self._under_way:
-                if ended := self.executor.wait():
-                    name, outcome = ended
-                    self._end(self._under_way.pop(name), outcome)
+                name, outcome = self.executor.wait()
+                self._end(self._under_way.pop(name), outcome)
             elif self.searches and not moved:
                 self._wait_for_others()
         self._measure_speed()
@@ -299,7 +298,7 @@ class Schedule:
                 return
             self._say(f"  {run.title}: its speed")
             self.executor.submit(run.name, self._to_carry_out(run))
-            _, outcome = self.executor.wait() or (run.name, Outcome())
+            _, outcome = self.executor.wait()
             if outcome.interrupted:
                 raise KeyboardInterrupt
             if outcome.reason:
