@@ -110,19 +110,8 @@ def _carried_out(
         tracker.start(protocol_of(config))
     kept = replace(fitted.config, **{key: value for one in trackers for key, value in one.passed_on.items()})
     try:
-        schedule = Schedule(
-            kept,
-            fitted.arms,
-            executor,
-            recorder,
-            searches=searches(kept, fitted.arms, facts),
-            forecast=forecast,
-            facts=facts,
-            clock=clock,
-            say=say,
-            changed=lambda: _write(recorder.record),
-        )
-        schedule.run()
+        wanted = searches(kept, fitted.arms, facts)
+        Schedule(kept, fitted.arms, executor, recorder, wanted, forecast, facts, clock, say, _write).run()
         if trackers and (before := _untracked(recorder.record)):
             recorder.note(f"trained without MLflow, so not shown there: {', '.join(before)}")
         recorder.note(*notes_behind(recorder.record))

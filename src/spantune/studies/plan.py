@@ -16,6 +16,8 @@ SWEEP = "sweep"
 """Folder of the sweep's runs in the study folder."""
 SWEEP_BUDGET = frozenset({"max_train_examples", "epochs", "seed"})
 """What a sweep's runs have of their own: other values begin the sweep anew."""
+TRIAL = "trial-"
+"""How the label of one of Optuna's trials begins; its number follows."""
 FLOOR = "unadapted"
 """The arm that scores an encoder as it is."""
 _PROBE_STEPS = 6
