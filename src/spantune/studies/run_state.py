@@ -17,6 +17,7 @@ from spantune.training.code_version import code_version, is_other_code
 from spantune.training.run_settings import changed, resolve, unmeasured
 
 Plan = Literal["run", "resume", "done"]
+_SETS = {"train": "the training data", "reported": "the reported set"}
 
 
 @dataclass(frozen=True)
@@ -82,8 +83,10 @@ def plan_of(config: TrainConfig, facts: Facts) -> tuple[Plan, str]:
         return "run", "no readable record" if folder.record.exists() else "new"
     if differences := changed(config, before):
         return "run", f"changed: {'; '.join(differences.values())}"
-    if other := _other_data(facts(config), before):
-        return "run", f"changed: {other}"
+    known = facts(config)
+    for key, name in _SETS.items():
+        if known and key in before.data and before.data[key].fingerprint != known.fingerprints.get(key):
+            return "run", f"changed: {name}"
     if before.teachers or before.started_from or before.began_with:
         from spantune.training.lineage import Origins
 
@@ -99,15 +102,6 @@ def plan_of(config: TrainConfig, facts: Facts) -> tuple[Plan, str]:
         why = f"failed before: {(before.reason or 'no reason given').splitlines()[0]}"
         return "resume" if folder.checkpoints.exists() else "run", why
     return "resume", "interrupted before"
-
-
-def _other_data(now: DataFacts | None, before: RunRecord) -> str | None:
-    """The set whose examples differ from those that the run read."""
-    names = {"train": "the training data", "reported": "the reported set"}
-    for key, name in names.items():
-        if now and key in before.data and before.data[key].fingerprint != now.fingerprints.get(key):
-            return name
-    return None
 
 
 def record_in(folder: Path) -> RunRecord | None:

@@ -18,7 +18,7 @@ from spantune.studies.budget import Clock, Forecast, Rate
 from spantune.studies.executors import Executor
 from spantune.studies.grid_search import Search, Trial
 from spantune.studies.parameters import Values, described
-from spantune.studies.plan import Arm, final_name, final_run, sweep_name, sweep_run, sweep_title
+from spantune.studies.plan import Arm, final_name, final_run, sweep_name, sweep_run
 from spantune.studies.record import StudyRecord
 from spantune.studies.run_state import Facts, Plan, plan_of, record_in
 from spantune.studies.study_recorder import StudyRecorder
@@ -82,9 +82,8 @@ class Schedule:
         self._waiting: list[StudyRun] = []
         self._under_way: dict[str, StudyRun] = {}
         self._begun = 0
-        self._portions: dict[str, tuple[int, int]] = {}  # by arm: what a run that had crashed went through with
+        self._portions: dict[str, tuple[int, int]] = {}  # by arm, since a run crashed: tokens and windows at once
         self._lost: dict[str, str] = {}  # by encoder: why it cannot be used
-        self._waits_for_others = False
 
     def run(self) -> None:
         """Until everything that can be done is done.
@@ -95,6 +94,7 @@ class Schedule:
         for arm in self.arms:
             if arm.folder not in self.searches:
                 self._plan_final_runs(arm, {})
+        waits_for_others = False
         while self._waiting or self._under_way or self.searches:
             moved = self._search()
             self._begin()
@@ -102,7 +102,10 @@ class Schedule:
                 name, outcome = self.executor.wait()
                 self._end(self._under_way.pop(name), outcome)
             elif self.searches and not moved:
-                self._wait_for_others()
+                if not waits_for_others:
+                    self.say("  waiting for the trials of other workers")
+                waits_for_others = True
+                time.sleep(_POLL_SECONDS)
         self._measure_speed()
 
     # What is to be done
@@ -126,8 +129,8 @@ class Schedule:
                 config = sweep_run(self.config, arm, trial.label, trial.values)
                 plan = plan_of(config, self.facts)
                 self.recorder.begin_trial(arm, trial)
-                name, title = sweep_name(arm, trial.label), sweep_title(arm, trial.values)
-                self._waiting.append(StudyRun(name, title, config, arm, trial, *plan))
+                title = f"sweep of {arm.title}, {described(trial.values)}"
+                self._waiting.append(StudyRun(sweep_name(arm, trial.label), title, config, arm, trial, *plan))
         return before != (len(self._waiting), len(self.searches))
 
     def _choose(self, arm: Arm, search: Search) -> None:
@@ -137,7 +140,8 @@ class Schedule:
         if chosen.values is None:
             self.say(f"  {arm.title}: {chosen.why}")
             for seed in self.config.seeds:
-                self._skip(final_name(arm, seed), f"nothing was chosen for it: {chosen.why}")
+                reason = f"nothing was chosen for it: {chosen.why}"
+                self.recorder.change(final_name(arm, seed), status="skipped", reason=reason)
             return
         edge = f"; {chosen.edge}" if chosen.edge else ""
         self.say(f"  {arm.title}: {described(chosen.values)} ({chosen.why}{edge})")
@@ -215,12 +219,9 @@ class Schedule:
 
     def _leave(self, run: StudyRun, reason: str) -> None:
         self.say(f"  {run.title}: not begun: {reason}")
-        self._skip(run.name, reason)
+        self.recorder.change(run.name, status="skipped", reason=reason)
         if run.trial is not None:
             self.searches[run.arm.folder].drop(run.trial, reason)
-
-    def _skip(self, name: str, reason: str) -> None:
-        self.recorder.change(name, status="skipped", reason=reason)
 
     # Ending
 
@@ -236,7 +237,9 @@ class Schedule:
 
     def _try_again(self, run: StudyRun, reason: str) -> None:
         """In half the portions: the same gradients with less memory. Later runs of the arm begin with them."""
-        tokens, windows = self._portions.get(run.arm.folder) or _portions(run.config)
+        config = run.config
+        whole = min(config.max_batch_tokens, config.batch_size * config.max_length), config.eval_batch_size
+        tokens, windows = self._portions.get(run.arm.folder, whole)
         self._portions[run.arm.folder] = tokens, windows = max(1, tokens // 2), max(1, windows // 2)
         attempt = f"{reason.splitlines()[0]}; tried again with {tokens} tokens at once"
         self.say(f"  {run.title}: {attempt}")
@@ -328,17 +331,6 @@ class Schedule:
             return ""
         budget = f", {duration(self.clock.left)} of the budget" if self.clock.limit is not None else ""
         return f"; about {duration(left)} left{budget}"
-
-    def _wait_for_others(self) -> None:
-        if not self._waits_for_others:
-            self.say("  waiting for the trials of other workers")
-            self._waits_for_others = True
-        time.sleep(_POLL_SECONDS)
-
-
-def _portions(config: TrainConfig) -> tuple[int, int]:
-    """Tokens and windows that are in the model at once while a run learns, and while it answers."""
-    return min(config.max_batch_tokens, config.batch_size * config.max_length), config.eval_batch_size
 
 
 def _noted(run: StudyRun, record: RunRecord | None) -> RunRecord | None:
