@@ -8,7 +8,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from spantune.answering.windows import Windows, make_windows, window_rules
+from spantune.answering.window_rules import window_rules
+from spantune.answering.windows import Windows, make_windows
 from spantune.config import WindowConfig
 from spantune.data import Corpus
 from spantune.errors import MethodError, UserError

@@ -21,7 +21,7 @@ from spantune.reports.figures.style import (
     new_figure,
     tip,
 )
-from spantune.reports.tables.main_table import Table, rank_of
+from spantune.reports.tables.main_table import Table
 from spantune.scoring.dimensions import DIMENSIONS
 from spantune.scoring.error_kinds import KINDS, KindCounts
 from spantune.scoring.slices import Slice
@@ -50,21 +50,16 @@ def intervals(table: Table, looks: dict[str, Look], form: Form = WIDE) -> Figure
         axes.plot([low, high], [row, row], color=look.colour, linewidth=2.2, solid_capstyle="butt", zorder=2)
         mark = axes.scatter([standing.f1.mean], [row], color=look.colour, marker=look.marker, s=80, zorder=3)
         tip(mark, f"{one.label}: F1 {standing.f1.mean:.1f} ({low:.1f} to {high:.1f}), tied: {standing.letters}")
-    breaks = [
-        row + 0.5 for row, pair in enumerate(pairwise(rows)) if len({_rank(table, one.label) for one in pair}) > 1
-    ]
-    for height in breaks:
-        axes.axhline(height, color=GREY, linewidth=0.8, dashes=(2, 3))
+    ranks = [table.standings[one.label].rank for one in rows]
+    for row, (rank, following) in enumerate(pairwise(ranks)):
+        if rank != following:
+            axes.axhline(row + 0.5, color=GREY, linewidth=0.8, dashes=(2, 3))
     _name_rows(axes, [one.label for one in rows], form)
     for row, one in enumerate(rows):
         text: dict[str, Any] = {"transform": axes.get_yaxis_transform(), "va": "center", "color": GREY}
         axes.text(1.012, row, table.standings[one.label].letters, fontsize=11.5, **text)
     name_axes(axes, "F1", "")
     return figure
-
-
-def _rank(table: Table, label: str) -> int | None:
-    return rank_of(table.standings.get(label))
 
 
 def _name_rows(axes: Axes, names: Sequence[str], form: Form) -> None:

@@ -12,13 +12,11 @@ from flask import Blueprint, Response, abort, redirect, render_template, request
 from flask.typing import ResponseReturnValue
 
 from spantune.errors import DataError
-from spantune.reports.judged_answers import Incomplete
 from spantune.scoring.error_kinds import occurrences
 from spantune.web.corrections import Format, key_of, to_squad
 from spantune.web.highlight import cut
-from spantune.web.index_cache import Unread
 from spantune.web.limits import line_feeds, pages_of, whole
-from spantune.web.problem_details import Problem, busy, sentence
+from spantune.web.problem_details import Problem, sentence
 from spantune.web.question_index import NAMES
 from spantune.web.security import requires_token
 from spantune.web.state import web
@@ -187,14 +185,7 @@ def _form() -> CorrectForm:
 
 
 def _from_study(study: str, place: int) -> CorrectForm:
-    if study not in web().shelf.folders:
-        abort(404)
-    try:
-        index = web().shelf.index(study)
-    except Unread:
-        raise busy("The study's questions are being read.") from None
-    except Incomplete as error:
-        raise Problem(409, "The study cannot be read", sentence(str(error))) from error
+    index = web().index(study)
     row = index.row_of(place)
     if row is None:
         abort(404)
