@@ -25,7 +25,6 @@ from cells import (  # noqa: E402
 
 from spantune.data import Corpus  # noqa: E402
 
-
 # What a test class runs over, and of it what is in `make test`.
 SHORT = {"cell": in_short, "long_cell": long_in_short, "costly_cell": costs_in_short}
 
