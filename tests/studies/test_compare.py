@@ -23,7 +23,7 @@ from spantune.reports import Report
 from spantune.runs import RunRecord
 from spantune.studies import StudyRecord, compare, report_of, summary
 from spantune.studies.plan import arms, final_run
-from spantune.studies.worker_process import Outcome, _context, start
+from spantune.studies.worker_process import Outcome, RunProcess, _context
 from spantune.training import train
 
 PATIENCE_SECONDS = 60
@@ -371,7 +371,7 @@ def test_a_killed_study_leaves_no_run_behind(long: Any, tmp_path: Path) -> None:
 
 def test_an_interruption_while_the_libraries_load_is_one_too(long: Any, tmp_path: Path) -> None:
     config = long()
-    started = start(final_run(config, arms(config)[0], 0, {}))
+    started = RunProcess(final_run(config, arms(config)[0], 0, {}))
     end = time.monotonic() + PATIENCE_SECONDS
     while not (tmp_path / "study" / "full-0" / "record.json").exists() and time.monotonic() < end:
         time.sleep(0.001)

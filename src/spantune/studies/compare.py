@@ -18,7 +18,7 @@ from spantune.runs.atomic_files import explained, refuse_foreign
 from spantune.runs.record import RECORD
 from spantune.scoring.statistics import estimate
 from spantune.studies.budget import Clock, Forecast, fit
-from spantune.studies.executors import Executor, LocalExecutor
+from spantune.studies.executors import Executor, LocalExecutor, Say
 from spantune.studies.make_search import searches
 from spantune.studies.plan import FLOOR, SWEEP, SWEEP_BUDGET, Arm, arms, final_run, own_keys, sweep_run
 from spantune.studies.plan_text import notes_before, notes_behind, outline
@@ -26,7 +26,7 @@ from spantune.studies.probe import timed
 from spantune.studies.record import STUDY, StudyRecord
 from spantune.studies.report import report_of
 from spantune.studies.run_state import facts_as_they_are, record_in, shared_differences
-from spantune.studies.schedule import Say, Schedule
+from spantune.studies.schedule import Schedule
 from spantune.studies.study_recorder import StudyRecorder, earlier_record, protocol_of
 from spantune.studies.worker_process import LOCKS, alone_in
 

@@ -153,7 +153,8 @@ def _digest(arm: Arm, base: TrainConfig, facts: DataFacts | None) -> str:
     """Only studies with the same settings, data and code share trials."""
     settings = {key: value for key, value in resolve(base).as_dict().items() if key not in BOOKKEEPING}
     spaces = [{**asdict(one), "kind": str(one.kind)} for one in arm.parameters]
-    shared = [settings, spaces, facts and facts.fingerprints, code_version(arm.method)]
+    data = facts and {name: one.fingerprint for name, one in facts.sets.items()}
+    shared = [settings, spaces, data, code_version(arm.method)]
     return hashlib.sha256(json.dumps(shared, sort_keys=True, default=str).encode()).hexdigest()[:12]
 
 
