@@ -264,7 +264,7 @@ def test_what_a_reader_of_the_numbers_must_know(study: Any, train_file: str, tmp
     result = compare(study(eval_data=(train_file,)), said.append, Pretend())
     alone, shared = result.notes
     assert alone.startswith("one seed: how much of a difference is the seed's chance cannot be known")
-    assert shared.startswith("CAUTION: 40 contexts of the reported set stand in the training data too")
+    assert shared.startswith("CAUTION: 40 contexts of the reported set are also in the training data")
     assert said[1:3] == [f"note: {alone}", f"note: {shared}"], "before anything runs"
     assert shared in summary(result)
     record = RunRecord.read(tmp_path / "study" / "lora-0")

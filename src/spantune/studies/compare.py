@@ -21,7 +21,7 @@ from spantune.studies.budget import Clock, Forecast, fit
 from spantune.studies.executors import Executor, LocalExecutor, Say
 from spantune.studies.make_search import searches
 from spantune.studies.plan import FLOOR, SWEEP, SWEEP_BUDGET, Arm, arms, final_run, own_keys, sweep_run
-from spantune.studies.plan_text import notes_before, notes_behind, outline
+from spantune.studies.plan_text import notes_after, notes_before, outline
 from spantune.studies.probe import timed
 from spantune.studies.record import STUDY, StudyRecord
 from spantune.studies.report import report_of
@@ -83,7 +83,7 @@ def compare_and_report(
 
 
 def _executor(config: CompareConfig) -> Executor:
-    """Where the configuration wants the runs to be carried out."""
+    """The executor that the configuration names."""
     if config.executor == "ray":
         from spantune.studies.ray_executor import RayExecutor
 
@@ -114,10 +114,10 @@ def _carried_out(
         Schedule(kept, fitted.arms, executor, recorder, wanted, forecast, facts, clock, say, _write).run()
         if trackers and (before := _untracked(recorder.record)):
             recorder.note(f"trained without MLflow, so not shown there: {', '.join(before)}")
-        recorder.note(*notes_behind(recorder.record))
+        recorder.note(*notes_after(recorder.record))
         _refuse_nothing(recorder.record)
     except KeyboardInterrupt:
-        recorder.close("interrupted", "stopped by the user or the system; the same command goes on")
+        recorder.close("interrupted", "stopped by the user or the system; the same command continues")
         raise
     except BaseException as error:
         recorder.close("failed", str(error) or type(error).__name__)

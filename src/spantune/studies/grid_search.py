@@ -11,6 +11,7 @@ from typing import Any, Protocol
 
 from spantune.reports.tables.number_format import is_number, shown
 from spantune.studies.parameters import Parameter, Range, Values, described
+from spantune.studies.record import Point
 
 
 @dataclass(frozen=True)
@@ -34,17 +35,17 @@ class Chosen:
     Attributes:
         values: None if nothing could be chosen.
         why: in a sentence. edge: in words, if the best value is still the first or last that was tried, and why.
-        elsewhere: trials of other workers that were chosen from as well, with their scores.
+        elsewhere: trials of other workers that were chosen from as well.
     """
 
     values: Values | None
     why: str
     edge: str | None = None
-    elsewhere: tuple[tuple[Trial, float], ...] = ()
+    elsewhere: tuple[Point, ...] = ()
 
 
 class Search(Protocol):
-    """Asked for trials and told their scores, in any order."""
+    """Gives trials and takes their scores, in any order."""
 
     def ask(self, room: int) -> list[Trial]:
         """Trials that may run now, `room` at most if the search learns from each; [] while it waits for scores."""

@@ -81,30 +81,25 @@ class Parameter:
         resolved = resolve(config)
         return resolved.options[self.name] if self.option else getattr(resolved, self.name)
 
-    def applied(self, config: TrainConfig, value: Any) -> TrainConfig:
-        """A run with this value.
-
-        Raises:
-            UserError: the value is not valid.
-        """
-        if self.option:
-            return replace(config, options={**config.options, self.name: value})
-        return replace(config, **{self.name: value})
-
     def problem(self, config: TrainConfig, value: Any) -> str | None:
         """Why the value cannot be tried; None if it can."""
         try:
-            resolve(self.applied(config, value))
+            resolve(applied(config, [self], {self.key: value}))
         except UserError as error:
             return str(error).splitlines()[-1 if isinstance(error, ConfigError) else 0].strip()
         return None
 
 
 def applied(config: TrainConfig, parameters: Sequence[Parameter], values: Values) -> TrainConfig:
-    """A run with these values; a parameter without one keeps what it has."""
+    """A run with these values; a parameter without one keeps what it has.
+
+    Raises:
+        UserError: a value is not valid.
+    """
     for one in parameters:
         if one.key in values:
-            config = one.applied(config, values[one.key])
+            own = {one.name: values[one.key]}
+            config = replace(config, options={**config.options, **own}) if one.option else replace(config, **own)
     return config
 
 
@@ -136,7 +131,7 @@ def swept(config: CompareConfig, base: Mapping[str, TrainConfig]) -> dict[str, t
 
 
 def _grids(config: CompareConfig, mistakes: list[str]) -> dict[str, str]:
-    """The texts behind `NAME=` by name."""
+    """The values of each entry of `grid`, still as text, by name."""
     found: dict[str, str] = {}
     for entry in config.grid:
         name, equals, text = entry.partition("=")
@@ -144,7 +139,7 @@ def _grids(config: CompareConfig, mistakes: list[str]) -> dict[str, str]:
         if not equals or not name or not text.strip():
             mistakes.append(f"grid: expected NAME=VALUE,VALUE, found {entry!r}")
         elif name in found:
-            mistakes.append(f"grid: {name}: stands twice")
+            mistakes.append(f"grid: {name}: given twice")
         else:
             found[name] = text
     return found

@@ -34,7 +34,7 @@ def report(folder: Path | str) -> Report:
 
 
 def report_of(study: StudyRecord) -> Report:
-    """The report of a study as it stands, finished or not; nothing is written.
+    """The report of a study, finished or not; nothing is written.
 
     Raises:
         RunError: the record or history of a run is broken.

@@ -102,11 +102,7 @@ class StudyRecorder:
 
     def choose(self, arm: Arm, chosen: Chosen) -> None:
         """What a sweep chose, and the points of other workers that it chose from."""
-        others = [
-            Point(trial.values, "", status="elsewhere", f1=f1, extension=trial.extension)
-            for trial, f1 in chosen.elsewhere
-        ]
-        self._change_sweep(arm, others, chosen=chosen.values, why=chosen.why, edge=chosen.edge)
+        self._change_sweep(arm, chosen.elsewhere, chosen=chosen.values, why=chosen.why, edge=chosen.edge)
 
     def close(self, status: Any, reason: str | None = None) -> None:
         self.update(status=status, reason=reason, finished_at=utc_now())

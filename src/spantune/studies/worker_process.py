@@ -189,7 +189,7 @@ def _interrupt(number: int, frame: FrameType | None) -> None:
 
 
 def _stop_with_the_study() -> None:
-    """A study that was killed leaves no run behind that nobody waits for."""
+    """If the study is killed, nobody waits for its runs: they stop, too."""
     study = multiprocessing.parent_process()
     if study is not None:
         study.join()
