@@ -135,18 +135,18 @@ def _carried_out(
 def _refuse_other_study(config: CompareConfig, compared: Sequence[Arm]) -> None:
     """ConfigError if the folder holds runs of a study with other settings; RunError if it holds other things."""
     refuse_foreign(Path(config.output), "study", STUDY, _of_a_study)
-    own, found = own_keys(compared), dict[str, str]()
+    own, differences = own_keys(compared), dict[str, str]()
     for arm in compared:
         for seed in config.seeds:
             run = final_run(config, arm, seed, {})
             RunFolder(Path(run.output)).refuse_others()
-            found |= dict.fromkeys(shared_differences(run, own), run.output)
+            differences |= dict.fromkeys(shared_differences(run, own), run.output)
     for run in _points_there(config, compared):
-        found |= dict.fromkeys(shared_differences(run, own | SWEEP_BUDGET), run.output)
-    if found and not config.overwrite:
+        differences |= dict.fromkeys(shared_differences(run, own | SWEEP_BUDGET), run.output)
+    if differences and not config.overwrite:
         raise ConfigError(
-            "the study folder holds a study with other settings:\n  " + "\n  ".join(found),
-            where=next(iter(found.values())),
+            "the study folder holds a study with other settings:\n  " + "\n  ".join(differences),
+            where=next(iter(differences.values())),
             fix="the same settings, or another --output; --overwrite runs again what was trained with others",
         )
 

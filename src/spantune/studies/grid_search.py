@@ -182,7 +182,7 @@ def combinations(parameters: Sequence[Parameter]) -> list[Values]:
 def label_of(values: Values) -> str:
     """A point's `Trial.label`, in characters that any file system takes."""
     label = "-".join(f"{key.rpartition('.')[2].replace('_', '-')}-{shown(value)}" for key, value in values.items())
-    return re.sub(r"[^\w.+-]", lambda found: f"%{ord(found[0]):x}", label)
+    return re.sub(r"[^\w.+-]", lambda match: f"%{ord(match[0]):x}", label)
 
 
 def _factor(value: Any, default: Any) -> float:

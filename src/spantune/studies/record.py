@@ -120,8 +120,8 @@ class StudyRecord:
     @property
     def records(self) -> tuple[RunRecord, ...]:
         """The records of the final runs that have one, by encoder, method and seed."""
-        found = (record_in(self.folder / one.folder) for one in self.runs)
-        return tuple(one for one in found if one is not None)
+        records = (record_in(self.folder / one.folder) for one in self.runs)
+        return tuple(one for one in records if one is not None)
 
     @property
     def folders(self) -> tuple[RunFolder, ...]:

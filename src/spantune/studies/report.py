@@ -81,8 +81,8 @@ def run_folders(folder: Path | str) -> list[RunFolder]:
         RunError: there is neither, or a record is broken.
     """
     path = Path(folder)
-    found = runs_in(path)
-    if not found and not (path / STUDY).is_file():
+    runs = runs_in(path)
+    if not runs and not (path / STUDY).is_file():
         raise RunError(
             "there is no study here",
             where=str(path),
@@ -90,7 +90,7 @@ def run_folders(folder: Path | str) -> list[RunFolder]:
             found="neither" if path.is_dir() else "no such folder",
             fix="name the study folder that `spantune compare` wrote (its --output)",
         )
-    return found
+    return runs
 
 
 def runs_in(path: Path) -> list[RunFolder]:

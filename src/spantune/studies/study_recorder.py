@@ -26,9 +26,11 @@ def earlier_record(folder: Path) -> StudyRecord | None:
 
 def protocol_of(config: CompareConfig) -> dict[str, Any]:
     """Every setting by its key; passwords stay out of what is written down."""
-    found = {key: value for key, value in config.as_dict().items() if key != "seed"}  # each run has its own of `seeds`
-    addresses = {key: without_password(found[key]) for key in ("tracking_uri", "storage") if found[key]}
-    return {**found, **addresses}
+    settings = {
+        key: value for key, value in config.as_dict().items() if key != "seed"
+    }  # each run has its own of `seeds`
+    addresses = {key: without_password(settings[key]) for key in ("tracking_uri", "storage") if settings[key]}
+    return {**settings, **addresses}
 
 
 R = TypeVar("R", Point, FinalRun)
