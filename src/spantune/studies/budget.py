@@ -12,8 +12,7 @@ from pathlib import Path
 from spantune.config import CompareConfig, TrainConfig
 from spantune.runs import RunRecord
 from spantune.studies.grid_search import combinations, label_of
-from spantune.studies.optuna_search import TRIAL
-from spantune.studies.plan import Arm, final_run, own_keys, sweep_run
+from spantune.studies.plan import TRIAL, Arm, final_run, own_keys, sweep_run
 from spantune.studies.run_state import DataFacts, Facts, record_in
 from spantune.training.run_settings import changed, resolve
 

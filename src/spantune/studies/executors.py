@@ -25,12 +25,8 @@ class Executor(Protocol):
     def submit(self, name: str, config: TrainConfig) -> None:
         """Begin a run; returns at once."""
 
-    def wait(self, seconds: float | None = None) -> tuple[str, Outcome] | None:
-        """The next run that has ended; None if none has ended after so many seconds.
-
-        Raises:
-            RuntimeError: no run has been submitted.
-        """
+    def wait(self) -> tuple[str, Outcome]:
+        """The name and outcome of the next run that has ended."""
 
     def close(self) -> None:
         """Ask the runs that are under way to write a checkpoint and stop, and wait until they have."""
@@ -52,13 +48,9 @@ class LocalExecutor:
         number = next(place for place in range(self.workers) if place not in self._under_way)
         self._under_way[number] = name, start(config, Place(number, self.workers, lock_of(self._study, name)))
 
-    def wait(self, seconds: float | None = None) -> tuple[str, Outcome] | None:
-        if not self._under_way:
-            raise RuntimeError("nothing is under way")
+    def wait(self) -> tuple[str, Outcome]:
         places = {started.process.sentinel: number for number, (_, started) in self._under_way.items()}
-        ended = multiprocessing.connection.wait(list(places), seconds)
-        if not ended:
-            return None
+        ended = multiprocessing.connection.wait(list(places))
         name, started = self._under_way.pop(min(places[one] for one in ended))  # type: ignore[index]
         return name, started.outcome()
 

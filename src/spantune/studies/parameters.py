@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from spantune.config import CompareConfig, EncoderConfig, OptimiserConfig, TrainConfig, WindowConfig
+from spantune.config.parse.convert import Mistyped, from_words
 from spantune.errors import ConfigError, UserError, did_you_mean
 from spantune.methods import Method, get, methods
 from spantune.reports.tables.number_format import is_number, shown
@@ -17,6 +18,7 @@ from spantune.training.run_settings import resolve
 Values = Mapping[str, Any]
 """Values by a parameter's key: `learning_rate`, `lora.rank`."""
 
+_LEARNING_RATE = "learning_rate"
 # What makes a run longer or larger is its budget, which is the same for all; the encoders are compared, not chosen.
 _NOT_SWEPT = {"seed", "epochs", "model", "device", "max_batch_tokens", "gradient_checkpointing"}
 _SETTINGS = {
@@ -24,10 +26,9 @@ _SETTINGS = {
     for group in (OptimiserConfig, WindowConfig, EncoderConfig)
     for name, kind in typing.get_type_hints(group).items()
     if name not in _NOT_SWEPT
-}
+} | {_LEARNING_RATE: float}
 """Settings that can be swept, and their types."""
 _RANGE = re.compile(r"(?P<low>[^:]+?)\.\.(?P<high>[^:]+?)(?P<log>:log)?")
-_LEARNING_RATE = "learning_rate"
 
 
 class _Invalid(Exception):
@@ -180,7 +181,7 @@ def _parameters(
             if parameter.key in found:
                 raise _Invalid(f"named twice for {method.name}")
             found[parameter.key] = replace(parameter, values=_values(config, method, parameter, base, grids))
-        except _Invalid as problem:
+        except (Mistyped, _Invalid) as problem:
             mistakes.append(f"sweep: {entry}: {problem}")
     return list(found.values())
 
@@ -230,7 +231,7 @@ def _values(
 def _read(text: str, kind: Any) -> tuple[Any, ...] | Range:
     """The values that a text names."""
     if found := _RANGE.fullmatch(text):
-        low, high, log = _typed(found["low"], kind), _typed(found["high"], kind), found["log"] is not None
+        low, high, log = from_words([found["low"]], kind), from_words([found["high"]], kind), found["log"] is not None
         if not (is_number(low) and is_number(high)):
             raise _Invalid(f"expected values with commas between them, found the range {text} of what is no number")
         if low >= high or (log and low <= 0):
@@ -240,24 +241,9 @@ def _read(text: str, kind: Any) -> tuple[Any, ...] | Range:
     words = [one.strip() for one in text.split(";" if ";" in text else ",")]
     if "" in words:
         raise _Invalid(f"expected a value on each side of a comma or semicolon, found {text}")
-    values = tuple(_typed(word, kind) for word in words)
+    values = tuple(from_words([word], kind) for word in words)
     if len(values) == 1:
         raise _Invalid(f"a grid of one value ({text}) chooses nothing; name two or more, or set it without a sweep")
     if len(set(values)) < len(values):
         raise _Invalid(f"expected each value once, found {text}")
     return values
-
-
-def _typed(word: str, kind: Any) -> Any:
-    from pydantic import ConfigDict, TypeAdapter, ValidationError
-
-    try:
-        return TypeAdapter(kind, config=ConfigDict(allow_inf_nan=False)).validate_python(word.strip())
-    except ValidationError:
-        raise _Invalid(f"expected {_expected(kind)}, found {word.strip()!r}") from None
-
-
-def _expected(kind: Any) -> str:
-    if typing.get_origin(kind) is typing.Literal:
-        return f"one of {', '.join(map(str, typing.get_args(kind)))}"
-    return {int: "a whole number", bool: "true or false", str: "text"}.get(kind, "a number")

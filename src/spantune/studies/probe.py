@@ -53,10 +53,7 @@ def _probed(
             arm = waiting.pop(0)
             under_way[f"probe-{arm.folder}"] = arm
             executor.submit(f"probe-{arm.folder}", probe_run(config, arm, folder))
-        ended = executor.wait()
-        if ended is None:
-            continue
-        name, outcome = ended
+        name, outcome = executor.wait()
         arm = under_way.pop(name)
         if outcome.interrupted:
             raise KeyboardInterrupt

@@ -131,18 +131,18 @@ class StudyRecord:
 
     @property
     def failed(self) -> tuple[FinalRun | Point, ...]:
-        """Runs that failed, with their reasons: the points of the sweeps, then the final runs."""
-        return tuple(one for one in self._all if one.status == "failed")
+        """Runs that failed, with their reasons."""
+        return tuple(one for one in self.all_runs if one.status == "failed")
 
     @property
     def skipped(self) -> tuple[FinalRun | Point, ...]:
         """Runs that were planned and not begun, with their reasons."""
-        return tuple(one for one in self._all if one.status == "skipped")
+        return tuple(one for one in self.all_runs if one.status == "skipped")
 
     @property
-    def _all(self) -> tuple[FinalRun | Point, ...]:
-        points: list[FinalRun | Point] = [point for sweep in self.sweeps for point in sweep.points]
-        return (*points, *self.runs)
+    def all_runs(self) -> tuple[FinalRun | Point, ...]:
+        """The points of the sweeps, then the final runs."""
+        return (*(point for sweep in self.sweeps for point in sweep.points), *self.runs)
 
     def failures(self) -> str | None:
         """What failed and what to do about it; None where everything that was begun has finished."""

@@ -10,13 +10,14 @@ from pathlib import Path
 from typing import Literal
 
 from spantune.config import DataConfig, TrainConfig
-from spantune.data import Splits, load_splits
+from spantune.data import load_splits
 from spantune.errors import RunError, UserError
 from spantune.runs import RunFolder, RunRecord
 from spantune.training.code_version import code_version, is_other_code
 from spantune.training.run_settings import changed, resolve, unmeasured
 
 Plan = Literal["run", "resume", "done"]
+_SETS = {"train": "the training data", "reported": "the reported set"}
 
 
 @dataclass(frozen=True)
@@ -35,18 +36,6 @@ class DataFacts:
     reported: int
     shared_contexts: int
 
-    @classmethod
-    def of(cls, splits: Splits) -> DataFacts:
-        reported = splits.reported
-        fingerprints = {"train": splits.train.fingerprint} | ({"reported": reported.fingerprint} if reported else {})
-        return cls(
-            fingerprints,
-            len(splits.train.examples),
-            len(splits.selection.examples),
-            len(reported.examples) if reported else 0,
-            splits.shared_contexts,
-        )
-
 
 Facts = Callable[[TrainConfig], DataFacts | None]
 
@@ -62,9 +51,17 @@ def facts_as_they_are() -> Facts:
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # the run itself says what there is to say
-                return DataFacts.of(load_splits(data, seed))
+                splits = load_splits(data, seed)
         except UserError:
             return None
+        sets = {"train": splits.train} | ({"reported": splits.reported} if splits.reported else {})
+        return DataFacts(
+            {name: corpus.fingerprint for name, corpus in sets.items()},
+            train=len(splits.train.examples),
+            selection=len(splits.selection.examples),
+            reported=len(splits.reported.examples) if splits.reported else 0,
+            shared_contexts=splits.shared_contexts,
+        )
 
     def facts(config: TrainConfig) -> DataFacts | None:
         return read(DataConfig(**{one.name: getattr(config, one.name) for one in fields(DataConfig)}), config.seed)
@@ -86,8 +83,10 @@ def plan_of(config: TrainConfig, facts: Facts) -> tuple[Plan, str]:
         return "run", "no readable record" if folder.record.exists() else "new"
     if differences := changed(config, before):
         return "run", f"changed: {'; '.join(differences.values())}"
-    if other := _other_data(facts(config), before):
-        return "run", f"changed: {other}"
+    known = facts(config)
+    for key, name in _SETS.items():
+        if known and key in before.data and before.data[key].fingerprint != known.fingerprints.get(key):
+            return "run", f"changed: {name}"
     if before.teachers or before.started_from or before.began_with:
         from spantune.training.lineage import Origins
 
@@ -103,15 +102,6 @@ def plan_of(config: TrainConfig, facts: Facts) -> tuple[Plan, str]:
         why = f"failed before: {(before.reason or 'no reason given').splitlines()[0]}"
         return "resume" if folder.checkpoints.exists() else "run", why
     return "resume", "interrupted before"
-
-
-def _other_data(now: DataFacts | None, before: RunRecord) -> str | None:
-    """The set whose examples differ from those that the run read."""
-    names = {"train": "the training data", "reported": "the reported set"}
-    for key, name in names.items():
-        if now and key in before.data and before.data[key].fingerprint != now.fingerprints.get(key):
-            return name
-    return None
 
 
 def record_in(folder: Path) -> RunRecord | None:

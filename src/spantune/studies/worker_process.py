@@ -104,7 +104,7 @@ def _without_word(code: int) -> Outcome:
 
 
 def _context() -> Any:
-    """A fork server that has loaded the libraries once, where there is one: a run then starts at once."""
+    """A fork server, if the system has one: it loads the libraries once, and a run starts at once."""
     if "forkserver" not in multiprocessing.get_all_start_methods():
         return multiprocessing.get_context("spawn")
     context = multiprocessing.get_context("forkserver")
@@ -139,7 +139,7 @@ def _work(config: TrainConfig, outcomes: Connection, place: Place) -> None:
 
 
 def _without_bars() -> None:
-    """A log or a notebook would keep every state of the libraries' progress bars."""
+    """A log or a notebook would keep every state of a progress bar."""
     if not sys.stderr.isatty():
         from datasets import disable_progress_bars
         from transformers.utils.logging import disable_progress_bar
@@ -159,18 +159,13 @@ def _failed(error: Exception) -> Outcome:
 
 
 def _out_of_memory(error: Exception) -> bool:
-    import torch
-
-    if isinstance(error, (MemoryError, torch.OutOfMemoryError)):
-        return True
-    said = str(error).lower()  # what the allocators of CPU and GPU say in a RuntimeError
-    return isinstance(error, RuntimeError) and any(
-        words in said for words in ("out of memory", "allocate memory", "not enough memory", "alloc_failed")
-    )
+    words = ("out of memory", "allocate memory", "not enough memory", "alloc_failed")  # of torch's allocators
+    shown = str(error).lower()
+    return isinstance(error, MemoryError) or (isinstance(error, RuntimeError) and any(one in shown for one in words))
 
 
 def _take(place: Place) -> None:
-    """This place's share of the machine: its cores, and one GPU alone where there are several."""
+    """This place's share of the machine: its cores, and one GPU if there are several."""
     import torch
 
     if place.of > 1:
