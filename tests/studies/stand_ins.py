@@ -43,7 +43,7 @@ class StandIn:
         self.most = max(self.most, len(self._under_way))
         assert self.most <= self.workers
 
-    def wait(self, seconds: float | None = None) -> tuple[str, Outcome] | None:
+    def wait(self) -> tuple[str, Outcome]:
         job = self._under_way.pop(0)
         self.ran.append(job)
         end = self.ends.get(job.name)

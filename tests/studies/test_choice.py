@@ -10,7 +10,7 @@ import pytest
 from spantune.reports.run_groups import group
 from spantune.runs import AnswerSpeed, ParameterCount, RunRecord, Timings
 from spantune.scoring.statistics import Estimate
-from spantune.studies.choice import Limit, MethodCandidate, choose, costs_against
+from spantune.studies.choice import Choice, Limit, MethodCandidate, costs_against
 
 
 def candidate(
@@ -35,7 +35,7 @@ class Statistics:
 
 
 def chosen(candidates: list[MethodCandidate], *limits: Limit, within: float = 2.0) -> Any:
-    return choose(candidates, limits, Statistics(candidates, within))  # type: ignore[arg-type]
+    return Choice(tuple(candidates), limits, Statistics(candidates, within))  # type: ignore[arg-type]
 
 
 FULL = candidate("full", 60.0, adapter=90.0, latency=10.0, train=12.0)
@@ -49,15 +49,15 @@ F1 = Limit("min_f1", 55.0)
 
 def test_the_cheapest_of_the_tied() -> None:
     found = chosen(ALL)
-    assert found.taken is LORA and found.best is FULL and found.tied == (LORA, FULL)
+    assert found.taken is LORA and found.admitted[0] is FULL and found.tied == (LORA, FULL)
     assert found.runner_up is FULL and found.excluded == ()
 
 
 def test_without_a_tie_the_best() -> None:
     assert chosen(ALL, within=0.5).taken is FULL
-    assert choose(ALL, (), None).taken is FULL, "without statistics nothing but equal scores is tied"
+    assert Choice(tuple(ALL), (), None).taken is FULL, "without statistics nothing but equal scores is tied"
     equal = candidate("equal", 60.0, adapter=1.0)
-    assert choose([FULL, equal], (), None).taken is equal
+    assert Choice((FULL, equal), (), None).taken is equal
 
 
 def test_cheapest_is_the_geometric_mean_of_what_all_have() -> None:
@@ -71,14 +71,14 @@ def test_cheapest_is_the_geometric_mean_of_what_all_have() -> None:
 
 def test_limits_exclude_and_the_rest_is_compared_among_itself() -> None:
     found = chosen(ALL, ADAPTER)
-    assert found.taken is IA3 and found.best is IA3 and found.runner_up is PROMPT
+    assert found.taken is IA3 and found.admitted[0] is IA3 and found.runner_up is PROMPT
     assert found.excluded == ((LORA, (ADAPTER,)), (FULL, (ADAPTER,))), "the nearest to the limit first"
     assert chosen(ALL, F1).taken is LORA and chosen([LORA], F1).runner_up is None
 
 
 def test_nothing_within_the_limits_but_the_nearest_is_known() -> None:
     found = chosen(ALL, Limit("max_adapter_mb", 2.0), F1)
-    assert (found.taken, found.best, found.tied, found.front) == (None, None, (), ())
+    assert (found.taken, found.admitted, found.tied, found.front) == (None, (), (), ())
     # 59.0 and 2.7 MB of 2.0; (IA)³ lacks 5 points of 55: a factor of 1.35 against 1.1.
     assert found.excluded[0] == (IA3, (F1,))
 

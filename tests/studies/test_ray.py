@@ -105,19 +105,14 @@ def test_two_workers_bring_the_records_back(
     def job(name: str, **changes: Any) -> tuple[str, TrainConfig]:
         return name, TrainConfig(**{**settings, "output": str(tmp_path / name), **changes})
 
-    def next_one() -> tuple[str, Any]:
-        ended = executor.wait()
-        assert ended is not None
-        return ended
-
     executor.submit(*job("seen"))
     executor.submit(*job("broken", data=(str(tmp_path / "none.json"),)))
-    outcomes = dict(next_one() for _ in range(2))
+    outcomes: dict[str, Any] = dict(executor.wait() for _ in range(2))
     assert outcomes["seen"].reason is None and "none.json" in outcomes["broken"].reason
     assert RunRecord.read(tmp_path / "seen").status == "finished"
     executor._token = tmp_path / "nobody sees this"
     executor.submit(*job("unseen"))
-    assert next_one()[1].reason is None
+    assert executor.wait()[1].reason is None
     assert RunRecord.read(tmp_path / "unseen").metrics == RunRecord.read(tmp_path / "seen").metrics
     executor.submit(*job("long", epochs=600))
     time.sleep(30)  # its folder is the worker's own, so that nothing of it is to be seen here

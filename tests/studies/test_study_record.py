@@ -18,6 +18,7 @@ from spantune.errors import RunError
 from spantune.methods import methods
 from spantune.reports.reproduce import typed
 from spantune.studies import FinalRun, Point, StudyRecord, Sweep, compare
+from spantune.studies.budget import Fitted
 from spantune.studies.command_lines import compare_words
 from spantune.studies.record import STUDY
 from spantune.studies.report import report_of
@@ -75,7 +76,7 @@ def test_passwords_stay_out_of_it(study: Any, monkeypatch: pytest.MonkeyPatch) -
     protocol = protocol_of(study(**secret, search="optuna", sweep=("learning-rate",)))
     assert (protocol["tracking_uri"], protocol["storage"]) == ("https://host", "postgresql://host/x")
     monkeypatch.setattr("sys.argv", ["spantune", "--storage=postgresql://me:secret@host/x", "http://[x"])
-    record = StudyRecorder(study(), study(), (), (), None, left_out=(), notes=()).record
+    record = StudyRecorder(study(), (), Fitted(study(), (), ()), None, ()).record
     assert record.command == ("spantune", "--storage=postgresql://host/x", "http://[x")
 
 

@@ -103,64 +103,67 @@ class Limit:
 
 @dataclass(frozen=True)
 class Choice:
-    """What is chosen, and from what.
-
-    Attributes:
-        taken: the recommended one; None if no candidate is within the limits.
-        best: within the limits, that with the highest mean F1. tied: those that cannot be told apart from it, itself
-            among them, the cheapest first.
-        runner_up: what would be taken without `taken`.
-        front: within the limits, those that no other beats or equals in F1 and in every cost; highest F1 first.
-        excluded: the others, each with the limits that it does not keep; the nearest to being admitted first.
-    """
-
-    taken: MethodCandidate | None
-    best: MethodCandidate | None
-    tied: tuple[MethodCandidate, ...]
-    runner_up: MethodCandidate | None
-    front: tuple[MethodCandidate, ...]
-    excluded: tuple[tuple[MethodCandidate, tuple[Limit, ...]], ...]
-
-
-def choose(candidates: Sequence[MethodCandidate], limits: Sequence[Limit], comparison: Comparison | None) -> Choice:
     """The cheapest of the methods that are tied with the best within the limits.
 
     Cheapest: the lowest geometric mean of the `COSTS`, which weighs "twice the size" as much as "twice the
     time"; costs that one of them lacks are left out.
 
-    Args:
+    Attributes:
+        candidates: methods with a finished run, in the table's order.
         comparison: of the candidates by their labels; without one only equal means are tied.
     """
-    admitted = [one for one in candidates if all(limit.admits(one) for limit in limits)]
-    excluded = [
-        (one, tuple(limit for limit in limits if not limit.admits(one))) for one in candidates if one not in admitted
-    ]
-    excluded.sort(key=lambda pair: (max(limit.excess(pair[0]) for limit in pair[1]), len(pair[1])))
-    tied = _tied(admitted, comparison)
-    rest = _tied([one for one in admitted if not tied or one is not tied[0]], comparison)
-    by_score = sorted(admitted, key=lambda one: -one.f1.mean)
-    return Choice(
-        tied[0] if tied else None,
-        by_score[0] if by_score else None,
-        tuple(tied),
-        rest[0] if rest else None,
-        tuple(one for one in by_score if not any(_dominates(other, one) for other in by_score if other is not one)),
-        tuple(excluded),
-    )
 
+    candidates: tuple[MethodCandidate, ...]
+    limits: tuple[Limit, ...]
+    comparison: Comparison | None
 
-def _tied(candidates: Sequence[MethodCandidate], comparison: Comparison | None) -> list[MethodCandidate]:
-    """Those tied with the highest F1, the cheapest first."""
-    if not candidates:
-        return []
-    best = max(candidates, key=lambda one: one.f1.mean)
-    tied = [
-        one
-        for one in candidates
-        if one.f1.mean == best.f1.mean or (comparison is not None and comparison.tied(one.label, best.label))
-    ]
-    known = [field for field in COSTS if all(one.value(field) for one in tied)]
-    return sorted(tied, key=lambda one: (sum(math.log(one.value(field) or 1) for field in known), -one.f1.mean))
+    @property
+    def admitted(self) -> tuple[MethodCandidate, ...]:
+        """Those within the limits, the highest mean F1 first."""
+        admitted = [one for one in self.candidates if all(limit.admits(one) for limit in self.limits)]
+        return tuple(sorted(admitted, key=lambda one: -one.f1.mean))
+
+    @property
+    def excluded(self) -> tuple[tuple[MethodCandidate, tuple[Limit, ...]], ...]:
+        """The others, each with the limits that it does not keep; the nearest to being admitted first."""
+        missed = [(one, tuple(limit for limit in self.limits if not limit.admits(one))) for one in self.candidates]
+        excluded = [(one, limits) for one, limits in missed if limits]
+        return tuple(sorted(excluded, key=lambda pair: (max(one.excess(pair[0]) for one in pair[1]), len(pair[1]))))
+
+    @property
+    def tied(self) -> tuple[MethodCandidate, ...]:
+        """Those that cannot be told apart from the best within the limits, itself among them, the cheapest first."""
+        return self._tied(self.admitted)
+
+    @property
+    def taken(self) -> MethodCandidate | None:
+        """The recommended one; None if no candidate is within the limits."""
+        return next(iter(self.tied), None)
+
+    @property
+    def runner_up(self) -> MethodCandidate | None:
+        """What would be taken without `taken`."""
+        taken = self.taken
+        return next(iter(self._tied([one for one in self.admitted if one is not taken])), None)
+
+    @property
+    def front(self) -> tuple[MethodCandidate, ...]:
+        """Those within the limits that no other beats or equals in F1 and in every cost; highest F1 first."""
+        admitted = self.admitted
+        return tuple(one for one in admitted if not any(_dominates(other, one) for other in admitted))
+
+    def _tied(self, ranked: Sequence[MethodCandidate]) -> tuple[MethodCandidate, ...]:
+        """Those tied with the first, the cheapest first."""
+        tied = [
+            one
+            for one in ranked
+            if one.f1.mean == ranked[0].f1.mean
+            or (self.comparison is not None and self.comparison.tied(one.label, ranked[0].label))
+        ]
+        known = [field for field in COSTS if all(one.value(field) for one in tied)]
+        return tuple(
+            sorted(tied, key=lambda one: (sum(math.log(one.value(field) or 1) for field in known), -one.f1.mean))
+        )
 
 
 def _dominates(one: MethodCandidate, other: MethodCandidate) -> bool:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from spantune.config import CompareConfig, EncoderConfig, OptimiserConfig, TrainConfig, WindowConfig
+from spantune.config.parse.convert import Mistyped, from_words
 from spantune.errors import ConfigError, UserError, did_you_mean
 from spantune.methods import Method, get, methods
 from spantune.reports.tables.number_format import is_number, shown
@@ -17,6 +18,7 @@ from spantune.training.run_settings import resolve
 Values = Mapping[str, Any]
 """Values by a parameter's key: `learning_rate`, `lora.rank`."""
 
+_LEARNING_RATE = "learning_rate"
 # What makes a run longer or larger is its budget, which is the same for all; the encoders are compared, not chosen.
 _NOT_SWEPT = {"seed", "epochs", "model", "device", "max_batch_tokens", "gradient_checkpointing"}
 _SETTINGS = {
@@ -24,10 +26,9 @@ _SETTINGS = {
     for group in (OptimiserConfig, WindowConfig, EncoderConfig)
     for name, kind in typing.get_type_hints(group).items()
     if name not in _NOT_SWEPT
-}
+} | {_LEARNING_RATE: float}
 """Settings that can be swept, and their types."""
 _RANGE = re.compile(r"(?P<low>[^:]+?)\.\.(?P<high>[^:]+?)(?P<log>:log)?")
-_LEARNING_RATE = "learning_rate"
 
 
 class _Invalid(Exception):
@@ -80,30 +81,25 @@ class Parameter:
         resolved = resolve(config)
         return resolved.options[self.name] if self.option else getattr(resolved, self.name)
 
-    def applied(self, config: TrainConfig, value: Any) -> TrainConfig:
-        """A run with this value.
-
-        Raises:
-            UserError: the value is not valid.
-        """
-        if self.option:
-            return replace(config, options={**config.options, self.name: value})
-        return replace(config, **{self.name: value})
-
     def problem(self, config: TrainConfig, value: Any) -> str | None:
         """Why the value cannot be tried; None if it can."""
         try:
-            resolve(self.applied(config, value))
+            resolve(applied(config, [self], {self.key: value}))
         except UserError as error:
             return str(error).splitlines()[-1 if isinstance(error, ConfigError) else 0].strip()
         return None
 
 
 def applied(config: TrainConfig, parameters: Sequence[Parameter], values: Values) -> TrainConfig:
-    """A run with these values; a parameter without one keeps what it has."""
+    """A run with these values; a parameter without one keeps what it has.
+
+    Raises:
+        UserError: a value is not valid.
+    """
     for one in parameters:
         if one.key in values:
-            config = one.applied(config, values[one.key])
+            own = {one.name: values[one.key]}
+            config = replace(config, options={**config.options, **own}) if one.option else replace(config, **own)
     return config
 
 
@@ -125,28 +121,28 @@ def swept(config: CompareConfig, base: Mapping[str, TrainConfig]) -> dict[str, t
     mistakes: list[str] = []
     grids = _grids(config, mistakes)
     mistakes += _unknown_methods((*config.sweep, *grids), base)
-    found = {name: tuple(_parameters(config, get(name), base[name], grids, mistakes)) for name in base}
-    used = {key for name, ones in found.items() for one in ones for key in _keys(get(name), one)}
+    parameters = {name: tuple(_parameters(config, get(name), base[name], grids, mistakes)) for name in base}
+    used = {key for name, ones in parameters.items() for one in ones for key in _keys(get(name), one)}
     if not mistakes:
         mistakes += [f"grid: {key}: not swept; name it in sweep as well" for key in grids if key not in used]
     if mistakes:
         raise ConfigError("the sweep is not valid:\n  " + "\n  ".join(dict.fromkeys(mistakes)))
-    return found
+    return parameters
 
 
 def _grids(config: CompareConfig, mistakes: list[str]) -> dict[str, str]:
-    """The texts behind `NAME=` by name."""
-    found: dict[str, str] = {}
+    """The values of each entry of `grid`, still as text, by name."""
+    grids: dict[str, str] = {}
     for entry in config.grid:
         name, equals, text = entry.partition("=")
         name = _spelled(name)
         if not equals or not name or not text.strip():
             mistakes.append(f"grid: expected NAME=VALUE,VALUE, found {entry!r}")
-        elif name in found:
-            mistakes.append(f"grid: {name}: stands twice")
+        elif name in grids:
+            mistakes.append(f"grid: {name}: given twice")
         else:
-            found[name] = text
-    return found
+            grids[name] = text
+    return grids
 
 
 def _spelled(name: str) -> str:
@@ -170,19 +166,19 @@ def _parameters(
     config: CompareConfig, method: Method, base: TrainConfig, grids: Mapping[str, str], mistakes: list[str]
 ) -> list[Parameter]:
     """The swept parameters that this method has, each with its values."""
-    found: dict[str, Parameter] = {}
+    parameters: dict[str, Parameter] = {}
     for entry in config.sweep:
         owner, dot, name = _spelled(entry).rpartition(".")
         if dot and owner != method.name:
             continue
         try:
             parameter = _parameter(method, name, bool(dot))
-            if parameter.key in found:
+            if parameter.key in parameters:
                 raise _Invalid(f"named twice for {method.name}")
-            found[parameter.key] = replace(parameter, values=_values(config, method, parameter, base, grids))
-        except _Invalid as problem:
+            parameters[parameter.key] = replace(parameter, values=_values(config, method, parameter, base, grids))
+        except (Mistyped, _Invalid) as problem:
             mistakes.append(f"sweep: {entry}: {problem}")
-    return list(found.values())
+    return list(parameters.values())
 
 
 def _parameter(method: Method, name: str, of_method: bool) -> Parameter:
@@ -229,8 +225,8 @@ def _values(
 
 def _read(text: str, kind: Any) -> tuple[Any, ...] | Range:
     """The values that a text names."""
-    if found := _RANGE.fullmatch(text):
-        low, high, log = _typed(found["low"], kind), _typed(found["high"], kind), found["log"] is not None
+    if match := _RANGE.fullmatch(text):
+        low, high, log = from_words([match["low"]], kind), from_words([match["high"]], kind), match["log"] is not None
         if not (is_number(low) and is_number(high)):
             raise _Invalid(f"expected values with commas between them, found the range {text} of what is no number")
         if low >= high or (log and low <= 0):
@@ -240,24 +236,9 @@ def _read(text: str, kind: Any) -> tuple[Any, ...] | Range:
     words = [one.strip() for one in text.split(";" if ";" in text else ",")]
     if "" in words:
         raise _Invalid(f"expected a value on each side of a comma or semicolon, found {text}")
-    values = tuple(_typed(word, kind) for word in words)
+    values = tuple(from_words([word], kind) for word in words)
     if len(values) == 1:
         raise _Invalid(f"a grid of one value ({text}) chooses nothing; name two or more, or set it without a sweep")
     if len(set(values)) < len(values):
         raise _Invalid(f"expected each value once, found {text}")
     return values
-
-
-def _typed(word: str, kind: Any) -> Any:
-    from pydantic import ConfigDict, TypeAdapter, ValidationError
-
-    try:
-        return TypeAdapter(kind, config=ConfigDict(allow_inf_nan=False)).validate_python(word.strip())
-    except ValidationError:
-        raise _Invalid(f"expected {_expected(kind)}, found {word.strip()!r}") from None
-
-
-def _expected(kind: Any) -> str:
-    if typing.get_origin(kind) is typing.Literal:
-        return f"one of {', '.join(map(str, typing.get_args(kind)))}"
-    return {int: "a whole number", bool: "true or false", str: "text"}.get(kind, "a number")

@@ -1,9 +1,9 @@
 """The runs of a study as tasks on a Ray cluster of any size; `pip install spantune[ray]`.
 
 A task carries a run out in a process of its own, as on one machine, so that a crash costs the run and not the worker.
-Where the worker sees the study folder (one machine, or a shared disk), the run writes there, checkpoints included.
-Where it doesn't, it writes to the worker's own disk and its folder comes back in one piece; what is interrupted comes
-back too, with its checkpoint. Data and encoder must be found on the workers under the names in the configuration.
+If the worker sees the study folder (one machine, or a shared disk), the run writes there, checkpoints included. If it
+does not, the run writes to the worker's own disk and its folder comes back in one piece, with its checkpoint if it was
+interrupted. Data and encoder must exist on the workers under the names in the configuration.
 """
 
 from __future__ import annotations
@@ -22,11 +22,10 @@ from typing import Any
 from spantune.config import TrainConfig
 from spantune.errors import ConfigError, RunError
 from spantune.runs.atomic_files import TEMPORARY, replace_folder
-from spantune.studies.worker_process import Outcome, Place, lock_of, start
+from spantune.studies.worker_process import Outcome, Place, RunProcess, lock_of
 
 _PATIENCE_SECONDS = 5
 _POLL_SECONDS = 1.0
-_NO_WORKERS = "no machine of the cluster has as much as a run asks for"
 
 
 class RayExecutor:
@@ -75,7 +74,7 @@ class RayExecutor:
         if not fitting:
             there = ", ".join(f"{self._ray.cluster_resources().get(kind, 0):g} {kind}s" for kind in ("CPU", "GPU"))
             raise ConfigError(
-                _NO_WORKERS,
+                "no machine of the cluster has as much as a run asks for",
                 where="--ray-cpus, --ray-gpus",
                 expected=f"at most what one machine has (all together: {there})",
                 found=f"{cpus:g} CPUs and {gpus:g} GPUs",
@@ -89,11 +88,9 @@ class RayExecutor:
         task = self._task.remote(name, config, str(self._token.absolute()), packed, self._bell)
         self._under_way[task] = name, folder
 
-    def wait(self, seconds: float | None = None) -> tuple[str, Outcome] | None:
-        if not self._under_way:
-            raise RuntimeError("nothing is under way")
-        ended, _ = self._ray.wait(list(self._under_way), num_returns=1, timeout=seconds)
-        return self._received(ended[0]) if ended else None
+    def wait(self) -> tuple[str, Outcome]:
+        (ended,), _ = self._ray.wait(list(self._under_way))
+        return self._received(ended)
 
     def close(self) -> None:
         self._ray.get(self._bell.ring.remote())
@@ -131,7 +128,7 @@ def _imported() -> Any:
 
 
 def _knock(address: str) -> None:
-    """Raise OSError where nothing listens: Ray itself would ask for minutes."""
+    """Raise OSError if nothing listens: Ray itself would ask for minutes."""
     host, _, port = address.removeprefix("ray://").rpartition(":")
     if host and port.isdecimal():
         socket.create_connection((host, int(port)), timeout=_PATIENCE_SECONDS).close()
@@ -140,14 +137,13 @@ def _knock(address: str) -> None:
 class _Bell:
     """Rings when the runs are to stop. Ray's own cancelling does not reach every task on another machine."""
 
-    def __init__(self) -> None:
-        self._rung = False
+    rung = False
 
     def ring(self) -> None:
-        self._rung = True
+        self.rung = True
 
     def has_rung(self) -> bool:
-        return self._rung
+        return self.rung
 
 
 def _carry_out(
@@ -165,14 +161,14 @@ def _carry_out(
 
 def _run(config: TrainConfig, bell: Any, place: Place | None = None) -> Outcome:
     ray = _imported()
-    started = start(config, place)
+    run = RunProcess(config, place)
     try:
-        while started.process.is_alive() and not ray.get(bell.has_rung.remote()):
-            started.process.join(_POLL_SECONDS)
+        while run.process.is_alive() and not ray.get(bell.has_rung.remote()):
+            run.process.join(_POLL_SECONDS)
     except KeyboardInterrupt:  # cancelled
         pass
-    started.stop()
-    return started.outcome()
+    run.stop()
+    return run.outcome()
 
 
 def _packed(folder: Path) -> bytes | None:
@@ -186,7 +182,7 @@ def _packed(folder: Path) -> bytes | None:
 
 
 def _unpack(packed: bytes, folder: Path) -> None:
-    """Put a packed run in the place of what stands in the folder: checkpoints of an earlier run are none of its own."""
+    """Replace the folder by a packed run: checkpoints of an earlier run are none of its own."""
     made = folder.with_name(f"{TEMPORARY}{folder.name}")
     shutil.rmtree(made, ignore_errors=True)
     made.mkdir(parents=True)

@@ -13,26 +13,21 @@ from spantune.reports.judged_answers import Incomplete, read_scores
 from spantune.reports.run_groups import group
 from spantune.reports.tables import number_format
 from spantune.runs import RunRecord
-from spantune.scoring.statistics import Comparison, compare
-from spantune.studies.choice import COSTS, FIELDS, Choice, Limit, MethodCandidate, choose, costs_against
+from spantune.scoring.statistics import compare
+from spantune.studies.choice import COSTS, FIELDS, Choice, Limit, MethodCandidate, costs_against
 from spantune.studies.command_lines import train_words
 from spantune.studies.report import run_folders
 
 
 @dataclass(frozen=True, repr=False)
-class Recommendation:
+class Recommendation(Choice):
     """The choice and what it rests on.
 
     Attributes:
-        candidates: methods with a finished run, in the table's order. limits: that were set.
-        comparison: of the candidates; None where the answers cannot be compared, `unsure` then says why.
+        unsure: why the answers cannot be compared, if there is no `comparison`.
         left_out: runs that did not finish, with the reason.
     """
 
-    candidates: tuple[MethodCandidate, ...]
-    limits: tuple[Limit, ...]
-    choice: Choice
-    comparison: Comparison | None
     unsure: str | None
     left_out: tuple[str, ...]
 
@@ -42,7 +37,7 @@ class Recommendation:
     @property
     def command(self) -> list[str] | None:
         """The words of the command line that trains the recommended method."""
-        return train_words(self.choice.taken.record) if self.choice.taken else None
+        return train_words(self.taken.record) if self.taken else None
 
     def text(self, quoted: Callable[[Sequence[str]], str] = shlex.join) -> str:
         """In prose, for a terminal.
@@ -50,12 +45,12 @@ class Recommendation:
         Args:
             quoted: words as they are typed into a shell; default: a POSIX one.
         """
-        taken = self.choice.taken
+        taken = self.taken
         if taken is None:
             return self.nothing()
         excluded = [
             f"{self._against(one, taken)}; {', '.join(f'{one.named(limit.field)} ({limit})' for limit in missed)}"
-            for one, missed in self.choice.excluded
+            for one, missed in self.excluded
         ]
         parts = [
             f"{taken.label}: {_described(taken)}",
@@ -68,7 +63,7 @@ class Recommendation:
 
     def nothing(self) -> str:
         """What to say if no candidate is within the limits."""
-        nearest, missed = self.choice.excluded[0]
+        nearest, missed = self.excluded[0]
         alone = [one for one in self.limits if not any(one.admits(candidate) for candidate in self.candidates)]
         why = f"none keeps {_listed(self.limits)} together"
         if alone:
@@ -85,37 +80,34 @@ class Recommendation:
 
     def as_json(self) -> dict[str, Any]:
         """The same for programs."""
-        choice = self.choice
         return {
-            "choice": choice.taken.label if choice.taken else None,
+            "choice": self.taken.label if self.taken else None,
             "command": self.command,
-            "best": choice.best.label if choice.best else None,
-            "tied": [one.label for one in choice.tied],
-            "next_best": choice.runner_up.label if choice.runner_up else None,
-            "pareto": [one.label for one in choice.front],
-            "excluded": {one.label: [str(limit) for limit in missed] for one, missed in choice.excluded},
+            "best": next((one.label for one in self.admitted), None),
+            "tied": [one.label for one in self.tied],
+            "next_best": self.runner_up.label if self.runner_up else None,
+            "pareto": [one.label for one in self.front],
+            "excluded": {one.label: [str(limit) for limit in missed] for one, missed in self.excluded},
             "statistics": self.unsure or "available",
             "candidates": {one.label: {field: one.value(field) for field in FIELDS} for one in self.candidates},
             "left_out": list(self.left_out),
         }
 
     def _why(self, taken: MethodCandidate) -> str:
-        best, choice = self.choice.best, self.choice
-        assert best is not None
-        number = len(self.candidates)
-        within = f"{number - len(choice.excluded)} of {number} methods are within the limits ({_listed(self.limits)})."
+        best, number = self.admitted[0], len(self.candidates)
+        within = f"{number - len(self.excluded)} of {number} methods are within the limits ({_listed(self.limits)})."
         lines = [within if self.limits else f"{number} methods, no limits."]
         if self.comparison:
             lines.append(f"All were scored on {self.comparison.questions:,} questions.")
         if best is taken:
-            ties = [one.label for one in choice.tied if one is not taken]
-            lines.append(f"It has the highest F1{' of these' if choice.excluded else ''}.")
+            ties = [one.label for one in self.tied if one is not taken]
+            lines.append(f"It has the highest F1{' of these' if self.excluded else ''}.")
             if ties:
                 lines.append(f"Tied with it, and not cheaper: {', '.join(ties)}.")
         else:
             lines.append(
                 f"The highest F1 has {best.label}, {best.f1.mean:.1f}, but {self._apart(best, taken)}. Of the "
-                f"{len(choice.tied)} methods that are tied, {taken.label} is the cheapest; {best.label} would cost: "
+                f"{len(self.tied)} methods that are tied, {taken.label} is the cheapest; {best.label} would cost: "
                 f"{', '.join(costs_against(best, taken))}."
             )
         if self.unsure:
@@ -130,8 +122,8 @@ class Recommendation:
         def trade_off(one: MethodCandidate) -> str:
             return f"{self._against(one, taken)}; {', '.join(costs_against(one, taken))}"
 
-        other = self.choice.runner_up
-        rest = [trade_off(one) for one in self.choice.front if one not in (taken, other)]
+        other = self.runner_up
+        rest = [trade_off(one) for one in self.front if one not in (taken, other)]
         next_best = [f"The next best is {trade_off(other)}."] if other else []
         return next_best + _listing("Other trade-offs that nothing within the limits beats:", rest)
 
@@ -181,10 +173,8 @@ def recommend(config: RecommendConfig) -> Recommendation:
             comparison = compare(read_scores(groups, by_record))
         except Incomplete as error:
             unsure = str(error)
-    limits = limits_of(config)
-    choice = choose(candidates, limits, comparison)
     left_out = tuple(_unfinished(record) for record in records if record.status != "finished")
-    return Recommendation(candidates, limits, choice, comparison, unsure, left_out)
+    return Recommendation(candidates, limits_of(config), comparison, unsure, left_out)
 
 
 def limits_of(config: RecommendConfig) -> tuple[Limit, ...]:

@@ -10,13 +10,14 @@ from pathlib import Path
 from typing import Literal
 
 from spantune.config import DataConfig, TrainConfig
-from spantune.data import Splits, load_splits
+from spantune.data import load_splits
 from spantune.errors import RunError, UserError
-from spantune.runs import RunFolder, RunRecord
+from spantune.runs import DataRecord, RunFolder, RunRecord
 from spantune.training.code_version import code_version, is_other_code
 from spantune.training.run_settings import changed, resolve, unmeasured
 
 Plan = Literal["run", "resume", "done"]
+_SETS = {"train": "the training data", "reported": "the reported set"}
 
 
 @dataclass(frozen=True)
@@ -24,28 +25,12 @@ class DataFacts:
     """What a study needs to know of a run's data before the run.
 
     Attributes:
-        fingerprints: of the sets `train` and, if there is one, `reported`.
-        train, selection, reported: number of examples; 0 if there is no such set.
+        sets: by name, as the run's record will have them.
         shared_contexts: number of contexts of the reported set that are also trained on.
     """
 
-    fingerprints: Mapping[str, str]
-    train: int
-    selection: int
-    reported: int
-    shared_contexts: int
-
-    @classmethod
-    def of(cls, splits: Splits) -> DataFacts:
-        reported = splits.reported
-        fingerprints = {"train": splits.train.fingerprint} | ({"reported": reported.fingerprint} if reported else {})
-        return cls(
-            fingerprints,
-            len(splits.train.examples),
-            len(splits.selection.examples),
-            len(reported.examples) if reported else 0,
-            splits.shared_contexts,
-        )
+    sets: Mapping[str, DataRecord]
+    shared_contexts: int = 0
 
 
 Facts = Callable[[TrainConfig], DataFacts | None]
@@ -62,9 +47,15 @@ def facts_as_they_are() -> Facts:
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # the run itself says what there is to say
-                return DataFacts.of(load_splits(data, seed))
+                splits = load_splits(data, seed)
         except UserError:
             return None
+        sets = {"train": splits.train, "selection": splits.selection, "reported": splits.reported}
+        known = {name: corpus for name, corpus in sets.items() if corpus is not None}
+        return DataFacts(
+            {name: DataRecord(data.data, one.fingerprint, len(one.examples)) for name, one in known.items()},
+            splits.shared_contexts,
+        )
 
     def facts(config: TrainConfig) -> DataFacts | None:
         return read(DataConfig(**{one.name: getattr(config, one.name) for one in fields(DataConfig)}), config.seed)
@@ -86,8 +77,10 @@ def plan_of(config: TrainConfig, facts: Facts) -> tuple[Plan, str]:
         return "run", "no readable record" if folder.record.exists() else "new"
     if differences := changed(config, before):
         return "run", f"changed: {'; '.join(differences.values())}"
-    if other := _other_data(facts(config), before):
-        return "run", f"changed: {other}"
+    known = facts(config)
+    for key, name in _SETS.items():
+        if known and key in before.data and not _same(before.data[key], known.sets.get(key)):
+            return "run", f"changed: {name}"
     if before.teachers or before.started_from or before.began_with:
         from spantune.training.lineage import Origins
 
@@ -105,13 +98,8 @@ def plan_of(config: TrainConfig, facts: Facts) -> tuple[Plan, str]:
     return "resume", "interrupted before"
 
 
-def _other_data(now: DataFacts | None, before: RunRecord) -> str | None:
-    """The set whose examples differ from those that the run read."""
-    names = {"train": "the training data", "reported": "the reported set"}
-    for key, name in names.items():
-        if now and key in before.data and before.data[key].fingerprint != now.fingerprints.get(key):
-            return name
-    return None
+def _same(one: DataRecord, other: DataRecord | None) -> bool:
+    return other is not None and one.fingerprint == other.fingerprint
 
 
 def record_in(folder: Path) -> RunRecord | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -15,10 +15,11 @@ from spantune.reports.tables.number_format import duration
 from spantune.runs import RunFolder, RunRecord
 from spantune.runs.atomic_files import explained
 from spantune.studies.budget import Clock, Forecast, Rate
-from spantune.studies.executors import Executor
+from spantune.studies.executors import Executor, Say
 from spantune.studies.grid_search import Search, Trial
 from spantune.studies.parameters import Values, described
-from spantune.studies.plan import Arm, final_name, final_run, sweep_name, sweep_run, sweep_title
+from spantune.studies.plan import Arm, final_name, final_run, sweep_name, sweep_run
+from spantune.studies.record import StudyRecord
 from spantune.studies.run_state import Facts, Plan, plan_of, record_in
 from spantune.studies.study_recorder import StudyRecorder
 from spantune.studies.worker_process import Outcome
@@ -27,7 +28,6 @@ from spantune.training.run_settings import resolve
 RETRIES = 2
 """How often a run that crashed is tried again, each time in half the portions."""
 _POLL_SECONDS = 1.0
-Say = Callable[[str], None]
 
 
 @dataclass(frozen=True)
@@ -56,38 +56,33 @@ class StudyRun:
         return Path(resolve(self.config).output)
 
 
+@dataclass
 class Schedule:
     """Carries out a study: the sweeps first, then the final runs, seed by seed, so that a study that is stopped in the
     middle has every method with the same seeds.
 
     Args:
-        config: what the budget holds. searches: of the arms that have a sweep. changed: called when a final run has
-            ended.
+        config: what the budget holds. searches: of the arms that have a sweep, by folder; one that is done is removed.
+        say: gets what happens. changed: called with the record when a final run has ended.
     """
 
-    def __init__(
-        self,
-        config: CompareConfig,
-        arms: Sequence[Arm],
-        executor: Executor,
-        recorder: StudyRecorder,
-        *,
-        searches: Mapping[str, Search],
-        forecast: Forecast,
-        facts: Facts,
-        clock: Clock,
-        say: Say,
-        changed: Callable[[], None],
-    ) -> None:
-        self.config, self.arms, self.executor, self.recorder = config, arms, executor, recorder
-        self.searches, self.forecast, self.facts, self.clock = dict(searches), forecast, facts, clock
-        self._say, self._changed = say, changed
+    config: CompareConfig
+    arms: Sequence[Arm]
+    executor: Executor
+    recorder: StudyRecorder
+    searches: dict[str, Search]
+    forecast: Forecast
+    facts: Facts
+    clock: Clock
+    say: Say
+    changed: Callable[[StudyRecord], None]
+
+    def __post_init__(self) -> None:
         self._waiting: list[StudyRun] = []
         self._under_way: dict[str, StudyRun] = {}
         self._begun = 0
-        self._portions: dict[str, tuple[int, int]] = {}  # by arm: what a run that had crashed went through with
+        self._portions: dict[str, tuple[int, int]] = {}  # by arm, since a run crashed: tokens and windows at once
         self._lost: dict[str, str] = {}  # by encoder: why it cannot be used
-        self._waits_for_others = False
 
     def run(self) -> None:
         """Until everything that can be done is done.
@@ -98,15 +93,18 @@ class Schedule:
         for arm in self.arms:
             if arm.folder not in self.searches:
                 self._plan_final_runs(arm, {})
+        waits_for_others = False
         while self._waiting or self._under_way or self.searches:
             moved = self._search()
             self._begin()
             if self._under_way:
-                if ended := self.executor.wait():
-                    name, outcome = ended
-                    self._end(self._under_way.pop(name), outcome)
+                name, outcome = self.executor.wait()
+                self._end(self._under_way.pop(name), outcome)
             elif self.searches and not moved:
-                self._wait_for_others()
+                if not waits_for_others:
+                    self.say("  waiting for the trials of other workers")
+                waits_for_others = True
+                time.sleep(_POLL_SECONDS)
         self._measure_speed()
 
     # What is to be done
@@ -130,8 +128,8 @@ class Schedule:
                 config = sweep_run(self.config, arm, trial.label, trial.values)
                 plan = plan_of(config, self.facts)
                 self.recorder.begin_trial(arm, trial)
-                name, title = sweep_name(arm, trial.label), sweep_title(arm, trial.values)
-                self._waiting.append(StudyRun(name, title, config, arm, trial, *plan))
+                title = f"sweep of {arm.title}, {described(trial.values)}"
+                self._waiting.append(StudyRun(sweep_name(arm, trial.label), title, config, arm, trial, *plan))
         return before != (len(self._waiting), len(self.searches))
 
     def _choose(self, arm: Arm, search: Search) -> None:
@@ -139,12 +137,13 @@ class Schedule:
         chosen = search.chosen()
         self.recorder.choose(arm, chosen)
         if chosen.values is None:
-            self._say(f"  {arm.title}: {chosen.why}")
+            self.say(f"  {arm.title}: {chosen.why}")
             for seed in self.config.seeds:
-                self._skip(final_name(arm, seed), f"nothing was chosen for it: {chosen.why}")
+                reason = f"nothing was chosen for it: {chosen.why}"
+                self.recorder.change(final_name(arm, seed), status="skipped", reason=reason)
             return
         edge = f"; {chosen.edge}" if chosen.edge else ""
-        self._say(f"  {arm.title}: {described(chosen.values)} ({chosen.why}{edge})")
+        self.say(f"  {arm.title}: {described(chosen.values)} ({chosen.why}{edge})")
         self._plan_final_runs(arm, chosen.values)
 
     def _plan_final_runs(self, arm: Arm, values: Values) -> None:
@@ -190,19 +189,15 @@ class Schedule:
     def _announce(self, run: StudyRun) -> None:
         self._begun += 1
         record = self.recorder.record
-        known = len(record.runs) + sum(len(sweep.points) for sweep in record.sweeps)
-        known -= sum(one.status == "skipped" for one in record.runs)
-        self._say(f"[{self._begun}/{max(known, self._begun)}] {run.title}: {run.plan} ({run.why})")
+        known = len(record.all_runs) - sum(one.status == "skipped" for one in record.runs)
+        self.say(f"[{self._begun}/{max(known, self._begun)}] {run.title}: {run.plan} ({run.why})")
 
     def _to_carry_out(self, run: StudyRun) -> TrainConfig:
         """By its plan, and in the portions with which a run of the arm went through that had crashed."""
         config = replace(run.config, resume=run.plan == "resume", overwrite=run.plan == "run")
         tokens, windows = self._portions.get(run.arm.folder, (config.max_batch_tokens, config.eval_batch_size))
-        return replace(
-            config,
-            max_batch_tokens=min(tokens, config.max_batch_tokens),
-            eval_batch_size=min(windows, config.eval_batch_size),
-        )
+        tokens, windows = min(tokens, config.max_batch_tokens), min(windows, config.eval_batch_size)
+        return replace(config, max_batch_tokens=tokens, eval_batch_size=windows)
 
     def _no_time(self, run: StudyRun) -> str | None:
         """Why a run is not begun; None if it will end in time, and leaves the final runs theirs."""
@@ -218,13 +213,10 @@ class Schedule:
         return f"it would take about {duration(needed)}, {left} are left"
 
     def _leave(self, run: StudyRun, reason: str) -> None:
-        self._say(f"  {run.title}: not begun: {reason}")
-        self._skip(run.name, reason)
+        self.say(f"  {run.title}: not begun: {reason}")
+        self.recorder.change(run.name, status="skipped", reason=reason)
         if run.trial is not None:
             self.searches[run.arm.folder].drop(run.trial, reason)
-
-    def _skip(self, name: str, reason: str) -> None:
-        self.recorder.change(name, status="skipped", reason=reason)
 
     # Ending
 
@@ -240,10 +232,12 @@ class Schedule:
 
     def _try_again(self, run: StudyRun, reason: str) -> None:
         """In half the portions: the same gradients with less memory. Later runs of the arm begin with them."""
-        tokens, windows = self._portions.get(run.arm.folder) or _portions(run.config)
+        config = run.config
+        whole = min(config.max_batch_tokens, config.batch_size * config.max_length), config.eval_batch_size
+        tokens, windows = self._portions.get(run.arm.folder, whole)
         self._portions[run.arm.folder] = tokens, windows = max(1, tokens // 2), max(1, windows // 2)
         attempt = f"{reason.splitlines()[0]}; tried again with {tokens} tokens at once"
-        self._say(f"  {run.title}: {attempt}")
+        self.say(f"  {run.title}: {attempt}")
         again = replace(run, plan="resume", why="crashed before", attempts=(*run.attempts, attempt))
         self._waiting.insert(0, again)
         self._begun -= 1
@@ -261,12 +255,12 @@ class Schedule:
         if fresh:
             took = duration(record.timings.wall_seconds or 0.0)
             scored = f"F1 {f1:.1f}" if f1 is not None else "not scored"
-            self._say(f"  {run.title}: {scored}, {took}{self._outlook()}")
+            self.say(f"  {run.title}: {scored}, {took}{self._outlook()}")
         if run.trial is not None:
             shutil.rmtree(RunFolder(run.folder).adapter, ignore_errors=True)  # its score is all that is wanted
             self.searches[run.arm.folder].tell(run.trial, f1)
         elif fresh:
-            self._changed()
+            self.changed(self.recorder.record)
 
     def _fail(self, run: StudyRun, outcome: Outcome) -> None:
         reason = outcome.reason or "no reason given"
@@ -277,11 +271,11 @@ class Schedule:
             raise UserError(reason)
         if outcome.shared == "encoder":
             self._lost[run.arm.model] = f"the encoder cannot be used: {reason.splitlines()[0]}"
-        self._say(f"  {run.title}: failed: {reason}")
+        self.say(f"  {run.title}: failed: {reason}")
         if run.trial is not None:
             self.searches[run.arm.folder].tell(run.trial, None)
         else:
-            self._changed()
+            self.changed(self.recorder.record)
 
     def _measure_speed(self) -> None:
         """How fast the trained models answer, one after another: side by side they would slow each other down. If the
@@ -295,15 +289,15 @@ class Schedule:
             if run.plan != "resume":
                 continue
             if not self.clock.holds(None):
-                self._say("  the budget is used up: the speed of the other runs is not measured")
+                self.say("  the budget is used up: the speed of the other runs is not measured")
                 return
-            self._say(f"  {run.title}: its speed")
+            self.say(f"  {run.title}: its speed")
             self.executor.submit(run.name, self._to_carry_out(run))
-            _, outcome = self.executor.wait() or (run.name, Outcome())
+            _, outcome = self.executor.wait()
             if outcome.interrupted:
                 raise KeyboardInterrupt
             if outcome.reason:
-                self._say(f"  {run.title}: its speed could not be measured: {outcome.reason}")
+                self.say(f"  {run.title}: its speed could not be measured: {outcome.reason}")
 
     # Time
 
@@ -332,17 +326,6 @@ class Schedule:
             return ""
         budget = f", {duration(self.clock.left)} of the budget" if self.clock.limit is not None else ""
         return f"; about {duration(left)} left{budget}"
-
-    def _wait_for_others(self) -> None:
-        if not self._waits_for_others:
-            self._say("  waiting for the trials of other workers")
-            self._waits_for_others = True
-        time.sleep(_POLL_SECONDS)
-
-
-def _portions(config: TrainConfig) -> tuple[int, int]:
-    """Tokens and windows that are in the model at once while a run learns, and while it answers."""
-    return min(config.max_batch_tokens, config.batch_size * config.max_length), config.eval_batch_size
 
 
 def _noted(run: StudyRun, record: RunRecord | None) -> RunRecord | None:

@@ -60,12 +60,14 @@ class Place:
     lock: Path | None = None
 
 
-@dataclass(frozen=True)
-class Started:
-    """A run under way in a process of its own, and the pipe through which its outcome comes."""
+class RunProcess:
+    """Trains in a new process, whose outcome comes through a pipe."""
 
-    process: BaseProcess
-    outcomes: Connection
+    def __init__(self, config: TrainConfig, place: Place | None = None) -> None:
+        context = _context()
+        self._outcomes, sender = context.Pipe(duplex=False)
+        self.process: BaseProcess = context.Process(target=_work, args=(config, sender, place or Place()))
+        self.process.start()
 
     def stop(self) -> None:
         """Ask it to write a checkpoint and stop."""
@@ -76,21 +78,12 @@ class Started:
         """Wait until it has ended; how it did."""
         self.process.join()
         try:
-            if self.outcomes.poll():
-                outcome: Outcome = self.outcomes.recv()
+            if self._outcomes.poll():
+                outcome: Outcome = self._outcomes.recv()
                 return outcome
         except EOFError:
             pass
         return _without_word(self.process.exitcode or 0)
-
-
-def start(config: TrainConfig, place: Place | None = None) -> Started:
-    """Train in a new process."""
-    context = _context()
-    outcomes, sender = context.Pipe(duplex=False)
-    process = context.Process(target=_work, args=(config, sender, place or Place()))
-    process.start()
-    return Started(process, outcomes)
 
 
 def _without_word(code: int) -> Outcome:
@@ -104,7 +97,7 @@ def _without_word(code: int) -> Outcome:
 
 
 def _context() -> Any:
-    """A fork server that has loaded the libraries once, where there is one: a run then starts at once."""
+    """A fork server, if the system has one: it loads the libraries once, and a run starts at once."""
     if "forkserver" not in multiprocessing.get_all_start_methods():
         return multiprocessing.get_context("spawn")
     context = multiprocessing.get_context("forkserver")
@@ -139,7 +132,7 @@ def _work(config: TrainConfig, outcomes: Connection, place: Place) -> None:
 
 
 def _without_bars() -> None:
-    """A log or a notebook would keep every state of the libraries' progress bars."""
+    """A log or a notebook would keep every state of a progress bar."""
     if not sys.stderr.isatty():
         from datasets import disable_progress_bars
         from transformers.utils.logging import disable_progress_bar
@@ -159,18 +152,13 @@ def _failed(error: Exception) -> Outcome:
 
 
 def _out_of_memory(error: Exception) -> bool:
-    import torch
-
-    if isinstance(error, (MemoryError, torch.OutOfMemoryError)):
-        return True
-    said = str(error).lower()  # what the allocators of CPU and GPU say in a RuntimeError
-    return isinstance(error, RuntimeError) and any(
-        words in said for words in ("out of memory", "allocate memory", "not enough memory", "alloc_failed")
-    )
+    words = ("out of memory", "allocate memory", "not enough memory", "alloc_failed")  # of torch's allocators
+    shown = str(error).lower()
+    return isinstance(error, MemoryError) or (isinstance(error, RuntimeError) and any(one in shown for one in words))
 
 
 def _take(place: Place) -> None:
-    """This place's share of the machine: its cores, and one GPU alone where there are several."""
+    """This place's share of the machine: its cores, and one GPU if there are several."""
     import torch
 
     if place.of > 1:
@@ -201,7 +189,7 @@ def _interrupt(number: int, frame: FrameType | None) -> None:
 
 
 def _stop_with_the_study() -> None:
-    """A study that was killed leaves no run behind that nobody waits for."""
+    """If the study is killed, nobody waits for its runs: they stop, too."""
     study = multiprocessing.parent_process()
     if study is not None:
         study.join()

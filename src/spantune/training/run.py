@@ -122,8 +122,8 @@ def train(config: TrainConfig) -> RunRecord:
         if distributed.rank() > 0:
             return sheet.record  # the first process scores, saves and writes
         _refuse_diverged(model, config)
-        if about_ranks := trainer.drop_pruned_ranks():
-            sheet.update(notes=(*sheet.record.notes, about_ranks))
+        if note := model.hook.finish():
+            sheet.update(notes=(*sheet.record.notes, note))
 
         predictor = Predictor(model, tokenizer, _settings(config), predicting(config))
         metrics = {}
