@@ -17,6 +17,7 @@ def run(config: ScoreConfig) -> None:
         config.null_odds,
         null_threshold=config.null_threshold,
         columns=config.columns,
+        rows=config.rows,
     )
     if config.json:
         print_json(scores)
