@@ -19,10 +19,11 @@ from typing import TYPE_CHECKING, Literal
 
 from spantune.errors import SpantuneError
 from spantune.web.limits import MOST_N_BEST
-from spantune.web.models import ModelPanel, PanelSource
+from spantune.web.models import PanelSource
 from spantune.web.problem_details import Problem, busy
 
 if TYPE_CHECKING:
+    from spantune.answering.model_panel import Panel
     from spantune.answering.token_probabilities import Inside
     from spantune.data import Example
     from spantune.data.prediction import Prediction
@@ -76,7 +77,7 @@ class Answerer:
         self._queue: deque[_Request] = deque()
         self._changed = threading.Condition()
         self._worker = threading.Thread(target=self._work, name="spantune-answers", daemon=True)
-        self._panel: ModelPanel | None = None
+        self._panel: Panel | None = None
         self._seconds = 1.0  # of a batch, roughly: how long clients wait before they try again
         self.state: State = "loading"
         self.failure = ""
@@ -85,6 +86,13 @@ class Answerer:
     def ready(self) -> bool:
         """Whether questions are answered."""
         return self.state == "ready"
+
+    @property
+    def notice(self) -> str:
+        """Why no questions are answered, for a page; "" where they are."""
+        if self.state == "failed":
+            return f"The models could not be loaded: {self.failure}"
+        return "" if self.ready else "The models are being loaded; questions are answered in a few seconds."
 
     def start(self) -> None:
         """Begin to load; returns at once."""
@@ -136,7 +144,7 @@ class Answerer:
 
     def _refusal(self) -> Problem:
         if self.state == "failed":
-            return Problem(500, "No models", f"The models could not be loaded: {self.failure}")
+            return Problem(500, "No models", self.notice)
         loading = self.state == "loading"
         return busy("The models are being loaded.", 2) if loading else busy("The server is being stopped.", 10)
 

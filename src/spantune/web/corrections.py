@@ -9,7 +9,7 @@ from dataclasses import astuple, dataclass
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from spantune.errors import DataError, RunError
 from spantune.scoring.error_kinds import occurrences
@@ -17,7 +17,7 @@ from spantune.scoring.error_kinds import occurrences
 FILE = "corrections.sqlite3"
 SCHEMA = 2
 """Kept in the file as `user_version`."""
-Format = Literal["v1.1", "v2.0"]
+FORMATS = ("v1.1", "v2.0")
 _TABLES = f"""
 CREATE TABLE IF NOT EXISTS corrections (
     key TEXT PRIMARY KEY, question TEXT NOT NULL, context TEXT NOT NULL, answer_start INTEGER,
@@ -48,7 +48,7 @@ class Correction:
     """What a person says is right.
 
     Attributes:
-        key: of the question on its context, in the address of its page and as the id in the export.
+        key: see `key_of`; also the id in the export.
         start: first character of the answer in the context, counted in code points; None for "no answer".
         text: the answer as the context has it. title: where the question comes from. corrected_at: ISO 8601, UTC.
     """
@@ -64,11 +64,7 @@ class Correction:
 
 @dataclass(frozen=True)
 class Change:
-    """The last change of a question's correction.
-
-    Attributes:
-        key: as in `Correction`. now, before: None where it has, or had, none.
-    """
+    """The last change of a question's correction; `now` or `before` is None where there is, or was, none."""
 
     key: str
     now: Correction | None
@@ -76,23 +72,20 @@ class Change:
 
     @property
     def stamp(self) -> str:
-        """Tells this change from a later one."""
+        """Differs from that of a later change."""
         return self.now.corrected_at if self.now else ""
 
 
 def key_of(question: str, context: str) -> str:
-    """32 hexadecimal digits; two questions are the same where both texts are."""
+    """32 hexadecimal digits for a question on its context."""
     return sha256(f"{len(question)}:{question}{context}".encode("utf-8", "surrogatepass")).hexdigest()[:32]
 
 
 def place_of(context: str, text: str, start: int | None) -> int:
-    """Where the context has the answer.
-
-    Args:
-        start: where it was marked, in code points; None where only its text is known.
+    """Where the context has the answer: at `start`, or in its only place where that is None.
 
     Raises:
-        DataError: the context does not have it there, or nowhere, or in several places and none was chosen.
+        DataError: the context does not have it there, or has it nowhere or in several places.
     """
     if start is not None and start >= 0 and text and context.startswith(text, start):
         return start
@@ -115,22 +108,16 @@ def place_of(context: str, text: str, start: int | None) -> int:
 
 
 class Corrections:
-    """One SQLite file (with write-ahead log) of one table. Any number of threads and processes may read and write.
+    """A SQLite file in a folder, made at the first write. Any number of threads and processes may use it.
 
-    A question on a context has one correction: a later one replaces the earlier.
-
-    Args:
-        folder: of the file; it is made when something is first written.
+    A later correction of the same question on the same context replaces the earlier one.
     """
 
     def __init__(self, folder: Path) -> None:
         self.path = folder / FILE
 
     def put(self, question: str, context: str, text: str, start: int | None, title: str = "") -> Correction:
-        """Keep a correction.
-
-        Args:
-            text, start: the answer and where it begins; "" and None for "no answer".
+        """Keep a correction; "" at None is "no answer".
 
         Raises:
             DataError: question or context is empty, or the context does not have the answer there.
@@ -165,7 +152,7 @@ class Corrections:
             return _correction(base, key)
 
     def listed(self, offset: int = 0, limit: int = -1) -> list[Correction]:
-        """The corrections, the latest first; a limit of -1 is none."""
+        """The corrections, the latest first; a limit of -1 gives all."""
         page = f"SELECT {_COLUMNS} FROM corrections ORDER BY corrected_at DESC, key LIMIT ? OFFSET ?"
         with self._open() as base:
             return [Correction(*row) for row in base.execute(page, (limit, offset))]
@@ -194,11 +181,8 @@ class Corrections:
     def undo(self, key: str, stamp: str) -> bool:
         """Put back what was there before the last change; a second time makes that change again.
 
-        Args:
-            stamp: of the change that is meant.
-
         Returns:
-            False where that is not the last one, or cannot be undone any more.
+            False where `stamp` is not that of the last change, or it cannot be undone any more.
         """
         with self._open(change=True) as base:
             change = _change(base, key)
@@ -227,9 +211,8 @@ class Corrections:
                     base.execute("BEGIN IMMEDIATE")
                 yield base
         except (sqlite3.Error, OSError) as error:
-            raise RunError(
-                "the corrections cannot be read or written", where=str(self.path), found=str(error)
-            ) from error
+            problem = "the corrections cannot be read or written"
+            raise RunError(problem, where=str(self.path), found=str(error)) from error
 
     def _prepare(self, base: sqlite3.Connection) -> None:
         (version,) = base.execute("PRAGMA user_version").fetchone()
@@ -265,17 +248,17 @@ def _change(base: sqlite3.Connection, key: str) -> Change | None:
 
 
 def _remember(base: sqlite3.Connection, key: str) -> None:
-    """Keep what is there, for the change that comes now."""
+    """Keep what is there before a change."""
     oldest = (datetime.now(UTC) - _UNDO_TIME).isoformat(timespec="milliseconds")
     base.execute("DELETE FROM earlier WHERE changed_at < ?", (oldest,))
     base.execute(_REMEMBER, (_now(), key))
 
 
-def to_squad(corrections: Sequence[Correction], version: Format) -> dict[str, Any]:
-    """Corrections as SQuAD JSON, which `spantune train --data FILE` takes; questions of one context are together.
+def to_squad(corrections: Sequence[Correction], version: str) -> dict[str, Any]:
+    """Corrections as SQuAD JSON, for `spantune train --data FILE`, grouped by title and context.
 
     Args:
-        version: v1.1 has no place for questions without an answer: they are left out.
+        version: of `FORMATS`; v1.1 leaves out questions without an answer.
     """
     titles: dict[str, dict[str, list[dict[str, Any]]]] = {}
     for correction in corrections:

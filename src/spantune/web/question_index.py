@@ -1,10 +1,8 @@
 """A study's reported questions with every method's answer, to be filtered and sorted: what the Explore pages show.
 
-The index is in memory, in numpy columns over the rows of the report's browser (`reports.browser.questions`): a filter
-is a handful of Boolean operations over (Q, M), and a text search looks through each context once. For 10,570 questions
-and 10 methods a page takes milliseconds; SQLite with FTS5 would add a file to keep fresh, and its tokens would find
-fewer places than a plain search for characters does. It is built once for each study, in the background
-(`web.index_cache`).
+The index keeps numpy columns over the rows of the report's browser (`reports.browser.questions`) in memory. A filter is
+a few Boolean operations over (Q, M), and a text search scans each context once: milliseconds a page for 10,570
+questions and 10 methods, without a database that has to be kept up to date.
 """
 
 from __future__ import annotations
@@ -57,12 +55,12 @@ _KINDS: tuple[str, ...] = tuple(KINDS)
 
 @dataclass(frozen=True)
 class QuestionFilters:
-    """What is looked for; each narrows the others.
+    """The questions that are shown; each filter narrows the others.
 
     Attributes:
         who: of `WHO`. right, wrong: labels of methods that must be right, or wrong.
-        kind: of `KINDS`: an answer of this kind, by one of the `wrong` methods where some are named.
-        slice: of `SLICES`. words: each is in question, context or id, whatever its case. order: of `ORDERS`.
+        kind: of `KINDS`: that of an answer, of the `wrong` methods if any. slice: of `SLICES`.
+        words: all must be in question, context or id, in any case. order: of `ORDERS`.
     """
 
     who: str = "any"
@@ -98,9 +96,7 @@ class QuestionMatches:
     """The questions that fit.
 
     Attributes:
-        rows: their places in the index, in the requested order.
-        kinds: how many there are by error kind, where everything but the kind fits.
-        slices: how many there are by name in `SLICES`, where everything but the slice fits.
+        rows: of the index, in the requested order. kinds, slices: how many questions each other choice would show.
     """
 
     rows: np.ndarray
@@ -113,8 +109,7 @@ class MethodAnswer:
     """A method's answer to a question.
 
     Attributes:
-        method: its place. look: the class of its marks.
-        start, end: characters of the context; None where the context does not have the answer.
+        method: its place. look: the class of its marks. start, end: None where the context does not have the answer.
         em, f1: 0 to 100. kind: of `KINDS`. runs, runs_right: how many runs it has, and how many of them are right.
     """
 
@@ -134,11 +129,7 @@ class MethodAnswer:
 
 @dataclass(frozen=True)
 class IndexedQuestion:
-    """A question with what is known about it.
-
-    Attributes:
-        place: in the reported set. golds: accepted places. slices: dimension and name.
-    """
+    """A question; `place` is that in the reported set, `golds` are accepted places, `slices` dimension and name."""
 
     place: int
     id: str
@@ -155,7 +146,7 @@ class IndexedQuestion:
 
     @property
     def different(self) -> list[list[MethodAnswer]]:
-        """The answers in groups of equal ones, right ones first, then that of most methods."""
+        """Groups of equal answers, right ones first, then that of most methods."""
         alike: dict[tuple[str, int | None, bool], list[MethodAnswer]] = {}
         for answer in self.answers:
             alike.setdefault((answer.text, answer.start, answer.right), []).append(answer)
@@ -166,8 +157,7 @@ class QuestionIndex:
     """The questions of one study. Its rows are ordered by how much the methods disagree.
 
     Args:
-        evidence: the judged answers.
-        places: of the methods in the study's report, which choose their colours; default: in order.
+        places: of the methods in the study's report, for their colours; default: in order.
         statistics: intervals and ties for the study's table.
 
     Attributes:
@@ -192,8 +182,8 @@ class QuestionIndex:
         self._slice = np.array([row.slices for row in self._rows], dtype=np.int16)  # (Q, dimensions)
         self._context = np.array([row.context for row in self._rows], dtype=np.intp)
         self._row_of = np.argsort(self._place)  # by place in the data
-        self._asked = [f"{row.question} {row.id}".casefold() for row in self._rows]
-        self._read = [context.casefold() for context in self._contexts]
+        self._searched_questions = [f"{row.question} {row.id}".casefold() for row in self._rows]
+        self._searched_contexts = [context.casefold() for context in self._contexts]
 
     def __len__(self) -> int:
         return len(self._rows)
@@ -203,9 +193,9 @@ class QuestionIndex:
         right, wrong = (list(map(self.methods.index, labels)) for labels in (filters.right, filters.wrong))
         everything = np.ones(len(self), dtype=bool)
         some, every = self.right.any(axis=1), self.right.all(axis=1)
-        others = {"differ": some & ~every, "all": every, "none": ~some}.get(filters.who, everything)
-        others = others & self.right[:, right].all(axis=1) & ~self.right[:, wrong].any(axis=1)
-        others &= self._by_words(filters.words)
+        matching = {"differ": some & ~every, "all": every, "none": ~some}.get(filters.who, everything)
+        matching = matching & self.right[:, right].all(axis=1) & ~self.right[:, wrong].any(axis=1)
+        matching &= self._by_words(filters.words)
         kinds = self._kind[:, wrong] if wrong else self._kind
         by_kind = {name: (kinds == at).any(axis=1) for at, name in enumerate(_KINDS) if at}
         of_kind = by_kind.get(filters.kind, everything)
@@ -214,14 +204,14 @@ class QuestionIndex:
             at, part = SLICES[filters.slice]
             in_slice = self._slice[:, at] == part
         counts = [
-            np.bincount(self._slice[others & of_kind, at], minlength=len(dimension.slices)).tolist()
+            np.bincount(self._slice[matching & of_kind, at], minlength=len(dimension.slices)).tolist()
             for at, dimension in enumerate(DIMENSIONS)
         ]
-        rows = np.flatnonzero(others & of_kind & in_slice)
-        key = self._keys.get(filters.order)  # without one, rows are in the order of disagreement already
+        rows = np.flatnonzero(matching & of_kind & in_slice)
+        key = self._keys.get(filters.order)  # rows are ordered by disagreement already
         return QuestionMatches(
             rows if key is None else rows[np.argsort(key[rows], kind="stable")],
-            {name: int((others & in_slice & fits).sum()) for name, fits in by_kind.items()},
+            {name: int((matching & in_slice & fits).sum()) for name, fits in by_kind.items()},
             {name: counts[at][part] for name, (at, part) in SLICES.items()},
         )
 
@@ -265,10 +255,8 @@ class QuestionIndex:
         """(Q,) bool"""
         fits = np.ones(len(self), dtype=bool)
         for word in text.casefold().split():
-            in_context, in_question = (
-                np.array([word in text for text in texts], dtype=bool) for texts in (self._read, self._asked)
-            )
-            fits &= in_context[self._context] | in_question
+            in_context = np.array([word in context for context in self._searched_contexts], dtype=bool)
+            fits &= in_context[self._context] | [word in question for question in self._searched_questions]
         return fits
 
     @cached_property

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from spantune import zoo
 from spantune.config import PredictorConfig
@@ -14,7 +15,10 @@ from spantune.runs import RunRecord
 from spantune.runs.manifest import MANIFEST, Manifest, read_manifest, saved_in
 from spantune.runs.record import RECORD
 from spantune.studies.report import runs_in
-from spantune.web.models import Model, ModelPanel
+from spantune.web.models import Model
+
+if TYPE_CHECKING:
+    from spantune.answering import Panel
 
 DEMO = Path("studies/demo")
 
@@ -26,7 +30,7 @@ class Runs:
     models: tuple[Model, ...]
     config: PredictorConfig
 
-    def load(self) -> ModelPanel:
+    def load(self) -> Panel:
         """All models on one panel; raises as `Predictor.load`."""
         from spantune.answering import Panel, Predictor
 

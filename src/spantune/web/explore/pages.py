@@ -47,8 +47,8 @@ _FILE_POLICY = (
     "sandbox allow-scripts; default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; img-src data:; "
     "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
-"""A report has its own style and script in it, and a policy of its own that knows them by their digest; in a sandbox it
-reaches nothing of this app."""
+"""A report has inline style and script, and its own policy that lists their digests; the sandbox keeps it away from
+this app."""
 
 
 @PAGES.get("/explore")
@@ -130,10 +130,9 @@ def question(study: str, place: int) -> str:
 @PAGES.get("/explore/<study>/overview")
 def overview(study: str) -> Response:
     """The study's table, its Pareto plots and its files."""
-    files = _files(study)
     problem, table, missing, unread, statistics = None, None, None, False, None
     try:
-        statistics = web().shelf.index(study).statistics
+        statistics = web().index(study).statistics
     except Unread:
         unread = True
     except Incomplete as error:
@@ -143,14 +142,11 @@ def overview(study: str) -> Response:
         table = comparison(records, statistics)
     except UserError as error:
         problem = error.problem
-    plots = {name: title for name, title in files.items() if name.endswith(".svg")}
-    others = {name: title for name, title in files.items() if name not in plots}
     page = render_template(
         "explore_overview.html",
         study=study,
         table=table,
-        plots=plots,
-        files=others,
+        files=_files(study),
         missing=missing,
         unread=unread,
         problem=problem,
@@ -160,7 +156,7 @@ def overview(study: str) -> Response:
 
 @PAGES.get("/explore/<study>/files/<path:name>")
 def file(study: str, name: str) -> Response:
-    """One of `FILES`; any other name is not found, whatever it is."""
+    """One of `FILES`; no other name is found."""
     if name not in _files(study):
         abort(404)
     response = send_file(web().shelf.folders[study] / name, conditional=True)
@@ -179,14 +175,14 @@ def _no_index(error: Exception) -> Response:
 
 
 def _asked_again(shown: IndexedQuestion) -> dict[str, Any]:
-    """The fields of the Ask page's form: the question, and what is right, so that the answers are scored there, too."""
+    """The fields of the Ask page's form: the question, and the accepted answers to score with."""
     lines = "\n".join(text for text in shown.accepted if "\n" not in text and "\r" not in text)
     known = {"answers": lines} if lines else {} if shown.golds else {"unanswerable": "1"}
     return {"question": shown.question, "context": shown.context, **known}
 
 
 def _change(shown: IndexedQuestion) -> Change | None:
-    """The change of its correction that was made just now; only for those who may read corrections."""
+    """The last change of its correction, if it was just made; only for those who may read corrections."""
     if "changed" not in request.args or not knows_token():
         return None
     keep_secret()
