@@ -65,7 +65,6 @@ def _answer_check(config: DoctorConfig) -> AnswerCheck:
 
 COMMAND = Command(
     name="doctor",
-    summary="Look for broken offsets, duplicates, leaks and answers that no window holds in a data source.",
     config=DoctorConfig,
     run=run,
     examples="""

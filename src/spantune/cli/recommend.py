@@ -23,7 +23,6 @@ def run(config: RecommendConfig) -> None:
 
 COMMAND = Command(
     name="recommend",
-    summary="Choose a method from a finished study within limits: which, why, what the next best would cost.",
     config=RecommendConfig,
     run=run,
     examples="""

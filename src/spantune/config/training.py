@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import typing
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, fields
 from functools import cache
 from typing import Annotated, Any, Literal
@@ -137,7 +137,7 @@ class WindowConfig(ConfigGroup):
     doc_stride: int = 128
     """Context tokens that two neighbouring windows share."""
 
-    def problems(self) -> list[str | None]:
+    def problems(self) -> Iterable[str | None]:
         return [check(0 <= self.doc_stride < self.max_length, "doc_stride", "0 to below max-length", self.doc_stride)]
 
 
@@ -219,13 +219,10 @@ class TeacherConfig(ConfigGroup):
     """Divides the logits of teachers and pupil where they are compared: the higher, the more the unlikely spans
     count."""
 
-    def problems(self) -> list[str | None]:
-        return [
-            None
-            if self.teachers or getattr(self, one.name) == one.default
-            else f"{_dashed(one.name)}: needs --teachers"
-            for one in fields(TeacherConfig)
-        ]
+    def problems(self) -> Iterable[str | None]:
+        for setting in fields(TeacherConfig):
+            if not self.teachers and getattr(self, setting.name) != setting.default:
+                yield f"{_dashed(setting.name)}: needs --teachers"
 
 
 @dataclass(frozen=True)
@@ -237,7 +234,7 @@ class StartConfig(ConfigGroup):
     run begins with what it changed in the encoder's weights, as far as the method can hold it; with `--epochs 0` that
     is the result."""
 
-    def problems(self) -> list[str | None]:
+    def problems(self) -> Iterable[str | None]:
         if len(self.start_from) > 1:  # a tuple, because earlier versions averaged several
             raise ConfigError(
                 "a run cannot start from several runs",
@@ -300,10 +297,9 @@ class RunConfig(
     keep_checkpoints: bool = False
     """Keep the checkpoints of a finished run."""
 
-    def problems(self) -> list[str | None]:
-        if self.early_stopping is None or self.selection_fraction > 0:
-            return []
-        return ["early-stopping: needs a selection split; set selection-fraction above 0"]
+    def problems(self) -> Iterable[str | None]:
+        if self.early_stopping is not None and self.selection_fraction <= 0:
+            yield "early-stopping: needs a selection split; set selection-fraction above 0"
 
 
 BOOKKEEPING = frozenset(
@@ -323,7 +319,7 @@ AFTERWARDS = frozenset(one.name for one in fields(AfterwardsConfig))
 
 @dataclass(frozen=True)
 class TrainConfig(RunConfig):
-    """One training run."""
+    """Fine-tune an encoder with one method; the run folder holds everything about it."""
 
     method: str = "lora"
     """How the encoder is fine-tuned (`spantune methods` lists them)."""
