@@ -178,8 +178,8 @@ def test_right_offsets_beside_text_of_other_widths_stay() -> None:
 @pytest.mark.parametrize(
     ("text", "word"),
     [
-        ("Ada \ud83d built", "half a character"),
-        ("Ada \udcff Moor", "half a character"),
+        ("Ada \ud83d built", "half a surrogate"),
+        ("Ada \udcff Moor", "half a surrogate"),
         ("Ada\x00", "control"),
         (" \n", "empty"),
     ],

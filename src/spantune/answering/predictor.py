@@ -13,7 +13,7 @@ from spantune.answering.window_rules import window_rules
 from spantune.answering.windows import StreamedWindows, Windows, make_windows
 from spantune.config import DecodeConfig, PredictorConfig, WindowConfig
 from spantune.data import Corpus, Example
-from spantune.data.checks.texts import require_text
+from spantune.data.checks.texts import require_readable, require_text
 from spantune.data.prediction import Prediction
 from spantune.errors import RunError
 from spantune.modeling import SpanModel, load
@@ -100,7 +100,12 @@ class Predictor:
         return self.predict([question_on(question, context)], n_best=n_best)[0]
 
     def predict(self, examples: Sequence[Example], *, n_best: int = DecodeConfig.n_best) -> list[Prediction]:
-        """Answer many questions in batches of similar length; one prediction per example, in order."""
+        """Answer many questions in batches of similar length; one prediction per example, in order.
+
+        Raises:
+            DataError: a question or context is empty or no text that can be read.
+        """
+        require_readable(examples)
         windows = StreamedWindows(Corpus.of(examples, "questions"), self.tokenizer, self.rules)
         return self.predict_windows(windows, n_best=n_best).predictions
 

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from typing import NamedTuple
 
+from spantune.data.example import Example
 from spantune.errors import DataError
 
-_CONTROL = re.compile("[\x00-\x08\x0e-\x1b\x7f-\x84\x86-\x9f]")
-"""Control characters that are no white space."""
+_CONTROLS = r"\u0000-\u0008\u000e-\u001b\u007f-\u0084\u0086-\u009f"  # all that are no white space
+_CONTROL = re.compile(f"[{_CONTROLS}]")
+READABLE = rf"^[^{_CONTROLS}]*[^\s{_CONTROLS}][^{_CONTROLS}]*$"
+"""A pattern of texts without control characters and of more than white space, as JSON schemas understand it."""
 
 
 class TextFault(NamedTuple):
@@ -16,6 +20,13 @@ class TextFault(NamedTuple):
 
     kind: str
     detail: str
+
+    @property
+    def words(self) -> str:
+        """What follows the name of a text: `is empty`, …."""
+        return {"empty": "is empty", "broken-unicode": "holds half a surrogate pair"}.get(
+            self.kind, "holds a control character"
+        )
 
 
 def text_fault(text: str) -> TextFault | None:
@@ -36,23 +47,25 @@ def without_control_characters(text: str) -> str:
     return _CONTROL.sub(" ", text)
 
 
-def require_text(text: object, name: str) -> str:
-    """The text itself; DataError that names it where it is no text that an encoder can read."""
+def require_readable(examples: Iterable[Example]) -> None:
+    """DataError that names the first example with a question or context that no encoder can read."""
+    for example in examples:
+        require_text(example.question, "question", f"id {example.id!r}")
+        require_text(example.context, "context", f"id {example.id!r}")
+
+
+def require_text(text: object, name: str, where: str | None = None) -> str:
+    """The text itself; DataError that names it, and where it is from, where it is no text that an encoder can read."""
     if not isinstance(text, str):
-        raise DataError(f"the {name} is not a text", where=name, expected="a text", found=type(text).__name__)
+        raise DataError(f"the {name} is not a text", where=where, expected="a text", found=type(text).__name__)
     fault = text_fault(text)
     if fault is None:
         return text
-    if fault.kind == "empty":
-        raise DataError(f"the {name} is empty", where=name, expected="some text")
+    fixes = {"broken-unicode": "convert it to UTF-8 before it is given here", "control-character": "take it out"}
     raise DataError(
-        f"the {name} holds half a character"
-        if fault.kind == "broken-unicode"
-        else f"the {name} holds a control character",
-        where=name,
-        expected="Unicode text (UTF-8)",
-        found=fault.detail,
-        fix="convert the text to UTF-8 before it is given here"
-        if fault.kind == "broken-unicode"
-        else "take the character out",
+        f"the {name} {fault.words}",
+        where=where,
+        expected="some text" if fault.kind == "empty" else "text in UTF-8 without control characters",
+        found=None if fault.kind == "empty" else fault.detail,
+        fix=fixes.get(fault.kind),
     )
