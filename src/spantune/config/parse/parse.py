@@ -11,7 +11,7 @@ from typing import Any
 from spantune.config.parse import convert, yaml_file
 from spantune.config.parse.command import Command
 from spantune.config.parse.fields import OPTIONS, HasOptions, Setting, settings_of, spelled
-from spantune.config.parse.flags import Flags, before_flags, read_flags
+from spantune.config.parse.flags import before_flags, read_flags
 from spantune.errors import ConfigError, MethodError, nearest
 
 
@@ -50,8 +50,8 @@ def parse_command(command: Command, argv: Sequence[str], methods: Mapping[str, H
     settings = settings_of(command.config, methods)
     general = settings_of(GeneralOptions, {}, group="general")
     parse = _Parse({setting.key: setting for setting in settings}, methods)
-    words = read_flags(command, [*settings, *general], argv)
-    parse.unknown_flags(words.unknown, [*settings, *general], command.name)
+    words, unknown = read_flags(command, [*settings, *general], argv)
+    parse.unknown_flags(unknown, [*settings, *general], command.name)
     options = GeneralOptions(**parse.flags(words, general))
     flags = parse.flags(words, settings)
     given = {**parse.file(options.config, flags.get("method")), **flags}
@@ -85,24 +85,26 @@ class _Parse:
             fix = _did_you_mean(flag, flags) or f" (see spantune {command} --help)"
             self.mistakes.append(f"{flag}: unknown{fix}")
 
-    def flags(self, words: Flags, settings: Iterable[Setting]) -> dict[str, Any]:
+    def flags(self, words: Mapping[str, Sequence[Any]], settings: Iterable[Setting]) -> dict[str, Any]:
+        """The converted values of the flags; of one that is repeated the last counts, unless that loses something."""
         values: dict[str, Any] = {}
         for setting in settings:
-            given = words.values.get(setting.key)
-            if setting.key in words.repeated and convert.takes_many(setting.hint):
+            *earlier, last = words.get(setting.key, (None,))
+            if earlier and convert.takes_many(setting.hint):
                 self.mistakes.append(f"{setting.flag}: given more than once; give all its values after one flag")
-            elif setting.key in words.repeated and setting.key == "config":
+            elif earlier and setting.key == "config":
                 self.mistakes.append(f"{setting.flag}: given more than once")
-            if isinstance(given, list):
-                self._convert(convert.from_words, given, setting, setting.flag, values)
-            elif given is not None:
-                values[setting.key] = given
+            if isinstance(last, bool):
+                values[setting.key] = last
+            elif last is not None:
+                own = [last] if isinstance(last, str) else last
+                self._convert(convert.from_words, own, setting, setting.flag, values)
         return values
 
     def file(self, path: str | None, method: str | None) -> dict[str, Any]:
         """The converted values of a file. `method` is the one that a flag names."""
         try:
-            content = yaml_file.read(Path(path)) if path else {}
+            content = {} if path is None else yaml_file.read(Path(path))
         except ConfigError as error:
             self.mistakes.append(str(error))
             return {}
