@@ -17,7 +17,7 @@ from spantune.errors import ConfigError, MethodError, nearest
 
 @dataclass(frozen=True)
 class GeneralOptions:
-    """Every command takes these; they are not part of its configuration."""
+    """Options of every command that are not part of its configuration."""
 
     config: str | None = dataclasses.field(default=None, metadata={"metavar": "FILE"})
     """A YAML file of settings, named like the flags; a flag overrides the file."""
@@ -79,14 +79,14 @@ class _Parse:
             raise ConfigError(f"the settings are not valid:\n  {lines}")
 
     def unknown_flags(self, words: Sequence[str], settings: Iterable[Setting], command: str) -> None:
-        flags = [flag for one in settings for flag in one.flags]
+        flags = [flag for setting in settings for flag in setting.flags]
         self.mistakes += [f"{word!r}: not expected here" for word in before_flags(words)]
         for flag in (word.partition("=")[0] for word in words if word.startswith("-")):
             fix = _did_you_mean(flag, flags) or f" (see spantune {command} --help)"
             self.mistakes.append(f"{flag}: unknown{fix}")
 
     def flags(self, words: Mapping[str, Sequence[Any]], settings: Iterable[Setting]) -> dict[str, Any]:
-        """The converted values of the flags; of one that is repeated the last counts, unless that loses something."""
+        """The converted values of the flags. A repeated flag counts once, unless that loses something."""
         values: dict[str, Any] = {}
         for setting in settings:
             *earlier, last = words.get(setting.key, (None,))
@@ -157,17 +157,19 @@ class _Parse:
 
     def unchosen_options(self, given: Mapping[str, Any], flags: Mapping[str, Any], chosen: Sequence[str]) -> None:
         if not chosen:
-            return  # the method itself is a mistake, reported already
+            return  # the method itself is a mistake that is reported already
         methods = f"method is {chosen[0]}" if len(chosen) == 1 else f"methods are {', '.join(chosen)}"
-        for one in self.known.values():
-            if one.method is not None and one.key in given and one.method not in chosen:
-                self.mistakes.append(f"{one.flag if one.key in flags else one.key}: given, but the {methods}")
+        for setting in self.known.values():
+            if setting.method is not None and setting.key in given and setting.method not in chosen:
+                shown = setting.flag if setting.key in flags else setting.key
+                self.mistakes.append(f"{shown}: given, but the {methods}")
 
     def method_options(self, given: Mapping[str, Any], chosen: Sequence[str]) -> dict[str, dict[str, Any]]:
         """All options of each chosen method, defaults filled in."""
         options: dict[str, dict[str, Any]] = {}
         for name in chosen:
-            own = {one.name: given.get(one.key, one.default) for one in self.known.values() if one.method == name}
+            known = [setting for setting in self.known.values() if setting.method == name]
+            own = {setting.name: given.get(setting.key, setting.default) for setting in known}
             try:
                 options[name] = dataclasses.asdict(self.methods[name].resolve(own))
             except MethodError as error:
