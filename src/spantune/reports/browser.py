@@ -63,12 +63,8 @@ class Row(NamedTuple):
 
 @dataclass(frozen=True)
 class Piece:
-    """A piece of a context.
-
-    Attributes:
-        gold: whether it is part of an accepted answer. wrong: of an answer that is not right.
-        ends: letters of the answers that end here.
-    """
+    """A piece of a context: whether it is part of an accepted answer (`gold`) and of a wrong one, and the letters of
+    the answers that end here."""
 
     text: str
     gold: bool = False
@@ -185,18 +181,16 @@ def packed(content: Mapping[str, Any], most: int = MOST_BYTES) -> tuple[str, int
     """The questions as base64 of gzip of JSON, and how many are in it: as many of the first as `most` bytes hold."""
     rows = content["questions"]
     while True:
-        text = json.dumps(_cut(content, rows), ensure_ascii=False, separators=(",", ":"))
+        kept = {number: place for place, number in enumerate(dict.fromkeys(row.context for row in rows))}
+        cut = {
+            "contexts": [content["contexts"][number] for number in kept],
+            "questions": [row._replace(context=kept[row.context]) for row in rows],
+        }
+        text = json.dumps({**content, **cut}, ensure_ascii=False, separators=(",", ":"))
         made = base64.b64encode(gzip.compress(text.encode(), compresslevel=7, mtime=0)).decode("ascii")
         if len(made) <= most or not rows:
             return made, len(rows)
         rows = rows[: int(len(rows) * min(0.9, 0.95 * most / len(made)))]
-
-
-def _cut(content: Mapping[str, Any], rows: Sequence[Row]) -> dict[str, Any]:
-    """The content with these questions alone, and their contexts."""
-    kept = {number: place for place, number in enumerate(dict.fromkeys(row.context for row in rows))}
-    contexts = [content["contexts"][number] for number in kept]
-    return {**content, "contexts": contexts, "questions": [row._replace(context=kept[row.context]) for row in rows]}
 
 
 def shown(content: Mapping[str, Any], most: int = SHOWN_PLAINLY, ids: Sequence[str] | None = None) -> list[Shown]:
