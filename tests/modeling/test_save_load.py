@@ -74,11 +74,14 @@ def test_an_adapter_that_was_not_saved_here(lora: Path) -> None:
     assert raised.value.found == "an adapter that PEFT saved by itself"
 
 
-@pytest.mark.parametrize("text", ["{", "\x00\xff", "", "[" * 100_000, '{"format": ' + "1" * 5_000 + "}"])
+@pytest.mark.parametrize(
+    "text", ["{", "\x00\xff", "", "[]", '"text"', "[" * 100_000, '{"format": ' + "1" * 5_000 + "}"]
+)
 def test_a_description_that_is_no_json(whole: Path, text: str) -> None:
     (whole / MANIFEST).write_text(text, encoding="latin-1")
-    with pytest.raises(RunError, match="description cannot be read"):
+    with pytest.raises(RunError, match="description is broken") as raised:
         load(whole)
+    assert raised.value.expected == "a JSON object"
 
 
 def test_a_description_that_the_system_refuses(tmp_path: Path) -> None:
@@ -87,10 +90,10 @@ def test_a_description_that_the_system_refuses(tmp_path: Path) -> None:
         read_manifest(tmp_path)
 
 
-@pytest.mark.parametrize("content", [{}, [], "text", {"format": 99}])
+@pytest.mark.parametrize("content", [{}, {"format": 99}])
 def test_a_description_of_another_version(whole: Path, content: Any) -> None:
     (whole / MANIFEST).write_text(json.dumps(content))
-    with pytest.raises(RunError, match="saved by another version"):
+    with pytest.raises(RunError, match="description has another format"):
         load(whole)
 
 
@@ -101,17 +104,17 @@ def test_a_description_that_lacks_something(whole: Path, key: str) -> None:
     (whole / MANIFEST).write_text(json.dumps(manifest))
     with pytest.raises(RunError, match="incomplete") as raised:
         load(whole)
-    assert f"no {key}" in str(raised.value)
+    assert raised.value.expected == f"the key {key!r}"
 
 
 @pytest.mark.parametrize("value", [None, 7, ["lora"]])
 @pytest.mark.parametrize("key", ["method", "model", "model_type", "encoder_fingerprint", "options", "settings"])
 def test_a_description_with_something_of_another_type(key: str, value: Any, whole: Path) -> None:
     rewrite(whole / MANIFEST, **{key: value})
-    with pytest.raises(RunError, match="description is not valid") as raised:
+    with pytest.raises(RunError, match="description is broken") as raised:
         load(whole)
-    assert raised.value.where == str(whole / MANIFEST) and raised.value.found == repr(value)
-    assert raised.value.expected == f"{key}: {'an object' if key in ('options', 'settings') else 'a valid string'}"
+    assert raised.value.where == f"{whole / MANIFEST}, key {key!r}" and raised.value.found == repr(value)
+    assert raised.value.expected == ("an object" if key in ("options", "settings") else "a valid string")
 
 
 @pytest.mark.parametrize(
@@ -138,11 +141,10 @@ def test_settings_that_do_not_say_how_to_answer(settings: dict[str, Any], lora: 
     rewrite(lora / MANIFEST, settings=good)
     assert Predictor.load(lora).ask("Who built the mill?", "Ada Moor built the old mill.").text is not None
     rewrite(lora / MANIFEST, settings={**good, **settings} if settings else {})
-    with pytest.raises(RunError, match="does not say how it answers") as raised:
+    with pytest.raises(RunError, match=f"description is {'broken' if settings else 'incomplete'}") as raised:
         Predictor.load(lora)
-    assert raised.value.where == str(lora / MANIFEST) and set(settings or good) <= set(
-        raised.value.found.rpartition(" for ")[2].split(", ")
-    )
+    assert str(lora / MANIFEST) in raised.value.where
+    assert all(f"'settings.{key}'" in str(raised.value) for key in settings or good)
 
 
 def test_missing_weights(adapter: Path) -> None:
@@ -234,41 +236,11 @@ def test_an_adapter_of_the_installed_peft_gives_no_warning(adapter: Path, recwar
     assert not [one for one in recwarn if "PEFT" in str(one.message)]
 
 
-@pytest.mark.parametrize("release", ["99.0.0", "99.0.0.dev0@abc123"])
-def test_an_adapter_of_a_newer_peft_that_loads_all_the_same(release: str, lora: Path) -> None:
-    from peft import __version__
-
+@pytest.mark.parametrize("release", ["0.1.0", "99.0.0", "nonsense", None, [7]])
+def test_an_adapter_of_another_or_unnamed_release(release: Any, lora: Path, recwarn: pytest.WarningsRecorder) -> None:
     rewrite(lora / ADAPTER_CONFIG, peft_version=release, field_of_tomorrow=True)
-    before = load_file(lora / WEIGHTS)
-    with pytest.warns(UserWarning, match=f"made with PEFT 99.0.0.*newer than the installed {__version__}") as warned:
-        loaded = load(lora).model
-    (one,) = [one for one in warned if "PEFT" in str(one.message)]
-    assert str(one.message).endswith("pip install -U peft") and "\n" not in str(one.message)
-    assert one.filename == __file__, "it points at whoever loads"
-    saved = {name.partition(".")[2]: weight for name, weight in loaded.state_dict().items()}
-    assert torch.equal(
-        saved["base_model.model.qa_outputs.modules_to_save.default.bias"], before["base_model.model.qa_outputs.bias"]
-    )
-
-
-@pytest.mark.parametrize("release", ["0.1.0", "nonsense", None, [7]])
-def test_an_adapter_of_an_older_or_unnamed_release(release: Any, lora: Path, recwarn: pytest.WarningsRecorder) -> None:
-    rewrite(lora / ADAPTER_CONFIG, peft_version=release)
     load(lora)
     assert not [one for one in recwarn if "PEFT" in str(one.message)]
-
-
-def test_an_adapter_of_a_newer_peft_that_cannot_be_loaded(lora: Path) -> None:
-    from peft import __version__
-
-    rewrite(lora / ADAPTER_CONFIG, peft_version="99.0.0")
-    state = load_file(lora / WEIGHTS)
-    save_file({name.replace("lora_A", "lora_of_tomorrow"): weight for name, weight in state.items()}, lora / WEIGHTS)
-    with pytest.raises(RunError, match="made with a newer PEFT, and the installed one cannot load it") as raised:
-        load(lora)
-    assert raised.value.where == str(lora) and raised.value.expected == "PEFT 99.0.0 or later"
-    assert raised.value.found.startswith(f"PEFT {__version__}: the adapter's weights do not fit its description (")
-    assert raised.value.fix == "pip install -U peft"
 
 
 def test_a_default_of_peft_that_has_changed_since(lora: Path) -> None:
@@ -291,7 +263,7 @@ def test_a_default_of_peft_that_has_changed_since(lora: Path) -> None:
 @pytest.mark.parametrize("text", ["{", "[]", ""])
 def test_a_broken_configuration_of_peft(text: str, lora: Path) -> None:
     (lora / ADAPTER_CONFIG).write_text(text)
-    with pytest.raises(RunError, match="adapter's configuration cannot be read") as raised:
+    with pytest.raises(RunError, match="adapter's configuration is broken") as raised:
         load(lora)
     assert raised.value.where == str(lora / ADAPTER_CONFIG)
 

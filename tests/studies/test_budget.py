@@ -14,10 +14,9 @@ from stand_ins import Pretend, made_up
 from spantune.config import CompareConfig, TrainConfig
 from spantune.errors import UserError
 from spantune.reports.tables.number_format import duration
-from spantune.runs import RunRecord
+from spantune.runs import DataRecord, RunRecord
 from spantune.studies import StudyRecord, compare
-from spantune.studies.budget import Clock, Rate, fit
-from spantune.studies.estimate import seconds_left
+from spantune.studies.budget import Clock, Forecast, Rate, fit
 from spantune.studies.plan import arms, final_run
 from spantune.studies.run_state import DataFacts, facts_as_they_are
 from spantune.studies.worker_process import Outcome
@@ -53,7 +52,8 @@ def test_a_rate_is_what_a_run_took(config: Any) -> None:
     assert rate is not None
     assert (rate.start, rate.learn, rate.score) == pytest.approx((2.0, 0.1, 0.01))
     assert Rate.of(replace(record, timings=replace(record.timings, examples_per_second=None))) is None
-    facts = DataFacts({}, train=100, selection=10, reported=20, shared_contexts=0)
+    sizes = {"train": 100, "selection": 10, "reported": 20}
+    facts = DataFacts({name: DataRecord((), "", size) for name, size in sizes.items()})
     # 2 to begin, 2 epochs of 100 examples, the selection split thrice and the reported set once.
     assert rate.seconds(config(epochs=2.0), facts) == pytest.approx(2 + 20 + 0.5)
 
@@ -216,7 +216,7 @@ def test_finished_points_of_a_sweep_are_not_still_to_do(search: str, study: Any)
     config = study(methods=("lora",), sweep=("learning-rate",), sweep_examples=40, search=search, trials=3)
 
     def left() -> float:
-        return seconds_left(config, arms(config), {"lora": PRETENDED}, facts_as_they_are())
+        return Forecast({"lora": PRETENDED}, facts_as_they_are(), 0).study(config, arms(config))
 
     whole, final = left(), a_run_takes(config)
     with pytest.raises(KeyboardInterrupt):
@@ -225,4 +225,4 @@ def test_finished_points_of_a_sweep_are_not_still_to_do(search: str, study: Any)
     shutil.rmtree(Path(config.output) / executor.names[0])
     assert left() == pytest.approx(final + (whole - final) / 3)
     other = replace(config, sweep_examples=30)
-    assert seconds_left(other, arms(other), {"lora": PRETENDED}, facts_as_they_are()) > left(), "another sweep"
+    assert Forecast({"lora": PRETENDED}, facts_as_they_are(), 0).study(other, arms(other)) > left(), "another sweep"

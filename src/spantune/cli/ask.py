@@ -64,7 +64,6 @@ def as_json(answer: Prediction, n_best: int) -> dict[str, object]:
 
 COMMAND = Command(
     name="ask",
-    summary="Ask finished runs one question on one context.",
     config=AskConfig,
     run=run,
     examples="""

@@ -22,7 +22,6 @@ def run(config: CompareConfig) -> None:
 
 COMMAND = Command(
     name="compare",
-    summary="Compare methods on the same data: sweeps, seeds, one report. Continues where it was stopped.",
     config=CompareConfig,
     run=run,
     resume=(),

@@ -25,7 +25,6 @@ def run(config: EvaluateConfig) -> None:
 
 COMMAND = Command(
     name="evaluate",
-    summary="Score finished runs on a data source with the official metrics.",
     config=EvaluateConfig,
     run=run,
     examples="""

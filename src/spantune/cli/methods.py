@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from spantune.cli.output import print_json, print_table
 from spantune.config import MethodsConfig
 from spantune.config.parse.command import Command
+from spantune.errors import MethodError
+
+if TYPE_CHECKING:
+    from spantune.modeling.costs import Costs
 
 _NUMBERS = ("trainable", "share", "saved", "forward", "learning rate")
 
@@ -24,7 +28,7 @@ def run(config: MethodsConfig) -> None:
             "label": method.label,
             "family": method.family,
             "summary": method.summary,
-            **_cost(costs[name]),
+            **_columns(costs[name]),
             "mergeable": method.mergeable,
             "learning_rate": method.learning_rate,
             "paper": method.paper,
@@ -37,20 +41,12 @@ def run(config: MethodsConfig) -> None:
         _print(rows, config.encoder)
 
 
-def _cost(found: Any) -> dict[str, object]:
-    """The columns of a `modeling.Costs`, or of the error that says why there is none."""
-    from spantune.errors import MethodError
-
-    refused = isinstance(found, MethodError)
-    return {
-        "supported": not refused,
-        "reason": found.problem if refused else None,
-        "trainable": None if refused else found.parameters.trainable,
-        "total": None if refused else found.parameters.total,
-        "share": None if refused else found.parameters.share,
-        "saved_bytes": None if refused else found.saved_bytes,
-        "forward": None if refused else found.forward,
-    }
+def _columns(cost: Costs | MethodError) -> dict[str, object]:
+    if isinstance(cost, MethodError):
+        nothing = dict.fromkeys(("trainable", "total", "share", "saved_bytes", "forward"))
+        return {"supported": False, "reason": cost.problem, **nothing}
+    counts = {key: getattr(cost.parameters, key) for key in ("trainable", "total", "share")}
+    return {"supported": True, "reason": None, **counts, "saved_bytes": cost.saved_bytes, "forward": cost.forward}
 
 
 def _print(rows: Sequence[dict[str, Any]], encoder: str) -> None:
@@ -76,7 +72,6 @@ def _cells(row: dict[str, Any]) -> tuple[str, ...]:
 
 COMMAND = Command(
     name="methods",
-    summary="List the methods on one encoder: supported, parameters, size on disk, forward cost, learning rate.",
     config=MethodsConfig,
     run=run,
     examples="""

@@ -34,7 +34,6 @@ def run(config: PredictConfig) -> None:
 
 COMMAND = Command(
     name="predict",
-    summary="Answer a file of questions in batches and write the official prediction format.",
     config=PredictConfig,
     run=run,
     examples="""

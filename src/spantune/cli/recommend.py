@@ -15,7 +15,7 @@ def run(config: RecommendConfig) -> None:
     found = recommend(config)
     if config.json:
         print_json(found.as_json())
-    if found.choice.taken is None:
+    if found.taken is None:
         raise RunError(found.nothing(), where=config.study, fix=found.remedy())
     if not config.json:
         print(found.text(quoted))
@@ -23,7 +23,6 @@ def run(config: RecommendConfig) -> None:
 
 COMMAND = Command(
     name="recommend",
-    summary="Choose a method from a finished study within limits: which, why, what the next best would cost.",
     config=RecommendConfig,
     run=run,
     examples="""

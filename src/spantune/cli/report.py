@@ -16,7 +16,6 @@ def run(config: ReportConfig) -> None:
 
 COMMAND = Command(
     name="report",
-    summary="Write the report of a study: one HTML page, Markdown, CSV, plots. `compare` does so at its end.",
     config=ReportConfig,
     run=run,
     examples="""

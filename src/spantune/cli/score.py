@@ -27,7 +27,6 @@ def run(config: ScoreConfig) -> None:
 
 COMMAND = Command(
     name="score",
-    summary="Score a prediction file exactly as the official SQuAD scorers do.",
     config=ScoreConfig,
     run=run,
     examples="""

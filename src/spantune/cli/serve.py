@@ -2,38 +2,27 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 from dataclasses import replace
+from functools import partial
 
 from spantune.config import ServeConfig
 from spantune.config.parse.command import Command
-
-_TOKEN = "SPANTUNE_TOKEN"
 
 
 def run(config: ServeConfig) -> None:
     """Listens, loads the models, and answers until it is stopped; then finishes what runs."""
     from spantune.web.server import serve
 
-    def say(line: str) -> None:
-        print(line, flush=True)
-
-    logging_to_stderr()
-    token = config.token or os.environ.get(_TOKEN) or None
-    serve(replace(config, token=token), say)
-
-
-def logging_to_stderr() -> None:
-    """Warnings and errors of the server, a line each."""
-    import logging
-
     logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
+    token = config.token or os.environ.get("SPANTUNE_TOKEN") or None
+    serve(replace(config, token=token), partial(print, flush=True))
 
 
 COMMAND = Command(
     name="serve",
-    summary="Ask finished runs in the browser, side by side, and through an API.",
     config=ServeConfig,
     run=run,
     examples="""

@@ -58,7 +58,6 @@ def _drop(scored: Mapping[str, float | None]) -> str:
 
 COMMAND = Command(
     name="train",
-    summary="Fine-tune an encoder with one method; the run folder holds everything about it.",
     config=TrainConfig,
     run=run,
     resume=("--resume",),

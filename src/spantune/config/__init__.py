@@ -17,13 +17,11 @@ from spantune.config.commands import (
     ZooConfig,
 )
 from spantune.config.serving import LimitsConfig, ServeConfig, is_loopback
-from spantune.config.study import CompareConfig, SweepConfig
+from spantune.config.study import CompareConfig
 from spantune.config.training import (
     AFTERWARDS,
     BOOKKEEPING,
     BUNDLED,
-    AfterwardsConfig,
-    ConfigGroup,
     DataConfig,
     DecodeConfig,
     Device,
@@ -33,8 +31,6 @@ from spantune.config.training import (
     OptimiserConfig,
     Precision,
     RunConfig,
-    StartConfig,
-    TeacherConfig,
     TrackingConfig,
     TrainConfig,
     WindowConfig,
@@ -44,10 +40,8 @@ __all__ = [
     "AFTERWARDS",
     "BOOKKEEPING",
     "BUNDLED",
-    "AfterwardsConfig",
     "AskConfig",
     "CompareConfig",
-    "ConfigGroup",
     "DataConfig",
     "DecodeConfig",
     "Device",
@@ -67,9 +61,6 @@ __all__ = [
     "RunConfig",
     "ScoreConfig",
     "ServeConfig",
-    "StartConfig",
-    "SweepConfig",
-    "TeacherConfig",
     "TrackingConfig",
     "TrainConfig",
     "WindowConfig",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Annotated, Any
 
@@ -15,6 +15,7 @@ from spantune.config.training import (
     Count,
     DecodeConfig,
     DeviceConfig,
+    ReadConfig,
     Seed,
     WindowConfig,
     check,
@@ -46,25 +47,23 @@ class PredictorConfig(DeviceConfig):
 
 @dataclass(frozen=True)
 class ReportConfig(ConfigGroup):
-    """Write the report of a study."""
+    """Write the report of a study: one HTML page, Markdown, CSV, plots. `compare` does so at its end."""
 
     study: str = positional("", "STUDY")
     """Study folder."""
 
-    def problems(self) -> list[str | None]:
+    def problems(self) -> Iterable[str | None]:
         return [given(self.study, "STUDY", "a study folder")]
 
 
 @dataclass(frozen=True)
-class EvaluateConfig(PredictorConfig):
-    """Score finished runs on a data source."""
+class EvaluateConfig(ReadConfig, PredictorConfig):
+    """Score finished runs on a data source with the official metrics."""
 
     runs: tuple[str, ...] = positional((), "RUN")
     """Run folders; `zoo` for all adapters that ship with spantune."""
     data: tuple[str, ...] = ()
     """Sources to score on, as `spantune train --eval-data` takes them."""
-    columns: tuple[str, ...] = ()
-    """Names of your columns for flat files and hub sets: `question=frage context=text answer=antwort`."""
     max_eval_examples: Count | None = None
     """Score at most this many examples (seeded)."""
     seed: Seed = 0
@@ -74,16 +73,14 @@ class EvaluateConfig(PredictorConfig):
     json: bool = False
     """Print JSON."""
 
-    def problems(self) -> list[str | None]:
-        return [
-            given(self.runs, "RUN", "at least one run folder, before the flags"),
-            given(self.data, "data", "at least one source"),
-        ]
+    def problems(self) -> Iterable[str | None]:
+        yield given(self.runs, "RUN", "at least one run folder, before the flags")
+        yield given(self.data, "data", "at least one source")
 
 
 @dataclass(frozen=True)
 class AskConfig(PredictorConfig):
-    """One question on one context to one or more runs."""
+    """Ask finished runs one question on one context."""
 
     runs: tuple[str, ...] = positional((), "RUN")
     """Run folders; `zoo` for all adapters that ship with spantune."""
@@ -98,29 +95,22 @@ class AskConfig(PredictorConfig):
     json: bool = False
     """Print JSON."""
 
-    def problems(self) -> list[str | None]:
-        return [
-            given(self.runs, "RUN", "at least one run folder, before the flags"),
-            given(self.question.strip(), "question", "a question"),
-            check(
-                (self.context is None) != (self.context_file is None),
-                "context",
-                "either --context or --context-file",
-                "both" if self.context is not None else "neither",
-            ),
-        ]
+    def problems(self) -> Iterable[str | None]:
+        yield given(self.runs, "RUN", "at least one run folder, before the flags")
+        yield given(self.question.strip(), "question", "a question")
+        if (self.context is None) == (self.context_file is None):
+            sources = "neither" if self.context is None else "both"
+            yield check(False, "context", "either --context or --context-file", sources)
 
 
 @dataclass(frozen=True)
-class PredictConfig(PredictorConfig):
-    """Answer a file of questions in batches."""
+class PredictConfig(ReadConfig, PredictorConfig):
+    """Answer a file of questions in batches and write the official prediction format."""
 
     run: str = positional("", "RUN")
     """Run folder."""
     data: str = ""
     """The questions: any source of `spantune train --data`."""
-    columns: tuple[str, ...] = ()
-    """Names of your columns for flat files and hub sets: `question=frage context=text`."""
     output: str = "predictions.json"
     """Where the answers go, in the official format: `{"id": "answer"}`."""
     n_best: Count = DecodeConfig.n_best
@@ -130,27 +120,20 @@ class PredictConfig(PredictorConfig):
     null_odds_output: str | None = None
     """Where each question's score for "no answer" goes, for `spantune score --null-odds`."""
 
-    def problems(self) -> list[str | None]:
-        return [
-            given(self.run, "RUN", "a run folder, before the flags"),
-            given(self.data, "data", "a file or another source"),
-            *self._written_over(),
-        ]
-
-    def _written_over(self) -> Iterator[str | None]:
-        """Lines about files that would overwrite the questions or each other."""
+    def problems(self) -> Iterable[str | None]:
+        yield given(self.run, "RUN", "a run folder, before the flags")
+        yield given(self.data, "data", "a file or another source")
         taken = {os.path.realpath(self.data): "the questions' own file"}
         for key in ("output", "n_best_output", "null_odds_output"):
-            path = getattr(self, key)
-            place = os.path.realpath(path) if path else ""
-            if place:
+            if path := getattr(self, key):
+                place = os.path.realpath(path)
                 yield check(place not in taken, key, "a file of its own", f"{path}, {taken.get(place)}")
                 taken[place] = f"where --{key.replace('_', '-')} goes"
 
 
 @dataclass(frozen=True)
-class ScoreConfig(ConfigGroup):
-    """Score a file of predictions exactly as the official SQuAD scorers do."""
+class ScoreConfig(ReadConfig):
+    """Score a prediction file exactly as the official SQuAD scorers do."""
 
     data: str = ""
     """The references: SQuAD JSON or another source. v2.0's rules where a question has no answer, or with null odds."""
@@ -160,21 +143,17 @@ class ScoreConfig(ConfigGroup):
     """Scores for "no answer", `{"id": number}` (v2.0): adds the best threshold and what it reaches."""
     null_threshold: float = 1.0
     """Above this a question counts as not answered, where null odds are given."""
-    columns: tuple[str, ...] = ()
-    """Names of your columns for flat files and hub sets: `question=frage context=text answer=antwort`."""
     json: bool = False
     """Print JSON."""
 
-    def problems(self) -> list[str | None]:
-        return [
-            given(self.data, "data", "a file of references"),
-            given(self.predictions, "predictions", "a file of predictions"),
-        ]
+    def problems(self) -> Iterable[str | None]:
+        yield given(self.data, "data", "a file of references")
+        yield given(self.predictions, "predictions", "a file of predictions")
 
 
 @dataclass(frozen=True)
 class RecommendConfig(ConfigGroup):
-    """Choose a method from a study. A limit that is left out does not apply."""
+    """Choose a method from a finished study within limits: which, why, what the next best would cost."""
 
     study: str = positional("", "STUDY")
     """Study folder."""
@@ -191,16 +170,14 @@ class RecommendConfig(ConfigGroup):
     json: bool = False
     """Print JSON."""
 
-    def problems(self) -> list[str | None]:
-        return [
-            given(self.study, "STUDY", "a study folder, before the flags"),
-            check(self.min_f1 is None or self.min_f1 <= 100, "min_f1", "at most 100", self.min_f1),
-        ]
+    def problems(self) -> Iterable[str | None]:
+        yield given(self.study, "STUDY", "a study folder, before the flags")
+        yield check(self.min_f1 is None or self.min_f1 <= 100, "min_f1", "at most 100", self.min_f1)
 
 
 @dataclass(frozen=True)
 class MethodsConfig(ConfigGroup):
-    """List the methods."""
+    """List the methods on one encoder: supported, parameters, size on disk, forward cost, learning rate."""
 
     encoder: str = BUNDLED
     """Encoder on which they are counted: `minilm`, a model of the hub or a folder; its weights are not read."""
@@ -210,28 +187,28 @@ class MethodsConfig(ConfigGroup):
 
 @dataclass(frozen=True)
 class ZooConfig(ConfigGroup):
-    """List the adapters that ship with the package."""
+    """List the adapters that ship with the package: `zoo/NAME` is a run wherever one is named."""
 
     json: bool = False
     """Print JSON."""
 
 
 @dataclass(frozen=True)
-class DoctorConfig(WindowConfig):
-    """Look for what is broken or doubtful in a data source."""
+class DoctorConfig(ReadConfig, WindowConfig):
+    """Look for broken offsets, duplicates, leaks and answers that no window holds in a data source."""
 
     sources: tuple[str, ...] = positional((), "SOURCE")
     """Sources as `spantune train --data` takes them."""
     eval_data: str | None = None
     """Reported set, to look for contexts that are in both."""
-    columns: tuple[str, ...] = ()
-    """Names of your columns for flat files and hub sets: `question=frage context=text answer=antwort`."""
     squad_v2: bool = False
     """Questions without an answer are meant (as in a run with `--squad-v2`)."""
     model: str = BUNDLED
     """Encoder whose tokenizer measures lengths."""
+    max_answer_length: Count = DecodeConfig.max_answer_length
+    """Longest answer in tokens that the model may give."""
     json: bool = False
     """Print JSON."""
 
-    def problems(self) -> list[str | None]:
+    def problems(self) -> Iterable[str | None]:
         return [given(self.sources, "SOURCE", "at least one source, before the flags")]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import os
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Annotated
 
@@ -38,7 +39,7 @@ class LimitsConfig(ConfigGroup):
 
 @dataclass(frozen=True)
 class ServeConfig(PredictorConfig, LimitsConfig):
-    """Ask finished runs in the browser, and through an API."""
+    """Ask finished runs in the browser, side by side, and through an API."""
 
     runs: tuple[str, ...] = positional((), "RUN|STUDY")
     """Run folders, and study folders for their finished runs: of each method and encoder the one with the lowest seed
@@ -58,13 +59,10 @@ class ServeConfig(PredictorConfig, LimitsConfig):
     data_dir: str = "spantune-web"
     """Folder for what people enter: corrections.sqlite3."""
 
-    def problems(self) -> list[str | None]:
-        return [
-            check(not os.path.isfile(self.data_dir), "data_dir", "a folder", self.data_dir),
-            None
-            if self.token is None or len(self.token) >= _SHORTEST_TOKEN
-            else f"token: expected {_SHORTEST_TOKEN} characters or more, found {len(self.token)}",
-        ]
+    def problems(self) -> Iterable[str | None]:
+        yield check(not os.path.isfile(self.data_dir), "data_dir", "a folder", self.data_dir)
+        if self.token is not None and len(self.token) < _SHORTEST_TOKEN:
+            yield f"token: expected {_SHORTEST_TOKEN} characters or more, found {len(self.token)}"
 
     @property
     def loopback(self) -> bool:

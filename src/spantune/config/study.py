@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal
 
@@ -48,24 +48,19 @@ class SweepConfig(ConfigGroup):
     storage: str | None = None
     """Where Optuna keeps its trials, for several workers to share them; default: a SQLite file in the study folder."""
 
-    def problems(self) -> list[str | None]:
-        return [
-            *(
-                None if self.sweep or not given else f"{key}: given, but nothing is swept; name it in sweep as well"
-                for key, given in (("grid", self.grid), ("search", self.search != "grid"))
-            ),
-            None
-            if self.sweep or not self.refit
-            else "refit: given, but nothing is swept; --selection-fraction 0 alone trains on all the data",
-            None
-            if self.storage is None or self.search == "optuna"
-            else "storage: given, but the search is a grid; it is for --search optuna",
-        ]
+    def problems(self) -> Iterable[str | None]:
+        for key, given in (("grid", self.grid), ("search", self.search != "grid")):
+            if given and not self.sweep:
+                yield f"{key}: given, but nothing is swept; name it in sweep as well"
+        if self.refit and not self.sweep:
+            yield "refit: given, but nothing is swept; --selection-fraction 0 alone trains on all the data"
+        if self.storage is not None and self.search != "optuna":
+            yield "storage: given, but the search is a grid; it is for --search optuna"
 
 
 @dataclass(frozen=True)
 class CompareConfig(RunConfig, SweepConfig):
-    """Methods, encoders and seeds on the same data: one table. Finished runs are not run again."""
+    """Compare methods on the same data: sweeps, seeds, one report. Continues where it was stopped."""
 
     methods: Annotated[tuple[str, ...], once("value")] = ()
     """The methods to compare; default: all that `spantune methods` lists."""
@@ -98,19 +93,16 @@ class CompareConfig(RunConfig, SweepConfig):
     options: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     """The options of each compared method by its name (flags: `--lora.rank 16`)."""
 
-    def problems(self) -> list[str | None]:
-        both = bool(self.models) and self.model != EncoderConfig.model
-        return [
-            None if self.seeds else "seeds: expected at least one seed, found nothing",
-            *(SEED.problem("seeds", seed) for seed in self.seeds),
-            f"models: given together with model ({self.model}); name every encoder in models" if both else None,
-            None
-            if self.selection_fraction > 0 or not self.sweep
-            else "sweep: chooses on the selection split; set selection-fraction above 0",
-            None
-            if self.early_stopping is None or not self.refit
-            else "refit: leaves no selection split to early-stopping; give one of them",
-        ]
+    def problems(self) -> Iterable[str | None]:
+        if not self.seeds:
+            yield "seeds: expected at least one seed, found nothing"
+        yield from (SEED.problem("seeds", seed) for seed in self.seeds)
+        if self.models and self.model != EncoderConfig.model:
+            yield f"models: given together with model ({self.model}); name every encoder in models"
+        if self.sweep and self.selection_fraction <= 0:
+            yield "sweep: chooses on the selection split; set selection-fraction above 0"
+        if self.refit and self.early_stopping is not None:
+            yield "refit: leaves no selection split to early-stopping; give one of them"
 
     @property
     def encoders(self) -> tuple[str, ...]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import typing
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, fields
 from functools import cache
 from typing import Annotated, Any, Literal
@@ -13,6 +13,7 @@ from spantune.errors import ConfigError
 Precision = Literal["auto", "fp32", "bf16", "fp16"]
 Device = Literal["auto", "cpu", "cuda", "mps"]
 Labels = Literal["first", "all"]
+Rows = Literal["joined", "separate"]
 BUNDLED = "minilm"
 """The name of the encoder that comes with the package, and the default wherever one is named."""
 
@@ -90,7 +91,18 @@ def _plain(value: Any) -> Any:
 
 
 @dataclass(frozen=True)
-class DataConfig(ConfigGroup):
+class ReadConfig(ConfigGroup):
+    """How the rows of flat files and hub sets are read."""
+
+    columns: tuple[str, ...] = ()
+    """Names of your columns for flat files and hub sets: `question=frage context=text answer=antwort`."""
+    rows: Rows = "joined"
+    """Whether rows with one answer each on the same question and context are one question with several accepted
+    answers; `separate` keeps each row a question of its own."""
+
+
+@dataclass(frozen=True)
+class DataConfig(ReadConfig):
     """Which examples are read, and which of them train, select and report."""
 
     data: Annotated[tuple[str, ...], Allowed("at least one source", bool)] = ("sample",)
@@ -99,8 +111,6 @@ class DataConfig(ConfigGroup):
     eval_data: tuple[str, ...] = ()
     """The reported set, touched once at the end. Default: the validation split of the training sources, where they have
     one."""
-    columns: tuple[str, ...] = ()
-    """Names of your columns for flat files and hub sets: `question=frage context=text answer=antwort`."""
     squad_v2: bool = False
     """Allow questions without an answer (SQuAD v2.0) and let the model answer nothing."""
     selection_fraction: Share = 0.1
@@ -113,6 +123,9 @@ class DataConfig(ConfigGroup):
     """Score the reported set at the end. A run that only helps to choose a setting never reads it."""
     repair: bool = False
     """Mend or drop what `spantune doctor` finds in the training data, and count it, instead of refusing."""
+    allow_unsayable: bool = False
+    """Go on although the model cannot say more than 2% of a set's answers: they are longer than `--max-answer-length`,
+    or begin or end inside a token."""
 
 
 @dataclass(frozen=True)
@@ -124,7 +137,7 @@ class WindowConfig(ConfigGroup):
     doc_stride: int = 128
     """Context tokens that two neighbouring windows share."""
 
-    def problems(self) -> list[str | None]:
+    def problems(self) -> Iterable[str | None]:
         return [check(0 <= self.doc_stride < self.max_length, "doc_stride", "0 to below max-length", self.doc_stride)]
 
 
@@ -206,23 +219,31 @@ class TeacherConfig(ConfigGroup):
     """Divides the logits of teachers and pupil where they are compared: the higher, the more the unlikely spans
     count."""
 
-    def problems(self) -> list[str | None]:
-        return [
-            None
-            if self.teachers or getattr(self, one.name) == one.default
-            else f"{_dashed(one.name)}: needs --teachers"
-            for one in fields(TeacherConfig)
-        ]
+    def problems(self) -> Iterable[str | None]:
+        for setting in fields(TeacherConfig):
+            if not self.teachers and getattr(self, setting.name) != setting.default:
+                yield f"{_dashed(setting.name)}: needs --teachers"
 
 
 @dataclass(frozen=True)
 class StartConfig(ConfigGroup):
-    """Finished runs where a run begins, instead of at the untrained method."""
+    """The finished run that a run continues, instead of beginning with the untrained method."""
 
-    start_from: Annotated[tuple[str, ...], once("run")] = ()
-    """Finished runs of the encoder. One of the same method and options: go on where it stands. Else begin with (the
-    mean of) what they changed in the encoder's weights, as far as the method can hold it; with `--epochs 0` that is the
-    result."""
+    start_from: tuple[str, ...] = ()
+    """A finished run of the same encoder. If method and options are the same, its adapter is trained on. If not, the
+    run begins with what it changed in the encoder's weights, as far as the method can hold it; with `--epochs 0` that
+    is the result."""
+
+    def problems(self) -> Iterable[str | None]:
+        if len(self.start_from) > 1:  # a tuple, because earlier versions averaged several
+            raise ConfigError(
+                "a run cannot start from several runs",
+                where="start-from",
+                expected="one finished run",
+                found=", ".join(self.start_from),
+                fix="name the best of them; --teachers learns from several",
+            )
+        return []
 
 
 @dataclass(frozen=True)
@@ -276,17 +297,16 @@ class RunConfig(
     keep_checkpoints: bool = False
     """Keep the checkpoints of a finished run."""
 
-    def problems(self) -> list[str | None]:
-        if self.early_stopping is None or self.selection_fraction > 0:
-            return []
-        return ["early-stopping: needs a selection split; set selection-fraction above 0"]
+    def problems(self) -> Iterable[str | None]:
+        if self.early_stopping is not None and self.selection_fraction <= 0:
+            yield "early-stopping: needs a selection split; set selection-fraction above 0"
 
 
 BOOKKEEPING = frozenset(
     (
         *("output", "resume", "overwrite", "checkpoint_seconds", "keep_checkpoints"),
         *("mlflow", "tracking_uri", "experiment", "parent_run"),
-        *("max_batch_tokens", "eval_batch_size"),
+        *("max_batch_tokens", "eval_batch_size", "allow_unsayable"),
     )
 )
 """Settings that say where a run is written down, and in what portions it is worked off: others make the same run.
@@ -299,7 +319,7 @@ AFTERWARDS = frozenset(one.name for one in fields(AfterwardsConfig))
 
 @dataclass(frozen=True)
 class TrainConfig(RunConfig):
-    """One training run."""
+    """Fine-tune an encoder with one method; the run folder holds everything about it."""
 
     method: str = "lora"
     """How the encoder is fine-tuned (`spantune methods` lists them)."""

@@ -1,12 +1,11 @@
 """`study.json`: what a study set out to do, what it chose and why, and how each of its runs ended.
 
-The numbers of a run stand in its own record, in its folder. `StudyRecord.read` is all that a report needs: the
+The numbers of a run are in its own record, in its folder. `StudyRecord.read` is all that a report needs: the
 protocol, the sweeps with every point, the final runs, and what failed or was left out.
 """
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -14,11 +13,11 @@ from typing import Any, Literal
 
 from spantune.errors import RunError
 from spantune.runs import RunFolder, RunRecord, write_json_atomic
-from spantune.runs.from_json import Mismatch, parsed
+from spantune.runs.from_json import FORMAT, from_json, read_json
 from spantune.studies.run_state import record_in
 
 STUDY = "study.json"
-FORMAT = 1
+_WHAT = "study's record"
 Status = Literal["running", "finished", "interrupted", "failed"]
 RunStatus = Literal["planned", "running", "finished", "failed", "skipped", "elsewhere"]
 
@@ -29,9 +28,9 @@ class Point:
 
     Attributes:
         values: by parameter (`learning_rate`, `lora.rank`). folder: in the study folder.
-        status: `skipped` where the time did not suffice; `elsewhere` where another worker of Optuna's ran it.
-        em, f1: on the selection split, 0 to 100; None where it did not finish. questions: of that split.
-        extension: 0 on the grid, n behind the n-th step beyond its edge.
+        status: `skipped` if the time did not suffice; `elsewhere` if another worker of Optuna's ran it.
+        em, f1: on the selection split, 0 to 100; None if it did not finish. questions: of that split.
+        extension: 0 on the grid, n after the n-th step beyond its edge.
         reason: why it failed or was skipped. attempts: what went wrong before it was tried again in smaller portions.
     """
 
@@ -53,8 +52,8 @@ class Sweep:
     Attributes:
         grid: by parameter the values as a text: `0.001, 0.002, 0.004`, or a range of Optuna's.
         examples, epochs: the budget of each point; examples count the selection split.
-        chosen: values that the final runs take; None while it runs, and where no point finished.
-        why: how they were chosen. edge: where the best value is still the first or last that was tried, and why.
+        chosen: values that the final runs take; None while it runs, and if no point finished.
+        why: how they were chosen. edge: in words, if the best value is still the first or last that was tried, and why.
     """
 
     method: str
@@ -77,7 +76,7 @@ class FinalRun:
     Attributes:
         folder: in the study folder. values: those that the sweep chose; {} without one.
         plan: what the last call did about it: `run`, `resume` or `done`. why: the reason for that.
-        seconds: that it was expected to take; None where nothing was timed.
+        seconds: that it was expected to take; None if nothing was timed.
         reason: why it failed or was skipped. attempts: what went wrong before it was tried again in smaller portions.
     """
 
@@ -99,9 +98,9 @@ class StudyRecord:
     """One study.
 
     Attributes:
-        folder: where it lies. protocol: every setting by its key, as `spantune compare --config` takes them.
-        command: that started it last. sweep_examples: of each point, where the budget allowed fewer than asked for.
-        left_out: what the budget could not hold, said before the beginning.
+        folder: of the study. protocol: every setting by its key, as `spantune compare --config` takes them.
+        command: that started it last. sweep_examples: of each point, if the budget allowed fewer than asked for.
+        left_out: what the budget could not hold.
         notes: what a reader of the numbers must know.
     """
 
@@ -121,8 +120,8 @@ class StudyRecord:
     @property
     def records(self) -> tuple[RunRecord, ...]:
         """The records of the final runs that have one, by encoder, method and seed."""
-        found = (record_in(self.folder / one.folder) for one in self.runs)
-        return tuple(one for one in found if one is not None)
+        records = (record_in(self.folder / one.folder) for one in self.runs)
+        return tuple(one for one in records if one is not None)
 
     @property
     def folders(self) -> tuple[RunFolder, ...]:
@@ -132,28 +131,28 @@ class StudyRecord:
 
     @property
     def failed(self) -> tuple[FinalRun | Point, ...]:
-        """Runs that failed, with their reasons: the points of the sweeps, then the final runs."""
-        return tuple(one for one in self._all if one.status == "failed")
+        """Runs that failed, with their reasons."""
+        return tuple(one for one in self.all_runs if one.status == "failed")
 
     @property
     def skipped(self) -> tuple[FinalRun | Point, ...]:
         """Runs that were planned and not begun, with their reasons."""
-        return tuple(one for one in self._all if one.status == "skipped")
+        return tuple(one for one in self.all_runs if one.status == "skipped")
 
     @property
-    def _all(self) -> tuple[FinalRun | Point, ...]:
-        points: list[FinalRun | Point] = [point for sweep in self.sweeps for point in sweep.points]
-        return (*points, *self.runs)
+    def all_runs(self) -> tuple[FinalRun | Point, ...]:
+        """The points of the sweeps, then the final runs."""
+        return (*(point for sweep in self.sweeps for point in sweep.points), *self.runs)
 
     def failures(self) -> str | None:
-        """What failed and what to do about it; None where everything that was begun has finished."""
+        """What failed and what to do about it; None if everything that was begun has finished."""
         if not self.failed:
             return None
         lines = [f"  {one.folder}: {(one.reason or 'no reason given').splitlines()[0]}" for one in self.failed]
         return "\n".join([f"{len(lines)} of the study's runs failed; the same command tries them again:", *lines])
 
     def write(self) -> None:
-        """Write study.json, whole or not at all; RunError where that fails."""
+        """Write study.json, whole or not at all; RunError if that fails."""
         content = {key: value for key, value in asdict(self).items() if key != "folder"}
         write_json_atomic(self.folder / STUDY, {"format": FORMAT, **content})
 
@@ -164,10 +163,10 @@ class StudyRecord:
         Raises:
             RunError: there is none, it is broken, or another version of spantune wrote it.
         """
-        path = Path(folder) / STUDY
+        path, fix = Path(folder) / STUDY, "run the same `spantune compare` again: it writes the record anew"
         try:
-            content = json.loads(path.read_text(encoding="utf-8"))
-        except OSError as error:
+            content = read_json(path, _WHAT, fix)
+        except (FileNotFoundError, NotADirectoryError) as error:
             raise RunError(
                 "there is no study here",
                 where=str(folder),
@@ -175,21 +174,4 @@ class StudyRecord:
                 found=error.strerror,
                 fix="name the study folder that `spantune compare` wrote (its --output)",
             ) from error
-        except (ValueError, RecursionError) as error:  # not UTF-8, not JSON
-            raise _broken(path, str(error)) from error
-        if not isinstance(content, dict) or content.get("format") != FORMAT:
-            raise _broken(path, f"format {content.get('format')!r}" if isinstance(content, dict) else "no JSON object")
-        try:
-            return parsed(cls, {**content, "folder": path.parent})
-        except Mismatch as wrong:
-            raise _broken(path, str(wrong)) from None
-
-
-def _broken(path: Path, found: str) -> RunError:
-    return RunError(
-        "the study's record cannot be read",
-        where=str(path),
-        expected=f"a record of format {FORMAT}",
-        found=found,
-        fix="the same `spantune compare` writes it anew, from the records of the runs",
-    )
+        return from_json(cls, {**content, "folder": path.parent}, _WHAT, str(path), fix)

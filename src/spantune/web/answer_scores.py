@@ -1,13 +1,13 @@
-"""An answer scored against the accepted ones, and where a context has these."""
+"""Answers scored against the accepted ones, and the places of these in a context."""
 
 from __future__ import annotations
 
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Any, TypeVar
 
 from pydantic import Field
 
@@ -20,14 +20,12 @@ _WITHOUT_SPACES = re.compile(
 """Letters of Thai, Lao, Burmese, Khmer, Chinese and Japanese."""
 
 
+Shown = TypeVar("Shown")
+
+
 @dataclass(frozen=True)
 class AnswerScore:
-    """An answer scored against the accepted ones, by the official rules of what the model was trained on.
-
-    Attributes:
-        em, f1: 0 to 1.
-        missed, added: words that the answer lacks of the nearest accepted one, and words beyond it, normalised.
-    """
+    """An answer scored by the official rules of the data that the model was trained on; EM and F1 from 0 to 1."""
 
     em: Annotated[float, Field(ge=0, le=1)]
     f1: Annotated[float, Field(ge=0, le=1)]
@@ -51,6 +49,14 @@ def score_answer(text: str, golds: Sequence[str] | None, *, squad_v2: bool) -> A
     return AnswerScore(em, best_f1, _beyond(accepted, answered), _beyond(answered, accepted))
 
 
+def in_groups(answers: Iterable[Shown], key: Callable[[Shown], tuple[bool, Any]]) -> list[list[Shown]]:
+    """Groups of answers with the same key, which begins with whether they are right: those first, then large groups."""
+    groups: dict[tuple[bool, Any], list[Shown]] = {}
+    for answer in answers:
+        groups.setdefault(key(answer), []).append(answer)
+    return [group for _, group in sorted(groups.items(), key=lambda item: (not item[0][0], -len(item[1])))]
+
+
 def _beyond(words: Sequence[str], others: Sequence[str]) -> list[str]:
     """The words that the others do not have, as often and in order."""
     left = Counter(words) - Counter(others)
@@ -72,7 +78,7 @@ def find_answers(context: str, golds: Sequence[str]) -> list[tuple[int, int]]:
 
 
 def _is_border(context: str, at: int) -> bool:
-    """Whether no word goes on here. Some scripts have no spaces: next to their letters words may begin anywhere."""
+    """Whether a word may begin or end here; in scripts without spaces that is anywhere."""
     if not 0 < at < len(context):
         return True
     before, after = context[at - 1], context[at]

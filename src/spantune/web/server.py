@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import logging
-import os
 import signal
 import socket
 import threading
@@ -23,19 +22,19 @@ from spantune.web.limits import body_bytes
 from spantune.web.served_models import Runs, models_in, studies_in, what_to_serve
 from spantune.web.state import EXTENSION, Web
 
-_THREADS_BESIDE = 16
-"""Threads for pages and health checks, besides one for each request that waits and each that is being answered."""
+_OTHER_THREADS = 16
+"""Threads for pages and health checks, in addition to one for each request that waits or is being answered."""
 _TO_FINISH = 60.0
-"""Seconds that running requests have when the server is stopped."""
+"""Seconds for running requests to finish when the server is stopped."""
 _READ_ANYWAY = 4
-"""A body that is so many times too large is still read, so that the app can refuse it by a page or a problem; waitress
-refuses a larger one at once, by a line of text."""
+"""A body up to this many times too large is still read, so that the app refuses it with a page or a problem; waitress
+refuses larger bodies at once, with a line of text."""
 
 Say = Callable[[str], None]
 
 
 def serve(settings: ServeConfig, say: Say = print) -> None:
-    """Serve until SIGTERM or Ctrl-C; returns when everything that was asked is answered.
+    """Serve until SIGTERM or Ctrl-C; returns when the requests so far are answered.
 
     Raises:
         RunError: there is nothing to serve. ConfigError: the address cannot be listened on.
@@ -49,26 +48,22 @@ def serve(settings: ServeConfig, say: Say = print) -> None:
             serve_app(app, open_socket, stop, say)
 
 
-@contextmanager
-def listening(settings: ServeConfig) -> Iterator[socket.socket]:
-    """A socket that is bound to the address; ConfigError where that cannot be."""
-    bare = settings.host.strip("[]")
+def listening(settings: ServeConfig) -> socket.socket:
+    """A socket that listens on the address; ConfigError where that cannot be."""
     try:
-        family, kind, protocol, _, address = socket.getaddrinfo(bare, settings.port, type=socket.SOCK_STREAM)[0]
-        bound = socket.socket(family, kind, protocol)
-    except UnicodeError as error:  # what cannot even be asked for, such as 127.0.0..1
-        raise _cannot_listen(settings, OSError("not a name of a host")) from error
-    except OSError as error:
-        raise _cannot_listen(settings, error) from error
-    with bound:
-        try:
-            if os.name != "nt":  # where the option lets two programs share a port
-                bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # a stopped server's port is free at once
-            bound.bind(address)
-            bound.listen(settings.waiting + 200)
-        except OSError as error:
-            raise _cannot_listen(settings, error) from error
-        yield bound
+        bare = settings.host.strip("[]")
+        family, _, _, _, address = socket.getaddrinfo(bare, settings.port, type=socket.SOCK_STREAM)[0]
+        both = family == socket.AF_INET6 and socket.has_dualstack_ipv6()
+        return socket.create_server(address, family=family, backlog=settings.waiting + 200, dualstack_ipv6=both)
+    except (OSError, UnicodeError) as error:  # a UnicodeError for what is no name, such as 127.0.0..1
+        reason = (error.strerror or str(error)) if isinstance(error, OSError) else "not a name of a host"
+        taken = isinstance(error, OSError) and error.errno == errno.EADDRINUSE
+        raise ConfigError(
+            "the port is taken" if taken else "the address cannot be listened on",
+            where=f"{settings.host}:{settings.port}",
+            found=reason.partition(" (while")[0],  # `create_server` adds the address
+            fix=f"--port {settings.port + 1}, or --port 0 for any free one" if taken else "another --host or --port",
+        ) from error
 
 
 def serve_app(app: Flask, open_socket: socket.socket, stop: threading.Event, say: Say = print) -> None:
@@ -77,21 +72,21 @@ def serve_app(app: Flask, open_socket: socket.socket, stop: threading.Event, say
 
     shared: Web = app.extensions[EXTENSION]
     settings = shared.settings
-    logging.getLogger("waitress.queue").setLevel(logging.ERROR)  # waiting requests are counted by the app's own queue
+    logging.getLogger("waitress.queue").setLevel(logging.ERROR)  # the app's own queue counts waiting requests
     proxy: dict[str, Any] = {}
     if settings.proxy is not None:
-        proxy = {"trusted_proxy": settings.proxy, "trusted_proxy_count": 1, "clear_untrusted_proxy_headers": True}
-        proxy["trusted_proxy_headers"] = {"x-forwarded-for", "x-forwarded-host", "x-forwarded-proto"}
-    running = _Running(app)
+        headers = {"x-forwarded-for", "x-forwarded-host", "x-forwarded-proto"}
+        proxy = {"trusted_proxy": settings.proxy, "trusted_proxy_count": 1, "trusted_proxy_headers": headers}
+    running: set[int] = set()
     connections: dict[int, Any] = {}
     server = create_server(
-        running,
+        _counted(app, running),
         map=connections,
         sockets=[open_socket],
-        threads=settings.waiting + settings.batch + _THREADS_BESIDE,
+        threads=settings.waiting + settings.batch + _OTHER_THREADS,
         connection_limit=4 * settings.waiting + 200,
         channel_timeout=60,
-        channel_request_lookahead=1,  # reads on while a request is answered, and so sees its client go
+        channel_request_lookahead=1,  # keeps reading while a request is answered, to notice a client that disconnects
         max_request_body_size=_READ_ANYWAY * body_bytes(settings),
         ident="spantune",
         expose_tracebacks=False,
@@ -102,13 +97,13 @@ def serve_app(app: Flask, open_socket: socket.socket, stop: threading.Event, say
     threading.Thread(target=server.run, name="spantune-server", daemon=True).start()
     _announce(shared, open_socket, say)
     stop.wait()
-    say("stopping: what was asked is still answered")
-    connections.pop(open_socket.fileno())  # no new connections; those that are open stay
+    say("stopping: running requests are finished first")
+    connections.pop(open_socket.fileno())  # accept no new connections, and keep those that are open
     open_socket.close()
     deadline = time.monotonic() + _TO_FINISH
     shared.answerer.close(_TO_FINISH)
     while time.monotonic() < deadline and (
-        running.count or any(connection.writable() for connection in list(connections.values()))
+        running or any(connection.writable() for connection in list(connections.values()))
     ):
         time.sleep(0.05)
     server.close()
@@ -116,23 +111,18 @@ def serve_app(app: Flask, open_socket: socket.socket, stop: threading.Event, say
         connection.close()
 
 
-class _Running:
-    """A WSGI application that counts the requests that it is answering."""
+def _counted(app: Flask, running: set[int]) -> Any:
+    """The WSGI application, with the requests that it is answering in `running`."""
 
-    def __init__(self, app: Flask) -> None:
-        self._app, self._lock, self.count = app, threading.Lock(), 0
-
-    def __call__(self, environ: dict[str, Any], start_response: Any) -> ClosingIterator:
-        self._add(1)
+    def answer(environ: dict[str, Any], start_response: Any) -> ClosingIterator:
+        running.add(id(environ))
         try:
-            return ClosingIterator(self._app(environ, start_response), lambda: self._add(-1))
+            return ClosingIterator(app(environ, start_response), lambda: running.discard(id(environ)))
         except BaseException:
-            self._add(-1)
+            running.discard(id(environ))
             raise
 
-    def _add(self, number: int) -> None:
-        with self._lock:
-            self.count += number
+    return answer
 
 
 def _announce(shared: Web, open_socket: socket.socket, say: Say) -> None:
@@ -145,13 +135,13 @@ def _announce(shared: Web, open_socket: socket.socket, say: Say) -> None:
         known = "the one that was set" if shared.settings.token else shared.token  # a secret is not for logs
         say(f"token for uploads and corrections: {known} (enter it at {address}/sign-in)")
 
-    def tell() -> None:
+    def report() -> None:
         if shared.answerer.wait_until_loaded():
             say(f"ready: {', '.join(shared.names)}")
         elif shared.answerer.state == "failed":
             say(f"the models could not be loaded: {shared.answerer.failure}")
 
-    threading.Thread(target=tell, name="spantune-ready", daemon=True).start()
+    threading.Thread(target=report, name="spantune-ready", daemon=True).start()
 
 
 @contextmanager
@@ -160,22 +150,11 @@ def _on_signals(stop: threading.Event) -> Iterator[None]:
 
     def handle(number: int, _: object) -> None:
         stop.set()
-        signal.signal(number, before[signal.Signals(number)])
+        signal.signal(number, before[number])
 
-    numbers = (signal.SIGTERM, signal.SIGINT)
-    before = {one: signal.signal(one, handle) for one in numbers}
+    before: dict[int, Any] = {number: signal.signal(number, handle) for number in (signal.SIGTERM, signal.SIGINT)}
     try:
         yield
     finally:
-        for one, handler in before.items():
-            signal.signal(one, handler)
-
-
-def _cannot_listen(settings: ServeConfig, error: OSError) -> ConfigError:
-    taken = error.errno == errno.EADDRINUSE
-    return ConfigError(
-        "the port is taken" if taken else "the address cannot be listened on",
-        where=f"{settings.host}:{settings.port}",
-        found=error.strerror or str(error),
-        fix=f"--port {settings.port + 1}, or --port 0 for any free one" if taken else "another --host or --port",
-    )
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -49,26 +49,21 @@ def parse_command(command: Command, argv: Sequence[str], methods: Mapping[str, H
     """
     settings = settings_of(command.config, methods)
     general = settings_of(GeneralOptions, {}, group="general")
-    parse = _Parse({one.key: one for one in settings}, methods)
+    parse = _Parse({setting.key: setting for setting in settings}, methods)
     words = read_flags(command, [*settings, *general], argv)
     parse.unknown_flags(words.unknown, [*settings, *general], command.name)
     options = GeneralOptions(**parse.flags(words, general))
     flags = parse.flags(words, settings)
-    file, file_options = parse.file(options.config)
-    given = {**file, **flags}
-    plain = {one.key: given.get(one.key, one.default) for one in settings if one.method is None}
+    given = {**parse.file(options.config, flags.get("method")), **flags}
+    plain = {setting.key: given.get(setting.key, setting.default) for setting in settings if setting.method is None}
     chosen = parse.chosen_methods(plain)
-    given = {**file, **parse.file_options(file_options, chosen, options.config), **flags}
     parse.unchosen_options(given, flags, chosen)
     parse.report()
     by_method = parse.method_options(given, chosen)
     parse.report()
-    if any(one.name == OPTIONS for one in dataclasses.fields(command.config)):
-        config = command.config(**plain, options=by_method if "methods" in plain else by_method[chosen[0]])
-    else:
-        config = command.config(**plain)
-    shown = {**plain, **{name: own for name, own in by_method.items() if own}}
-    return ParsedCommand(config, options, _lists(shown))
+    own = {OPTIONS: by_method if "methods" in plain else by_method[chosen[0]]} if chosen else {}
+    shown = {**plain, **{name: values for name, values in by_method.items() if values}}
+    return ParsedCommand(command.config(**plain, **own), options, shown)
 
 
 class _Parse:
@@ -104,41 +99,46 @@ class _Parse:
                 values[setting.key] = given
         return values
 
-    def file(self, path: str | None) -> tuple[dict[str, Any], Mapping[Any, Any]]:
-        """The converted values of the file, and its `options` as they are: their methods are not known yet."""
-        if path is None:
-            return {}, {}
+    def file(self, path: str | None, method: str | None) -> dict[str, Any]:
+        """The converted values of a file. `method` is the one that a flag names."""
         try:
-            content = yaml_file.read(Path(path))
+            content = yaml_file.read(Path(path)) if path else {}
         except ConfigError as error:
             self.mistakes.append(str(error))
-            return {}, {}
-        nested = {spelled(one.method) for one in self.known.values() if one.method}
-        nested |= {OPTIONS, *map(spelled, self.methods)} if nested else set()
-        entries: list[tuple[str, Any]] = []
-        options: Mapping[Any, Any] = {}
-        for key, value in content.items():
-            name = spelled(str(key))
-            if name not in nested:
-                entries.append((str(key), value))
-            elif not isinstance(value, Mapping | None):
-                self.mistakes.append(f"{path}: {key}: expected a mapping of options, found {value!r}")
-            elif name == OPTIONS:
-                options = value or {}
-            else:
-                entries += [(f"{key}.{option}", inner) for option, inner in (value or {}).items()]
-        return self._entries(entries, path), options
+            return {}
+        values: dict[str, Any] = {}
+        spellings: dict[str, str] = {}
+        for where, written, value in self._entries(content, f"{path}", method):
+            key = spelled(written)
+            if key not in self.known:
+                self.mistakes.append(f"{where}: {written}: unknown{_did_you_mean(key, self.known)}")
+                continue
+            if key in spellings:
+                self.mistakes.append(f"{where}: {written}: given twice (also as {spellings[key]})")
+            spellings[key] = written
+            self._convert(convert.from_yaml, value, self.known[key], f"{where}: {written}", values)
+        return values
 
-    def file_options(self, options: Mapping[Any, Any], chosen: Sequence[str], path: str | None) -> dict[str, Any]:
-        """`options:` as a record holds it: flat for one method, a mapping by name for several."""
-        flat = len(chosen) == 1 and not any(isinstance(value, Mapping) for value in options.values())
-        entries = []
-        for name, own in ({chosen[0]: options} if flat else options).items():
-            if isinstance(own, Mapping):
-                entries += [(f"{name}.{key}", value) for key, value in own.items()]
-            else:
-                self.mistakes.append(f"{path}: options: {name}: expected a mapping of options, found {own!r}")
-        return self._entries(entries, f"{path}: options")
+    def _entries(self, content: Mapping[Any, Any], path: str, method: str | None) -> Iterator[tuple[str, str, Any]]:
+        """Place, key and value of each entry. The options of a method are nested below its name, or, as a record has
+        them, below `options`: by method, or those of the only one."""
+        methods = {spelled(setting.method) for setting in self.known.values() if setting.method}
+        methods |= {OPTIONS, *map(spelled, self.methods)} if methods else set()
+        for key, value in content.items():
+            name, where = spelled(str(key)), path
+            nested: Mapping[Any, Any] = {key: value}
+            if name not in methods:
+                yield path, str(key), value
+                continue
+            if name == OPTIONS and isinstance(value, Mapping):
+                where, nested = f"{path}: {OPTIONS}", value
+                if "method" in self.known and not any(isinstance(own, Mapping) for own in value.values()):
+                    nested = {method or content.get("method", self.known["method"].default): value}
+            for owner, own in nested.items():
+                if isinstance(own, Mapping | None):
+                    yield from ((where, f"{owner}.{option}", inner) for option, inner in (own or {}).items())
+                else:
+                    self.mistakes.append(f"{where}: {owner}: expected a mapping of options, found {own!r}")
 
     def chosen_methods(self, plain: dict[str, Any]) -> tuple[str, ...]:
         """The methods that `method` or `methods` names; an empty `methods` is filled with all."""
@@ -172,20 +172,6 @@ class _Parse:
                 self.mistakes.append(str(error))
         return options
 
-    def _entries(self, entries: Iterable[tuple[str, Any]], where: str) -> dict[str, Any]:
-        values: dict[str, Any] = {}
-        spellings: dict[str, str] = {}
-        for written, value in entries:
-            key = spelled(written)
-            if key not in self.known:
-                self.mistakes.append(f"{where}: {written}: unknown{_did_you_mean(key, self.known)}")
-                continue
-            if key in spellings:
-                self.mistakes.append(f"{where}: {written}: given twice (also as {spellings[key]})")
-            spellings[key] = written
-            self._convert(convert.from_yaml, value, self.known[key], f"{where}: {written}", values)
-        return values
-
     def _convert(
         self, to: Callable[[Any, Any], Any], value: Any, setting: Setting, where: str, values: dict[str, Any]
     ) -> None:
@@ -198,9 +184,3 @@ class _Parse:
 def _did_you_mean(word: str, known: Iterable[str]) -> str:
     match = nearest(word, known)
     return f", did you mean {match}?" if match else ""
-
-
-def _lists(value: Any) -> Any:
-    if isinstance(value, Mapping):
-        return {key: _lists(one) for key, one in value.items()}
-    return list(value) if isinstance(value, tuple) else value

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from spantune.reports.figures.f1_against_cost import COSTS, f1_against
 from spantune.reports.figures.learning_curves import learning_curves, loss_curves
 from spantune.reports.figures.score_plots import MOST_IN_A_PANEL, error_kinds, intervals, slices
-from spantune.reports.figures.style import Form, Look, looks
+from spantune.reports.figures.style import Form, looks
 from spantune.reports.figures.sweep_plots import sweep_curves, sweep_trials
 
 if TYPE_CHECKING:
@@ -36,51 +36,33 @@ class Plan:
 
 def plans(report: ReportData) -> list[Plan]:
     """All that a report of this study may have, in its order."""
-    table = report.table
+    table, evidence, order = report.table, report.evidence, report.compared
     styles = dict(zip([one.label for one in table.groups], looks([one.method for one in table.groups]), strict=True))
-    bars = "Bars: 95% intervals." if report.evidence else "Bars: ± one standard deviation over seeds."
-    made = [
-        Plan(
-            "intervals",
-            "F1",
-            "F1 with its 95% interval; a dotted line parts the ranks.",
-            partial(intervals, table, styles),
-        )
-    ]
+    bounds = "F1 with its 95% interval; a dotted line parts the ranks."
+    made = [Plan("intervals", "F1", bounds, partial(intervals, table, styles))]
+    bars = "Bars: 95% intervals." if evidence else "Bars: ± one standard deviation over seeds."
     for cost in COSTS:
         caption = f"F1 against {cost.title.lower()}. {bars} The line joins what no other method beats in both."
         against = partial(f1_against, table.groups, cost, table.standings)
         made.append(Plan(f"f1_against_{cost.name}", cost.title, caption, against))
-    return [*made, *_choices(report, styles), *_training(report), *_questions(report, styles)]
-
-
-def _choices(report: ReportData, styles: dict[str, Look]) -> list[Plan]:
     grid = "Grey: the first grid. Hollow: added beyond its edge. Ring: chosen. ×: failed."
     each = "Left: the best F1 so far. Then F1 by each setting, whatever the others. Ring: chosen. ×: failed."
-    return [
-        Plan("sweep", "Sweep", grid, partial(sweep_curves, report.sweeps, styles)),
-        Plan("trials", "Trials", each, partial(sweep_trials, report.sweeps, styles)),
-    ]
-
-
-def _training(report: ReportData) -> list[Plan]:
     spread = "F1 on the selection split; with several seeds their mean ± one standard deviation."
     average = "Training loss, moving averages; with several seeds their mean."
-    return [
+    made += [
+        Plan("sweep", "Sweep", grid, partial(sweep_curves, report.sweeps, styles)),
+        Plan("trials", "Trials", each, partial(sweep_trials, report.sweeps, styles)),
         Plan("learning_curves", "F1", spread, partial(learning_curves, report.runs)),
         Plan("loss_curves", "Loss", average, partial(loss_curves, report.runs)),
     ]
-
-
-def _questions(report: ReportData, styles: dict[str, Look]) -> list[Plan]:
-    evidence, order = report.evidence, report.compared
     if evidence is None:
-        return []
+        return made
     which = f" The first {MOST_IN_A_PANEL} methods of the table." if len(order) > MOST_IN_A_PANEL else ""
     divided = f"F1 by slice with its 95% interval; below each slice its number of questions.{which}"
     wrong = "Share of all questions, by what is wrong with the answer; means over seeds."
     counts = sorted(evidence.counts, key=lambda one: order.index(one.method))
     return [
+        *made,
         Plan("slices", "Slices", divided, partial(slices, evidence.slices, styles, order)),
         Plan("errors", "Errors", wrong, partial(error_kinds, counts, len(evidence.scores.examples))),
     ]

@@ -6,22 +6,9 @@ from collections.abc import Sequence
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
-from spantune.reports.figures.style import (
-    FAINT,
-    GREY,
-    INK,
-    WIDE,
-    Form,
-    Look,
-    add_panel,
-    darker,
-    empty_figure,
-    hatched,
-    name_axes,
-    new_figure,
-    tip,
-)
-from spantune.reports.tables.main_table import Table, rank_of
+from spantune.reports.figures import style
+from spantune.reports.figures.style import FAINT, GREY, INK, WIDE, Form, Look
+from spantune.reports.tables.main_table import Table
 from spantune.scoring.dimensions import DIMENSIONS
 from spantune.scoring.error_kinds import KINDS, KindCounts
 from spantune.scoring.slices import Slice
@@ -33,8 +20,9 @@ if TYPE_CHECKING:
 _ROW = 0.36  # inches for a method
 MOST_IN_A_PANEL = 6
 """Methods in the plot of slices; the tables have all."""
-# One colour and one pattern each, in the order of `KINDS`, without the first.
-_KIND_LOOKS = (("#0072B2", ""), ("#56B4E9", "///"), ("#D55E00", ""), ("#CC79A7", "..."), ("#E69F00", "xxx"))
+_FILLS = (("#0072B2", ""), ("#56B4E9", "///"), ("#D55E00", ""), ("#CC79A7", "..."), ("#E69F00", "xxx"))
+_KIND_LOOKS = dict(zip(list(KINDS)[1:], _FILLS, strict=True))
+"""A colour and a pattern for each kind of error."""
 
 
 def intervals(table: Table, looks: dict[str, Look], form: Form = WIDE) -> Figure | None:
@@ -43,28 +31,23 @@ def intervals(table: Table, looks: dict[str, Look], form: Form = WIDE) -> Figure
     if not rows:
         return None
     form = form.taller(len(rows) * _ROW - (form.height - form.band - 1.1))
-    figure, axes = new_figure("F1 with its 95% interval", "letters: methods that share one are tied", form)
+    figure, axes = style.new_figure("F1 with its 95% interval", "letters: methods that share one are tied", form)
     for row, one in enumerate(rows):
         standing, look = table.standings[one.label], looks[one.label]
         low, high = standing.f1.interval
         axes.plot([low, high], [row, row], color=look.colour, linewidth=2.2, solid_capstyle="butt", zorder=2)
         mark = axes.scatter([standing.f1.mean], [row], color=look.colour, marker=look.marker, s=80, zorder=3)
-        tip(mark, f"{one.label}: F1 {standing.f1.mean:.1f} ({low:.1f} to {high:.1f}), tied: {standing.letters}")
-    breaks = [
-        row + 0.5 for row, pair in enumerate(pairwise(rows)) if len({_rank(table, one.label) for one in pair}) > 1
-    ]
-    for height in breaks:
-        axes.axhline(height, color=GREY, linewidth=0.8, dashes=(2, 3))
+        style.tip(mark, f"{one.label}: F1 {standing.f1.mean:.1f} ({low:.1f} to {high:.1f}), tied: {standing.letters}")
+    ranks = [table.standings[one.label].rank for one in rows]
+    for row, (rank, following) in enumerate(pairwise(ranks)):
+        if rank != following:
+            axes.axhline(row + 0.5, color=GREY, linewidth=0.8, dashes=(2, 3))
     _name_rows(axes, [one.label for one in rows], form)
     for row, one in enumerate(rows):
         text: dict[str, Any] = {"transform": axes.get_yaxis_transform(), "va": "center", "color": GREY}
         axes.text(1.012, row, table.standings[one.label].letters, fontsize=11.5, **text)
-    name_axes(axes, "F1", "")
+    style.name_axes(axes, "F1", "")
     return figure
-
-
-def _rank(table: Table, label: str) -> int | None:
-    return rank_of(table.standings.get(label))
 
 
 def _name_rows(axes: Axes, names: Sequence[str], form: Form) -> None:
@@ -82,28 +65,29 @@ def _name_rows(axes: Axes, names: Sequence[str], form: Form) -> None:
 
 def error_kinds(counts: Sequence[KindCounts], questions: int, form: Form = WIDE) -> Figure | None:
     """What is wrong with the answers that are, as shares of all questions, stacked."""
-    kinds = [kind for kind in list(KINDS)[1:] if any(one.kinds[kind] for one in counts)]
+    import matplotlib
+
+    kinds = [kind for kind in _KIND_LOOKS if any(one.kinds[kind] for one in counts)]
     if not kinds:
         return None
     legend = 0.3 if form.band else 0.3 * ((len(kinds) + 1) // 2)
     form = form.taller(len(counts) * _ROW + legend - (form.height - form.band - 1.1))
-    figure, axes = new_figure("What wrong answers are", f"share of {questions:,} questions, mean over seeds", form)
+    figure, axes = style.new_figure(
+        "What wrong answers are", f"share of {questions:,} questions, mean over seeds", form
+    )
     left = [0.0] * len(counts)
-    for kind, (colour, hatch) in zip(list(KINDS)[1:], _KIND_LOOKS, strict=True):
-        if kind not in kinds:
-            continue
+    for kind in kinds:
+        colour, hatch = _KIND_LOOKS[kind]
         shares = [100 * one.kinds[kind] / questions for one in counts]
-        with hatched("#ffffff"):
-            bars = axes.barh(
-                range(len(counts)), shares, left=left, height=0.62, color=colour, hatch=hatch, label=kind,
-                edgecolor="#ffffff", linewidth=0.8,
-            )  # fmt: skip
+        look: dict[str, Any] = {"color": colour, "hatch": hatch, "edgecolor": "#ffffff", "linewidth": 0.8}
+        with matplotlib.rc_context({"hatch.linewidth": 0.8, "hatch.color": "#ffffff"}):
+            bars = axes.barh(range(len(counts)), shares, left=left, height=0.62, label=kind, **look)
         for bar, one, share in zip(bars, counts, shares, strict=True):
-            tip(bar, f"{one.method}: {kind} {one.kinds[kind]:,.0f} ({share:.1f}%)")
+            style.tip(bar, f"{one.method}: {kind} {one.kinds[kind]:,.0f} ({share:.1f}%)")
         left = [before + share for before, share in zip(left, shares, strict=True)]
     _name_rows(axes, [one.method for one in counts], form)
     axes.set_xlim(0, max(*left, 1.0) * 1.02)
-    name_axes(axes, "per cent of the questions", "")
+    style.name_axes(axes, "per cent of the questions", "")
     _legend(axes, form, legend)
     return figure
 
@@ -120,11 +104,8 @@ def _legend(axes: Axes, form: Form, inches: float) -> None:
 def slices(found: Sequence[Slice], looks: dict[str, Look], methods: Sequence[str], form: Form = WIDE) -> Figure | None:
     """F1 by slice, a panel a dimension, of the first `MOST_IN_A_PANEL` methods; bars are 95% intervals."""
     shown = list(methods)[:MOST_IN_A_PANEL]
-    panels = {
-        one.name: kept
-        for one in DIMENSIONS
-        if len(kept := [part for part in found if part.dimension == one.name and part.n]) > 1
-    }
+    by_dimension = {one.name: [part for part in found if part.dimension == one.name and part.n] for one in DIMENSIONS}
+    panels = {name: parts for name, parts in by_dimension.items() if len(parts) > 1}
     if not panels or not shown:
         return None
     columns = 2 if form.band else 1
@@ -133,12 +114,12 @@ def slices(found: Sequence[Slice], looks: dict[str, Look], methods: Sequence[str
     head = form.band + (0.35 if form.band else 0.15 + 0.2 * ((len(shown) + 1) // 2))
     form = Form(form.width, head + lines * height + 0.1, form.band)
     which = "" if len(shown) == len(methods) else f" of the {len(shown)} methods that stand first in the table"
-    figure = empty_figure("F1 by kind of question", f"bars: 95% intervals{which}", form)
+    figure = style.empty_figure("F1 by kind of question", f"bars: 95% intervals{which}", form)
+    width = form.width / columns
     for number, (dimension, parts) in enumerate(panels.items()):
         line, column = divmod(number, columns)
-        width = form.width / columns
         left, bottom = column * width + 0.5, head + line * height + 0.3 + height - 1.1
-        axes = add_panel(figure, form, left, bottom, width - 0.75, height - 1.1)
+        axes = style.add_panel(figure, form, left, bottom, width - 0.75, height - 1.1)
         _panel(axes, dimension, parts, shown, looks)
     _method_legend(figure, shown, looks, form)
     return figure
@@ -153,7 +134,7 @@ def _panel(axes: Axes, dimension: str, parts: Sequence[Slice], shown: Sequence[s
             axes.vlines(*zip(*bounds, strict=True), color=look.colour, linewidth=1.4, alpha=0.85)
         across = [at + shift for at in range(len(parts))]
         mark = axes.scatter(across, [one.f1 for one in scores], color=look.colour, marker=look.marker, s=22, zorder=3)
-        tip(mark, method)
+        style.tip(mark, method)
     names = [f"{part.name}\n{part.n:,}" for part in parts]
     axes.set_xticks(range(len(parts)), [name.replace(" ", "\n", 1) for name in names], fontsize=8.5)
     axes.tick_params(axis="y", labelsize=9)
@@ -168,8 +149,8 @@ def _method_legend(figure: Figure, shown: Sequence[str], looks: dict[str, Look],
         Line2D([], [], color=looks[one].colour, marker=looks[one].marker, label=one, linewidth=0) for one in shown
     ]
     place: dict[str, Any] = {"loc": "upper left", "bbox_to_anchor": (0.2 / form.width, 1 - form.band / form.height)}
-    style: dict[str, Any] = {"frameon": False, "handletextpad": 0.2, "columnspacing": 1.2, "borderpad": 0.0}
-    legend = figure.legend(handles=handles, ncols=6 if form.band else 2, fontsize=10.5, **place, **style)
+    plain: dict[str, Any] = {"frameon": False, "handletextpad": 0.2, "columnspacing": 1.2, "borderpad": 0.0}
+    legend = figure.legend(handles=handles, ncols=6 if form.band else 2, fontsize=10.5, **place, **plain)
     for text, one in zip(legend.get_texts(), shown, strict=True):
         text.set_parse_math(False)
-        text.set_color(darker(looks[one].colour))
+        text.set_color(style.darker(looks[one].colour))

@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from flask import Blueprint, Response, request
 from werkzeug.datastructures import MultiDict
 from werkzeug.exceptions import RequestEntityTooLarge
 
-from spantune.data import Example
 from spantune.errors import DataError
-from spantune.web.admission import QuestionForm, admit, client_gone, page_with_form, read_form
-from spantune.web.answer_queue import RequestAnswers
-from spantune.web.answer_scores import AnswerScore, find_answers, score_answer
+from spantune.web.admission import QuestionForm, ScoredAnswer, page_with_form
+from spantune.web.answer_scores import find_answers, in_groups
 from spantune.web.documents.read_document import Document, pasted, read_document
 from spantune.web.highlight import AnswerMark, ContextPiece, cut, in_lanes
 from spantune.web.limits import upload_bytes, whole
-from spantune.web.models import Model
 from spantune.web.problem_details import Problem, detail_of
 from spantune.web.security import requires_token
 from spantune.web.state import web
@@ -30,27 +27,19 @@ class DocumentAnswer:
     """A place in a document that one or more models answered with.
 
     Attributes:
-        text: "" for "no answer". place: page or line. pieces: of the text around it, with the answer marked.
-        models: with the probability that each gives it. score: None where the accepted answers are not known.
+        place: page or line; "" for "no answer". pieces: of the text around it, with the answer marked.
     """
 
-    text: str
+    answers: list[ScoredAnswer]
     place: str
-    pieces: tuple[ContextPiece, ...]
-    models: tuple[tuple[Model, float], ...]
-    score: AnswerScore | None = None
-
-    @property
-    def right(self) -> bool:
-        """Whether it is known to be right."""
-        return self.score is not None and self.score.right
+    pieces: list[ContextPiece]
 
 
 @PAGES.get("/documents")
 @requires_token
 def page() -> Response:
     """The empty form."""
-    return _page(QuestionForm(**read_form(MultiDict())))
+    return _page(QuestionForm.read(MultiDict()))
 
 
 @PAGES.post("/documents")
@@ -60,21 +49,18 @@ def ask() -> Response:
     settings = web().settings
     request.max_content_length = request.max_form_memory_size = upload_bytes(settings)
     try:
-        form = QuestionForm(**read_form(request.form))
+        form = QuestionForm.read(request.form)
     except RequestEntityTooLarge as error:
         raise _too_large() from error
     document = None
     try:
         document = _document()
-        form.check()
-        example = Example("0", form.question, document.text)
-        admit([example], longest=settings.max_document)
-        answers = web().answerer.ask([example], form.names, gone=client_gone())
+        answers = form.answers(document.text, settings.max_document)
     except DataError as error:
         return _page(form, document, Problem(422, "Not a document that can be read", detail_of(error)))
     except Problem as problem:
         return _page(form, document, problem)
-    return _page(form, document, answers=_answers(document, answers, form))
+    return _page(form, document, answers=answers)
 
 
 def _document() -> Document:
@@ -104,45 +90,35 @@ def _named_again(document: Document) -> Document:
     return Document(document.text, request.form.get("name", "")[:200], tuple(starts) if known else ())
 
 
-def _answers(document: Document, answers: Mapping[str, RequestAnswers], form: QuestionForm) -> list[DocumentAnswer]:
-    """The different places, right ones first, then that of most models."""
-    by_place: dict[tuple[int, int], list[tuple[Model, float]]] = {}
-    for model in form.models:
-        (prediction,) = answers[model.name].predictions
-        by_place.setdefault((prediction.start, prediction.end), []).append((model, prediction.probability))
-    shown = [_answer(document, start, end, tuple(models), form) for (start, end), models in by_place.items()]
-    return sorted(
-        shown, key=lambda answer: (not answer.right, -len(answer.models), -max(share for _, share in answer.models))
-    )
-
-
-def _answer(
-    document: Document, start: int, end: int, models: tuple[tuple[Model, float], ...], form: QuestionForm
-) -> DocumentAnswer:
-    answer = document.text[start:end]
-    score = score_answer(answer, form.accepted, squad_v2=models[0][0].squad_v2)
+def _in_document(document: Document, form: QuestionForm, answers: list[ScoredAnswer]) -> DocumentAnswer:
+    """Answers with the same place, and the text around it."""
+    start, end = answers[0].prediction.start, answers[0].prediction.end
     if start == end:
-        return DocumentAnswer("", "", (), models, score)
+        return DocumentAnswer(answers, "", [])
     first, last = document.around(start, end)
     text = document.text[first:last]
-    marks = in_lanes([AnswerMark(start - first, end - first, model.number, model.look) for model, _ in models])
-    pieces = tuple(cut(text, find_answers(text, form.golds), marks))
-    return DocumentAnswer(answer, document.place(start), pieces, models, score)
+    marks = in_lanes(
+        [AnswerMark(start - first, end - first, answer.model.number, answer.model.look) for answer in answers]
+    )
+    return DocumentAnswer(answers, document.place(start), cut(text, find_answers(text, form.golds), marks))
 
 
 def _page(
     form: QuestionForm,
     document: Document | None = None,
     problem: Problem | None = None,
-    answers: list[DocumentAnswer] | None = None,
+    answers: Sequence[ScoredAnswer] = (),
 ) -> Response:
-    right = sum(len(answer.models) for answer in answers or () if answer.right)
+    groups = in_groups(answers, lambda answer: (answer.right, (answer.prediction.start, answer.prediction.end)))
+    groups.sort(
+        key=lambda group: (not group[0].right, -len(group), -max(answer.prediction.probability for answer in group))
+    )
     return page_with_form(
         "documents.html",
         problem,
         form=form,
         document=document,
         text=document.text if document else request.form.get("text", ""),
-        answers=answers,
-        right=None if form.accepted is None else right,
+        places=[_in_document(document, form, group) for group in groups] if document else [],
+        right=None if form.accepted is None else sum(answer.right for answer in answers),
     )
