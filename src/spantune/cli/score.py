@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from spantune.cli.output import print_json, print_table
-from spantune.config import ScoreConfig
+from spantune.config.commands import ScoreConfig
 from spantune.config.parse.command import Command
 
 
 def run(config: ScoreConfig) -> None:
-    """Prints the official scores and what was counted."""
+    """Print the official scores and counts."""
     from spantune.scoring.prediction_files import score_file
 
     scores = score_file(

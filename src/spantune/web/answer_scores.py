@@ -7,7 +7,7 @@ import unicodedata
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any, Protocol, TypeVar
+from typing import Annotated, Any, TypeVar
 
 from pydantic import Field
 
@@ -20,14 +20,7 @@ _WITHOUT_SPACES = re.compile(
 """Letters of Thai, Lao, Burmese, Khmer, Chinese and Japanese."""
 
 
-class Right(Protocol):
-    """Something that is right or not."""
-
-    @property
-    def right(self) -> bool: ...
-
-
-Judged = TypeVar("Judged", bound=Right)
+Shown = TypeVar("Shown")
 
 
 @dataclass(frozen=True)
@@ -56,12 +49,12 @@ def score_answer(text: str, golds: Sequence[str] | None, *, squad_v2: bool) -> A
     return AnswerScore(em, best_f1, _beyond(accepted, answered), _beyond(answered, accepted))
 
 
-def in_groups(answers: Iterable[Judged], key: Callable[[Judged], Any]) -> list[list[Judged]]:
-    """Groups of answers with the same key, right ones first, then that of most models."""
-    groups: dict[Any, list[Judged]] = {}
+def in_groups(answers: Iterable[Shown], key: Callable[[Shown], tuple[bool, Any]]) -> list[list[Shown]]:
+    """Groups of answers with the same key, which begins with whether they are right: those first, then large groups."""
+    groups: dict[tuple[bool, Any], list[Shown]] = {}
     for answer in answers:
-        groups.setdefault((key(answer), answer.right), []).append(answer)
-    return sorted(groups.values(), key=lambda group: (not group[0].right, -len(group)))
+        groups.setdefault(key(answer), []).append(answer)
+    return [group for _, group in sorted(groups.items(), key=lambda item: (not item[0][0], -len(item[1])))]
 
 
 def _beyond(words: Sequence[str], others: Sequence[str]) -> list[str]:

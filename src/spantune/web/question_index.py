@@ -148,7 +148,7 @@ class IndexedQuestion:
     @property
     def different(self) -> list[list[MethodAnswer]]:
         """Groups of equal answers, right ones first, then that of most methods."""
-        return in_groups(self.answers, lambda answer: (answer.text, answer.start))
+        return in_groups(self.answers, lambda answer: (answer.right, (answer.text, answer.start)))
 
 
 class QuestionIndex:

@@ -88,17 +88,12 @@ def error_kinds(counts: Sequence[KindCounts], questions: int, form: Form = WIDE)
     _name_rows(axes, [one.method for one in counts], form)
     axes.set_xlim(0, max(*left, 1.0) * 1.02)
     style.name_axes(axes, "per cent of the questions", "")
-    _legend(axes, form, legend)
+    x, y, width, height = axes.get_position().bounds
+    axes.set_position((x, y, width, height - 100 * (legend - 0.25) / axes.figure.bbox.height))
+    place: dict[str, Any] = {"loc": "lower left", "bbox_to_anchor": (0.0 if form.band else -x / width, 1.0)}
+    place |= {"frameon": False, "fontsize": 11 if form.band else 10, "ncols": 5 if form.band else 2}
+    axes.legend(handlelength=1.4, columnspacing=1.4, borderpad=0.1, **place)
     return figure
-
-
-def _legend(axes: Axes, form: Form, inches: float) -> None:
-    """Above the bars, in as many columns as fit."""
-    left, bottom, width, height = axes.get_position().bounds
-    axes.set_position((left, bottom, width, height - 100 * (inches - 0.25) / axes.figure.bbox.height))
-    place: dict[str, Any] = {"loc": "lower left", "bbox_to_anchor": (0.0 if form.band else -left / width, 1.0)}
-    place |= {"frameon": False, "fontsize": 11 if form.band else 10}
-    axes.legend(ncols=5 if form.band else 2, handlelength=1.4, columnspacing=1.4, borderpad=0.1, **place)
 
 
 def slices(found: Sequence[Slice], looks: dict[str, Look], methods: Sequence[str], form: Form = WIDE) -> Figure | None:

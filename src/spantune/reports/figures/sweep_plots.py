@@ -68,11 +68,6 @@ class SweepCurve:
             number_format.is_number(trial.values.get(self.parameters[0])) for trial in self.trials
         )
 
-    @property
-    def at_edge(self) -> bool:
-        """Whether a better value may lie beyond the chosen one, according to the search."""
-        return self.note is not None
-
     def is_chosen(self, trial: SweepTrial) -> bool:
         """Whether the study continued with the values of a trial."""
         return self.chosen is not None and dict(trial.values) == dict(self.chosen)
@@ -159,7 +154,7 @@ def _curve_panel(axes: Axes, sweep: SweepCurve, look: Look) -> None:
     axes.plot([x for x, _ in scored], [y for _, y in scored], color=look.colour, linewidth=1.6, zorder=2)
     for trial, value in zip(trials, values, strict=True):
         _mark(axes, sweep, trial, value, look)
-    title = sweep.label + (" (at the edge)" if sweep.at_edge else "")
+    title = sweep.label + (" (at the edge)" if sweep.note is not None else "")
     axes.set_title(title, loc="left", fontsize=10.5, fontweight="bold", color=look.ink, pad=7, parse_math=False)
 
 

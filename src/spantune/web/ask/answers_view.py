@@ -30,7 +30,7 @@ def results(form: QuestionForm, answers: Sequence[ScoredAnswer]) -> dict[str, An
     return {
         "form": form,
         "shown": answers,
-        "opinions": in_groups(answers, lambda answer: answer.prediction.text),
+        "opinions": in_groups(answers, lambda answer: (answer.right, answer.prediction.text)),
         "right": None if form.accepted is None else sum(answer.right for answer in answers),
         "pieces": cut(form.context, find_answers(form.context, form.golds), marks),
         "lanes": max((mark.lane + 1 for mark in marks), default=0),

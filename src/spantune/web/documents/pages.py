@@ -109,7 +109,7 @@ def _page(
     problem: Problem | None = None,
     answers: Sequence[ScoredAnswer] = (),
 ) -> Response:
-    groups = in_groups(answers, lambda answer: (answer.prediction.start, answer.prediction.end))
+    groups = in_groups(answers, lambda answer: (answer.right, (answer.prediction.start, answer.prediction.end)))
     groups.sort(
         key=lambda group: (not group[0].right, -len(group), -max(answer.prediction.probability for answer in group))
     )
