@@ -92,6 +92,19 @@ def test_rows_that_share_an_id_are_joined_and_other_questions_are_not(tmp_path: 
     assert [one.id for one in corpus.examples] == ["7", "7#2"] and kinds(corpus) == ["duplicate-id"]
 
 
+@pytest.mark.parametrize(
+    ("second", "questions"),
+    [("in 1841,13", 1), ("1841,16", 2), (",", 2)],
+    ids=["another answer", "the same answer", "no answer"],
+)
+def test_rows_with_ids_of_their_own(second: str, questions: int, tmp_path: Path) -> None:
+    head = "id,question,context,answer,answer_start,is_impossible\n"
+    rows = f"1,When?,Ada built it in 1841.,1841,16,\n2,When?,Ada built it in 1841.,{second},{second == ','}\n"
+    corpus = examine(csv(tmp_path, head + rows))
+    assert len(corpus.examples) == questions and not any(defect.blocking for defect in corpus.defects)
+    assert [one.id for one in corpus.examples] == ["1", "2"][:questions]
+
+
 def test_rows_that_disagree_about_an_answer_are_a_contradiction() -> None:
     rows = [
         RawRow("1", "Who?", "Ada came", [("Ada", 0)], False, one_answer=True),

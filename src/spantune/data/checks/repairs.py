@@ -39,15 +39,13 @@ def find_once(context: str, text: str) -> FoundAnswer | None:
     """
     bare = text.strip()
     lead = len(text) - len(text.lstrip())
-    exact = starts_of(context, text)
-    words = [at for at in exact if is_words(context, at + lead, at + lead + len(bare))]
-    if words:
-        return FoundAnswer(Answer(text, words[0]), False) if len(words) == 1 else None
-    alike = _alike(context, bare)
-    words = [place for place in alike if is_words(context, place.start, place.end)]
+    exact = [Answer(text, at) for at in starts_of(context, text)]
+    words = [one for one in exact if is_words(context, one.start + lead, one.start + lead + len(bare))]
+    alike = [] if words else _alike(context, bare)
+    words = words or [one for one in alike if is_words(context, one.start, one.end)]
     if words:
         return FoundAnswer(words[0], False) if len(words) == 1 else None
-    inside = [Answer(text, at) for at in exact] or alike
+    inside = exact or alike
     return FoundAnswer(inside[0], True) if len(inside) == 1 else None
 
 

@@ -11,34 +11,31 @@ from spantune.data.readers.raw_row import RawRow, is_missing
 def joined_rows(rows: Iterable[RawRow]) -> list[RawRow]:
     """The rows, those of one question as its first, with the answers of all.
 
-    Rows of one question have the same question and context, and one answer each or the same id. Where some say that
-    there is no answer and others give one, the joined row says both, and is a contradiction.
+    Rows of one question have the same question and context, and one answer each or the same id. Rows with ids of their
+    own are joined only where their answers differ: else they are a repeated question, which stays.
     """
     kept: list[RawRow] = []
-    first: dict[tuple[object, ...], int] = {}
+    places: dict[tuple[str, str], list[int]] = {}
     for row in rows:
-        key = _key(row)
-        if key is None:
-            kept.append(row)
-            continue
-        place = first.setdefault(key, len(kept))
-        if place == len(kept):
-            kept.append(row)
-        elif row.one_answer or _answers(row) != _answers(kept[place]):
-            kept[place] = _joined(kept[place], row)
-        else:
-            kept.append(row)  # a repeat, which is a defect
+        if isinstance(row.question, str) and isinstance(row.context, str) and isinstance(row.answers, Sequence):
+            known = places.setdefault((row.question, row.context), [])
+            if (place := next((at for at in known if _is_one_question(kept[at], row)), None)) is not None:
+                kept[place] = _joined(kept[place], row)
+                continue
+            known.append(len(kept))
+        kept.append(row)
     return kept
 
 
-def _key(row: RawRow) -> tuple[object, ...] | None:
-    """What rows of one question share; None where a row is not readable enough to be joined."""
-    if not (isinstance(row.question, str) and isinstance(row.context, str) and isinstance(row.answers, Sequence)):
-        return None
-    if row.one_answer:
-        return row.question, row.context
-    identifier = row.id if isinstance(row.id, (str, int)) and not is_missing(row.id) else None
-    return None if identifier is None else (identifier, row.question, row.context)
+def _is_one_question(one: RawRow, other: RawRow) -> bool:
+    """Whether two rows with the same question and context are one question."""
+    differ = not set(map(repr, _answers(other))) <= set(map(repr, _answers(one)))
+    single = one.one_answer and other.one_answer
+    if is_missing(one.id) or is_missing(other.id):
+        return single
+    if one.id == other.id:
+        return single or differ
+    return single and differ and bool(_answers(one))
 
 
 def _answers(row: RawRow) -> list[tuple[object, object]]:
@@ -46,12 +43,12 @@ def _answers(row: RawRow) -> list[tuple[object, object]]:
 
 
 def _joined(one: RawRow, other: RawRow) -> RawRow:
+    """Both as one row; where only one of them has an answer, it contradicts itself, which is a defect."""
     answers = [*_answers(one), *_answers(other)]
-    none_given = not _answers(one) or not _answers(other)
-    contradiction = bool(answers) and none_given
+    contradiction = bool(_answers(one)) != bool(_answers(other))
     return replace(
         one,
         id=other.id if is_missing(one.id) else one.id,
         answers=answers,
-        impossible=True if contradiction else one.impossible,
+        impossible=contradiction or one.impossible,
     )
