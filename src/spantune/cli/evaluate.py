@@ -9,7 +9,7 @@ from spantune.config.parse.command import Command
 
 
 def run(config: EvaluateConfig) -> None:
-    """Scores every run; each keeps its scores in its folder."""
+    """Score every run and print a table; the scores are also saved in each run's folder."""
     from spantune.scoring.score_run import evaluate_run
 
     scores = {folder: evaluate_run(folder, config) for folder in zoo.each(config.runs)}

@@ -17,7 +17,7 @@ _NUMBERS = ("trainable", "share", "saved", "forward", "learning rate")
 
 
 def run(config: MethodsConfig) -> None:
-    """Prints one line for each method; those that the encoder cannot take follow the table, with the reason."""
+    """Print a line for each method, and below the table why the encoder does not support some."""
     from spantune.methods import methods
     from spantune.modeling import costs_of_all
 
@@ -50,7 +50,7 @@ def _columns(cost: Costs | MethodError) -> dict[str, object]:
 
 
 def _print(rows: Sequence[dict[str, Any]], encoder: str) -> None:
-    print(f"on {encoder}, with default options; forward: one pass unmerged, the encoder alone being 1×")
+    print(f"on {encoder}, with default options; forward: cost of a pass, unmerged, relative to the encoder alone")
     print_table(
         ("method", "family", "supported", "trainable", "share", "saved", "forward", "mergeable", "learning rate"),
         [(row["name"], row["family"], *_cells(row), f"{row['learning_rate']:g}") for row in rows],

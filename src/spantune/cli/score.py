@@ -8,7 +8,7 @@ from spantune.config.parse.command import Command
 
 
 def run(config: ScoreConfig) -> None:
-    """Prints the official scores and what was counted."""
+    """Print the official scores and counts."""
     from spantune.scoring.prediction_files import score_file
 
     scores = score_file(

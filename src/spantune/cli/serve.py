@@ -13,7 +13,7 @@ from spantune.config.parse.command import Command
 
 
 def run(config: ServeConfig) -> None:
-    """Listens, loads the models, and answers until it is stopped; then finishes what runs."""
+    """Listen, load the models, and answer until stopped; then finish the requests that are running."""
     from spantune.web.server import serve
 
     logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
@@ -26,11 +26,11 @@ COMMAND = Command(
     config=ServeConfig,
     run=run,
     examples="""
-# what `make demo` trained, else the adapters that ship, on http://127.0.0.1:8000
+# the models of `make demo`, or else the adapters that ship with spantune, on http://127.0.0.1:8000
 spantune serve
 # two runs and a study, on another port
 spantune serve runs/lora-0 runs/full-0 studies/compare --port 8080
-# for the whole team: uploads and corrections need the token that is printed
+# for the whole team; uploads and corrections need the token that is printed
 spantune serve studies/compare --host 0.0.0.0
 """,
 )

@@ -13,7 +13,7 @@ _NUMBERS = ("trainable", "size", "EM", "F1")
 
 
 def run(config: ZooConfig) -> None:
-    """Prints one line for each adapter."""
+    """Print a line for each adapter."""
     from spantune import zoo
 
     rows = [_row(name) for name in zoo.names()]
@@ -57,7 +57,7 @@ COMMAND = Command(
     config=ZooConfig,
     run=run,
     examples="""
-# what there is
+# list all adapters
 spantune zoo
 """,
 )

@@ -23,12 +23,12 @@ from spantune.config.training import (
 
 
 def positional(default: Any, metavar: str) -> Any:
-    """A field that is given on the command line without a flag."""
+    """A field that the command line takes without a flag."""
     return field(default=default, metadata={"positional": True, "metavar": metavar})
 
 
 def given(value: object, key: str, what: str) -> str | None:
-    """A line for `ConfigError` where a setting without a sensible default was left out."""
+    """A line for `ConfigError` if a setting that has no sensible default is missing."""
     return None if value else f"{key.replace('_', '-')}: expected {what}, found nothing"
 
 
@@ -37,12 +37,12 @@ class PredictorConfig(DeviceConfig):
     """How a finished run answers questions."""
 
     eval_batch_size: Count = DecodeConfig.eval_batch_size
-    """Windows of a batch."""
+    """Windows in a batch."""
     max_answer_length: Count | None = None
-    """Longest answer in tokens; default: as the run was trained."""
+    """Longest answer in tokens; default: as in training."""
     merge: bool = False
-    """Fold adapters into the encoder's weights where their method can be: they answer as fast as the plain encoder, the
-    same but for rounding, and each then needs memory for weights of its own."""
+    """Merge adapters into the encoder's weights where the method allows it: they answer as fast as the encoder alone,
+    the same but for rounding, and each needs memory for its own copy of the weights."""
 
 
 @dataclass(frozen=True)
@@ -65,11 +65,11 @@ class EvaluateConfig(ReadConfig, PredictorConfig):
     data: tuple[str, ...] = ()
     """Sources to score on, as `spantune train --eval-data` takes them."""
     max_eval_examples: Count | None = None
-    """Score at most this many examples (seeded)."""
+    """Score at most this many examples (a seeded sample)."""
     seed: Seed = 0
-    """Seeds the choice of those examples."""
+    """Seed of that sample."""
     semantic: bool = False
-    """Also compare answers by meaning: how many EM calls wrong and a sentence encoder right."""
+    """Also compare answers by meaning: count those that EM rejects and a sentence encoder accepts."""
     json: bool = False
     """Print JSON."""
 
@@ -87,11 +87,11 @@ class AskConfig(PredictorConfig):
     question: str = ""
     """The question."""
     context: str | None = None
-    """The text that answers it."""
+    """The text to find the answer in."""
     context_file: str | None = None
     """A UTF-8 text file with the context; `-` reads standard input."""
     n_best: Count = 1
-    """Print this many candidates of each run."""
+    """Print this many candidates from each run."""
     json: bool = False
     """Print JSON."""
 
@@ -112,13 +112,13 @@ class PredictConfig(ReadConfig, PredictorConfig):
     data: str = ""
     """The questions: any source of `spantune train --data`."""
     output: str = "predictions.json"
-    """Where the answers go, in the official format: `{"id": "answer"}`."""
+    """File for the answers, in the official format: `{"id": "answer"}`."""
     n_best: Count = DecodeConfig.n_best
-    """Candidates of each question in the n-best file."""
+    """Candidates for each question in the n-best file."""
     n_best_output: str | None = None
-    """Where the candidates with their probabilities go."""
+    """File for the candidates with their probabilities."""
     null_odds_output: str | None = None
-    """Where each question's score for "no answer" goes, for `spantune score --null-odds`."""
+    """File for each question's score for "no answer", for `spantune score --null-odds`."""
 
     def problems(self) -> Iterable[str | None]:
         yield given(self.run, "RUN", "a run folder, before the flags")
@@ -136,13 +136,13 @@ class ScoreConfig(ReadConfig):
     """Score a prediction file exactly as the official SQuAD scorers do."""
 
     data: str = ""
-    """The references: SQuAD JSON or another source. v2.0's rules where a question has no answer, or with null odds."""
+    """The references: SQuAD JSON or another source. v2.0's rules apply if a question has no answer, or with odds."""
     predictions: str = ""
     """The predictions: `{"id": "answer"}`, an empty answer for none."""
     null_odds: str | None = None
     """Scores for "no answer", `{"id": number}` (v2.0): adds the best threshold and what it reaches."""
     null_threshold: float = 1.0
-    """Above this a question counts as not answered, where null odds are given."""
+    """Null odds above this count as "no answer"."""
     json: bool = False
     """Print JSON."""
 
@@ -160,13 +160,13 @@ class RecommendConfig(ConfigGroup):
     max_adapter_mb: AboveZero | None = None
     """Largest adapter, in 10^6 bytes on disk."""
     max_latency_ms: AboveZero | None = None
-    """Longest time for a question by itself, in milliseconds: median, merged where the method can be."""
+    """Longest time for a single question, in milliseconds: the median, merged where the method allows it."""
     max_train_minutes: AboveZero | None = None
-    """Longest training, in minutes of optimiser steps."""
+    """Longest training time, in minutes of optimiser steps."""
     max_trainable: Annotated[int | None, Allowed("above 0", lambda value: value > 0)] = None
-    """Most parameters that learn, span head included."""
+    """Most trainable parameters, including the span head."""
     min_f1: AboveZero | None = None
-    """Lowest F1, mean over the runs, 0 to 100."""
+    """Lowest mean F1 of the runs, 0 to 100."""
     json: bool = False
     """Print JSON."""
 
@@ -180,7 +180,7 @@ class MethodsConfig(ConfigGroup):
     """List the methods on one encoder: supported, parameters, size on disk, forward cost, learning rate."""
 
     encoder: str = BUNDLED
-    """Encoder on which they are counted: `minilm`, a model of the hub or a folder; its weights are not read."""
+    """Encoder to list them for: `minilm`, a model on the hub or a folder; its weights are not read."""
     json: bool = False
     """Print JSON."""
 
@@ -200,11 +200,11 @@ class DoctorConfig(ReadConfig, WindowConfig):
     sources: tuple[str, ...] = positional((), "SOURCE")
     """Sources as `spantune train --data` takes them."""
     eval_data: str | None = None
-    """Reported set, to look for contexts that are in both."""
+    """Reported set; contexts that are in both are reported."""
     squad_v2: bool = False
-    """Questions without an answer are meant (as in a run with `--squad-v2`)."""
+    """Allow questions without an answer, as `spantune train --squad-v2` does."""
     model: str = BUNDLED
-    """Encoder whose tokenizer measures lengths."""
+    """Encoder whose tokenizer counts the tokens."""
     max_answer_length: Count = DecodeConfig.max_answer_length
     """Longest answer in tokens that the model may give."""
     json: bool = False

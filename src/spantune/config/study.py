@@ -1,4 +1,4 @@
-"""The settings of a study: what is compared, how settings are chosen for each method, and what it may cost."""
+"""The settings of a study: what is compared, how hyperparameters are chosen, and how long it may take."""
 
 from __future__ import annotations
 
@@ -24,29 +24,29 @@ _TWO_OR_MORE = Allowed("2 or more", lambda value: value >= 2)
 
 @dataclass(frozen=True)
 class SweepConfig(ConfigGroup):
-    """Phase one, on request: settings are chosen for each method on a subset, by the F1 on its selection split."""
+    """Phase one, on request: choose hyperparameters for each method on a subset, by the F1 on its selection split."""
 
     sweep: Annotated[tuple[str, ...], once("value")] = ()
-    """What is chosen: `learning-rate`, another setting of the training (`weight-decay`) or an option (`lora.rank`).
-    Default: nothing, each method takes its own defaults."""
+    """What to choose: `learning-rate`, another training setting (`weight-decay`) or an option (`lora.rank`).
+    Default: nothing; each method keeps its defaults."""
     grid: tuple[str, ...] = ()
-    """Values to try: `lora.learning-rate=1e-3,2e-3`, `weight-decay=0.01,0.1`; where a value has commas, semicolons
-    between them: `lora.targets=query,value;linear`; with Optuna also a range: `lora.rank=4..64:log`. Default for the
-    learning rate: each method's own grid."""
+    """Values to try: `lora.learning-rate=1e-3,2e-3`, `weight-decay=0.01,0.1`; if a value has commas, separate
+    values with semicolons: `lora.targets=query,value;linear`; with Optuna also a range: `lora.rank=4..64:log`. Default
+    for the learning rate: each method's own grid."""
     sweep_examples: Annotated[int, _TWO_OR_MORE] = 1000
-    """Training examples of a run of the sweep, its selection split included."""
+    """Training examples for each run of the sweep, including its selection split."""
     sweep_epochs: AboveZero = 1.0
     """Passes over them."""
     sweep_extend: Annotated[int, Allowed("0 or more", lambda value: value >= 0)] = 2
-    """How often to extend a grid whose best value is its first or last."""
+    """How often to extend a grid if its best value is the first or last."""
     refit: bool = False
-    """Phase two trains on the selection split too: all the data, for the given epochs, the last weights kept."""
+    """Phase two also trains on the selection split: all the data, for the given epochs, keeping the last weights."""
     search: Literal["grid", "optuna"] = "grid"
     """Try every combination of the grid, or let Optuna choose `trials` of them (`pip install spantune[optuna]`)."""
     trials: Annotated[int, _TWO_OR_MORE] = 12
-    """Runs that Optuna may make for each method and encoder."""
+    """Runs that Optuna may start for each method and encoder."""
     storage: str | None = None
-    """Where Optuna keeps its trials, for several workers to share them; default: a SQLite file in the study folder."""
+    """Where Optuna keeps its trials, so that workers can share them; default: an SQLite file in the study folder."""
 
     def problems(self) -> Iterable[str | None]:
         for key, given in (("grid", self.grid), ("search", self.search != "grid")):
@@ -67,27 +67,27 @@ class CompareConfig(RunConfig, SweepConfig):
     models: Annotated[tuple[str, ...], once("value")] = ()
     """The encoders to compare the methods on; default: the one that `model` names."""
     seeds: Annotated[tuple[int, ...], once("value")] = (0,)
-    """Each method is trained once with every seed; the table shows mean and spread."""
+    """Train each method once with every seed; the table shows mean and spread."""
     floor: bool = False
-    """Also score the encoder as it is: what adapting it must beat. For a `model` that answers questions already."""
+    """Also score the untrained `model`, as a baseline; useful if it already answers questions."""
     output: Folder = "studies/compare"
-    """Study folder: a run folder for each method and seed, the table and the plots."""
+    """Study folder, with a run folder for each method and seed, the table and the plots."""
     overwrite: bool = False
-    """Train runs of this folder that have other settings again, instead of refusing."""
+    """Retrain the runs in this folder that have other settings, instead of refusing."""
     budget_minutes: AboveZero | None = None
-    """Minutes that the study may take: a few steps of each method are timed, and runs that do not fit are left out."""
+    """Minutes that the study may take; a few steps of each method are timed, and runs that do not fit are left out."""
     plan: bool = field(default=False, metadata={"one_way": True})
-    """Time a few steps of each method, print the plan with what it will take, and stop."""
+    """Time a few steps of each method, print the plan with the expected time, and stop."""
     workers: Count = 1
-    """Runs at the same time. They share the cores; several GPUs are shared out among them."""
+    """Runs at the same time. They share the cores and are distributed over the GPUs."""
     executor: Literal["local", "ray"] = "local"
-    """Where the runs are carried out: on this machine, or on a Ray cluster (`pip install spantune[ray]`)."""
+    """Where the runs are executed: on this machine, or on a Ray cluster (`pip install spantune[ray]`)."""
     ray_address: str = "auto"
     """The cluster: `auto` (the one started on this machine), `HOST:6379` or `ray://HOST:10001`."""
     ray_cpus: AboveZero = 1.0
-    """CPUs that a run asks of the cluster."""
+    """CPUs that each run requests from the cluster."""
     ray_gpus: NotNegative = 0.0
-    """GPUs that a run asks of the cluster."""
+    """GPUs that each run requests from the cluster."""
     seed: int = field(default=0, metadata={"hidden": True})
     """Set for each run from `seeds`."""
     options: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)

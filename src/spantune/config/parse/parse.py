@@ -11,13 +11,13 @@ from typing import Any
 from spantune.config.parse import convert, yaml_file
 from spantune.config.parse.command import Command
 from spantune.config.parse.fields import OPTIONS, HasOptions, Setting, settings_of, spelled
-from spantune.config.parse.flags import Flags, before_flags, read_flags
+from spantune.config.parse.flags import before_flags, read_flags
 from spantune.errors import ConfigError, MethodError, nearest
 
 
 @dataclass(frozen=True)
 class GeneralOptions:
-    """Every command takes these; they are not part of its configuration."""
+    """Options of every command that are not part of its configuration."""
 
     config: str | None = dataclasses.field(default=None, metadata={"metavar": "FILE"})
     """A YAML file of settings, named like the flags; a flag overrides the file."""
@@ -50,8 +50,8 @@ def parse_command(command: Command, argv: Sequence[str], methods: Mapping[str, H
     settings = settings_of(command.config, methods)
     general = settings_of(GeneralOptions, {}, group="general")
     parse = _Parse({setting.key: setting for setting in settings}, methods)
-    words = read_flags(command, [*settings, *general], argv)
-    parse.unknown_flags(words.unknown, [*settings, *general], command.name)
+    words, unknown = read_flags(command, [*settings, *general], argv)
+    parse.unknown_flags(unknown, [*settings, *general], command.name)
     options = GeneralOptions(**parse.flags(words, general))
     flags = parse.flags(words, settings)
     given = {**parse.file(options.config, flags.get("method")), **flags}
@@ -79,30 +79,32 @@ class _Parse:
             raise ConfigError(f"the settings are not valid:\n  {lines}")
 
     def unknown_flags(self, words: Sequence[str], settings: Iterable[Setting], command: str) -> None:
-        flags = [flag for one in settings for flag in one.flags]
+        flags = [flag for setting in settings for flag in setting.flags]
         self.mistakes += [f"{word!r}: not expected here" for word in before_flags(words)]
         for flag in (word.partition("=")[0] for word in words if word.startswith("-")):
             fix = _did_you_mean(flag, flags) or f" (see spantune {command} --help)"
             self.mistakes.append(f"{flag}: unknown{fix}")
 
-    def flags(self, words: Flags, settings: Iterable[Setting]) -> dict[str, Any]:
+    def flags(self, words: Mapping[str, Sequence[Any]], settings: Iterable[Setting]) -> dict[str, Any]:
+        """The converted values of the flags. A repeated flag counts once, unless that loses something."""
         values: dict[str, Any] = {}
         for setting in settings:
-            given = words.values.get(setting.key)
-            if setting.key in words.repeated and convert.takes_many(setting.hint):
+            *earlier, last = words.get(setting.key, (None,))
+            if earlier and convert.takes_many(setting.hint):
                 self.mistakes.append(f"{setting.flag}: given more than once; give all its values after one flag")
-            elif setting.key in words.repeated and setting.key == "config":
+            elif earlier and setting.key == "config":
                 self.mistakes.append(f"{setting.flag}: given more than once")
-            if isinstance(given, list):
-                self._convert(convert.from_words, given, setting, setting.flag, values)
-            elif given is not None:
-                values[setting.key] = given
+            if isinstance(last, bool):
+                values[setting.key] = last
+            elif last is not None:
+                own = [last] if isinstance(last, str) else last
+                self._convert(convert.from_words, own, setting, setting.flag, values)
         return values
 
     def file(self, path: str | None, method: str | None) -> dict[str, Any]:
         """The converted values of a file. `method` is the one that a flag names."""
         try:
-            content = yaml_file.read(Path(path)) if path else {}
+            content = {} if path is None else yaml_file.read(Path(path))
         except ConfigError as error:
             self.mistakes.append(str(error))
             return {}
@@ -155,17 +157,19 @@ class _Parse:
 
     def unchosen_options(self, given: Mapping[str, Any], flags: Mapping[str, Any], chosen: Sequence[str]) -> None:
         if not chosen:
-            return  # the method itself is a mistake, reported already
+            return  # the method itself is a mistake that is reported already
         methods = f"method is {chosen[0]}" if len(chosen) == 1 else f"methods are {', '.join(chosen)}"
-        for one in self.known.values():
-            if one.method is not None and one.key in given and one.method not in chosen:
-                self.mistakes.append(f"{one.flag if one.key in flags else one.key}: given, but the {methods}")
+        for setting in self.known.values():
+            if setting.method is not None and setting.key in given and setting.method not in chosen:
+                shown = setting.flag if setting.key in flags else setting.key
+                self.mistakes.append(f"{shown}: given, but the {methods}")
 
     def method_options(self, given: Mapping[str, Any], chosen: Sequence[str]) -> dict[str, dict[str, Any]]:
         """All options of each chosen method, defaults filled in."""
         options: dict[str, dict[str, Any]] = {}
         for name in chosen:
-            own = {one.name: given.get(one.key, one.default) for one in self.known.values() if one.method == name}
+            known = [setting for setting in self.known.values() if setting.method == name]
+            own = {setting.name: given.get(setting.key, setting.default) for setting in known}
             try:
                 options[name] = dataclasses.asdict(self.methods[name].resolve(own))
             except MethodError as error:
