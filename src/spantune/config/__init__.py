@@ -16,6 +16,7 @@ from spantune.config.commands import (
     ScoreConfig,
     ZooConfig,
 )
+from spantune.config.languages import LANGUAGES, LANGUAGES_OF_SCRIPT, rule_name
 from spantune.config.serving import LimitsConfig, ServeConfig, is_loopback
 from spantune.config.study import CompareConfig, SweepConfig
 from spantune.config.training import (
@@ -33,6 +34,8 @@ from spantune.config.training import (
     OptimiserConfig,
     Precision,
     RunConfig,
+    ScoringConfig,
+    ScoringRule,
     StartConfig,
     TeacherConfig,
     TrackingConfig,
@@ -44,6 +47,8 @@ __all__ = [
     "AFTERWARDS",
     "BOOKKEEPING",
     "BUNDLED",
+    "LANGUAGES",
+    "LANGUAGES_OF_SCRIPT",
     "AfterwardsConfig",
     "AskConfig",
     "CompareConfig",
@@ -66,6 +71,8 @@ __all__ = [
     "ReportConfig",
     "RunConfig",
     "ScoreConfig",
+    "ScoringConfig",
+    "ScoringRule",
     "ServeConfig",
     "StartConfig",
     "SweepConfig",
@@ -75,4 +82,5 @@ __all__ = [
     "WindowConfig",
     "ZooConfig",
     "is_loopback",
+    "rule_name",
 ]

@@ -15,6 +15,7 @@ from spantune.config.training import (
     Count,
     DecodeConfig,
     DeviceConfig,
+    ScoringConfig,
     Seed,
     WindowConfig,
     check,
@@ -56,7 +57,7 @@ class ReportConfig(ConfigGroup):
 
 
 @dataclass(frozen=True)
-class EvaluateConfig(PredictorConfig):
+class EvaluateConfig(PredictorConfig, ScoringConfig):
     """Score finished runs on a data source."""
 
     runs: tuple[str, ...] = positional((), "RUN")
@@ -149,8 +150,8 @@ class PredictConfig(PredictorConfig):
 
 
 @dataclass(frozen=True)
-class ScoreConfig(ConfigGroup):
-    """Score a file of predictions exactly as the official SQuAD scorers do."""
+class ScoreConfig(ScoringConfig):
+    """Score a file of predictions exactly as the official SQuAD scorers do, or by MLQA's rules for a language."""
 
     data: str = ""
     """The references: SQuAD JSON or another source. v2.0's rules where a question has no answer, or with null odds."""
@@ -217,7 +218,7 @@ class ZooConfig(ConfigGroup):
 
 
 @dataclass(frozen=True)
-class DoctorConfig(WindowConfig):
+class DoctorConfig(WindowConfig, ScoringConfig):
     """Look for what is broken or doubtful in a data source."""
 
     sources: tuple[str, ...] = positional((), "SOURCE")

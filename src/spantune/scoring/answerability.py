@@ -34,10 +34,12 @@ class ThresholdCurve:
     f1: np.ndarray
 
 
-def threshold_curve(examples: Sequence[Example], spans: Predictions, null_odds: Mapping[str, float]) -> ThresholdCurve:
+def threshold_curve(
+    examples: Sequence[Example], spans: Predictions, null_odds: Mapping[str, float], language: str | None = None
+) -> ThresholdCurve:
     """The whole sweep, for a plot. Questions of equal odds are answered together, since no threshold parts them."""
     odds = odds_of(examples, null_odds)
-    raw = question_scores(examples, spans, rules="v2.0")
+    raw = question_scores(examples, spans, rules="v2.0", language=language)
     answered = np.array([raw[example.id] for example in examples])  # (Q, 2)
     nothing = np.array([[float(not example.answerable)] for example in examples])
     order = np.argsort(odds, kind="stable")
@@ -238,16 +240,22 @@ def calibration(null_odds: ArrayLike, positive: ArrayLike, temperature: float, b
     return Calibration(temperature, before, after)
 
 
-def fit_null(examples: Sequence[Example], spans: Predictions, null_odds: Mapping[str, float]) -> NullFit:
+def fit_null(
+    examples: Sequence[Example], spans: Predictions, null_odds: Mapping[str, float], language: str | None = None
+) -> NullFit:
     """Threshold and temperature from a model's spans and null odds on the selection split."""
     odds, which = odds_of(examples, null_odds), unanswerable(examples)
-    threshold = best_threshold(threshold_curve(examples, spans, null_odds)).value
+    threshold = best_threshold(threshold_curve(examples, spans, null_odds, language)).value
     temperature = 1.0 if which.all() or not which.any() else fit_temperature(odds, which)
     return NullFit(threshold, temperature)
 
 
 def null_scores(
-    examples: Sequence[Example], spans: Predictions, null_odds: Mapping[str, float], fit: NullFit
+    examples: Sequence[Example],
+    spans: Predictions,
+    null_odds: Mapping[str, float],
+    fit: NullFit,
+    language: str | None = None,
 ) -> dict[str, float]:
     """How well a model knows what it cannot answer, as a run's record keeps it: all from 0 to 1 but what was fitted.
 
@@ -260,7 +268,7 @@ def null_scores(
     answers = {
         one.id: "" if above else spans[one.id] for one, above in zip(examples, odds > fit.threshold, strict=True)
     }
-    scored = question_scores(examples, answers, rules="v2.0")
+    scored = question_scores(examples, answers, rules="v2.0", language=language)
     curve = risk_coverage(np.abs(odds - fit.threshold), [1 - scored[one.id][1] for one in examples])
     measured, ranked = calibration(odds, which, fit.temperature), auc(odds, which)
     return {

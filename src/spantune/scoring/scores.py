@@ -25,6 +25,7 @@ class Scores:
         examples: (Q) the questions; every array and every answer is in their order.
         answers: by method and run, (Q) answers.
         em_runs, f1_runs: by method, (S, Q) scores of its S runs, 0 to 1.
+        language: of MLQA's rules, by which the answers were compared; None for the official rule.
     """
 
     methods: tuple[str, ...]
@@ -32,6 +33,7 @@ class Scores:
     answers: tuple[tuple[tuple[str, ...], ...], ...]
     em_runs: tuple[np.ndarray, ...]
     f1_runs: tuple[np.ndarray, ...]
+    language: str | None = None
 
     @cached_property
     def em(self) -> np.ndarray:
@@ -64,14 +66,17 @@ class Scores:
 
 
 def score_runs(
-    examples: Sequence[Example], answers: Mapping[str, Sequence[Answers]], rules: Rules | None = None
+    examples: Sequence[Example],
+    answers: Mapping[str, Sequence[Answers]],
+    rules: Rules | None = None,
+    language: str | None = None,
 ) -> Scores:
     """Score every run of every method on the same questions.
 
     Args:
         examples: the questions.
         answers: by method, the answers of each of its runs.
-        rules: the official scorer to follow; default as in `scoring.official_metrics.score`.
+        rules, language: as in `scoring.official_metrics.score`.
 
     Raises:
         DataError: there is nothing to score, or a run answered other questions.
@@ -85,7 +90,7 @@ def score_runs(
     named = {_name(method, number, runs): run for method, runs in answers.items() for number, run in enumerate(runs)}
     refuse_other_questions([example.id for example in examples], named)
     ordered = [tuple(run[example.id] for example in examples) for run in named.values()]
-    em, f1 = _scored(examples, ordered, rules_for(examples, rules=rules))
+    em, f1 = _scored(examples, ordered, rules_for(examples, rules=rules), language)
     ends = np.cumsum([len(runs) for runs in answers.values()])
     parts = [slice(end - len(runs), end) for end, runs in zip(ends.tolist(), answers.values(), strict=True)]
     return Scores(
@@ -94,6 +99,7 @@ def score_runs(
         tuple(tuple(ordered[part]) for part in parts),
         tuple(em[part] for part in parts),
         tuple(f1[part] for part in parts),
+        language,
     )
 
 
@@ -129,7 +135,9 @@ def _name(method: str, number: int, runs: Sequence[Answers]) -> str:
     return method if len(runs) == 1 else f"{method}, run {number + 1}"
 
 
-def _scored(examples: Sequence[Example], runs: Sequence[Sequence[str]], rules: Rules) -> tuple[np.ndarray, np.ndarray]:
+def _scored(
+    examples: Sequence[Example], runs: Sequence[Sequence[str]], rules: Rules, language: str | None
+) -> tuple[np.ndarray, np.ndarray]:
     """EM and F1, (runs, Q) each. Methods often agree, so an answer that several runs gave is scored once.
 
     In round k the k-th different answer to each question is scored: one call of the scorer for each round.
@@ -139,7 +147,7 @@ def _scored(examples: Sequence[Example], runs: Sequence[Sequence[str]], rules: R
     for number in range(max(map(len, distinct))):
         at = [index for index, texts in enumerate(distinct) if len(texts) > number]
         given = {examples[index].id: distinct[index][number] for index in at}
-        scored = question_scores([examples[index] for index in at], given, rules=rules)
+        scored = question_scores([examples[index] for index in at], given, rules=rules, language=language)
         for index in at:
             place[index][distinct[index][number]] = scored[examples[index].id]
     pairs = np.array([[place[index][text] for index, text in enumerate(run)] for run in runs], dtype=np.float64)

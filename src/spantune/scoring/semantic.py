@@ -90,7 +90,11 @@ def meanings(scores: Scores, embed: Embed | None = None, threshold: float = THRE
 
 
 def semantic_scores(
-    examples: Sequence[Example], answers: Answers, rules: Rules | None = None, embed: Embed | None = None
+    examples: Sequence[Example],
+    answers: Answers,
+    rules: Rules | None = None,
+    embed: Embed | None = None,
+    language: str | None = None,
 ) -> dict[str, float]:
     """What the record of a run keeps: `semantic` (mean cosine, 0 to 100), and how many answers are wrong by EM
     (`em_wrong`) and of these right in meaning (`right_in_meaning`).
@@ -98,7 +102,7 @@ def semantic_scores(
     Raises:
         DataError: other questions were answered. EncoderError: the encoder cannot be loaded.
     """
-    (found,) = meanings(score_runs(examples, {"run": [answers]}, rules), embed)
+    (found,) = meanings(score_runs(examples, {"run": [answers]}, rules, language), embed)
     return {"semantic": found.similarity, "em_wrong": found.wrong, "right_in_meaning": found.right_in_meaning}
 
 

@@ -115,12 +115,12 @@ def _reported(predictor: Predictor, folder: RunFolder, corpus: Corpus | None) ->
     if corpus is None:
         return None
     answers = json.loads(folder.predictions.read_text(encoding="utf-8"))
-    return score_runs(corpus.examples, {"run": [answers]}, rules_of(predictor.squad_v2))
+    return score_runs(corpus.examples, {"run": [answers]}, rules_of(predictor.squad_v2), predictor.settings.language)
 
 
 def _meaning(scores: Scores, predictor: Predictor, embed: Embed) -> dict[str, float]:
     answers = dict(zip([one.id for one in scores.examples], scores.answers[0][0], strict=True))
-    return semantic_scores(scores.examples, answers, rules_of(predictor.squad_v2), embed)
+    return semantic_scores(scores.examples, answers, rules_of(predictor.squad_v2), embed, scores.language)
 
 
 def _scored(
@@ -134,9 +134,9 @@ def _scored(
 ) -> tuple[str, DataRecord, dict[str, float]]:
     """A further set's name, what it holds, and the scores on it, with the drop from the reported set."""
     folder = evaluation_folder(parent, corpus, (source,))
-    found = score_set(predictor, corpus, folder, (source,), embed, config.n_best)
+    found = score_set(predictor, corpus, folder, (source,), embed, config.n_best, config.language)
     described = DataRecord((source,), corpus.fingerprint, len(corpus.examples), found.answers.windows)
     if reported is None:
         return folder.name, described, found.scores
-    here = score_runs(corpus.examples, {"run": [found.answers.texts]}, rules_of(predictor.squad_v2))
+    here = score_runs(corpus.examples, {"run": [found.answers.texts]}, rules_of(predictor.squad_v2), config.language)
     return folder.name, described, {**found.scores, **drop_scores(reported, here)}

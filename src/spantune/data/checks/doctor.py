@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from spantune.data.checks.defects import KINDS, Defect, defects_text
+from spantune.data.checks.scripts import script_note
 from spantune.data.corpus import Corpus, load_corpus
 from spantune.data.example import Example
 from spantune.data.mixing import context_keys
@@ -36,6 +37,7 @@ class Diagnosis:
         counts: questions, contexts, answers and so on, and what reading them changed.
         lengths: `question`, `context` and `answer`, each in `characters` and `words`.
         defects: blocking ones and notes.
+        scoring_note: why the rule for EM and F1 does not fit the answers.
     """
 
     name: str
@@ -44,6 +46,7 @@ class Diagnosis:
     lengths: Mapping[str, Lengths]
     defects: tuple[Defect, ...] = ()
     checks_left_out: tuple[str, ...] = field(default=())
+    scoring_note: str | None = None
 
     @property
     def blocking(self) -> tuple[Defect, ...]:
@@ -71,6 +74,7 @@ class Diagnosis:
             ("Notes", self.notes, "No notes."),
         ):
             lines += ["", f"{title}: {len(found)}", defects_text(found)] if found else ["", none]
+        lines += ["", f"Scoring: {self.scoring_note}"] if self.scoring_note else []
         lines += [""] * bool(self.checks_left_out) + [f"Not checked: {name}" for name in self.checks_left_out]
         return "\n".join(lines)
 
@@ -86,11 +90,17 @@ class Diagnosis:
             "defect_counts": {kind: numbers[kind] for kind in KINDS if kind in numbers},
             "defects": defects,
             "checks_left_out": list(self.checks_left_out),
+            "scoring_note": self.scoring_note,
         }
 
 
 def diagnose(
-    corpus: Corpus, other: Corpus | None = None, *, unreachable: Unreachable | None = None, squad_v2: bool = True
+    corpus: Corpus,
+    other: Corpus | None = None,
+    *,
+    unreachable: Unreachable | None = None,
+    squad_v2: bool = True,
+    language: str | None = None,
 ) -> Diagnosis:
     """Examine a corpus that `examine` has read (a loaded one has no broken rows left, or would have been refused).
 
@@ -100,6 +110,7 @@ def diagnose(
         unreachable: gives (id, detail) of the examples that have no window with a whole answer; `answering`
             makes it, since it needs a tokenizer.
         squad_v2: False reports every question without an answer as a defect.
+        language: of MLQA's rules, by which answers will be scored; None for the official rule.
     """
     defects = list(corpus.defects)
     if not squad_v2:
@@ -120,7 +131,8 @@ def diagnose(
             _about(known[id], "unreachable-answer", "answers", text) for id, text in unreachable(corpus.examples)
         ]
     counts, lengths = statistics(corpus)
-    return Diagnosis(corpus.name, corpus.fingerprint, counts, lengths, tuple(defects), tuple(left_out))
+    note = script_note(corpus.examples, language)
+    return Diagnosis(corpus.name, corpus.fingerprint, counts, lengths, tuple(defects), tuple(left_out), note)
 
 
 def statistics(corpus: Corpus) -> tuple[dict[str, int | float], dict[str, Lengths]]:
