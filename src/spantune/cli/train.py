@@ -45,8 +45,7 @@ def _scores(record: RunRecord) -> str:
     if em is None or f1 is None or scored_on is None:
         return "not scored"
     questions = f", {record.data[scored_on].examples} questions" if scored_on in record.data else ""
-    language = record.config.get("language")
-    rule = f", {rule_name(language)}" if language else ""
+    rule = f", {rule_name(record.language)}" if record.language else ""
     return f"EM {em:.2f}, F1 {f1:.2f} ({scored_on} set{questions}{rule})"
 
 
