@@ -1,4 +1,4 @@
-"""A run that begins where others stand: alone, learning on, and in a study."""
+"""A run that continues another: alone, learning on, and in a study."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from typing import Any
 
 import pytest
 import torch
-from tiny import examples_of, make_encoder, same_weights, weights
+from tiny import examples_of, make_encoder, same_weights
 
 from spantune.answering import Predictor
 from spantune.config import CompareConfig, PredictorConfig, TrainConfig
 from spantune.errors import ConfigError, EncoderError, MethodError, RunError, UserError
-from spantune.runs import RunFolder, RunRecord
+from spantune.runs import RunRecord
 from spantune.studies import compare
 from spantune.training import train
 
@@ -24,20 +24,18 @@ pytestmark = pytest.mark.usefixtures("no_plots")
 
 @pytest.fixture(scope="module")
 def trained(settings: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with two LoRA runs of other seeds."""
-    folder = tmp_path_factory.mktemp("trained")
+    """A LoRA run."""
+    folder = tmp_path_factory.mktemp("trained") / "lora-0"
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr("spantune.training.run.run_plots", lambda folder: [])
-        for seed in (0, 1):
-            train(TrainConfig(**{**settings, **LORA, "seed": seed, "output": str(folder / f"lora-{seed}")}))
+        train(TrainConfig(**{**settings, **LORA, "output": str(folder)}))
     return folder
 
 
 @pytest.fixture
-def two(trained: Path, tmp_path: Path) -> tuple[str, str]:
-    """Copies of the two, to do with as one likes."""
-    shutil.copytree(trained, tmp_path, dirs_exist_ok=True)
-    return str(tmp_path / "lora-0"), str(tmp_path / "lora-1")
+def lora(trained: Path, tmp_path: Path) -> str:
+    """A copy of it, to do with as one likes."""
+    return str(shutil.copytree(trained, tmp_path / "lora-0"))
 
 
 def logits(run: Path) -> torch.Tensor:
@@ -47,34 +45,8 @@ def logits(run: Path) -> torch.Tensor:
     return torch.tensor([one.score for one in predictor.predict(examples_of(source)[:1])[0].n_best])
 
 
-def test_without_epochs_the_mean_is_the_result(two: tuple[str, str], config: Any, tmp_path: Path) -> None:
-    """Twice the ranks hold it; a run of `full` holds the same; all of it is a run like any other."""
-    record = train(config("mean", start_from=two, epochs=0, **{**LORA, "options": {"rank": 8, "alpha": 8}}))
-    train(config("whole", start_from=two, epochs=0))
-    assert record.status == "finished" and record.trained and record.steps == 0 and record.label == "LoRA"
-    assert record.notes[0] == "begins with the mean of 2 runs; LoRA holds 100.0% of what changed in the encoder"
-    assert set(record.started_from) == set(two) and len(set(record.started_from.values())) == 2
-    assert record.parameters and record.parameters.trainable > 0
-    assert {"selection", "reported"} <= record.metrics.keys()
-    torch.testing.assert_close(logits(tmp_path / "mean"), logits(tmp_path / "whole"), rtol=1e-3, atol=1e-3)
-    heads = [
-        next(weight for name, weight in weights(Path(run)).items() if name.endswith("qa_outputs.weight"))
-        for run in (*two, tmp_path / "mean")
-    ]
-    torch.testing.assert_close((heads[0] + heads[1]) / 2, heads[2])
-
-
-def test_with_epochs_it_learns_on(two: tuple[str, str], config: Any, tmp_path: Path) -> None:
-    mean = train(config("mean", start_from=two, epochs=0, **LORA))
-    on = train(config("on", start_from=two, **LORA))
-    assert on.steps > 0 and not same_weights(tmp_path / "mean", tmp_path / "on")
-    first, scratch = (RunFolder(tmp_path / name).history.read_text().splitlines()[0] for name in ("on", "lora-0"))
-    assert first != scratch
-    assert mean.started_from == on.started_from
-
-
-def test_a_study_makes_the_mean_again_of_other_runs(
-    two: tuple[str, str], settings: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_a_study_continues_a_run_again_once_it_is_another(
+    lora: str, settings: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(
         "spantune.reports.write_report.Report.write", lambda report: report
@@ -84,7 +56,7 @@ def test_a_study_makes_the_mean_again_of_other_runs(
     study = CompareConfig(
         **shared,
         methods=("lora",),
-        start_from=two,
+        start_from=(lora,),
         epochs=0,
         floor=True,
         output=str(tmp_path / "study"),
@@ -95,19 +67,22 @@ def test_a_study_makes_the_mean_again_of_other_runs(
     assert {one.label: one.trained for one in made.records} == {"LoRA": True, "Unadapted": False}
     compare(study, say=said.append)
     assert "lora, seed 0: done (finished before)" in "\n".join(said)
-    shutil.rmtree(two[1])
-    shutil.copytree(two[0], two[1])
+    (file,) = (Path(lora) / "adapter").glob("*.safetensors")
+    file.write_bytes(file.read_bytes()[:-1] + bytes([file.read_bytes()[-1] ^ 1]))
     said.clear()
     compare(study, say=said.append)
-    assert f"lora, seed 0: run (changed: trained again since: {two[1]})" in "\n".join(said)
-    shutil.rmtree(two[1])
+    assert f"lora, seed 0: run (changed: trained again since: {lora})" in "\n".join(said)
+    shutil.rmtree(lora)
     with pytest.raises(RunError, match="there is no trained model here"):
         compare(study, say=said.append)
 
 
-def test_each_run_once(config: Any) -> None:
-    with pytest.raises(ConfigError, match="each run once"):
-        config(start_from=("runs/one",) * 2)
+def test_several_runs_are_refused(config: Any) -> None:
+    """Earlier versions took their mean."""
+    with pytest.raises(ConfigError, match="cannot start from several runs") as raised:
+        config(start_from=("runs/one", "runs/two"))
+    assert (raised.value.where, raised.value.expected) == ("start-from", "one finished run")
+    assert raised.value.found == "runs/one, runs/two" and raised.value.fix
 
 
 @pytest.mark.parametrize("method", ["ia3", "prefix-tuning", "full"])
@@ -124,25 +99,31 @@ def test_a_run_goes_on_where_one_of_its_method_stands(method: str, config: Any, 
     assert on.started_from == same.started_from and set(on.started_from) == {first}
 
 
-def test_one_run_of_other_options_or_another_method(two: tuple[str, str], config: Any, tmp_path: Path) -> None:
+def test_one_run_of_other_options_or_another_method(lora: str, config: Any, tmp_path: Path) -> None:
     """What it changed, as far as ranks reach: LoRA taken out of a run of full fine-tuning."""
-    more = train(config("more", start_from=two[:1], epochs=0, **{**LORA, "options": {"rank": 6, "alpha": 3}}))
-    train(config("whole", start_from=two[:1], epochs=0))
+    other = {**LORA, "options": {"rank": 6, "alpha": 3}}
+    more = train(config("more", start_from=(lora,), epochs=0, **other))
+    on = train(config("on", start_from=(lora,), **other))
+    assert more.status == "finished" and more.trained and more.steps == 0 and more.label == "LoRA"
+    assert more.parameters.trainable > 0 and {"selection", "reported"} <= more.metrics.keys()
+    assert on.steps > 0 and not same_weights(tmp_path / "more", tmp_path / "on")
+    assert set(more.started_from) == {lora} and more.started_from == on.started_from
+    train(config("whole", start_from=(lora,), epochs=0))
     back = train(config("back", start_from=(str(tmp_path / "whole"),), epochs=0, **LORA))
-    assert more.notes[0] == f"begins with {two[0]}; LoRA holds 100.0% of what changed in the encoder"
+    assert more.notes[0] == f"begins with {lora}; LoRA holds 100.0% of what changed in the encoder"
     assert back.notes[0].startswith(f"begins with {tmp_path / 'whole'}; LoRA holds 100.0%")
     for name in ("more", "whole", "back"):
-        torch.testing.assert_close(logits(tmp_path / name), logits(Path(two[0])), rtol=1e-3, atol=1e-3)
-    with pytest.raises(MethodError, match="cannot hold what these runs changed") as refused:
-        train(config("small", method="ia3", start_from=two[:1], epochs=0))
-    assert refused.value.where == f"start_from: {two[0]}"
+        torch.testing.assert_close(logits(tmp_path / name), logits(Path(lora)), rtol=1e-3, atol=1e-3)
+    with pytest.raises(MethodError, match="cannot hold what the run changed") as refused:
+        train(config("small", method="ia3", start_from=(lora,), epochs=0))
+    assert refused.value.where == f"start_from: {lora}"
     train(config("prompts", method="prompt-tuning", learning_rate=1e-2))
     with pytest.raises(ConfigError, match="with its method and options") as raised:
         train(config("longer", method="prompt-tuning", options={"length": 5}, start_from=(str(tmp_path / "prompts"),)))
     assert "prompts" in str(raised.value)
 
 
-def test_runs_that_have_no_mean(two: tuple[str, str], config: Any, tmp_path: Path) -> None:
+def test_runs_that_cannot_be_continued(lora: str, config: Any, tmp_path: Path) -> None:
     other = make_encoder(tmp_path / "encoder", seed=5)
     train(config("prompts", method="prompt-tuning", learning_rate=1e-2))
     train(config("other", **{**LORA, "model": other}))
@@ -155,19 +136,19 @@ def test_runs_that_have_no_mean(two: tuple[str, str], config: Any, tmp_path: Pat
     }
     for name, (kind, text) in told.items():
         with pytest.raises(kind, match=text) as raised:
-            train(config("mean", start_from=(two[0], str(tmp_path / name)), epochs=0, overwrite=True, **LORA))
+            train(config("on", start_from=(str(tmp_path / name),), epochs=0, overwrite=True, **LORA))
         assert name in str(raised.value)
     with pytest.raises(ConfigError, match="cannot be written over what it learns from"):
-        train(config("lora-0", start_from=two, epochs=0, overwrite=True, **LORA))
+        train(config("lora-0", start_from=(lora,), epochs=0, overwrite=True, **LORA))
 
 
-def test_a_study_is_refused_before_its_first_run(two: tuple[str, str], settings: Any, tmp_path: Path) -> None:
+def test_a_study_is_refused_before_its_first_run(lora: str, settings: Any, tmp_path: Path) -> None:
     """The second method cannot hold what LoRA changed; without the check the first would have been trained by then."""
     shared = {key: value for key, value in settings.items() if key not in ("method", "learning_rate")}
     study = CompareConfig(
-        **shared, methods=("lora", "bitfit"), start_from=two, output=str(tmp_path / "study"), plan=True
+        **shared, methods=("lora", "bitfit"), start_from=(lora,), output=str(tmp_path / "study"), plan=True
     )
-    with pytest.raises(MethodError, match="BitFit cannot hold what these runs changed") as raised:
+    with pytest.raises(MethodError, match="BitFit cannot hold what the run changed") as raised:
         compare(study)
-    assert f"start_from: {two[0]}, {two[1]}" in str(raised.value)
+    assert f"start_from: {lora}" in str(raised.value)
     assert not (tmp_path / "study").exists()

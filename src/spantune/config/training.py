@@ -240,12 +240,23 @@ class TeacherConfig(ConfigGroup):
 
 @dataclass(frozen=True)
 class StartConfig(ConfigGroup):
-    """Finished runs where a run begins, instead of at the untrained method."""
+    """The finished run that a run continues, instead of beginning with the untrained method."""
 
-    start_from: Annotated[tuple[str, ...], once("run")] = ()
-    """Finished runs of the encoder. One of the same method and options: go on where it stands. Else begin with (the
-    mean of) what they changed in the encoder's weights, as far as the method can hold it; with `--epochs 0` that is the
-    result."""
+    start_from: tuple[str, ...] = ()
+    """A finished run of the same encoder. If method and options are the same, its adapter is trained on. If not, the
+    run begins with what it changed in the encoder's weights, as far as the method can hold it; with `--epochs 0` that
+    is the result."""
+
+    def problems(self) -> list[str | None]:
+        if len(self.start_from) > 1:  # a tuple, because earlier versions averaged several
+            raise ConfigError(
+                "a run cannot start from several runs",
+                where="start-from",
+                expected="one finished run",
+                found=", ".join(self.start_from),
+                fix="name the best of them; --teachers learns from several",
+            )
+        return []
 
 
 @dataclass(frozen=True)

@@ -1,13 +1,12 @@
-"""Put what trained models learned into a fresh one of the same encoder, which learns on from there.
+"""Put what a trained model learned into a fresh one of the same encoder, which learns on from there.
 
-One of the same method: all of it, as it is. Others, or several: the mean of what they changed in the encoder's weights
-(model soup, Wortsman et al. 2022, arXiv:2203.05482); an update of low rank takes the nearest matrix of its rank (Eckart
-and Young 1936).
+With the same method and options it takes all weights as they are. Otherwise it takes what the trained model changed in
+the encoder's weights: an update of low rank becomes the nearest matrix of its rank (Eckart and Young 1936).
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -52,15 +51,15 @@ def plain_weights(model: SpanModel) -> Weights:
     return weights
 
 
-def begin_with(model: SpanModel, weights: Sequence[Weights], *, where: str | None = None) -> float:
-    """Put the mean of several models' weights into what `model`'s method trains.
+def begin_with(model: SpanModel, weights: Weights, *, where: str | None = None) -> float:
+    """Put a trained model's weights into what `model`'s method trains.
 
     Args:
-        model: fresh, of the same encoder. weights: of each model, as `plain_weights` gives them.
+        model: fresh, of the same encoder. weights: as `plain_weights` gives them.
         where: these come from, for the error.
 
     Returns:
-        The share of the mean change of the frozen weights that the method could take in, by squares: 0 to 1.
+        The share of the change of the frozen weights that the method could take in, by squares: 0 to 1.
 
     Raises:
         MethodError: a weight has changed for which the method has nothing that learns.
@@ -69,25 +68,23 @@ def begin_with(model: SpanModel, weights: Sequence[Weights], *, where: str | Non
     with torch.no_grad():
         for name, own in model.named_parameters():
             plain = model.plain_name(name).replace(".modules_to_save.default.", ".")
-            if plain not in weights[0]:
+            if plain not in weights:
                 continue  # the adapter's, or PEFT's copy of the untrained head
-            # Differences first: where no model has changed anything, their mean is exactly nothing.
-            change = torch.stack([one[plain] - own for one in weights]).mean(dim=0)
             if own.requires_grad:
-                own.add_(change)
-            elif change.any():
-                changes[plain] = change
+                own.copy_(weights[plain])
+            elif not torch.equal(own, weights[plain]):
+                changes[plain] = weights[plain] - own
         lost, whole = 0.0, sum(float(change.square().sum()) for change in changes.values())
         for plain, layer in _low_rank_layers(model):
             if plain in changes:
                 lost += _take_in(layer, changes.pop(plain))
     if changes:
         raise MethodError(
-            f"{model.method.label} cannot hold what these runs changed",
+            f"{model.method.label} cannot hold what the run changed",
             where=where,
             expected="changes of weights that it trains, or that it adapts with an update of low rank",
             found=f"{len(changes)} others, first {next(iter(changes))}",
-            fix="--method lora for runs that change linear layers alone, --method full for all",
+            fix="--method lora for a run that changes linear layers alone, --method full for any",
         )
     return 1.0 - lost / whole if whole else 1.0
 

@@ -125,7 +125,7 @@ class RunRecord:
     teachers: Mapping[str, str] = field(default_factory=dict)
     """By name the digest of each teacher's model: trained again, it is another."""
     started_from: Mapping[str, str] = field(default_factory=dict)
-    """By name the digest of each run that `start_from` names."""
+    """By name the digest of the run that `start_from` names."""
     began_with: str | None = None
     """Digest of the run that `model` names; None where it names an encoder."""
     versions: Mapping[str, str] = field(default_factory=dict)

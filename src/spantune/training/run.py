@@ -36,7 +36,7 @@ from spantune.training.lineage import Origins, refuse_other_origins, refuse_own_
 from spantune.training.run_recorder import RunSheet, run_sheet
 from spantune.training.run_settings import predicting, refuse_changes, refuse_other_data, resolve
 from spantune.training.trainer import SpanTrainer, training_arguments
-from spantune.training.warm_start import begin_with_runs, fresh_model
+from spantune.training.warm_start import begin_with_run, fresh_model
 
 if TYPE_CHECKING:
     import torch
@@ -86,7 +86,7 @@ def train(config: TrainConfig) -> RunRecord:
         further = further_sets(config)
         tokenizer = load_tokenizer(config.model)
         model = fresh_model(config)
-        mean = begin_with_runs(model, config)
+        start = begin_with_run(model, config)
         if config.gradient_checkpointing:
             model.recompute_activations()
         with distributed.first_process_first():
@@ -98,7 +98,7 @@ def train(config: TrainConfig) -> RunRecord:
         sheet.update(teachers=origins.teachers, started_from=origins.started_from, began_with=origins.began_with)
         taught = lessons(config, material.train)
         reset_peak_memory()  # what a run needs, whether or not the teachers had to answer anew
-        notes = (*mean, *_notes(config, material))
+        notes = (*start, *_notes(config, material))
         sheet.update(data=_data_records(config, material), parameters=_count(model, config), notes=notes)
         sheet.start_tracking()
 

@@ -1,4 +1,4 @@
-"""Begin a run where finished runs stand: `modeling.warm_start` on run folders."""
+"""Begin a run with what a finished run learned: `modeling.warm_start` on run folders."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ def refuse_starts(runs: Iterable[TrainConfig]) -> None:
 
     Raises:
         EncoderError, MethodError: as `build` does. RunError, EncoderError, ConfigError, MethodError: as
-            `begin_with_runs` does.
+            `begin_with_run` does.
     """
     for config in runs:
         if config.start_from:
-            begin_with_runs(fresh_model(config), config)
+            begin_with_run(fresh_model(config), config)
 
 
 def fresh_model(config: TrainConfig) -> SpanModel:
@@ -36,27 +36,24 @@ def fresh_model(config: TrainConfig) -> SpanModel:
     )
 
 
-def begin_with_runs(model: SpanModel, config: TrainConfig) -> tuple[str, ...]:
-    """Put what the runs of `start_from` learned into the fresh model; a note of how much of it the method could hold.
+def begin_with_run(model: SpanModel, config: TrainConfig) -> tuple[str, ...]:
+    """Put what the run of `start_from` learned into the fresh model; a note of how much of it the method could hold.
 
     Raises:
-        RunError: one is no finished run. EncoderError: it is of another encoder.
-        ConfigError: its method changes no weight. MethodError: the model's method cannot hold what they changed.
+        RunError: it is no finished run. EncoderError: it is of another encoder.
+        ConfigError: its method changes no weight. MethodError: the model's method cannot hold what it changed.
     """
     if not config.start_from:
         return ()
-    runs = {name: _trained(name, model, config) for name in config.start_from}
-    where = f"start_from: {', '.join(runs)}"
-    name, first = next(iter(runs.items()))
-    own, theirs = ((one.identity.method, one.identity.options) for one in (model, first))
-    if len(runs) == 1 and own == theirs:
-        go_on_from(model, first, where=where)
+    (name,) = config.start_from
+    trained, where = _trained(name, model, config), f"start_from: {name}"
+    own, theirs = ((one.identity.method, one.identity.options) for one in (model, trained))
+    if own == theirs:
+        go_on_from(model, trained, where=where)
         return (f"goes on from {name}",)
-    for name, trained in runs.items():
-        _refuse_without_weights(name, trained)
-    kept = begin_with(model, [plain_weights(trained) for trained in runs.values()], where=where)
-    what = f"the mean of {len(runs)} runs" if len(runs) > 1 else name
-    return (f"begins with {what}; {model.method.label} holds {kept:.1%} of what changed in the encoder",)
+    _refuse_without_weights(name, trained)
+    kept = begin_with(model, plain_weights(trained), where=where)
+    return (f"begins with {name}; {model.method.label} holds {kept:.1%} of what changed in the encoder",)
 
 
 def _trained(run: str, model: SpanModel, config: TrainConfig) -> SpanModel:
@@ -76,7 +73,7 @@ def _refuse_without_weights(run: str, trained: SpanModel) -> None:
     if not (trained.is_plain or trained.method.mergeable):
         able = [name for name, one in methods().items() if one.adds_nothing or one.mergeable]
         raise ConfigError(
-            "a run that changed no weight of the encoder can only be continued alone, with its method and options",
+            "a run that changed no weight of the encoder can only be continued with its method and options",
             where=f"start_from: {run}",
             expected=f"that, or a run of {', '.join(able)}",
             found=f"{trained.method.label} with {dict(trained.identity.options) or 'no options'}",

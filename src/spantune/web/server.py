@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import logging
-import os
 import signal
 import socket
 import threading
@@ -26,7 +25,7 @@ from spantune.web.state import EXTENSION, Web
 _THREADS_BESIDE = 16
 """Threads for pages and health checks, besides one for each request that waits and each that is being answered."""
 _TO_FINISH = 60.0
-"""Seconds that running requests have when the server is stopped."""
+"""Seconds for running requests to finish when the server is stopped."""
 _READ_ANYWAY = 4
 """A body that is so many times too large is still read, so that the app can refuse it by a page or a problem; waitress
 refuses a larger one at once, by a line of text."""
@@ -49,26 +48,17 @@ def serve(settings: ServeConfig, say: Say = print) -> None:
             serve_app(app, open_socket, stop, say)
 
 
-@contextmanager
-def listening(settings: ServeConfig) -> Iterator[socket.socket]:
-    """A socket that is bound to the address; ConfigError where that cannot be."""
-    bare = settings.host.strip("[]")
+def listening(settings: ServeConfig) -> socket.socket:
+    """A socket that listens on the address; ConfigError where that cannot be."""
     try:
-        family, kind, protocol, _, address = socket.getaddrinfo(bare, settings.port, type=socket.SOCK_STREAM)[0]
-        bound = socket.socket(family, kind, protocol)
-    except UnicodeError as error:  # what cannot even be asked for, such as 127.0.0..1
+        bare = settings.host.strip("[]")
+        family, _, _, _, address = socket.getaddrinfo(bare, settings.port, type=socket.SOCK_STREAM)[0]
+        both = family == socket.AF_INET6 and socket.has_dualstack_ipv6()
+        return socket.create_server(address, family=family, backlog=settings.waiting + 200, dualstack_ipv6=both)
+    except UnicodeError as error:  # such as 127.0.0..1
         raise _cannot_listen(settings, OSError("not a name of a host")) from error
     except OSError as error:
         raise _cannot_listen(settings, error) from error
-    with bound:
-        try:
-            if os.name != "nt":  # where the option lets two programs share a port
-                bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # a stopped server's port is free at once
-            bound.bind(address)
-            bound.listen(settings.waiting + 200)
-        except OSError as error:
-            raise _cannot_listen(settings, error) from error
-        yield bound
 
 
 def serve_app(app: Flask, open_socket: socket.socket, stop: threading.Event, say: Say = print) -> None:
@@ -80,8 +70,8 @@ def serve_app(app: Flask, open_socket: socket.socket, stop: threading.Event, say
     logging.getLogger("waitress.queue").setLevel(logging.ERROR)  # waiting requests are counted by the app's own queue
     proxy: dict[str, Any] = {}
     if settings.proxy is not None:
-        proxy = {"trusted_proxy": settings.proxy, "trusted_proxy_count": 1, "clear_untrusted_proxy_headers": True}
-        proxy["trusted_proxy_headers"] = {"x-forwarded-for", "x-forwarded-host", "x-forwarded-proto"}
+        headers = {"x-forwarded-for", "x-forwarded-host", "x-forwarded-proto"}
+        proxy = {"trusted_proxy": settings.proxy, "trusted_proxy_count": 1, "trusted_proxy_headers": headers}
     running = _Running(app)
     connections: dict[int, Any] = {}
     server = create_server(
@@ -160,15 +150,14 @@ def _on_signals(stop: threading.Event) -> Iterator[None]:
 
     def handle(number: int, _: object) -> None:
         stop.set()
-        signal.signal(number, before[signal.Signals(number)])
+        signal.signal(number, before[number])
 
-    numbers = (signal.SIGTERM, signal.SIGINT)
-    before = {one: signal.signal(one, handle) for one in numbers}
+    before: dict[int, Any] = {number: signal.signal(number, handle) for number in (signal.SIGTERM, signal.SIGINT)}
     try:
         yield
     finally:
-        for one, handler in before.items():
-            signal.signal(one, handler)
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _cannot_listen(settings: ServeConfig, error: OSError) -> ConfigError:
@@ -176,6 +165,6 @@ def _cannot_listen(settings: ServeConfig, error: OSError) -> ConfigError:
     return ConfigError(
         "the port is taken" if taken else "the address cannot be listened on",
         where=f"{settings.host}:{settings.port}",
-        found=error.strerror or str(error),
+        found=(error.strerror or str(error)).partition(" (while")[0],  # `create_server` adds the address
         fix=f"--port {settings.port + 1}, or --port 0 for any free one" if taken else "another --host or --port",
     )

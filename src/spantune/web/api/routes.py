@@ -9,7 +9,7 @@ from flask import Blueprint, Response, json, render_template, request
 from pydantic import BaseModel, ValidationError
 
 from spantune.data import Example
-from spantune.web.admission import admit, client_gone
+from spantune.web.admission import ask
 from spantune.web.answer_scores import score_answer
 from spantune.web.api import schemas
 from spantune.web.api.openapi import document
@@ -58,8 +58,7 @@ def answer() -> Response:
     asked: Any = _read(schemas.schemas(shared.settings, shared.names).answer)
     examples = [Example(str(at), question.question, question.context) for at, question in enumerate(asked.questions)]
     models = _chosen(shared, asked.models)
-    admit(examples)
-    answers = shared.answerer.ask(examples, [model.name for model in models], gone=client_gone())
+    answers = ask(examples, [model.name for model in models])
     by_question = [
         schemas.QuestionAnswers(
             id=str(at) if question.id is None else question.id,
@@ -83,9 +82,7 @@ def inspect() -> Response:
     shared = web()
     asked: Any = _read(schemas.schemas(shared.settings, shared.names).inspect)
     names = [model.name for model in _chosen(shared, asked.models)]
-    example = Example("0", asked.question, asked.context)
-    admit([example])
-    answers = shared.answerer.ask([example], names, inside=True, gone=client_gone())
+    answers = ask([Example("0", asked.question, asked.context)], names, inside=True)
     seen = {name: inside for name in names if (inside := answers[name].inside) is not None}
     return _json(
         schemas.InspectResponse(models={name: _inside(asked.context, inside) for name, inside in seen.items()})

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from spantune.data import Example
+from spantune.web.admission import QuestionForm
 from spantune.web.answer_queue import RequestAnswers
 from spantune.web.answer_scores import AnswerScore, find_answers, score_answer
-from spantune.web.ask.heatmap import HeatStrip, strips
-from spantune.web.highlight import AnswerMark, ContextPiece, cut, in_lanes
+from spantune.web.ask.heatmap import strips
+from spantune.web.highlight import AnswerMark, cut, in_lanes
 from spantune.web.models import Model
 
 if TYPE_CHECKING:
@@ -24,72 +24,28 @@ class ShownAnswer:
     model: Model
     prediction: Prediction
     milliseconds: float
-    together: int
-    score: AnswerScore | None = None
+    score: AnswerScore | None
 
     @property
     def right(self) -> bool:
         """Whether it is known to be right."""
         return self.score is not None and self.score.right
 
-    @property
-    def twentieths(self) -> int:
-        """The probability in steps of a twentieth: the class of its bar."""
-        return round(20 * self.prediction.probability)
 
+def results(form: QuestionForm, answers: Mapping[str, RequestAnswers]) -> dict[str, Any]:
+    """What the template of the results shows.
 
-@dataclass(frozen=True)
-class Opinion:
-    """An answer and the models that gave it. `score` is None where the accepted answers are not known."""
-
-    text: str
-    models: tuple[Model, ...]
-    score: AnswerScore | None = None
-
-
-@dataclass(frozen=True)
-class QuestionResult:
-    """One question, answered.
-
-    Attributes:
-        pieces: of the context, with every model's answer marked; `lanes` of them are below each other at most.
-        opinions: the different answers, right ones first, then that of most models.
-        strips: looks inside, where they were asked for.
-    """
-
-    example: Example
-    shown: tuple[ShownAnswer, ...]
-    pieces: tuple[ContextPiece, ...]
-    lanes: int
-    opinions: tuple[Opinion, ...]
-    strips: tuple[HeatStrip, ...] = ()
-
-    @property
-    def right(self) -> int | None:
-        """Models whose answer is right; None where the accepted answers are not known."""
-        known = any(answer.score is not None for answer in self.shown)
-        return sum(answer.right for answer in self.shown) if known else None
-
-    @property
-    def together(self) -> int:
-        """Questions that were answered at once, those of others among them: what the times are for."""
-        return self.shown[0].together
-
-
-def result_of(
-    example: Example, answers: Mapping[str, RequestAnswers], models: Sequence[Model], golds: Sequence[str] | None
-) -> QuestionResult:
-    """The answers to one question.
-
-    Args:
-        golds: accepted answers; () where no answer is right, None where they are not known.
+    Returns:
+        shown: an answer a model. opinions: the same in groups of equal answers, right ones first, then that of most
+        models. right: how many are right; None where the accepted answers are not known.
+        pieces: of the context, with every answer marked in one of `lanes`. strips: looks inside, if asked for.
+        together: how many questions were answered at once, which is what the times are for.
     """
     shown = []
-    for model in models:
-        of_model = answers[model.name]
-        (prediction,) = of_model.predictions
-        score = score_answer(prediction.text, golds, squad_v2=model.squad_v2)
-        shown.append(ShownAnswer(model, prediction, of_model.milliseconds, of_model.together, score))
+    for model in form.models:
+        (prediction,) = answers[model.name].predictions
+        score = score_answer(prediction.text, form.accepted, squad_v2=model.squad_v2)
+        shown.append(ShownAnswer(model, prediction, answers[model.name].milliseconds, score))
     marks = in_lanes(
         [
             AnswerMark(answer.prediction.start, answer.prediction.end, answer.model.number, answer.model.look)
@@ -97,24 +53,17 @@ def result_of(
             if answer.prediction.text
         ]
     )
-    inside = {model.name: seen for model in models if (seen := answers[model.name].inside) is not None}
-    return QuestionResult(
-        example,
-        tuple(shown),
-        tuple(cut(example.context, find_answers(example.context, golds or ()), marks)),
-        max((mark.lane + 1 for mark in marks), default=0),
-        _opinions(shown),
-        strips(example.context, models, inside),
-    )
-
-
-def _opinions(shown: Sequence[ShownAnswer]) -> tuple[Opinion, ...]:
-    # Rules of v1.1 and v2.0 may score one text differently: what is right to one model is not wrong to another.
+    # v1.1 and v2.0 may score the same text differently: what is right for one model is not wrong for another.
     alike: dict[tuple[str, bool], list[ShownAnswer]] = {}
     for answer in shown:
         alike.setdefault((answer.prediction.text, answer.right), []).append(answer)
-    ordered = sorted(alike.values(), key=lambda answers: (not answers[0].right, -len(answers)))
-    return tuple(
-        Opinion(answers[0].prediction.text, tuple(answer.model for answer in answers), answers[0].score)
-        for answers in ordered
-    )
+    return {
+        "form": form,
+        "shown": shown,
+        "opinions": sorted(alike.values(), key=lambda group: (not group[0].right, -len(group))),
+        "right": None if form.accepted is None else sum(answer.right for answer in shown),
+        "pieces": cut(form.context, find_answers(form.context, form.golds), marks),
+        "lanes": max((mark.lane + 1 for mark in marks), default=0),
+        "strips": strips(form.context, form.models, answers),
+        "together": answers[form.names[0]].together,
+    }

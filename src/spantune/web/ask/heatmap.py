@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from spantune.web.answer_queue import RequestAnswers
 from spantune.web.models import Model
 
 if TYPE_CHECKING:
@@ -18,6 +19,8 @@ _LEAST = 0.05
 _AROUND = 2
 """Tokens that are shown before and after it."""
 _MOST = 60
+_FAINT = 0.015
+"""What is less probable has no colour."""
 
 
 @dataclass(frozen=True)
@@ -40,40 +43,36 @@ class TokenHeat:
 
 @dataclass(frozen=True)
 class HeatRow:
-    """A model's probabilities, None where tokens are left out; and which window won, counted from 1, of how many."""
+    """What a model sees in the tokens; None where they are left out."""
 
     model: Model
-    cells: tuple[TokenHeat | None, ...]
-    window: int
-    windows: int
-    share: float
-    characters: tuple[int, int]
+    cells: Sequence[TokenHeat | None]
+    inside: Inside
 
 
 @dataclass(frozen=True)
 class HeatStrip:
     """Models whose winning windows have the same tokens."""
 
-    columns: tuple[TokenColumn, ...]
-    rows: tuple[HeatRow, ...]
+    columns: Sequence[TokenColumn]
+    rows: Sequence[HeatRow]
 
 
-def strips(context: str, models: Sequence[Model], inside: Mapping[str, Inside]) -> tuple[HeatStrip, ...]:
+def strips(context: str, models: Sequence[Model], answers: Mapping[str, RequestAnswers]) -> list[HeatStrip]:
     """One strip for each way in which a context was cut into tokens, and each winning window."""
-    alike: dict[bytes, list[Model]] = {}
+    alike: dict[bytes, list[tuple[Model, Inside]]] = {}
     for model in models:
-        if model.name in inside:
-            alike.setdefault(np.ascontiguousarray(inside[model.name].spans).tobytes(), []).append(model)
-    return tuple(_strip(context, some, inside) for some in alike.values())
+        if (inside := answers[model.name].inside) is not None:
+            alike.setdefault(np.ascontiguousarray(inside.spans).tobytes(), []).append((model, inside))
+    return [_strip(context, seen) for seen in alike.values()]
 
 
-def _strip(context: str, models: Sequence[Model], inside: Mapping[str, Inside]) -> HeatStrip:
-    spans = inside[models[0].name].spans
-    shown = _shown([inside[model.name] for model in models])
+def _strip(context: str, seen: Sequence[tuple[Model, Inside]]) -> HeatStrip:
+    spans = seen[0][1].spans
     columns: list[TokenColumn] = []
     places: list[int | None] = []
     before = -1
-    for at in [*shown, len(spans)]:
+    for at in [*_shown([inside for _, inside in seen]), len(spans)]:
         if at - before > 1:
             columns.append(TokenColumn("", left_out=at - before - 1))
             places.append(None)
@@ -81,7 +80,7 @@ def _strip(context: str, models: Sequence[Model], inside: Mapping[str, Inside]) 
             columns.append(TokenColumn(context[slice(*spans[at].tolist())] or "␣"))
             places.append(at)
         before = at
-    return HeatStrip(tuple(columns), tuple(_row(model, inside[model.name], places) for model in models))
+    return HeatStrip(columns, [HeatRow(model, _cells(inside, places), inside) for model, inside in seen])
 
 
 def _shown(inside: Sequence[Inside]) -> list[int]:
@@ -97,16 +96,8 @@ def _shown(inside: Sequence[Inside]) -> list[int]:
     return sorted(kept)
 
 
-def _row(model: Model, seen: Inside, places: Sequence[int | None]) -> HeatRow:
-    cells = tuple(None if at is None else _cell(float(seen.starts[at]), float(seen.ends[at])) for at in places)
-    window = seen.windows[seen.won]
-    return HeatRow(model, cells, seen.won + 1, len(seen.windows), window.share, (window.start, window.end))
-
-
-def _cell(start: float, end: float) -> TokenHeat:
-    return TokenHeat(round(100 * start), round(100 * end), _heat(start), _heat(end))
-
-
-def _heat(probability: float) -> int:
-    """0 to 10; whatever is not nearly 0 is visible."""
-    return 0 if probability < 0.015 else max(1, round(10 * probability**0.5))
+def _cells(seen: Inside, places: Sequence[int | None]) -> list[TokenHeat | None]:
+    shares = np.stack([seen.starts, seen.ends], axis=1)
+    heat = np.where(shares < _FAINT, 0, np.maximum(1, np.rint(10 * np.sqrt(shares))))
+    cells = np.hstack([np.rint(100 * shares), heat]).astype(int).tolist()
+    return [None if at is None else TokenHeat(*cells[at]) for at in places]

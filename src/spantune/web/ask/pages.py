@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from urllib.parse import urlencode
 
 from flask import Blueprint, Response, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 from werkzeug.datastructures import MultiDict
 
-from spantune.data import Example
-from spantune.web.admission import QuestionForm, admit, client_gone, page_with_form, read_form
-from spantune.web.ask.answers_view import result_of
+from spantune.web.admission import QuestionForm, page_with_form
+from spantune.web.ask.answers_view import results
 from spantune.web.limits import LONGEST_LINK
 from spantune.web.problem_details import Problem
 from spantune.web.state import web
@@ -20,35 +18,12 @@ PAGES = Blueprint("ask", __name__)
 _EXAMPLES = 6
 
 
-@dataclass(frozen=True)
-class AskForm(QuestionForm):
-    """What the form of Ask holds; `inside` asks for a look inside."""
-
-    context: str
-    inside: bool
-
-    @classmethod
-    def of(cls, form: MultiDict[str, str]) -> AskForm:
-        """From a form or an address."""
-        context = form.get("context", "").replace("\r\n", "\n")
-        return cls(**read_form(form), context=context, inside="inside" in form)
-
-    def link(self) -> str | None:
-        """The address that asks the same; None where it would be too long."""
-        parts = [("question", self.question), ("context", self.context)]
-        parts += [("answers", "\n".join(self.golds))] if self.golds else []
-        parts += [(key, "1") for key in ("unanswerable", "inside") if getattr(self, key)]
-        parts += [("model", name) for name in self.names] if len(self.models) < len(web().models) else []
-        address = f"{url_for('ask.page')}?{urlencode(parts)}"
-        return address if len(address) <= LONGEST_LINK else None
-
-
 @PAGES.get("/")
 def page() -> ResponseReturnValue:
-    """The empty form, or with the question of an address also its answers."""
+    """The empty form; an address with a question also gets its answers."""
     number = request.args.get("example", type=int)
-    form = AskForm.of(request.args if number is None else _of_example(number))
-    # A picture or a frame of another site's page is no reader: it may not make the models work.
+    form = QuestionForm.read(request.args if number is None else _of_example(number))
+    # An image or a frame on another site's page may not make the models work.
     read = request.headers.get("Sec-Fetch-Dest", "document") in ("document", "empty")
     asked = bool(form.question and form.context.strip()) and read
     state = web().answerer.state
@@ -58,7 +33,7 @@ def page() -> ResponseReturnValue:
 @PAGES.post("/")
 def answer() -> ResponseReturnValue:
     """The page with the answers; `?part=results` gives that part of it alone, for the script of the page."""
-    form = AskForm.of(request.form)
+    form = QuestionForm.read(request.form)
     if request.args.get("part") != "results":
         return _page(form, answer=True)
     try:
@@ -75,7 +50,7 @@ def any_example() -> ResponseReturnValue:
 
 
 def _of_example(number: int) -> MultiDict[str, str]:
-    """What the form holds that asks an example."""
+    """The form that asks an example."""
     examples = web().examples
     if not 0 <= number < len(examples):
         return MultiDict()
@@ -86,10 +61,9 @@ def _of_example(number: int) -> MultiDict[str, str]:
     return MultiDict(filled | ({"answers": lines} if lines else {"unanswerable": "1"}))
 
 
-def _page(form: AskForm, *, answer: bool, again: bool = False) -> Response:
-    """The page; `again` lets it load itself once more, which a form must not: what was typed would be lost."""
-    problem = None
-    answered: dict[str, object] = {"result": None}
+def _page(form: QuestionForm, *, answer: bool, again: bool = False) -> Response:
+    """The page; `again` reloads it until the models are loaded, which would lose what was typed into a form."""
+    problem, answered = None, {}
     if answer:
         try:
             answered = _answered(form)
@@ -99,10 +73,17 @@ def _page(form: AskForm, *, answer: bool, again: bool = False) -> Response:
     return page_with_form("ask.html", problem, form=form, examples=examples, again=again, **answered)
 
 
-def _answered(form: AskForm) -> dict[str, object]:
+def _answered(form: QuestionForm) -> dict[str, object]:
     """What the template of the results takes; Problem where the question is refused."""
-    example = Example("0", form.question, form.context)
-    form.check()
-    admit([example])
-    answers = web().answerer.ask([example], form.names, inside=form.inside, gone=client_gone())
-    return {"result": result_of(example, answers, form.models, form.accepted), "link": form.link()}
+    answers = form.answers(form.context, web().settings.max_context)
+    return {"result": results(form, answers), "link": _link(form)}
+
+
+def _link(form: QuestionForm) -> str | None:
+    """The address that asks the same; None where it would be too long."""
+    parts = [("question", form.question), ("context", form.context)]
+    parts += [("answers", "\n".join(form.golds))] if form.golds else []
+    parts += [(key, "1") for key in ("unanswerable", "inside") if getattr(form, key)]
+    parts += [("model", name) for name in form.names] if len(form.models) < len(web().models) else []
+    address = f"{url_for('ask.page')}?{urlencode(parts)}"
+    return address if len(address) <= LONGEST_LINK else None

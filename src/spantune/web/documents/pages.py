@@ -9,9 +9,8 @@ from flask import Blueprint, Response, request
 from werkzeug.datastructures import MultiDict
 from werkzeug.exceptions import RequestEntityTooLarge
 
-from spantune.data import Example
 from spantune.errors import DataError
-from spantune.web.admission import QuestionForm, admit, client_gone, page_with_form, read_form
+from spantune.web.admission import QuestionForm, page_with_form
 from spantune.web.answer_queue import RequestAnswers
 from spantune.web.answer_scores import AnswerScore, find_answers, score_answer
 from spantune.web.documents.read_document import Document, pasted, read_document
@@ -36,9 +35,9 @@ class DocumentAnswer:
 
     text: str
     place: str
-    pieces: tuple[ContextPiece, ...]
-    models: tuple[tuple[Model, float], ...]
-    score: AnswerScore | None = None
+    pieces: list[ContextPiece]
+    models: list[tuple[Model, float]]
+    score: AnswerScore | None
 
     @property
     def right(self) -> bool:
@@ -50,7 +49,7 @@ class DocumentAnswer:
 @requires_token
 def page() -> Response:
     """The empty form."""
-    return _page(QuestionForm(**read_form(MultiDict())))
+    return _page(QuestionForm.read(MultiDict()))
 
 
 @PAGES.post("/documents")
@@ -60,16 +59,13 @@ def ask() -> Response:
     settings = web().settings
     request.max_content_length = request.max_form_memory_size = upload_bytes(settings)
     try:
-        form = QuestionForm(**read_form(request.form))
+        form = QuestionForm.read(request.form)
     except RequestEntityTooLarge as error:
         raise _too_large() from error
     document = None
     try:
         document = _document()
-        form.check()
-        example = Example("0", form.question, document.text)
-        admit([example], longest=settings.max_document)
-        answers = web().answerer.ask([example], form.names, gone=client_gone())
+        answers = form.answers(document.text, settings.max_document)
     except DataError as error:
         return _page(form, document, Problem(422, "Not a document that can be read", detail_of(error)))
     except Problem as problem:
@@ -110,24 +106,25 @@ def _answers(document: Document, answers: Mapping[str, RequestAnswers], form: Qu
     for model in form.models:
         (prediction,) = answers[model.name].predictions
         by_place.setdefault((prediction.start, prediction.end), []).append((model, prediction.probability))
-    shown = [_answer(document, start, end, tuple(models), form) for (start, end), models in by_place.items()]
+    shown = [_answer(document, start, end, models, form) for (start, end), models in by_place.items()]
     return sorted(
         shown, key=lambda answer: (not answer.right, -len(answer.models), -max(share for _, share in answer.models))
     )
 
 
 def _answer(
-    document: Document, start: int, end: int, models: tuple[tuple[Model, float], ...], form: QuestionForm
+    document: Document, start: int, end: int, models: list[tuple[Model, float]], form: QuestionForm
 ) -> DocumentAnswer:
     answer = document.text[start:end]
     score = score_answer(answer, form.accepted, squad_v2=models[0][0].squad_v2)
-    if start == end:
-        return DocumentAnswer("", "", (), models, score)
+    if not answer:
+        return DocumentAnswer("", "", [], models, score)
     first, last = document.around(start, end)
     text = document.text[first:last]
     marks = in_lanes([AnswerMark(start - first, end - first, model.number, model.look) for model, _ in models])
-    pieces = tuple(cut(text, find_answers(text, form.golds), marks))
-    return DocumentAnswer(answer, document.place(start), pieces, models, score)
+    return DocumentAnswer(
+        answer, document.place(start), cut(text, find_answers(text, form.golds), marks), models, score
+    )
 
 
 def _page(
