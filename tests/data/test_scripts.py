@@ -58,7 +58,14 @@ def test_the_official_rule_on_other_scripts_is_noted_with_the_rule_that_fits(tex
 
 @pytest.mark.parametrize(
     ("text", "language"),
-    [("Marie Curie", None), ("Marie Curie", "de"), ("北京", "zh"), ("東京", "ja"), ("Београд", "sr"), ("Beograd", "sr")],
+    [
+        ("Marie Curie", None),
+        ("Marie Curie", "de"),
+        ("北京", "zh"),
+        ("東京", "ja"),
+        ("Београд", "sr"),
+        ("Beograd", "sr"),
+    ],
 )
 def test_a_script_that_fits_the_rule_is_not_noted(text: str, language: str | None) -> None:
     assert script_note(answered(text), language) is None

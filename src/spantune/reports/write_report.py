@@ -121,7 +121,7 @@ def read_report(
         resamples: of the bootstrap; default as in `scoring.statistics.compare`.
 
     Raises:
-        RunError: a record or history is broken.
+        RunError: a record or history is broken, or the runs were scored by different rules.
     """
     records = tuple(RunRecord.read(one.path) for one in runs)
     histories = tuple(History(one.history).read() for one in runs)

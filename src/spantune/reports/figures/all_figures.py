@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -12,6 +12,7 @@ from spantune.reports.figures.learning_curves import learning_curves, loss_curve
 from spantune.reports.figures.score_plots import MOST_IN_A_PANEL, error_kinds, intervals, slices
 from spantune.reports.figures.style import Form, Look, looks
 from spantune.reports.figures.sweep_plots import sweep_curves, sweep_trials
+from spantune.reports.run_groups import by_rule, rule_language
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -51,7 +52,9 @@ def plans(report: ReportData) -> list[Plan]:
         caption = f"F1 against {cost.title.lower()}. {bars} The line joins what no other method beats in both."
         against = partial(f1_against, table.groups, cost, table.standings)
         made.append(Plan(f"f1_against_{cost.name}", cost.title, caption, against))
-    return [*made, *_choices(report, styles), *_training(report), *_questions(report, styles)]
+    made += [*_choices(report, styles), *_training(report), *_questions(report, styles)]
+    rule = by_rule(rule_language(report.records))
+    return [replace(one, caption=one.caption + rule * ("F1" in one.caption)) for one in made]
 
 
 def _choices(report: ReportData, styles: dict[str, Look]) -> list[Plan]:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import PurePath
 from typing import Any
 
-from spantune.reports.run_groups import Group, group
+from spantune.reports.run_groups import Group, by_rule, group, rule_language
 from spantune.reports.tables import number_format
 from spantune.runs import RunRecord
 from spantune.scoring.statistics import Comparison, Standing
@@ -105,6 +105,9 @@ def comparison(records: Sequence[RunRecord], statistics: Comparison | None = Non
 
     Args:
         statistics: of the groups by their label: the rows are then ordered by rank, else by mean F1.
+
+    Raises:
+        RunError: the runs were scored by different rules.
     """
     standings = {one.method: one for one in statistics.standings} if statistics else {}
     order = {label: place for place, label in enumerate(standings)}
@@ -165,7 +168,8 @@ def _header(records: Sequence[RunRecord]) -> tuple[str, ...]:
         return ("No run has finished.",) if records else ("There are no runs.",)
     sets = list(dict.fromkeys(_set(record) for record in finished))
     machines = list(dict.fromkeys(machine(record) for record in finished))
-    lines = [f"Scored on {'; '.join(sets)}.", f"Measured on {'; '.join(machines)}."]
+    rule = by_rule(rule_language(records))
+    lines = [f"Scored on {'; '.join(sets)}.{rule}", f"Measured on {'; '.join(machines)}."]
     if len({_fingerprint(record) for record in finished}) > 1:
         lines.append("CAUTION: the runs were scored on different questions; their scores do not compare.")
     if any(record.scored_on == "selection" for record in finished):
@@ -297,4 +301,5 @@ def _csv_row(one: Group) -> dict[str, Any]:
     row |= {f"{name}_parameters": one.parameters(name) for name in ("trainable", "total", "head")}
     row |= {name: one.largest(name) for name in ("adapter_bytes", "peak_memory_bytes", "peak_gpu_memory_bytes")}
     unfinished = [f"seed {run.seed}: {run.status} {run.reason or ''}" for run in one.runs if run.status != "finished"]
-    return row | {"scored_on": one.runs[0].scored_on, "unfinished": " ".join("; ".join(unfinished).split())}
+    row |= {"scored_on": one.runs[0].scored_on, "unfinished": " ".join("; ".join(unfinished).split())}
+    return row | ({"scoring": "mlqa", "language": one.language} if one.language else {})

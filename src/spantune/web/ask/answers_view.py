@@ -44,7 +44,7 @@ def results(form: QuestionForm, answers: Mapping[str, RequestAnswers]) -> dict[s
     shown = []
     for model in form.models:
         (prediction,) = answers[model.name].predictions
-        score = score_answer(prediction.text, form.accepted, squad_v2=model.squad_v2)
+        score = score_answer(prediction.text, form.accepted, squad_v2=model.squad_v2, language=model.language)
         shown.append(ShownAnswer(model, prediction, answers[model.name].milliseconds, score))
     marks = in_lanes(
         [

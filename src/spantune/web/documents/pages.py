@@ -116,7 +116,8 @@ def _answer(
     document: Document, start: int, end: int, models: list[tuple[Model, float]], form: QuestionForm
 ) -> DocumentAnswer:
     answer = document.text[start:end]
-    score = score_answer(answer, form.accepted, squad_v2=models[0][0].squad_v2)
+    asked = models[0][0]
+    score = score_answer(answer, form.accepted, squad_v2=asked.squad_v2, language=asked.language)
     if not answer:
         return DocumentAnswer("", "", [], models, score)
     first, last = document.around(start, end)
