@@ -12,7 +12,8 @@ import numpy as np
 
 from benchmarks.plan import Plan
 from spantune.answering.span_collector import AnswerCollector, BestAnswers
-from spantune.answering.windows import Windows, make_windows, window_rules
+from spantune.answering.window_rules import window_rules
+from spantune.answering.windows import Windows, make_windows
 from spantune.config import DecodeConfig, PredictorConfig, TrainConfig, WindowConfig
 from spantune.config.training import EncoderConfig
 from spantune.data import Corpus, Example

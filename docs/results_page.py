@@ -18,7 +18,7 @@ from spantune.reports import reproduce  # noqa: E402
 from spantune.reports.figures.style import svg  # noqa: E402
 from spantune.reports.run_groups import Group  # noqa: E402
 from spantune.reports.tables import number_format  # noqa: E402
-from spantune.reports.tables.detail_tables import kinds_grid, slices_grids, speed_grid  # noqa: E402
+from spantune.reports.tables.detail_tables import errors, slices_grids, speed_grid  # noqa: E402
 from spantune.reports.write_report import Report  # noqa: E402
 from spantune.scoring.disagreements import disagreements  # noqa: E402
 from spantune.scoring.error_kinds import KINDS  # noqa: E402
@@ -175,7 +175,7 @@ def kinds() -> str:
     """What wrong answers are."""
     report = study()
     assert report.evidence is not None
-    return kinds_grid(report.evidence, report.table.groups).to_markdown().strip()
+    return errors(report.evidence, report.table.groups).to_markdown().strip()
 
 
 def telling() -> str:

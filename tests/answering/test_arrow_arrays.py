@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from spantune.answering.arrow_arrays import Lists, arrow_columns, list_lengths, take
 from spantune.answering.batches import context_mask, end_points, training_batch
-from spantune.answering.windows import make_windows, window_rules
+from spantune.answering.window_rules import window_rules
+from spantune.answering.windows import make_windows
 from spantune.config import WindowConfig
 from spantune.data import Answer, Corpus, Example
 

@@ -22,7 +22,8 @@ from spantune.answering.batches import (
     sorted_batches,
     training_batch,
 )
-from spantune.answering.windows import make_windows, window_rules
+from spantune.answering.window_rules import window_rules
+from spantune.answering.windows import make_windows
 from spantune.config import WindowConfig
 from spantune.data import Answer, Corpus, Example
 

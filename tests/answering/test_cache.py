@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from spantune.answering.windows import WindowRules, Windows, make_windows, window_rules
+from spantune.answering.window_rules import WindowRules, window_rules
+from spantune.answering.windows import Windows, make_windows
 from spantune.config import WindowConfig
 from spantune.data import Corpus
 
@@ -47,7 +48,7 @@ def test_cached_windows_are_the_fresh_ones(
     def refuse(*_: Any, **__: Any) -> None:
         raise AssertionError("tokenised again")
 
-    monkeypatch.setattr("spantune.answering.windows._tokenise", refuse)
+    monkeypatch.setattr("spantune.answering.windows.cut_windows", refuse)
     with pytest.raises(AssertionError, match="tokenised again"):
         make_windows(tiny_corpus, tiny_tokenizer, rules, cache=False)
     second = make_windows(tiny_corpus, tiny_tokenizer, rules)

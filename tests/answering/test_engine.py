@@ -24,7 +24,8 @@ from transformers import BertTokenizerFast
 
 from spantune.answering import engine
 from spantune.answering.engine import CorpusAnswers, answer_windows
-from spantune.answering.windows import StreamedWindows, WindowRules, Windows, make_windows, numbers, window_rules
+from spantune.answering.window_rules import WindowRules, window_rules
+from spantune.answering.windows import StreamedWindows, Windows, make_windows, numbers
 from spantune.config import DecodeConfig, WindowConfig
 from spantune.data import Answer, Corpus, Example
 from spantune.data.prediction import Candidate, Prediction

@@ -93,13 +93,13 @@ def bytes_held(*predictors: Predictor) -> int:
 def cuts(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """The number of examples that were tokenised, at each time."""
     counted: list[int] = []
-    real: Callable[..., Any] = cutting._tokenise
+    real: Callable[..., Any] = cutting.cut_windows
 
     def count(examples: Sequence[Example], *given: Any) -> Any:
         counted.append(len(examples))
         return real(examples, *given)
 
-    monkeypatch.setattr(cutting, "_tokenise", count)
+    monkeypatch.setattr(cutting, "cut_windows", count)
     return counted
 
 

@@ -10,7 +10,8 @@ from transformers import PreTrainedTokenizerFast
 
 from spantune.answering.batches import end_points
 from spantune.answering.offsets import white_space, without_white_space
-from spantune.answering.windows import make_windows, window_rules
+from spantune.answering.window_rules import window_rules
+from spantune.answering.windows import make_windows
 from spantune.config import WindowConfig
 from spantune.data import Corpus, Example
 
@@ -27,7 +28,7 @@ def test_white_space_is_what_python_calls_so() -> None:
 def test_spans_are_stripped_like_text(context: str, data: st.DataObject) -> None:
     edges = st.tuples(st.integers(0, len(context)), st.integers(0, len(context)))
     pairs = [(min(pair), max(pair)) for pair in data.draw(st.lists(edges, max_size=6))]
-    bare = without_white_space(context, pairs, white_space(context))
+    bare = without_white_space(context, np.array(pairs, int).reshape(-1, 2), white_space(context))
     assert bare.shape == (len(pairs), 2)
     for (start, end), (first, behind) in zip(pairs, bare.tolist(), strict=True):
         assert context[first:behind] == context[start:end].strip()

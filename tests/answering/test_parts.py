@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from spantune.answering.windows import Part, StreamedWindows, WindowRules, Windows, make_windows, numbers, window_rules
+from spantune.answering.window_rules import WindowRules, window_rules
+from spantune.answering.windows import Part, StreamedWindows, Windows, make_windows, numbers
 from spantune.config import WindowConfig
 from spantune.data import Answer, Corpus, Example
 

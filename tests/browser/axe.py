@@ -33,9 +33,11 @@ def findings(page: Any) -> list[str]:
 
 def grave_findings(page: Any) -> list[str]:
     """The same for the page as it is, then for a phone's narrow window in dark, where nothing may stick out, either."""
-    found = findings(page)
+    found, window = findings(page), page.viewport_size
     page.emulate_media(color_scheme="dark", reduced_motion="reduce")
     page.set_viewport_size({"width": 390, "height": 844})
     found += [f"dark and narrow: {one}" for one in findings(page)]
     wider = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
+    page.emulate_media(color_scheme="null", reduced_motion="null")
+    page.set_viewport_size(window)
     return found + ([f"{wider} pixels wider than the window"] if wider > 0 else [])

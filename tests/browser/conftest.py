@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import sys
 import threading
@@ -85,29 +86,56 @@ EXPECTED = ("ERR_ABORTED", "status of 422", "status of 404")
 """A picture that a page was left before; and pages that say what is wrong."""
 
 
+FORGET = "() => { try { localStorage.clear(); sessionStorage.clear(); } catch { /* a sandbox has no storage */ } }"
+
+
+@pytest.fixture(scope="session")
+def pages(chromium, address):
+    """Lends pages by settings: a page that has been used before costs a third of a new one."""
+    idle = {}
+
+    def lend(settings):
+        kept = idle.setdefault(json.dumps(settings, sort_keys=True), [])
+        return kept.pop() if kept else chromium.new_context(base_url=address, **settings).new_page()
+
+    def take_back(page, settings):
+        page.context.clear_cookies()
+        page.evaluate(FORGET)
+        page.goto("about:blank")
+        idle[json.dumps(settings, sort_keys=True)].append(page)
+
+    return lend, take_back
+
+
 @pytest.fixture
-def open_page(chromium, address):
+def open_page(pages):
     """Opens pages of the app; at the end none may have failed, or broken the policy that it came with."""
-    contexts, problems = [], []
+    lend, take_back = pages
+    lent, problems = [], []
 
     def note(path, said):
         if not any(one in said for one in EXPECTED):
             problems.append(f"{path}: {said}")
 
     def open_one(path, **settings):
-        context = chromium.new_context(base_url=address, **settings)
-        context.set_default_timeout(10_000)
-        contexts.append(context)
-        page = context.new_page()
-        page.on("pageerror", lambda error: note(path, str(error)))
-        page.on("console", lambda said: note(path, said.text) if said.type == "error" else None)
-        page.on("requestfailed", lambda one: note(path, f"{one.url} {one.failure}"))
+        page = lend(settings)
+        page.set_default_timeout(10_000)
+        listeners = {
+            "pageerror": lambda error: note(path, str(error)),
+            "console": lambda said: note(path, said.text) if said.type == "error" else None,
+            "requestfailed": lambda one: note(path, f"{one.url} {one.failure}"),
+        }
+        for event, listener in listeners.items():
+            page.on(event, listener)
+        lent.append((page, settings, listeners))
         page.goto(path, wait_until="load")
         return page
 
     yield open_one
-    for context in contexts:
-        context.close()
+    for page, settings, listeners in lent:
+        for event, listener in listeners.items():
+            page.remove_listener(event, listener)
+        take_back(page, settings)
     assert not problems
 
 

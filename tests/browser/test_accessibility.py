@@ -20,7 +20,9 @@ PAGES = {
 }
 
 
-@pytest.mark.parametrize("name", PAGES)
+@pytest.mark.parametrize(
+    "name", [pytest.param(one, marks=[pytest.mark.exhaustive] if one == "nothing found" else []) for one in PAGES]
+)
 def test_a_page_has_no_grave_finding(open_page, name):
     address = PAGES[name]
     if name == "corrections":  # with what was just saved, and its undoing

@@ -309,8 +309,9 @@ def test_an_output_that_cannot_be_written(
     def read_only(*_: Any, **__: Any) -> Any:
         raise OSError(errno.EROFS, os.strerror(errno.EROFS), "somewhere")
 
-    monkeypatch.setattr("tempfile.mkstemp", read_only)
+    monkeypatch.setattr("tempfile.NamedTemporaryFile", read_only)
     refused(train("--output", "run"), "the output cannot be written", "Read-only file system", "--output")
+    monkeypatch.setattr("pathlib.Path.mkdir", read_only)
     refused(call("evaluate", finished.path, "--data", dev_file), "cannot be written", "Read-only file system")
 
 

@@ -281,7 +281,8 @@ def test_methods(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[
 def test_doctor(squad: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     from spantune.cli import doctor
 
-    monkeypatch.setattr(doctor, "_windows_without_answer", lambda config: lambda examples: [("q2", "too long")])
+    unreachable = [("unreachable-answer", "q2", "too long")]
+    monkeypatch.setattr(doctor, "_answer_check", lambda config: lambda examples: unreachable)
     assert main(["doctor", str(squad), "--eval-data", str(squad)]) == 0
     assert "questions" in capsys.readouterr().out
     assert main(["doctor", str(squad), str(squad), "--json"]) == 0

@@ -47,7 +47,8 @@ def test_the_spread(values: list[int], expected: Lengths) -> None:
 
 def test_notes_do_not_block() -> None:
     other = Corpus.of([Example("9", "q", "It  was\r\nAda.", ())], "other")
-    report = diagnose(CORPUS, other, unreachable=lambda examples: [(examples[0].id, "12 tokens from 3 to 15")])
+    unreachable = [("unreachable-answer", CORPUS.examples[0].id, "12 tokens from 3 to 15")]
+    report = diagnose(CORPUS, other, answers=lambda _: unreachable)
     assert not report.blocking
     assert [(one.kind, one.id) for one in report.notes] == [
         ("duplicate-question", "2"),
@@ -70,7 +71,7 @@ def test_the_text_is_aligned_and_says_what_was_not_checked() -> None:
     assert len(table) == 7 and len({len(line) for line in table}) == 1
     assert "No defects." in lines and "Notes: 1" in lines
     assert text.count("Not checked:") == 2
-    assert "Not checked" not in diagnose(CORPUS, CORPUS, unreachable=lambda _: []).to_text()
+    assert "Not checked" not in diagnose(CORPUS, CORPUS, answers=lambda _: []).to_text()
 
 
 def test_a_broken_source_is_reported_and_not_refused(tmp_path: Path) -> None:

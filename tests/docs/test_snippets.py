@@ -119,7 +119,8 @@ def test_added_method_keeps_the_contract(
     gralora: ModuleType, targets: str, tiny_encoder: Path, tiny_corpus: Corpus, tmp_path: Path
 ) -> None:
     from spantune.answering.batches import training_batch
-    from spantune.answering.windows import WindowRules, make_windows
+    from spantune.answering.window_rules import WindowRules
+    from spantune.answering.windows import make_windows
     from spantune.modeling import build, costs_of, load, load_tokenizer, save
     from spantune.modeling.loss import span_loss
 

@@ -8,7 +8,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from spantune.answering.windows import Windows, make_windows, window_rules
+from spantune.answering.window_rules import window_rules
+from spantune.answering.windows import Windows, make_windows
 from spantune.config import WindowConfig
 from spantune.data import Corpus
 from spantune.errors import MethodError, UserError
@@ -84,15 +85,31 @@ _OTHERS = tuple(family for family in ARCHITECTURES if family not in (*TWINS, "be
 SIX = ("full", "ia3", "lora", "loha", "prefix-tuning", "prompt-encoder")
 
 
-def in_short(name: str, family: str, *, longer: bool) -> bool:
-    """Whether a cell, or of it what takes longer, is in `make test`, too, and not in `make test-all` alone."""
-    if longer:
-        return family not in TWINS and name in ((*SIX, "bottleneck") if family == "bert" else ("loha", "bottleneck"))
+# Built from BERT's own layers: in `make test` LoRA stands for what reaches them, the prompt for the positions.
+LIKE_BERT = ("roberta", "electra")
+
+
+def in_short(name: str, family: str) -> bool:
+    """Whether a cell is in `make test`, too, and not in `make test-all` alone."""
     if family in TWINS:
         return name == "prompt-encoder"
     if family in _OTHERS and name in KIN:
         return KIN.index(name) % len(_OTHERS) == _OTHERS.index(family)
+    if family in LIKE_BERT:
+        return name in ("lora", "prompt-encoder")
     return family == "bert" or name not in (*KIN, *VARIANTS)
+
+
+def long_in_short(name: str, family: str) -> bool:
+    """The same for what takes longer: kinds of methods on BERT; elsewhere a product in each layer, or a new layer."""
+    if family == "bert":
+        return name in (*SIX, "bottleneck")
+    return family not in TWINS and name == ("loha", "bottleneck")[list(ARCHITECTURES).index(family) % 2]
+
+
+def costs_in_short(name: str, family: str) -> bool:
+    """The same for the costs."""
+    return has_costs_of_its_own(name, family) and in_short(name, family)
 
 
 # Their products are LoRA's or none, or those of another method here.
@@ -106,6 +123,11 @@ COSTS_DIFFER = {
     *(("prompt-encoder", family) for family in ("roberta", "deberta-v2", "modernbert")),
     *(("full", "albert"), ("vera", "modernbert"), ("bottleneck", "mobilebert")),
 }
+
+
+def has_costs_of_its_own(name: str, family: str) -> bool:
+    """Counting products takes as long as all other promises."""
+    return (family == "bert" and name not in COSTS_ALIKE) or (name, family) in COSTS_DIFFER
 
 
 @dataclass(frozen=True)
@@ -159,12 +181,6 @@ class Cell:
     @property
     def options(self) -> dict[str, Any]:
         return VARIANTS[self.name][1] if self.name in VARIANTS else SMALL.get(self.name, {})
-
-    @property
-    def has_costs_of_its_own(self) -> bool:
-        """Counting products takes as long as all other promises."""
-        alike = self.encoder.family != "bert" or self.name in COSTS_ALIKE
-        return not alike or (self.name, self.encoder.family) in COSTS_DIFFER
 
     @property
     def model(self) -> str:

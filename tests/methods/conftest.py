@@ -12,22 +12,34 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parent))  # cells.py, contract.py and suite.py
 pytest.register_assert_rewrite("contract", "suite")
 
-from cells import REFUSED, Cell, Encoder, in_short, make_encoder_case, product  # noqa: E402
+from cells import (  # noqa: E402
+    REFUSED,
+    Cell,
+    Encoder,
+    costs_in_short,
+    in_short,
+    long_in_short,
+    make_encoder_case,
+    product,
+)
 
 from spantune.data import Corpus  # noqa: E402
+
+# What a test class runs over, and of it what is in `make test`.
+SHORT = {"cell": in_short, "long_cell": long_in_short, "costly_cell": costs_in_short}
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """A class with `families` runs over their supported cells; `make test` leaves some out."""
     families = getattr(metafunc.cls, "families", None)
-    for fixture in {"cell", "long_cell"} & set(metafunc.fixturenames) if families else ():
+    for fixture in SHORT.keys() & set(metafunc.fixturenames) if families else ():
         metafunc.parametrize(
             fixture,
             [
                 pytest.param(
                     (name, family),
                     id=f"{name}-{family}",
-                    marks=[] if in_short(name, family, longer=fixture == "long_cell") else [pytest.mark.exhaustive],
+                    marks=[] if SHORT[fixture](name, family) else [pytest.mark.exhaustive],
                 )
                 for name, family in product(*families)
                 if (name, family) not in REFUSED
@@ -57,4 +69,10 @@ def cell(request: pytest.FixtureRequest, cell_of: Callable[[str, str], Cell]) ->
 @pytest.fixture
 def long_cell(request: pytest.FixtureRequest, cell_of: Callable[[str, str], Cell]) -> Cell:
     """The same, for the promises that take longer."""
+    return cell_of(*request.param)
+
+
+@pytest.fixture
+def costly_cell(request: pytest.FixtureRequest, cell_of: Callable[[str, str], Cell]) -> Cell:
+    """The same, for the costs."""
     return cell_of(*request.param)

@@ -14,7 +14,9 @@ from contract import is_head
 from torch import Tensor, nn
 
 from spantune.answering.batches import training_batch
-from spantune.answering.windows import ANSWER, make_windows, window_rules
+from spantune.answering.labels import ANSWER
+from spantune.answering.window_rules import window_rules
+from spantune.answering.windows import make_windows
 from spantune.config import BUNDLED, WindowConfig
 from spantune.data import load_corpus
 from spantune.methods import methods

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from spantune.answering.windows import window_rules
+from spantune.answering.window_rules import window_rules
 from spantune.config import WindowConfig
 from spantune.errors import ConfigError, MethodError
 from spantune.methods import get, methods, registry

@@ -11,7 +11,7 @@ import torch
 from tiny import ANSWERING
 from torch import Tensor, nn
 
-from spantune.answering.windows import window_rules
+from spantune.answering.window_rules import window_rules
 from spantune.config import WindowConfig
 from spantune.errors import ConfigError, MethodError
 from spantune.methods import get

@@ -18,8 +18,8 @@ from torch import Tensor, nn
 
 from spantune.errors import MethodError, RunError
 from spantune.methods import get
+from spantune.methods.adalora.rank_budget import RankBudget
 from spantune.modeling import SpanModel, build, count_parameters, load, save
-from spantune.modeling.rank_budget import RankBudget, drop_pruned
 from spantune.modeling.save_load import WEIGHTS, trainable_state
 
 LAYERS, START, TARGET = 12, 6, 4
@@ -61,6 +61,15 @@ def values(model: SpanModel) -> dict[str, Tensor]:
     return {name: weight.detach()[:, 0] for name, weight in model.named_parameters() if ".lora_E." in name}
 
 
+def kept(budget: RankBudget) -> float:
+    return budget.metrics()["ranks"]
+
+
+def drop_pruned(model: SpanModel) -> int:
+    """How many ranks are left."""
+    return int((model.hook.finish() or "").split()[0])
+
+
 def ranks(model: SpanModel) -> list[int]:
     return [int(value.count_nonzero()) for value in values(model).values()]
 
@@ -93,10 +102,10 @@ def test_ranks_are_given_out_as_pefts_allocator_does(changes: dict[str, Any], ti
         if step == steps - config.tfinal:  # PEFT's last choice looks back from the step before
             tuner.rankallocator.update_ipt(tuner.model)
         tuner.update_and_allocate(step)
-        budget.update(step, steps)
-        assert len(budget) == tuner.rankallocator.budget_schedule(step)[0] == sum(ranks(ours)), f"step {step}"
+        budget.after_step(step, steps)
+        assert kept(budget) == tuner.rankallocator.budget_schedule(step)[0] == sum(ranks(ours)), f"step {step}"
         assert all(torch.equal(value, values(theirs)[name]) for name, value in values(ours).items()), f"step {step}"
-        counts.append(len(budget))
+        counts.append(kept(budget))
     assert counts[0] > counts[2] > counts[9] == counts[-1] == budget.target
     assert len(set(ranks(ours))) > 1, "no layer got more than another"
 
@@ -117,8 +126,8 @@ def test_what_is_pruned_is_zero_and_what_is_left_is_the_budget(steps: int, rank:
     model = made(tiny_bert, rank=rank)
     budget = RankBudget(model.network)
     for step in steps_of([model], steps):
-        budget.update(step, steps)
-        assert sum(ranks(model)) == len(budget) == budget.at(step, steps)
+        budget.after_step(step, steps)
+        assert sum(ranks(model)) == kept(budget) == budget.at(step, steps)
     assert sum(ranks(model)) == LAYERS * rank
 
 
@@ -130,14 +139,14 @@ def test_the_important_ranks_stay(model: SpanModel) -> None:
             if ".lora_" in name:
                 layer = next(number for number, other in enumerate(names) if other.split(".lora")[0] in name)
                 weight.grad = torch.full_like(weight, float(10.0 ** (layer - LAYERS)))
-        budget.update(step, 10)
+        budget.after_step(step, 10)
     assert ranks(model)[-6:] == [START] * 6 and sum(ranks(model)[:3]) == 0
 
 
 def test_a_pruned_rank_may_come_back_until_the_last_change(model: SpanModel) -> None:
     budget, steps, masks = RankBudget(model.network), 20, []
     for step in steps_of([model], steps):
-        budget.update(step, steps)
+        budget.after_step(step, steps)
         masks.append(torch.cat([*budget.kept.values()]).clone())
     back = [bool((after & ~before).any()) for before, after in itertools.pairwise(masks)]
     assert any(back[:9]) and not any(back[9:]), "the final share of the steps changes no rank"
@@ -148,7 +157,7 @@ def test_layers_without_any_gradient_still_end_in_the_budget(model: SpanModel) -
     for step in steps_of([model], 5):
         for weight in model.parameters():
             weight.grad = torch.zeros_like(weight)
-        budget.update(step, 5)
+        budget.after_step(step, 5)
     assert sum(ranks(model)) == LAYERS * TARGET
 
 
@@ -159,7 +168,7 @@ def test_a_step_that_the_optimiser_left_out_teaches_nothing(model: SpanModel) ->
         if overflow := step in (1, 4, 10):
             for weight in model.parameters():
                 weight.grad = torch.full_like(weight, float("inf"))
-        budget.update(step, 20, learned=not overflow)
+        budget.after_step(step, 20, learned=not overflow)
         same = all(torch.equal(weight, before[name]) for name, weight in budget.state().items() if name in before)
         assert same == (overflow or step > 10), "the schedule goes on, the averages do not"
         assert sum(ranks(model)) == budget.at(step, 20)
@@ -170,14 +179,14 @@ def test_the_state_goes_on_to_the_last_bit(stop: int, model: SpanModel) -> None:
     resumed, budget = copy.deepcopy(model), RankBudget(model.network)
     again, state = RankBudget(resumed.network), {}
     for step in steps_of([model, resumed], 20):
-        budget.update(step, 20)
+        budget.after_step(step, 20)
         if step == stop:
             state = {name: weight.clone() for name, weight in budget.state().items()}
             again.load_state(state)
             for name, value in values(resumed).items():
                 value.copy_(values(model)[name])
         elif step > stop:
-            again.update(step, 20)
+            again.after_step(step, 20)
     assert all(torch.equal(value, values(resumed)[name]) for name, value in values(model).items())
     assert all(torch.equal(weight, again.state()[name]) for name, weight in budget.state().items())
 
@@ -222,7 +231,9 @@ def test_pruned_weights_come_back(
     tiny_encoder: Path, tiny_tokenizer: Any, inputs_of: Any, tmp_path: Path, recwarn: pytest.WarningsRecorder
 ) -> None:
     model, inputs = pruned(made(tiny_encoder)), inputs_of(tiny_encoder)
-    before, left, learning = logits_of(model, inputs), ranks(model), trainable_state(model)
+    before, left = logits_of(model, inputs), ranks(model)
+    assert drop_pruned(model) == sum(left)
+    learning = trainable_state(model)
     assert left[:2] == [0, 0] and START in left and len(set(left)) > 2
     save(model, tmp_path, settings=ANSWERING, tokenizer=tiny_tokenizer)
     assert all(torch.equal(weight, learning[name]) for name, weight in trainable_state(model).items()), "saving changes"
@@ -246,7 +257,7 @@ def test_a_network_without_its_pruned_ranks_is_what_is_saved(
 ) -> None:
     model, inputs = pruned(made(tiny_encoder)), inputs_of(tiny_encoder)
     before, left = logits_of(model, inputs), ranks(model)
-    assert drop_pruned(model.network) == sum(left) == drop_pruned(model.network), "a second time, nothing is left to do"
+    assert drop_pruned(model) == sum(left) == drop_pruned(model), "a second time, nothing is left to do"
     after = logits_of(model, inputs)
     torch.testing.assert_close(after, before, rtol=1e-6, atol=1e-6)
     assert not any("ranknum" in name for name in trainable_state(model))
@@ -264,7 +275,7 @@ def test_stock_peft_loads_them(
 
     model, inputs = pruned(made(tiny_encoder)), inputs_of(tiny_encoder)
     if dropped:
-        drop_pruned(model.network)
+        drop_pruned(model)
     save(model, tmp_path, settings=ANSWERING, tokenizer=tiny_tokenizer)
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="The following rank_pattern keys")  # PEFT looks for LoRA's keys
@@ -274,7 +285,7 @@ def test_stock_peft_loads_them(
 
 def test_a_model_that_has_not_learned_keeps_its_ranks(tiny_bert: Path, tiny_tokenizer: Any, tmp_path: Path) -> None:
     model = build(str(tiny_bert), "adalora", OPTIONS)
-    assert ranks(model) == [0] * LAYERS and drop_pruned(model.network) == LAYERS * START
+    assert ranks(model) == [0] * LAYERS and drop_pruned(model) == LAYERS * START
     save(model, tmp_path, settings=ANSWERING, tokenizer=tiny_tokenizer)
     assert json.loads((tmp_path / "adapter_config.json").read_text())["rank_pattern"] is None
     loaded = trainable_state(load(tmp_path).model)

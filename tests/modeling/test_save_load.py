@@ -74,11 +74,14 @@ def test_an_adapter_that_was_not_saved_here(lora: Path) -> None:
     assert raised.value.found == "an adapter that PEFT saved by itself"
 
 
-@pytest.mark.parametrize("text", ["{", "\x00\xff", "", "[" * 100_000, '{"format": ' + "1" * 5_000 + "}"])
+@pytest.mark.parametrize(
+    "text", ["{", "\x00\xff", "", "[]", '"text"', "[" * 100_000, '{"format": ' + "1" * 5_000 + "}"]
+)
 def test_a_description_that_is_no_json(whole: Path, text: str) -> None:
     (whole / MANIFEST).write_text(text, encoding="latin-1")
-    with pytest.raises(RunError, match="description cannot be read"):
+    with pytest.raises(RunError, match="description is broken") as raised:
         load(whole)
+    assert raised.value.expected == "a JSON object"
 
 
 def test_a_description_that_the_system_refuses(tmp_path: Path) -> None:
@@ -87,10 +90,10 @@ def test_a_description_that_the_system_refuses(tmp_path: Path) -> None:
         read_manifest(tmp_path)
 
 
-@pytest.mark.parametrize("content", [{}, [], "text", {"format": 99}])
+@pytest.mark.parametrize("content", [{}, {"format": 99}])
 def test_a_description_of_another_version(whole: Path, content: Any) -> None:
     (whole / MANIFEST).write_text(json.dumps(content))
-    with pytest.raises(RunError, match="saved by another version"):
+    with pytest.raises(RunError, match="description has another format"):
         load(whole)
 
 
@@ -101,17 +104,17 @@ def test_a_description_that_lacks_something(whole: Path, key: str) -> None:
     (whole / MANIFEST).write_text(json.dumps(manifest))
     with pytest.raises(RunError, match="incomplete") as raised:
         load(whole)
-    assert f"no {key}" in str(raised.value)
+    assert raised.value.expected == f"the key {key!r}"
 
 
 @pytest.mark.parametrize("value", [None, 7, ["lora"]])
 @pytest.mark.parametrize("key", ["method", "model", "model_type", "encoder_fingerprint", "options", "settings"])
 def test_a_description_with_something_of_another_type(key: str, value: Any, whole: Path) -> None:
     rewrite(whole / MANIFEST, **{key: value})
-    with pytest.raises(RunError, match="description is not valid") as raised:
+    with pytest.raises(RunError, match="description is broken") as raised:
         load(whole)
-    assert raised.value.where == str(whole / MANIFEST) and raised.value.found == repr(value)
-    assert raised.value.expected == f"{key}: {'an object' if key in ('options', 'settings') else 'a valid string'}"
+    assert raised.value.where == f"{whole / MANIFEST}, key {key!r}" and raised.value.found == repr(value)
+    assert raised.value.expected == ("an object" if key in ("options", "settings") else "a valid string")
 
 
 @pytest.mark.parametrize(
@@ -138,11 +141,10 @@ def test_settings_that_do_not_say_how_to_answer(settings: dict[str, Any], lora: 
     rewrite(lora / MANIFEST, settings=good)
     assert Predictor.load(lora).ask("Who built the mill?", "Ada Moor built the old mill.").text is not None
     rewrite(lora / MANIFEST, settings={**good, **settings} if settings else {})
-    with pytest.raises(RunError, match="does not say how it answers") as raised:
+    with pytest.raises(RunError, match=f"description is {'broken' if settings else 'incomplete'}") as raised:
         Predictor.load(lora)
-    assert raised.value.where == str(lora / MANIFEST) and set(settings or good) <= set(
-        raised.value.found.rpartition(" for ")[2].split(", ")
-    )
+    assert str(lora / MANIFEST) in raised.value.where
+    assert all(f"'settings.{key}'" in str(raised.value) for key in settings or good)
 
 
 def test_missing_weights(adapter: Path) -> None:

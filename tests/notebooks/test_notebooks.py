@@ -62,8 +62,9 @@ def test_what_they_import_is_there_and_public(path: Path) -> None:
 @pytest.mark.parametrize("squad_v2", [False, True], ids=["answers all", "may answer nothing"])
 def test_they_run(squad_v2: bool, bert: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Both, one after the other, on a study of a tiny encoder; the second asks what the first has trained."""
-    nbformat, nbclient = pytest.importorskip("nbformat"), pytest.importorskip("nbclient")
-    pytest.importorskip("ipykernel")
+    import nbclient
+    import nbformat
+
     data = write(tmp_path / "train.json", squad(40, impossible=squad_v2))
     settings = {key: value for key, value in SETTINGS.items() if key not in ("method", "learning_rate")}
     settings |= {

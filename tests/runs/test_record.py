@@ -104,7 +104,7 @@ def test_a_broken_file_is_refused_with_its_name(tmp_path, text):
 def test_a_missing_run_says_what_stands_there_instead(tmp_path):
     (tmp_path / "file").write_text("")
     for path, found in (
-        (tmp_path, "a folder without"),
+        (tmp_path, "found:    file"),
         (tmp_path / "nowhere", "no such folder"),
         (tmp_path / "file", "a file"),
     ):

@@ -13,13 +13,12 @@ from spantune.scoring.answerability import (
     NullFit,
     auc,
     best_threshold,
-    calibration,
+    calibration_error,
     fit_null,
     fit_temperature,
     null_probability,
     null_scores,
     odds_of,
-    reliability,
     risk_coverage,
     threshold_curve,
     unanswerable,
@@ -106,11 +105,9 @@ def test_auc_takes_infinite_odds():
 
 def test_risk_coverage_by_hand():
     made = risk_coverage([0.9, 0.1, 0.5, 0.7], [0, 1, 1, 0])
-    assert made.coverage.tolist() == [0.25, 0.5, 0.75, 1.0]
-    assert made.risk.tolist() == pytest.approx([0, 0, 1 / 3, 0.5])
-    assert made.area == made.best == pytest.approx((1 / 3 + 0.5) / 4)
+    assert made.tolist() == pytest.approx([0, 0, 1 / 3, 0.5])
     worst = risk_coverage([0.1, 0.9, 0.5, 0.2], [0, 1, 1, 0])
-    assert worst.area == pytest.approx((1 + 1 + 2 / 3 + 0.5) / 4) and worst.best == made.best
+    assert worst.tolist() == pytest.approx([1, 1, 2 / 3, 0.5])
 
 
 @given(st.lists(st.tuples(st.integers(0, 2), st.sampled_from([0.0, 0.25, 1.0])), min_size=1, max_size=6))
@@ -122,8 +119,8 @@ def test_equal_confidence_is_the_mean_over_all_orders(rows):
         if all(confidence[one] >= confidence[other] for one, other in pairwise(order))
     ]
     made = risk_coverage(confidence, loss)
-    assert made.risk == pytest.approx(np.mean(curves, axis=0))
-    assert made.best <= made.area + 1e-12
+    assert made == pytest.approx(np.mean(curves, axis=0))
+    assert risk_coverage([-one for one in loss], loss).mean() <= made.mean() + 1e-12
 
 
 # Calibration
@@ -135,9 +132,8 @@ def test_the_temperature_that_made_the_odds_is_found():
     happened = generator.random(20_000) < null_probability(honest)
     assert fit_temperature(honest, happened) == pytest.approx(1.0, rel=0.05)
     assert fit_temperature(3 * honest, happened) == pytest.approx(3.0, rel=0.05)
-    made = calibration(3 * honest, happened, 3.0)
-    assert made.before.error > 0.1 and made.after.error < 0.015
-    assert made.temperature == 3.0
+    assert calibration_error(null_probability(3 * honest), happened) > 0.1
+    assert calibration_error(null_probability(3 * honest, 3.0), happened) < 0.015
 
 
 def test_the_temperature_has_the_highest_likelihood_of_a_grid():
@@ -174,19 +170,11 @@ def test_a_split_of_one_kind_is_refused():
     assert caught.value.found == "0 of 2 without"
 
 
-def test_reliability_by_hand():
-    made = reliability([0.1, 0.15, 0.6, 0.9, 1.0], [False, True, True, True, False], bins=4)
-    assert [(one.low, one.high, one.n) for one in made.bins] == [
-        (0, 0.25, 2),
-        (0.25, 0.5, 0),
-        (0.5, 0.75, 1),
-        (0.75, 1.0, 2),
-    ]
-    assert (made.bins[0].predicted, made.bins[0].observed) == (pytest.approx(0.125), 0.5)
-    assert made.bins[1].predicted is None and made.bins[1].observed is None
-    # Gaps 0.375, 0.4 and 0.45, by size 2, 1 and 2.
-    assert made.error == pytest.approx((2 * 0.375 + 0.4 + 2 * 0.45) / 5)
-    assert reliability([0.0, 1.0], [False, True]).error == 0.0 and len(reliability([0.5], [True]).bins) == 15
+def test_calibration_error_by_hand():
+    made = calibration_error([0.1, 0.15, 0.6, 0.9, 1.0], [False, True, True, True, False], bins=4)
+    # Gaps 0.375, 0.4 and 0.45, by size 2 (below 0.25), 1 (0.5 to 0.75) and 2 (from 0.75, 1 included).
+    assert made == pytest.approx((2 * 0.375 + 0.4 + 2 * 0.45) / 5)
+    assert calibration_error([0.0, 1.0], [False, True]) == 0.0
 
 
 # As a run keeps it
@@ -209,7 +197,9 @@ def test_the_scores_are_of_the_answers_at_the_fitted_threshold():
     assert found["risk_coverage_best"] == pytest.approx(np.mean([np.mean(ranked[: k + 1]) for k in range(7)]))
     assert found["null_auc"] == pytest.approx(8 / 12)
     assert (found["null_threshold"], found["null_temperature"]) == (0.75, 2.0)
-    measured = calibration(odds_of(EXAMPLES, ODDS), unanswerable(EXAMPLES), 2.0)
-    assert found["calibration_error"] == measured.before.error != measured.after.error
-    assert found["calibration_error_scaled"] == measured.after.error
+    before, after = (
+        calibration_error(null_probability(odds_of(EXAMPLES, ODDS), temperature), unanswerable(EXAMPLES))
+        for temperature in (1.0, 2.0)
+    )
+    assert found["calibration_error"] == before != after == found["calibration_error_scaled"]
     assert "null_auc" not in null_scores(WITH, SPANS, ODDS, NullFit(0.75))

@@ -7,17 +7,21 @@ import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 
 from spantune.config import CompareConfig, TrainConfig
 from spantune.methods import get
 from spantune.runs import DataRecord, RunRecord, Timings
-from spantune.studies.executors import Job
 from spantune.studies.worker_process import Outcome
 from spantune.training.code_version import code_version
 from spantune.training.run_settings import resolve
+
+
+class Job(NamedTuple):
+    name: str
+    config: TrainConfig
 
 
 class StandIn:
@@ -34,18 +38,18 @@ class StandIn:
     def names(self) -> list[str]:
         return [job.name for job in self.ran]
 
-    def submit(self, job: Job) -> None:
-        self._under_way.append(job)
+    def submit(self, name: str, config: TrainConfig) -> None:
+        self._under_way.append(Job(name, config))
         self.most = max(self.most, len(self._under_way))
         assert self.most <= self.workers
 
-    def wait(self, seconds: float | None = None) -> tuple[Job, Outcome] | None:
+    def wait(self) -> tuple[str, Outcome]:
         job = self._under_way.pop(0)
         self.ran.append(job)
         end = self.ends.get(job.name)
         if isinstance(end, BaseException):
             raise end
-        return job, end or self.carry_out(job.config)
+        return job.name, end or self.carry_out(job.config)
 
     def close(self) -> None:
         self.closed = True

@@ -16,8 +16,7 @@ from spantune.errors import UserError
 from spantune.reports.tables.number_format import duration
 from spantune.runs import RunRecord
 from spantune.studies import StudyRecord, compare
-from spantune.studies.budget import Clock, Rate, fit
-from spantune.studies.estimate import seconds_left
+from spantune.studies.budget import Clock, Forecast, Rate, fit
 from spantune.studies.plan import arms, final_run
 from spantune.studies.run_state import DataFacts, facts_as_they_are
 from spantune.studies.worker_process import Outcome
@@ -216,7 +215,7 @@ def test_finished_points_of_a_sweep_are_not_still_to_do(search: str, study: Any)
     config = study(methods=("lora",), sweep=("learning-rate",), sweep_examples=40, search=search, trials=3)
 
     def left() -> float:
-        return seconds_left(config, arms(config), {"lora": PRETENDED}, facts_as_they_are())
+        return Forecast({"lora": PRETENDED}, facts_as_they_are(), 0).study(config, arms(config))
 
     whole, final = left(), a_run_takes(config)
     with pytest.raises(KeyboardInterrupt):
@@ -225,4 +224,4 @@ def test_finished_points_of_a_sweep_are_not_still_to_do(search: str, study: Any)
     shutil.rmtree(Path(config.output) / executor.names[0])
     assert left() == pytest.approx(final + (whole - final) / 3)
     other = replace(config, sweep_examples=30)
-    assert seconds_left(other, arms(other), {"lora": PRETENDED}, facts_as_they_are()) > left(), "another sweep"
+    assert Forecast({"lora": PRETENDED}, facts_as_they_are(), 0).study(other, arms(other)) > left(), "another sweep"

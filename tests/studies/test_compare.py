@@ -371,7 +371,7 @@ def test_a_killed_study_leaves_no_run_behind(long: Any, tmp_path: Path) -> None:
 
 def test_an_interruption_while_the_libraries_load_is_one_too(long: Any, tmp_path: Path) -> None:
     config = long()
-    started = start(final_run(config, arms(config)[0], 0, {}), "early")
+    started = start(final_run(config, arms(config)[0], 0, {}))
     end = time.monotonic() + PATIENCE_SECONDS
     while not (tmp_path / "study" / "full-0" / "record.json").exists() and time.monotonic() < end:
         time.sleep(0.001)

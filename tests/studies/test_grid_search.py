@@ -12,11 +12,11 @@ from spantune.studies.parameters import Parameter, Values
 
 
 def rate(*values: float) -> Parameter:
-    return Parameter("learning_rate", "learning_rate", False, float, values)
+    return Parameter("learning_rate", float, values)
 
 
 def rank(*values: int) -> Parameter:
-    return Parameter("lora.rank", "rank", True, int, values)
+    return Parameter("lora.rank", int, values)
 
 
 def searched(
@@ -109,7 +109,7 @@ def test_whole_numbers_stay_whole_and_valid() -> None:
 
 
 def test_zero_has_no_ratio() -> None:
-    decay = Parameter("weight_decay", "weight_decay", False, float, (0.0, 0.01))
+    decay = Parameter("weight_decay", float, (0.0, 0.01))
     found, tried = searched([decay], {"weight_decay": 0.01}, lambda values: values["weight_decay"])
     assert len(tried) == 2
     assert (
@@ -140,7 +140,7 @@ def test_several_parameters_are_combined_and_go_on_along_each() -> None:
 
 
 def test_words_have_no_edge() -> None:
-    schedule = Parameter("schedule", "schedule", False, str, ("linear", "cosine"))
+    schedule = Parameter("schedule", str, ("linear", "cosine"))
     found, tried = searched([schedule], {"schedule": "linear"}, lambda values: float(values["schedule"] == "cosine"))
     assert (found.values, found.edge, len(tried)) == ({"schedule": "cosine"}, None, 2)
 
@@ -157,7 +157,7 @@ def test_a_trial_that_is_dropped_ends_the_search() -> None:
 
 
 def test_labels_name_folders() -> None:
-    targets = Parameter("lora.targets", "targets", True, str, ("a/b", "c d"))
+    targets = Parameter("lora.targets", str, ("a/b", "c d"))
     search = GridSearch(
         [rate(1e-3), targets], {"learning_rate": 1e-3, "lora.targets": "x"}, extend=0, problem=lambda *_: None
     )

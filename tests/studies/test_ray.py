@@ -20,7 +20,6 @@ from spantune.config import CompareConfig, TrainConfig
 from spantune.errors import ConfigError, RunError
 from spantune.runs import RunRecord
 from spantune.studies import StudyRecord, compare, ray_executor
-from spantune.studies.executors import Job
 from spantune.studies.ray_executor import RayExecutor
 
 
@@ -103,24 +102,19 @@ def test_two_workers_bring_the_records_back(
     executor = RayExecutor(tmp_path, cluster, cpus=1, gpus=0)
     assert executor.workers == 2
 
-    def job(name: str, **changes: Any) -> Job:
-        return Job(name, TrainConfig(**{**settings, "output": str(tmp_path / name), **changes}))
+    def job(name: str, **changes: Any) -> tuple[str, TrainConfig]:
+        return name, TrainConfig(**{**settings, "output": str(tmp_path / name), **changes})
 
-    def next_one() -> tuple[str, Any]:
-        ended = executor.wait()
-        assert ended is not None
-        return ended[0].name, ended[1]
-
-    executor.submit(job("seen"))
-    executor.submit(job("broken", data=(str(tmp_path / "none.json"),)))
-    outcomes = dict(next_one() for _ in range(2))
+    executor.submit(*job("seen"))
+    executor.submit(*job("broken", data=(str(tmp_path / "none.json"),)))
+    outcomes: dict[str, Any] = dict(executor.wait() for _ in range(2))
     assert outcomes["seen"].reason is None and "none.json" in outcomes["broken"].reason
     assert RunRecord.read(tmp_path / "seen").status == "finished"
     executor._token = tmp_path / "nobody sees this"
-    executor.submit(job("unseen"))
-    assert next_one()[1].reason is None
+    executor.submit(*job("unseen"))
+    assert executor.wait()[1].reason is None
     assert RunRecord.read(tmp_path / "unseen").metrics == RunRecord.read(tmp_path / "seen").metrics
-    executor.submit(job("long", epochs=600))
+    executor.submit(*job("long", epochs=600))
     time.sleep(30)  # its folder is the worker's own, so that nothing of it is to be seen here
     executor.close()
     stopped = RunRecord.read(tmp_path / "long")

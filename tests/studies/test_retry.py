@@ -15,7 +15,7 @@ from spantune.config import CompareConfig, TrainConfig
 from spantune.errors import DataError, EncoderError, RunError
 from spantune.runs import RunRecord
 from spantune.studies import StudyRecord, compare
-from spantune.studies.worker_process import _MEMORY, _SHARED, Outcome, Place, _code_of, _take
+from spantune.studies.worker_process import Outcome, Place, _failed, _take
 from spantune.training.run_settings import resolve
 
 pytestmark = pytest.mark.usefixtures("no_plots")
@@ -123,12 +123,12 @@ def test_points_of_a_sweep_are_tried_again_too(study: Any) -> None:
     ],
 )
 def test_what_counts_as_out_of_memory(error: Exception, crashed: bool) -> None:
-    assert (_code_of(error) == _MEMORY) is crashed
+    assert _failed(error).crashed is crashed
 
 
 def test_what_other_runs_share() -> None:
-    """A run's exit code says whether others would fail as it did."""
-    found = [_SHARED.get(_code_of(error)) for error in (DataError("no file"), EncoderError("none"), RunError("full"))]
+    """A run's outcome says whether others would fail as it did."""
+    found = [_failed(error).shared for error in (DataError("no file"), EncoderError("none"), RunError("full"))]
     assert found == ["study", "encoder", None]
 
 

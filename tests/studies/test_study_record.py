@@ -18,24 +18,25 @@ from spantune.errors import RunError
 from spantune.methods import methods
 from spantune.reports.reproduce import typed
 from spantune.studies import FinalRun, Point, StudyRecord, Sweep, compare
+from spantune.studies.budget import Fitted
 from spantune.studies.command_lines import compare_words
 from spantune.studies.record import STUDY
 from spantune.studies.report import report_of
-from spantune.studies.study_recorder import StudySheet, protocol_of
+from spantune.studies.study_recorder import StudyRecorder, protocol_of
 
 
 @pytest.mark.parametrize(
     ("content", "words"),
     [
         (None, "there is no study here"),
-        ("{", "the study's record cannot be read"),
-        ("[]", "no JSON object"),
+        ("{", "the study's record is broken"),
+        ("[]", "a JSON object"),
         ("[" * 100_000, "recursion"),
         ({"format": 99}, "format 99"),
-        ({"format": 1, "runs": [{"method": "lora"}]}, "runs.0.model: missing"),
-        ({"format": 1, "runs": [{"method": "lora", "model": "m", "seed": "0"}]}, "runs.0.folder: missing"),
+        ({"format": 1, "runs": [{"method": "lora"}]}, "the keys 'runs.0.model', 'runs.0.seed', 'runs.0.folder'"),
+        ({"format": 1, "runs": [{"method": "lora", "model": "m", "seed": "0"}]}, "the key 'runs.0.folder'"),
         ({"format": 1, "status": "asleep"}, "'asleep'"),
-        ({"format": 1, "command": ["spantune", 3]}, "command.1: expected a valid string, found 3"),
+        ({"format": 1, "command": ["spantune", 3]}, "key 'command.1'\n  expected: a valid string\n  found:    3"),
     ],
 )
 def test_what_is_no_record(content: Any, words: str, tmp_path: Path) -> None:
@@ -75,7 +76,7 @@ def test_passwords_stay_out_of_it(study: Any, monkeypatch: pytest.MonkeyPatch) -
     protocol = protocol_of(study(**secret, search="optuna", sweep=("learning-rate",)))
     assert (protocol["tracking_uri"], protocol["storage"]) == ("https://host", "postgresql://host/x")
     monkeypatch.setattr("sys.argv", ["spantune", "--storage=postgresql://me:secret@host/x", "http://[x"])
-    record = StudySheet(study(), study(), (), (), None, left_out=(), notes=()).record
+    record = StudyRecorder(study(), (), Fitted(study(), (), ()), None, ()).record
     assert record.command == ("spantune", "--storage=postgresql://host/x", "http://[x")
 
 

@@ -12,7 +12,7 @@ import pytest
 from spantune.config import CompareConfig
 from spantune.runs import without_password, write_json_atomic
 from spantune.tracking.client import earlier_run
-from spantune.tracking.study_mirror import StudyMirror
+from spantune.tracking.mirrors import StudyMirror
 
 mlflow = pytest.importorskip("mlflow")
 

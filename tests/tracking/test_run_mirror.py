@@ -16,7 +16,7 @@ from tiny import ANSWERING
 from spantune.config import TrainConfig
 from spantune.runs import History, ParameterCount, RunFolder, RunRecord, Timings
 from spantune.tracking.client import quiet
-from spantune.tracking.run_mirror import RunMirror
+from spantune.tracking.mirrors import RunMirror
 from spantune.tracking.trackers import trackers_of
 from spantune.training.run_recorder import run_sheet
 
@@ -93,7 +93,7 @@ def start(folder, params=PARAMS, **changes):
 
 
 def finish(mirror, record=RECORD):
-    record.write(mirror.folder.path)
+    record.write(mirror.folder)
     mirror.finish(record.status, record.reason)
 
 

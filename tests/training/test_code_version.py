@@ -24,7 +24,7 @@ def sources(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     forget()
 
 
-NO_NUMBERS = ("tracking/run_mirror.py", "runs/history.py", "web/app.py", "studies/report.py")
+NO_NUMBERS = ("tracking/mirrors.py", "runs/history.py", "web/app.py", "studies/report.py")
 
 
 def forget() -> None:

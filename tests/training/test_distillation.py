@@ -18,7 +18,8 @@ from tiny import history, make_encoder, weights
 from spantune.answering import Predictor
 from spantune.answering.arrow_arrays import as_columns
 from spantune.answering.batches import NO_LABEL, allowed_tokens, training_batch
-from spantune.answering.windows import Windows, make_windows, window_rules
+from spantune.answering.window_rules import window_rules
+from spantune.answering.windows import Windows, make_windows
 from spantune.config import PredictorConfig, TrainConfig
 from spantune.data import load_corpus
 from spantune.errors import ConfigError, RunError

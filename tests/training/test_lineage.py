@@ -13,7 +13,7 @@ import pytest
 
 from spantune.errors import ConfigError, RunError
 from spantune.runs import RunFolder
-from spantune.studies.run_state import facts_as_they_are, planned
+from spantune.studies.run_state import facts_as_they_are, plan_of
 from spantune.training import train
 from spantune.training.lineage import Origins, refuse_own_folder
 
@@ -40,11 +40,10 @@ def test_what_was_trained_again_is_another(key: str, finished: RunFolder, config
     assert (record.teachers, record.began_with) == (now.teachers, now.began_with)
     assert len(record.teachers) == (key == "teachers") and (record.began_with is not None) == (key == "model")
     facts = facts_as_they_are()
-    assert planned("run", "run", config(**asked), facts).plan == "done"
+    assert plan_of(config(**asked), facts)[0] == "done"
     (file,) = (origin / "adapter").glob("*.safetensors")
     file.write_bytes(file.read_bytes()[:-1] + bytes([file.read_bytes()[-1] ^ 1]))
-    cell = planned("run", "run", config(**asked), facts)
-    assert (cell.plan, cell.why) == ("run", f"changed: trained again since: {origin}")
+    assert plan_of(config(**asked), facts) == ("run", f"changed: trained again since: {origin}")
     replace(record, status="interrupted").write(tmp_path / "run")
     with pytest.raises(RunError, match="what the run learns from has changed") as raised:
         train(config(resume=True, **asked))

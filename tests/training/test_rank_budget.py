@@ -14,7 +14,7 @@ from tiny import history, same_weights, weights
 from spantune.answering.batches import LengthBatches
 from spantune.answering.predictor import Predictor
 from spantune.config import TrainConfig
-from spantune.modeling.rank_budget import RankBudget
+from spantune.methods.adalora.rank_budget import RankBudget
 from spantune.modeling.save_load import trainable_state
 from spantune.runs import RunRecord
 from spantune.training import train
@@ -78,7 +78,7 @@ def test_ranks_fall_to_the_budget(adalora: Any, tmp_path: Path, monkeypatch: pyt
 
 
 def test_a_budget_that_is_never_asked_is_noticed(adalora: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(RankBudget, "update", lambda *_, **__: None)
+    monkeypatch.setattr(RankBudget, "after_step", lambda *_, **__: None)
     train(adalora())
     assert saved_ranks(tmp_path / "run") == START * LAYERS
     with pytest.raises(AssertionError):
@@ -145,13 +145,13 @@ def test_a_step_counts_the_penalty_once(adalora: Any, tmp_path: Path, monkeypatc
 def test_a_step_that_was_left_out_is_told(adalora: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """As a loss scale that overflows makes the optimiser do under fp16."""
     told: list[tuple[int, int, bool]] = []
-    real = RankBudget.update
+    real = RankBudget.after_step
 
-    def update(self: RankBudget, step: int, steps: int, *, learned: bool = True) -> None:
+    def after_step(self: RankBudget, step: int, steps: int, *, learned: bool = True) -> None:
         told.append((step, steps, learned))
         real(self, step, steps, learned=learned)
 
-    monkeypatch.setattr(RankBudget, "update", update)
+    monkeypatch.setattr(RankBudget, "after_step", after_step)
     monkeypatch.setattr(Accelerator, "optimizer_step_was_skipped", property(lambda self: len(told) in (0, 2)))
     train(adalora(epochs=0.6))
     assert told == [(1, 5, False), (2, 5, True), (3, 5, False), (4, 5, True), (5, 5, True)]

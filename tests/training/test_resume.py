@@ -56,7 +56,7 @@ def whole(settings: dict[str, Any], long_file: str, tmp_path_factory: pytest.Tem
 
 def started(config: TrainConfig) -> BaseProcess:
     """The run in a process of its own, as `compare` starts it."""
-    return start(config, "run").process
+    return start(config).process
 
 
 def wait_for_checkpoint(process: BaseProcess, run: Path, *, after: int = 0) -> None:

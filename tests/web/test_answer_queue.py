@@ -108,7 +108,7 @@ def test_a_full_queue_refuses_at_once(queue: Queue) -> None:
     waiting = [queue.ask(one) for one in range(1, 9)]
     began = time.monotonic()
     with pytest.raises(Problem) as refused:
-        queue.answerer.ask([question(9)])
+        queue.answerer.ask([question(9)], ("numbers",))
     assert time.monotonic() - began < 1
     assert refused.value.status == 503 and int(refused.value.headers["Retry-After"]) >= 1
     queue.open()
@@ -157,7 +157,7 @@ def test_closing_answers_what_was_taken_in(queue: Queue) -> None:
     closing = queue.pool.submit(queue.answerer.close, 20)
     queue._until(lambda: queue.answerer.state == "closed")
     with pytest.raises(Problem, match="being stopped"):
-        queue.answerer.ask([question(3)])
+        queue.answerer.ask([question(3)], ("numbers",))
     assert not closing.done()
     queue.open()
     assert [one.result(20) for one in asked] == [["0"], ["1"], ["2"]]
@@ -175,9 +175,9 @@ def test_each_model_says_how_long_it_computed(queue: Queue) -> None:
 def test_models_that_cannot_be_loaded() -> None:
     answerer = Answerer(FakeSource(ValueError("broken")), waiting=1, together=1)
     with pytest.raises(Problem, match="being loaded"):
-        answerer.ask([question(1)])
+        answerer.ask([question(1)], ("numbers",))
     answerer.start()
     assert not answerer.wait_until_loaded(20) and answerer.state == "failed"
     with pytest.raises(Problem, match="ValueError: broken"):
-        answerer.ask([question(1)])
+        answerer.ask([question(1)], ("numbers",))
     answerer.close(5)

@@ -6,9 +6,8 @@ import pytest
 from made_studies import ANSWERS, RIVER, ROWS, made_up_index, question_row, write_study
 
 from spantune.reports.judged_answers import Incomplete
-from spantune.scoring.dimensions import DIMENSIONS
 from spantune.web.index_cache import Shelf, Unread
-from spantune.web.question_index import ORDERS, QuestionFilters, read_index
+from spantune.web.question_index import ORDERS, SLICES, QuestionFilters, read_index
 
 
 @pytest.fixture(scope="module")
@@ -31,24 +30,23 @@ def method(index, label):
 
 
 def test_it_knows_who_is_right(index):
-    full, lora, ia3 = (method(index, one) for one in ("Full fine-tuning", "LoRA", "(IA)³"))
+    full, ia3 = method(index, "Full fine-tuning"), method(index, "(IA)³")
     assert index.methods[0] == "Full fine-tuning", "the best F1 first"
     assert ids(index) == "abcd"
     assert ids(index, who="all") == "b"
     assert ids(index, who="none") == "d"
     assert ids(index, who="differ") == "ac"
-    assert ids(index, right=(full,), wrong=(lora,)) == "ac"
-    assert ids(index, right=(lora,), wrong=(full,)) == ""
-    assert ids(index, wrong=(lora, ia3)) == "acd"
+    assert ids(index, right=("Full fine-tuning",), wrong=("LoRA",)) == "ac"
+    assert ids(index, right=("LoRA",), wrong=("Full fine-tuning",)) == ""
+    assert ids(index, wrong=("LoRA", "(IA)³")) == "acd"
     assert index.right_and_wrong[full][ia3] == 2 and index.right_and_wrong[ia3][full] == 0
 
 
 def test_a_kind_of_error_is_that_of_the_methods_that_are_meant(index):
-    lora, ia3 = method(index, "LoRA"), method(index, "(IA)³")
     assert ids(index, kind="boundary") == "ac"
-    assert ids(index, kind="boundary", wrong=(lora,)) == "a"
-    assert ids(index, kind="boundary", wrong=(ia3,)) == "c"
-    assert ids(index, kind="elsewhere", wrong=(ia3,)) == "ad"
+    assert ids(index, kind="boundary", wrong=("LoRA",)) == "a"
+    assert ids(index, kind="boundary", wrong=("(IA)³",)) == "c"
+    assert ids(index, kind="elsewhere", wrong=("(IA)³",)) == "ad"
 
 
 def test_the_counts_say_what_each_choice_would_show(index):
@@ -56,16 +54,16 @@ def test_the_counts_say_what_each_choice_would_show(index):
         QuestionFilters(),
         QuestionFilters(who="differ"),
         QuestionFilters(words="rhine"),
-        QuestionFilters(kind="boundary", slice=(0, 1)),
+        QuestionFilters(kind="boundary", slice=list(SLICES)[1]),
     ):
         found = index.find(filters)
         for kind, count in found.kinds.items():
             changed = QuestionFilters(**{**vars(filters), "kind": kind})
             assert count == len(index.find(changed).rows), (filters, kind)
-        for at, one in enumerate(DIMENSIONS):
-            for part in range(len(one.slices)):
-                changed = QuestionFilters(**{**vars(filters), "slice": (at, part)})
-                assert found.slices[at][part] == len(index.find(changed).rows), (filters, one.name, part)
+        assert set(found.slices) == set(SLICES)
+        for name, count in found.slices.items():
+            changed = QuestionFilters(**{**vars(filters), "slice": name})
+            assert count == len(index.find(changed).rows), (filters, name)
 
 
 def test_search_looks_into_question_context_and_id_whatever_the_case(index):
@@ -113,8 +111,8 @@ def test_of_several_seeds_the_majority_counts(tmp_path):
 def test_no_answer_is_an_answer(tmp_path):
     rows = (ROWS[0], question_row("n", "Who owns the Rhine?", RIVER))
     index = read_index(write_study(tmp_path / "s", rows, {"lora": [["", ""]], "ia3": [["the Alps", "the Alps"]]}))
-    lora, ia3 = method(index, "LoRA"), method(index, "(IA)³")
-    assert ids(index, right=(lora,), wrong=(ia3,)) == "n"
+    lora = method(index, "LoRA")
+    assert ids(index, right=("LoRA",), wrong=("(IA)³",)) == "n"
     assert ids(index, kind="empty") == "a" and ids(index, kind="wrongly answered") == "n"
     one = index.question(index.row_of(1)).answers[lora]
     assert (one.text, one.start, one.right) == ("", None, True)
@@ -178,7 +176,10 @@ def test_a_page_of_a_large_study_takes_milliseconds():
     """The issue allows 200 ms for 10,570 questions of 10 methods; a quarter of them here, by processor time."""
     index = made_up_index(questions=2_640, methods=10)
     every = [QuestionFilters(order=order, words="w1 w2") for order in ORDERS]
-    every += [QuestionFilters(right=(0,), wrong=(1,), kind="boundary"), QuestionFilters(who="differ", slice=(1, 2))]
+    every += [
+        QuestionFilters(right=index.methods[:1], wrong=index.methods[1:2], kind="boundary"),
+        QuestionFilters(who="differ", slice=list(SLICES)[-1]),
+    ]
     index.find(every[0])
     slowest = 0.0
     for filters in every:

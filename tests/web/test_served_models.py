@@ -15,7 +15,7 @@ from tiny import ANSWERING
 from spantune import zoo
 from spantune.errors import RunError
 from spantune.runs import RunRecord
-from spantune.runs.manifest import MANIFEST, Identity, Manifest
+from spantune.runs.manifest import MANIFEST, Manifest
 from spantune.web import example_questions, served_models
 from spantune.web.example_questions import ExampleQuestions
 
@@ -38,7 +38,7 @@ def write(tmp_path: Path) -> Write:
 
 def saved(method: str) -> dict[str, Any]:
     """What a v2.0 model says of itself."""
-    return Manifest(Identity(method, {}, "minilm", "bert", "0"), replace(ANSWERING, squad_v2=True)).to_json()
+    return Manifest(method, {}, "minilm", "bert", "0", replace(ANSWERING, squad_v2=True)).to_json()
 
 
 def test_a_run_is_served_under_its_folders_name(write: Write) -> None:

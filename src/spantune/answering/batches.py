@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike
 from torch import Tensor
 
 from spantune.answering.arrow_arrays import Columns, Lists, list_lengths
-from spantune.answering.windows import NO_ANSWER
+from spantune.answering.labels import NO_ANSWER
 
 if TYPE_CHECKING:
     from spantune.config import Labels

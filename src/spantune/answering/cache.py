@@ -26,3 +26,11 @@ def tokenizer_digest(tokenizer: PreTrainedTokenizerFast) -> str:
     backend.no_padding()
     besides = (tokenizer.truncation_side, tokenizer.split_special_tokens, tokenizer.pad_token_id)
     return hashlib.sha256(f"{besides}{backend.to_str()}".encode()).hexdigest()
+
+
+def library_versions() -> tuple[str, str]:
+    """The releases that cut the windows: what one cuts wrongly must not be read after it is replaced."""
+    import tokenizers
+    import transformers
+
+    return tokenizers.__version__, transformers.__version__

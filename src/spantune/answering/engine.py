@@ -22,9 +22,10 @@ from spantune.answering.batches import (
     model_inputs,
     sorted_batches,
 )
+from spantune.answering.labels import CUT
 from spantune.answering.span_collector import AnswerCollector, BestAnswers
 from spantune.answering.span_decoding import best_spans, window_candidates
-from spantune.answering.windows import CUT, Part, StreamedWindows, Windows
+from spantune.answering.windows import Part, StreamedWindows, Windows
 from spantune.config import DecodeConfig, Labels
 from spantune.data.prediction import Prediction
 from spantune.modeling import SpanModel

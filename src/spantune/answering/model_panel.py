@@ -19,7 +19,8 @@ from spantune.answering.cache import tokenizer_digest
 from spantune.answering.engine import CorpusAnswers
 from spantune.answering.predictor import Predictor, question_on
 from spantune.answering.token_probabilities import Inside
-from spantune.answering.windows import Part, StreamedWindows, WindowRules
+from spantune.answering.window_rules import WindowRules
+from spantune.answering.windows import Part, StreamedWindows
 from spantune.config import DecodeConfig, PredictorConfig
 from spantune.data import Corpus, Example
 from spantune.data.prediction import Prediction

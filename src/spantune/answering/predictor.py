@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 from spantune.answering.engine import CorpusAnswers, Sink, answer_windows
 from spantune.answering.token_probabilities import Inside, look_inside
-from spantune.answering.windows import StreamedWindows, Windows, make_windows, window_rules
+from spantune.answering.window_rules import window_rules
+from spantune.answering.windows import StreamedWindows, Windows, make_windows
 from spantune.config import DecodeConfig, PredictorConfig, WindowConfig
 from spantune.data import Corpus, Example
 from spantune.data.prediction import Prediction

@@ -11,7 +11,7 @@ from spantune.config.parse.command import Command
 
 if TYPE_CHECKING:
     from spantune.data import Corpus
-    from spantune.data.checks.doctor import Unreachable
+    from spantune.data.checks.doctor import AnswerCheck
     from spantune.data.example import Example
 
 
@@ -20,9 +20,9 @@ def run(config: DoctorConfig) -> None:
     from spantune.data import diagnose, examine
 
     corpora = [(examine(source, columns=config.columns), _held_out(source, config)) for source in config.sources]
-    unreachable = _windows_without_answer(config)
+    answers = _answer_check(config)
     reports = [
-        diagnose(corpus, other, unreachable=unreachable, squad_v2=config.squad_v2, language=config.language)
+        diagnose(corpus, other, answers=answers, squad_v2=config.squad_v2, language=config.language)
         for corpus, other in corpora
     ]
     if config.json:
@@ -40,9 +40,11 @@ def _held_out(source: str, config: DoctorConfig) -> Corpus | None:
     return examine(held_out, split="validation", columns=config.columns) if held_out else None
 
 
-def _windows_without_answer(config: DoctorConfig) -> Unreachable:
-    """Cuts windows as training would and names the examples whose answers none of them holds whole."""
-    from spantune.answering.windows import make_windows, window_rules
+def _answer_check(config: DoctorConfig) -> AnswerCheck:
+    """Cuts windows as training would and names the answers that none of them holds whole or that cannot be given."""
+    from spantune.answering.unsayable import unsayable_answers
+    from spantune.answering.window_rules import window_rules
+    from spantune.answering.windows import make_windows
     from spantune.data import Corpus
     from spantune.modeling.architecture_detection import architecture_of, max_positions
     from spantune.modeling.encoders import empty_network
@@ -53,12 +55,15 @@ def _windows_without_answer(config: DoctorConfig) -> Unreachable:
     longest = max_positions(network.config, architecture_of(network))
     rules = window_rules(config, tokenizer, longest=longest, segment_ids=False)
 
-    def unreachable(examples: Sequence[Example]) -> list[tuple[str, str]]:
+    def check(examples: Sequence[Example]) -> list[tuple[str, str, str]]:
         windows = make_windows(Corpus.of(examples, "doctor"), tokenizer, rules, cache=False)
         detail = f"no window of {config.max_length} tokens, {config.doc_stride} shared, holds an answer whole"
-        return [(id, detail) for id in windows.unreachable()]
+        unsayable = unsayable_answers(windows, config.max_answer_length).answers
+        return [("unreachable-answer", id, detail) for id in windows.unreachable()] + [
+            ("unsayable-answer", one.id, one.detail(config.max_answer_length)) for one in unsayable
+        ]
 
-    return unreachable
+    return check
 
 
 COMMAND = Command(

@@ -15,7 +15,7 @@ def run(config: RecommendConfig) -> None:
     found = recommend(config)
     if config.json:
         print_json(found.as_json())
-    if found.choice.taken is None:
+    if found.taken is None:
         raise RunError(found.nothing(), where=config.study, fix=found.remedy())
     if not config.json:
         print(found.text(quoted))

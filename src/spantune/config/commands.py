@@ -15,6 +15,7 @@ from spantune.config.training import (
     Count,
     DecodeConfig,
     DeviceConfig,
+    ReadConfig,
     ScoringConfig,
     Seed,
     WindowConfig,
@@ -57,15 +58,13 @@ class ReportConfig(ConfigGroup):
 
 
 @dataclass(frozen=True)
-class EvaluateConfig(PredictorConfig, ScoringConfig):
+class EvaluateConfig(ReadConfig, PredictorConfig, ScoringConfig):
     """Score finished runs on a data source."""
 
     runs: tuple[str, ...] = positional((), "RUN")
     """Run folders; `zoo` for all adapters that ship with spantune."""
     data: tuple[str, ...] = ()
     """Sources to score on, as `spantune train --eval-data` takes them."""
-    columns: tuple[str, ...] = ()
-    """Names of your columns for flat files and hub sets: `question=frage context=text answer=antwort`."""
     max_eval_examples: Count | None = None
     """Score at most this many examples (seeded)."""
     seed: Seed = 0
@@ -113,15 +112,13 @@ class AskConfig(PredictorConfig):
 
 
 @dataclass(frozen=True)
-class PredictConfig(PredictorConfig):
+class PredictConfig(ReadConfig, PredictorConfig):
     """Answer a file of questions in batches."""
 
     run: str = positional("", "RUN")
     """Run folder."""
     data: str = ""
     """The questions: any source of `spantune train --data`."""
-    columns: tuple[str, ...] = ()
-    """Names of your columns for flat files and hub sets: `question=frage context=text`."""
     output: str = "predictions.json"
     """Where the answers go, in the official format: `{"id": "answer"}`."""
     n_best: Count = DecodeConfig.n_best
@@ -150,7 +147,7 @@ class PredictConfig(PredictorConfig):
 
 
 @dataclass(frozen=True)
-class ScoreConfig(ScoringConfig):
+class ScoreConfig(ReadConfig, ScoringConfig):
     """Score a file of predictions exactly as the official SQuAD scorers do, or by MLQA's rules for a language."""
 
     data: str = ""
@@ -161,8 +158,6 @@ class ScoreConfig(ScoringConfig):
     """Scores for "no answer", `{"id": number}` (v2.0): adds the best threshold and what it reaches."""
     null_threshold: float = 1.0
     """Above this a question counts as not answered, where null odds are given."""
-    columns: tuple[str, ...] = ()
-    """Names of your columns for flat files and hub sets: `question=frage context=text answer=antwort`."""
     json: bool = False
     """Print JSON."""
 
@@ -218,19 +213,19 @@ class ZooConfig(ConfigGroup):
 
 
 @dataclass(frozen=True)
-class DoctorConfig(WindowConfig, ScoringConfig):
+class DoctorConfig(ReadConfig, WindowConfig, ScoringConfig):
     """Look for what is broken or doubtful in a data source."""
 
     sources: tuple[str, ...] = positional((), "SOURCE")
     """Sources as `spantune train --data` takes them."""
     eval_data: str | None = None
     """Reported set, to look for contexts that are in both."""
-    columns: tuple[str, ...] = ()
-    """Names of your columns for flat files and hub sets: `question=frage context=text answer=antwort`."""
     squad_v2: bool = False
     """Questions without an answer are meant (as in a run with `--squad-v2`)."""
     model: str = BUNDLED
     """Encoder whose tokenizer measures lengths."""
+    max_answer_length: Count = DecodeConfig.max_answer_length
+    """Longest answer in tokens that the model may give."""
     json: bool = False
     """Print JSON."""
 

@@ -14,6 +14,7 @@ from spantune.errors import ConfigError
 Precision = Literal["auto", "fp32", "bf16", "fp16"]
 Device = Literal["auto", "cpu", "cuda", "mps"]
 Labels = Literal["first", "all"]
+Rows = Literal["joined", "separate"]
 ScoringRule = Literal["squad", "mlqa"]
 BUNDLED = "minilm"
 """The name of the encoder that comes with the package, and the default wherever one is named."""
@@ -92,7 +93,18 @@ def _plain(value: Any) -> Any:
 
 
 @dataclass(frozen=True)
-class DataConfig(ConfigGroup):
+class ReadConfig(ConfigGroup):
+    """How the rows of flat files and hub sets are read."""
+
+    columns: tuple[str, ...] = ()
+    """Names of your columns for flat files and hub sets: `question=frage context=text answer=antwort`."""
+    rows: Rows = "joined"
+    """Whether rows with one answer each on the same question and context are one question with several accepted
+    answers; `separate` keeps each row a question of its own."""
+
+
+@dataclass(frozen=True)
+class DataConfig(ReadConfig):
     """Which examples are read, and which of them train, select and report."""
 
     data: Annotated[tuple[str, ...], Allowed("at least one source", bool)] = ("sample",)
@@ -101,8 +113,6 @@ class DataConfig(ConfigGroup):
     eval_data: tuple[str, ...] = ()
     """The reported set, touched once at the end. Default: the validation split of the training sources, where they have
     one."""
-    columns: tuple[str, ...] = ()
-    """Names of your columns for flat files and hub sets: `question=frage context=text answer=antwort`."""
     squad_v2: bool = False
     """Allow questions without an answer (SQuAD v2.0) and let the model answer nothing."""
     selection_fraction: Share = 0.1
@@ -115,6 +125,9 @@ class DataConfig(ConfigGroup):
     """Score the reported set at the end. A run that only helps to choose a setting never reads it."""
     repair: bool = False
     """Mend or drop what `spantune doctor` finds in the training data, and count it, instead of refusing."""
+    allow_unsayable: bool = False
+    """Go on although the model cannot say more than 2% of a set's answers: they are longer than `--max-answer-length`,
+    or begin or end inside a token."""
 
 
 @dataclass(frozen=True)
@@ -321,7 +334,7 @@ BOOKKEEPING = frozenset(
     (
         *("output", "resume", "overwrite", "checkpoint_seconds", "keep_checkpoints"),
         *("mlflow", "tracking_uri", "experiment", "parent_run"),
-        *("max_batch_tokens", "eval_batch_size"),
+        *("max_batch_tokens", "eval_batch_size", "allow_unsayable"),
     )
 )
 """Settings that say where a run is written down, and in what portions it is worked off: others make the same run.

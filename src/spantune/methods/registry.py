@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias, get_args, get_origin,
 
 from spantune.errors import MethodError, did_you_mean
 from spantune.methods.architectures import EncoderShape
+from spantune.methods.hook import Hook
 
 if TYPE_CHECKING:
     from peft import PeftConfig
@@ -70,7 +71,7 @@ class Method:
     Attributes:
         learning_rate: default peak rate; `grid`: the rates that a sweep tries.
         mergeable: the adapter can be folded into the encoder's weights without changing a logit.
-        budgeted: ranks are given out among the layers while training (`modeling.rank_budget`).
+        hook: what it does besides the forward pass; called with the adapted network.
         whole_encoder: every parameter may change, so the whole model is saved, not an adapter.
         low_rank: its update of a weight is one product of two matrices (`modeling.warm_start`).
         reads_weights: its layers compute with the encoder's weights themselves, not only with what comes out of them.
@@ -87,9 +88,9 @@ class Method:
     inject: Callable[[Any, EncoderShape], Injection]
     mergeable: bool = False
     whole_encoder: bool = False
-    budgeted: bool = False
     low_rank: bool = False
     reads_weights: bool = False
+    hook: Callable[[Any], Hook] = Hook
 
     @property
     def adds_nothing(self) -> bool:

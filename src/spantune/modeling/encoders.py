@@ -158,7 +158,7 @@ def _reads(config: PretrainedConfig) -> str:
 
 
 def pretrained_tokenizer(name: str) -> PreTrainedTokenizerFast:
-    """The encoder's tokenizer: fast (offsets are needed), padding on the right.
+    """The encoder's tokenizer: fast (offsets are needed), padding and cutting on the right.
 
     Raises:
         EncoderError: it is a slow one, has no vocabulary, or knows more tokens than the encoder.
@@ -175,7 +175,7 @@ def pretrained_tokenizer(name: str) -> PreTrainedTokenizerFast:
             fix=f"choose an encoder with a fast tokenizer, or the bundled one: {BUNDLED}",
         )
     _require_vocabulary(tokenizer, name)
-    tokenizer.padding_side = "right"
+    tokenizer.padding_side = tokenizer.truncation_side = "right"  # windows run from the context's beginning to its end
     return tokenizer
 
 

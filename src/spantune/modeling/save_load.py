@@ -18,7 +18,6 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from spantune.errors import EncoderError, MethodError, RunError
-from spantune.modeling import rank_budget
 from spantune.modeling.architecture_detection import architecture_of, shape_of
 from spantune.modeling.encoders import (
     fingerprint,
@@ -84,13 +83,11 @@ def save(model: SpanModel, folder: Path, *, settings: AnsweringSettings, tokeniz
         tokenizer.save_pretrained(folder)
     else:
         config, state = _peft_config(model), _adapter_state(model)
-        if model.method.budgeted:
-            state = rank_budget.without_pruned(state)
-            config.rank_pattern = rank_budget.rank_pattern(state, config.init_r)
+        model.hook.before_saving(config, state)
         if config is not None:
             config.save_pretrained(str(folder))
         save_file(state, folder / WEIGHTS, metadata={"format": "pt"})
-    manifest = Manifest(model.identity, settings)
+    manifest = Manifest(**vars(model.identity), settings=settings)
     (folder / MANIFEST).write_text(
         json.dumps(manifest.to_json(), indent=2, ensure_ascii=False) + "\n", encoding="utf-8"
     )
@@ -116,10 +113,7 @@ def _peft_config(model: SpanModel) -> Any:
 
 
 def saved_tensors(model: SpanModel) -> dict[str, Tensor]:
-    """What `save` writes of a model, by the names in the file; also of one without weights (on the meta device).
-
-    Ranks that AdaLoRA has pruned are still there.
-    """
+    """What `save` writes of a model, by the names in the file; also of one without weights (on the meta device)."""
     if model.method.whole_encoder:
         state = model.network.state_dict(keep_vars=True)
     elif hasattr(model.network, "peft_config"):
@@ -209,8 +203,7 @@ def _read_weights(path: Path) -> dict[str, Tensor]:
 
 def _put_back(model: SpanModel, state: dict[str, Tensor], path: Path) -> None:
     """Load an adapter's and the head's weights; RunError where names or shapes differ from what the method made."""
-    if model.method.budgeted:
-        rank_budget.make_room(model.network, state)
+    model.hook.before_loading(state)
     wanted = _adapter_state(model)
     wrong = sorted(wanted.keys() ^ state.keys()) or [
         name for name, weight in wanted.items() if weight.shape != state[name].shape

@@ -14,8 +14,9 @@ from torch import Tensor, nn
 from spantune.errors import EncoderError, MethodError
 from spantune.methods import Bottleneck, Method, Unfreeze, get
 from spantune.methods.architectures import Architecture
+from spantune.methods.hook import Hook
 from spantune.methods.registry import Injection
-from spantune.modeling import bottleneck, rank_budget
+from spantune.modeling import bottleneck
 from spantune.modeling.architecture_detection import architecture_of, max_positions, sends_segment_ids
 from spantune.modeling.prompt_tokens import DeepPrefix, InputPrompt, virtual_tokens
 from spantune.runs.manifest import Identity
@@ -58,6 +59,7 @@ class SpanModel(nn.Module):
         self.virtual = virtual
         self.identity = identity
         self.architecture = architecture
+        self.hook = self.method.hook(network)
 
     @property
     def method(self) -> Method:
@@ -159,6 +161,7 @@ class SpanModel(nn.Module):
                     weight.data = weight.data.clone()
         if hasattr(self.network, "merge_and_unload"):
             self.network = self.network.merge_and_unload()
+            self.hook = Hook(self.network)  # the method's own would keep its adapter in memory
         return self
 
 
@@ -208,8 +211,6 @@ def adapt(network: PreTrainedModel, identity: Identity, injection: Injection) ->
             module.register_forward_hook(_in_the_type_of_autocast)
     fused_lora.fuse(adapted)
     fused_lycoris.fuse(adapted)
-    if get(identity.method).budgeted:
-        rank_budget.hold_scales(adapted)
     return SpanModel(adapted, identity, row)
 
 

@@ -3,14 +3,12 @@
 from spantune.reports.judged_answers import Evidence
 from spantune.reports.notebook_views import (
     Questions,
-    differences,
-    errors,
     errors_figure,
     slices,
     slices_figure,
-    standings,
     telling_questions,
 )
+from spantune.reports.tables.detail_tables import differences, errors, standings
 from spantune.reports.tables.main_table import Table
 from spantune.reports.write_report import Report, read_report
 

@@ -111,46 +111,47 @@ def questions(evidence: Judged) -> dict[str, Any]:
     run that agrees with most of them on whether the answer is right.
     """
     scores = evidence.scores
-    order = _order(evidence)
-    right: list[np.ndarray] = list(scores.right)
-    run = [_agreeing(*pair) for pair in zip(scores.em_runs, right, strict=True)]  # by method (Q,)
-    inside = evidence.slice_of.tolist()
+    spans = [evidence.spans[name] for name in scores.methods]
+    shown_run = [_agreeing(*pair) for pair in zip(scores.em_runs, scores.right, strict=True)]  # by method (Q,)
+    f1, kinds = (
+        [runs[which, np.arange(len(which))].round(4).tolist() for runs, which in zip(by_run, shown_run, strict=True)]
+        for by_run in (scores.f1_runs, evidence.kinds)
+    )
+    picked = [which.tolist() for which in shown_run]
     right_runs = np.stack([(em == 1).sum(axis=0) for em in scores.em_runs], axis=1).tolist()  # (Q, M)
-    picked = [one.tolist() for one in run]
-    f1 = [runs[which, np.arange(len(which))].round(4).tolist() for runs, which in zip(scores.f1_runs, run, strict=True)]
-    kinds = [runs[which, np.arange(len(which))].tolist() for runs, which in zip(evidence.kinds, run, strict=True)]
+    slices = evidence.slice_of.tolist()
     contexts: dict[str, int] = {}
     rows = []
-    for at in order:
+    for at in _order(evidence):
         example = scores.examples[at]
-        said: dict[Any, tuple[float, int]] = {}
+        answers: dict[Any, tuple[float, int]] = {}
         given = []
-        for method, name in enumerate(scores.methods):
-            which = picked[method][at]
-            text = scores.answers[method][which][at]
-            place = evidence.spans[name][which].get(example.id) or nearest_place(example, text)
+        for method, answers_of_runs in enumerate(scores.answers):
+            run = picked[method][at]
+            text = answers_of_runs[run][at]
+            place = spans[method][run].get(example.id) or nearest_place(example, text)
             key: Any = (place[0], place[1] - place[0]) if place else text
-            said.setdefault(key, (f1[method][at], kinds[method][at]))
-            given.append(list(said).index(key))
-        golds = dict.fromkeys((one.start, len(one.text)) for one in example.answers)
+            answers.setdefault(key, (f1[method][at], kinds[method][at]))
+            given.append(list(answers).index(key))
+        golds = dict.fromkeys((gold.start, len(gold.text)) for gold in example.answers)
         rows.append(
             Row(
                 context=contexts.setdefault(example.context, len(contexts)),
                 id=example.id,
                 question=example.question,
                 golds=[number for gold in golds for number in gold],
-                answers=list(said),
-                f1=[round(100 * one) for one, _ in said.values()],
-                kinds=[kind for _, kind in said.values()],
+                answers=list(answers),
+                f1=[round(100 * score) for score, _ in answers.values()],
+                kinds=[kind for _, kind in answers.values()],
                 given=given,
                 right=right_runs[at],
-                slices=inside[at],
+                slices=slices[at],
                 place=at,
             )
         )
     return {
         "methods": scores.methods,
-        "runs": [len(one) for one in scores.em_runs],
+        "runs": [len(runs) for runs in scores.em_runs],
         "kinds": list(KINDS),
         "dimensions": [[one.name, one.slices] for one in DIMENSIONS],
         "contexts": list(contexts),
@@ -166,11 +167,11 @@ def _agreeing(em: np.ndarray, right: np.ndarray) -> np.ndarray:
 
 def _order(evidence: Judged) -> list[int]:
     """All questions: those on which methods differ, then those that none gets right, then the rest."""
-    telling = [one.question for one in disagreements(evidence.scores)]
-    known = set(telling)
-    rest = [at for at in range(len(evidence.scores.examples)) if at not in known]
-    solved = np.asarray(evidence.scores.right.any(axis=0))
-    return telling + sorted(rest, key=lambda at: bool(solved[at]))
+    scores = evidence.scores
+    telling = [one.question for one in disagreements(scores)]
+    rest = set(range(len(scores.examples))).difference(telling)
+    solved = np.asarray(scores.right.any(axis=0)).tolist()
+    return telling + sorted(rest, key=lambda at: (solved[at], at))
 
 
 def nearest_place(example: Example, text: str) -> Span | None:
@@ -193,22 +194,19 @@ def packed(content: Mapping[str, Any], most: int = MOST_BYTES) -> tuple[str, int
 
 def _cut(content: Mapping[str, Any], rows: Sequence[Row]) -> dict[str, Any]:
     """The content with these questions alone, and their contexts."""
-    if len(rows) == len(content["questions"]):
-        return dict(content)
     kept = {number: place for place, number in enumerate(dict.fromkeys(row.context for row in rows))}
     contexts = [content["contexts"][number] for number in kept]
     return {**content, "contexts": contexts, "questions": [row._replace(context=kept[row.context]) for row in rows]}
 
 
-def shown(content: Mapping[str, Any], most: int = SHOWN_PLAINLY) -> list[Shown]:
-    """The first questions, for a page without scripts."""
-    return [_shown(content, row) for row in content["questions"][:most]]
-
-
-def shown_by_id(content: Mapping[str, Any], ids: Sequence[str]) -> list[Shown]:
-    """These questions in this order; KeyError where one is not there."""
-    rows = {row.id: row for row in content["questions"]}
-    return [_shown(content, rows[wanted]) for wanted in ids]
+def shown(content: Mapping[str, Any], most: int = SHOWN_PLAINLY, ids: Sequence[str] | None = None) -> list[Shown]:
+    """The first questions as a page without scripts shows them; or those of `ids` in this order, KeyError where one is
+    not there."""
+    rows = content["questions"]
+    if ids is not None:
+        by_id = {row.id: row for row in rows}
+        return [_shown(content, by_id[wanted]) for wanted in ids]
+    return [_shown(content, row) for row in rows[:most]]
 
 
 def _shown(content: Mapping[str, Any], row: Row) -> Shown:
@@ -239,8 +237,7 @@ class Mark:
 
 def pieces(context: str, golds: Sequence[Span], marks: Sequence[Mark]) -> list[Piece]:
     """The context cut wherever an accepted answer or a mark begins or ends; far from all of them it is left out."""
-    edges = [edge for gold in golds for edge in gold] + [edge for mark in marks for edge in (mark.start, mark.end)]
-    edges = edges or [0]
+    edges = [edge for span in (*golds, *((mark.start, mark.end) for mark in marks)) for edge in span] or [0]
     first, last = max(min(edges) - _AROUND, 0), min(max(edges) + _AROUND, len(context))
     made = [
         Piece(

@@ -26,12 +26,12 @@ def texts(report: ReportData, drawn: Sequence[str]) -> dict[str, str]:
     Args:
         drawn: names of the figures that there are.
     """
-    made = {MARKDOWN: _markdown(report, drawn)}
-    made |= {"table.md": report.table.to_markdown(), "table.csv": report.table.to_csv()}
-    if report.evidence:
-        made["differences.csv"] = csv_text(detail_tables.differences_rows(report.evidence.comparison))
-        made["slices.csv"] = csv_text(detail_tables.slices_rows(report.evidence))
-        made["errors.csv"] = csv_text(detail_tables.kinds_rows(report.evidence))
+    table, evidence = report.table, report.evidence
+    made = {MARKDOWN: _markdown(report, drawn), "table.md": table.to_markdown(), "table.csv": table.to_csv()}
+    if evidence:
+        made["differences.csv"] = csv_text(detail_tables.differences_rows(evidence))
+        made["slices.csv"] = csv_text(detail_tables.slices_rows(evidence))
+        made["errors.csv"] = csv_text(detail_tables.errors_rows(evidence))
     return made
 
 
@@ -40,7 +40,7 @@ def further_tables(report: ReportData) -> dict[str, detail_tables.Grid | None]:
     groups, evidence = report.table.groups, report.evidence
     return {
         "speed": detail_tables.speed_grid(groups),
-        "errors": detail_tables.kinds_grid(evidence, groups) if evidence else None,
+        "errors": detail_tables.errors(evidence, groups) if evidence else None,
         "null": detail_tables.null_grid(groups),
         "further": detail_tables.further_grid(groups),
     }
@@ -77,11 +77,13 @@ def _markdown(report: ReportData, drawn: Sequence[str]) -> str:
 def page(report: ReportData, pictures: Mapping[str, Picture]) -> dict[str, Any]:
     """What the template asks for."""
     evidence = report.evidence
-    finished = sorted(one.finished_at for one in report.records if one.finished_at)
+    finished = max((one.finished_at for one in report.records if one.finished_at), default="")
+    swept = {sweep.parameters for sweep in report.sweeps}
+    one_number = len(swept) == 1 and all(sweep.over_one_number for sweep in report.sweeps)
     content: dict[str, Any] = {
         "version": __version__,
         "title": report.folder.resolve().name,
-        "date": finished[-1][:10] if finished else "",
+        "date": finished[:10],
         "finding": report.finding,
         "missing": report.missing,
         "rule": by_rule(rule_language(report.records)),
@@ -90,7 +92,7 @@ def page(report: ReportData, pictures: Mapping[str, Picture]) -> dict[str, Any]:
         "intervals": pictures.get("intervals"),
         "costs": [pictures[name] for cost in COSTS if (name := f"f1_against_{cost.name}") in pictures],
         "sweep": [pictures[name] for name in ("sweep", "trials") if name in pictures],
-        "sweep_parameters": _swept(report),
+        "sweep_parameters": f"the {swept.pop()[0].replace('_', ' ')} was" if one_number else "settings were",
         "sweep_notes": [f"{one.label}: {one.note}" for one in report.sweeps if one.note],
         "curves": [pictures[name] for name in ("learning_curves", "loss_curves") if name in pictures],
         "slices_picture": pictures.get("slices"),
@@ -115,26 +117,17 @@ def page(report: ReportData, pictures: Mapping[str, Picture]) -> dict[str, Any]:
     return content | {"sections": [(anchor, name) for anchor, name, there in names if there]}
 
 
-def _swept(report: ReportData) -> str:
-    """`the learning rate was`, `settings were`: what the sweeps chose."""
-    names = {sweep.parameters for sweep in report.sweeps}
-    if len(names) == 1 and all(sweep.over_one_number for sweep in report.sweeps):
-        ((name,),) = names
-        return f"the {name.replace('_', ' ')} was"
-    return "settings were"
-
-
 def _questions(report: ReportData) -> dict[str, Any]:
     """The matrices and the browser."""
     if report.evidence is None:
         return {"differences": [], "pairs": 0, "right": [], "plain": [], "packed": ""}
     content = browser.questions(report.evidence)
     packed, count = browser.packed(content)
-    several = len(report.compared) > 1
+    methods = len(report.compared)
     return {
-        "differences": differences_matrix(report.evidence.comparison) if several else [],
-        "pairs": len(report.compared) * (len(report.compared) - 1) // 2,
-        "right": right_matrix(report.evidence, report.compared) if several else [],
+        "differences": differences_matrix(report.evidence.comparison) if methods > 1 else [],
+        "pairs": methods * (methods - 1) // 2,
+        "right": right_matrix(report.evidence, report.compared) if methods > 1 else [],
         "plain": browser.shown(content),
         "packed": packed,
         "packed_count": count,

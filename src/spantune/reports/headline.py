@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from spantune.reports.run_groups import Group
 from spantune.reports.tables import number_format
-from spantune.scoring.statistics import Comparison, Difference, Standing
+from spantune.scoring.statistics import Comparison, Standing
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,8 @@ def finding(groups: Sequence[Group], comparison: Comparison | None, missing: Seq
     finished = [one for one in groups if one.finished and one.metric("f1")]
     if not finished:
         return Finding("No run has finished, so there is nothing to compare.")
-    failed = _failed(groups)
+    without = sum(len(one.runs) - len(one.finished) for one in groups)
+    failed = (f"{without} run{'s' if without > 1 else ''} did not finish.",) if without else ()
     if comparison is None:
         return Finding(_by_means(finished), (*(f"{_upper(one)}." for one in missing), *_seeds(finished), *failed))
     standings = comparison.standings
@@ -44,34 +45,42 @@ def finding(groups: Sequence[Group], comparison: Comparison | None, missing: Seq
         )
         return Finding(sentence, (*_seeds(finished), *failed))
     first = [one for one in standings if one.rank == 1]
-    said = _leader(comparison, first[0]) if len(first) == 1 else _tied(comparison, first, finished)
-    return Finding(said[0], (*said[1:], *_seeds(finished, _runs_above(comparison, first)), *failed))
+    if len(first) > 1:
+        (sentence, *more), runs_above = _tied(comparison, first, finished), None
+    else:
+        (sentence, *more), runs_above = _leader(comparison, first[0])
+    return Finding(sentence, (*more, *_seeds(finished, runs_above), *failed))
 
 
-def _leader(comparison: Comparison, best: Standing) -> tuple[str, ...]:
-    """Rank 1 holds one method, which need not beat all others."""
+def _leader(comparison: Comparison, best: Standing) -> tuple[tuple[str, ...], str]:
+    """Rank 1 holds one method, which need not beat all others. Also: in how many pairs of runs it is ahead of the next.
+
+    A difference names the leader first, whose mean is the higher one.
+    """
     others = [one for one in comparison.standings if one is not best]
     tied = [one.method for one in others if comparison.tied(best.method, one.method)]
-    following = max(others, key=lambda one: one.f1.mean)
-    gap = comparison.difference(best.method, following.method)
+    following = max(others, key=lambda one: one.f1.mean).method
+    gap = comparison.difference(best.method, following)
+    of = f"{gap.runs_above} of {gap.run_pairs} pairs of runs (one of each)"
+    runs_above = f"In {of} its run is ahead of {following}'s."
     if tied:
-        return (
+        sentence = (
             f"No method is better than {best.method} (F1 {_interval(best)}), but it is tied with "
-            f"{listed(tied)}: no difference between them can be shown on {comparison.questions:,} questions.",
+            f"{listed(tied)}: no difference between them can be shown on {comparison.questions:,} questions."
         )
-    than = f"than {following.method}" if len(others) == 1 else f"than each of the other {len(others)} methods"
-    return (
-        f"{best.method} is better {than}: F1 {_interval(best)} on {comparison.questions:,} questions.",
-        f"It is {_apart(gap)} ahead of {following.method}" + (", the next." if len(others) > 1 else "."),
-    )
+        return (sentence,), runs_above
+    low, high = gap.interval
+    apart = f"{gap.points:.1f} points ({low:.1f} to {high:.1f}, {p_shown(gap.p_holm)} after Holm's correction)"
+    than, end = (following, ".") if len(others) == 1 else (f"each of the other {len(others)} methods", ", the next.")
+    sentence = f"{best.method} is better than {than}: F1 {_interval(best)} on {comparison.questions:,} questions."
+    return (sentence, f"It is {apart} ahead of {following}{end}"), runs_above
 
 
 def _tied(comparison: Comparison, first: Sequence[Standing], groups: Sequence[Group]) -> tuple[str, ...]:
     """Rank 1 holds several methods."""
     low, high = (pick(one.f1.mean for one in first) for pick in (min, max))
-    everything = len(first) == len(comparison.standings)
     between = f"(F1 {low:.1f} to {high:.1f})"
-    if everything:
+    if len(first) == len(comparison.standings):
         sentence = (
             f"No difference can be shown between {_named(first)} {between}: on {comparison.questions:,} "
             "questions all are tied."
@@ -99,11 +108,9 @@ def _named(standings: Sequence[Standing]) -> str:
 def _cheapest(tied: Sequence[str], groups: Sequence[Group]) -> tuple[str, ...]:
     """Where scores do not decide, costs may."""
     sized = [(count, one) for one in groups if one.label in tied and (count := one.parameters("trainable"))]
-    if len(sized) < 2:
+    if len({count for count, _ in sized}) < 2:
         return ()
-    fewest, most = (end(count for count, _ in sized) for end in (min, max))
-    if fewest == most:
-        return ()
+    fewest = min(count for count, _ in sized)
     least = [one for count, one in sized if count == fewest]
     share = f"{number_format.count(fewest)} ({number_format.percent(least[0].parameters('share'))} of the model)"
     each = ("trains", "") if len(least) == 1 else ("train", " each")
@@ -136,30 +143,9 @@ def _seeds(groups: Sequence[Group], runs_above: str | None = None) -> tuple[str,
     return (runs_above,) if runs_above else ()
 
 
-def _runs_above(comparison: Comparison, first: Sequence[Standing]) -> str | None:
-    """Of a single leader and the next: in how many pairs of runs it is ahead. A pair names the leader first."""
-    if len(first) > 1:
-        return None
-    following = max((one for one in comparison.standings if one is not first[0]), key=lambda one: one.f1.mean)
-    pair = comparison.difference(first[0].method, following.method)
-    of = f"{pair.runs_above} of {pair.run_pairs} pairs of runs (one of each)"
-    return f"In {of} its run is ahead of {following.method}'s."
-
-
-def _failed(groups: Sequence[Group]) -> tuple[str, ...]:
-    without = sum(len(one.runs) - len(one.finished) for one in groups)
-    return (f"{without} run{'s' if without > 1 else ''} did not finish.",) if without else ()
-
-
 def _interval(one: Standing) -> str:
     low, high = one.f1.interval
     return f"{one.f1.mean:.1f} (95% interval {low:.1f} to {high:.1f})"
-
-
-def _apart(gap: Difference) -> str:
-    """Of a leader and another method: the pair names the leader first, whose mean is the higher one."""
-    low, high = gap.interval
-    return f"{gap.points:.1f} points ({low:.1f} to {high:.1f}, {p_shown(gap.p_holm)} after Holm's correction)"
 
 
 def p_shown(p: float) -> str:

@@ -81,17 +81,11 @@ class Evidence(Judged):
             spans: places of the answers, as far as they are known.
             resamples: of the bootstrap; default as in `scoring.statistics.compare`.
         """
-        found = judged(scores, spans)
+        answers = judged(scores, spans)
         few = min(resamples or SLICE_RESAMPLES, SLICE_RESAMPLES)
-        return cls(
-            scores,
-            found.divided,
-            found.spans,
-            found.kinds,
-            compare(scores, resamples=resamples),
-            slice_scores(scores, DIMENSIONS, found.divided, resamples=few),
-            kind_counts(scores, found.spans, found.kinds),
-        )
+        slices = slice_scores(scores, DIMENSIONS, answers.divided, resamples=few)
+        counts = kind_counts(scores, answers.spans, answers.kinds)
+        return cls(**vars(answers), comparison=compare(scores, resamples=resamples), slices=slices, counts=counts)
 
     @classmethod
     def of_predictions(
@@ -136,9 +130,11 @@ def read_scores(groups: Sequence[Group], folders: Mapping[int, RunFolder]) -> Sc
     finished = {one.label: one.finished for one in groups if one.finished}
     runs = [run for some in finished.values() for run in some]
     examples = _reported(runs, folders).examples
-    answers = {label: [_answers(folders[id(run)]) for run in some] for label, some in finished.items()}
     squad_v2 = any(run.config.get("squad_v2") for run in runs)
     try:
+        answers = {
+            label: [read_predictions(folders[id(run)].predictions) for run in some] for label, some in finished.items()
+        }
         return score_runs(examples, answers, rules_of(squad_v2), rule_language(runs))
     except UserError as error:
         raise Incomplete(_sentence(error)) from error
@@ -161,11 +157,8 @@ def read_spans(scores: Scores, groups: Sequence[Group], folders: Mapping[int, Ru
     """The places of the answers that `read_scores` read, as far as `n_best.json` tells them."""
     files = {one.label: [folders[id(run)].n_best for run in one.finished] for one in groups}
     return {
-        label: [
-            _places(scores.examples, answers, first_places(path))
-            for answers, path in zip(runs, files[label], strict=True)
-        ]
-        for label, runs in zip(scores.methods, scores.answers, strict=True)
+        label: [_places(scores.examples, *pair) for pair in zip(answers, map(first_places, files[label]), strict=True)]
+        for label, answers in zip(scores.methods, scores.answers, strict=True)
     }
 
 
@@ -222,20 +215,16 @@ def reported_set(record: RunRecord, folder: Path) -> Corpus | None:
         UserError: they cannot be read; `NoSource` where they are not found.
     """
     known = {one.name for one in fields(DataConfig)}
-    config = DataConfig(**{key: _tuples(value) for key, value in record.config.items() if key in known})
+    settings: dict[str, Any] = {
+        key: tuple(value) if isinstance(value, list) else value for key, value in record.config.items() if key in known
+    }
+    config = DataConfig(**settings)
     above = folder.resolve().parents
     data, eval_data = (tuple(reached(one, above) for one in some) for some in (config.data, config.eval_data))
     config = replace(config, data=data, eval_data=eval_data)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the run said it
         return load_reported(config)
-
-
-def _answers(folder: RunFolder) -> dict[str, str]:
-    try:
-        return read_predictions(folder.predictions)
-    except UserError as error:
-        raise Incomplete(_sentence(error)) from error
 
 
 def _places(examples: Sequence[Example], answers: Sequence[str], best: Mapping[str, Span]) -> dict[str, Span]:
@@ -249,7 +238,3 @@ def _sentence(error: UserError) -> str:
     """An error on one line, without its remedy."""
     said = error.problem + (f" ({error.where})" if error.where else "")
     return " ".join((said + (f", found: {error.found}" if error.found else "")).split())
-
-
-def _tuples(value: Any) -> Any:
-    return tuple(value) if isinstance(value, list) else value

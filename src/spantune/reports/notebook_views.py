@@ -7,35 +7,20 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from spantune.methods import methods
-from spantune.reports.browser import Judged, Shown, questions, shown, shown_by_id
+from spantune.reports.browser import Judged, Shown, questions, shown
 from spantune.reports.figures import score_plots
 from spantune.reports.figures.style import WIDE, Form, looks
 from spantune.reports.judged_answers import Evidence
 from spantune.reports.page import render_questions
-from spantune.reports.tables import detail_tables
+from spantune.reports.tables.detail_tables import Grid, slices_grids
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
-def standings(evidence: Evidence) -> detail_tables.Grid:
-    """EM and F1 with 95% intervals, rank and letters: who is tied with whom."""
-    return detail_tables.standings_grid(evidence.comparison)
-
-
-def differences(evidence: Evidence) -> detail_tables.Grid:
-    """F1 of every pair, with interval and corrected p-value."""
-    return detail_tables.differences_grid(evidence.comparison)
-
-
-def errors(evidence: Evidence) -> detail_tables.Grid:
-    """How many answers are of each kind of error."""
-    return detail_tables.kinds_grid(evidence)
-
-
-def slices(evidence: Evidence) -> dict[str, detail_tables.Grid]:
+def slices(evidence: Evidence) -> dict[str, Grid]:
     """F1 on slices of the questions, by dimension: `question word`, `answer length` and others."""
-    return {one.title: one for one in detail_tables.slices_grids(evidence, evidence.methods, least=1)}
+    return {one.title: one for one in slices_grids(evidence, evidence.methods, least=1)}
 
 
 def errors_figure(evidence: Evidence, form: Form = WIDE) -> Figure | None:
@@ -71,10 +56,7 @@ def telling_questions(evidence: Judged, most: int = 5, ids: Sequence[str] | None
     Args:
         ids: show these instead, in this order; KeyError where one is not there.
     """
-    content = questions(evidence)
-    if ids is None:
-        return Questions(tuple(shown(content, most)))
-    return Questions(tuple(shown_by_id(content, ids)))
+    return Questions(tuple(shown(questions(evidence), most, ids)))
 
 
 def _plain(one: Shown) -> str:

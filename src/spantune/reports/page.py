@@ -7,7 +7,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
@@ -21,13 +21,12 @@ from spantune.scoring.error_kinds import KINDS
 from spantune.scoring.statistics import Comparison
 
 if TYPE_CHECKING:
-    from jinja2 import Environment
+    from jinja2 import Template
     from matplotlib.figure import Figure
 
     from spantune.reports.browser import Shown
     from spantune.reports.judged_answers import Evidence
 
-_TEMPLATES = Path(__file__).parent / "templates"
 _UNSEEN = re.compile(
     "[\\x00-\\x08\\x0b-\\x1f\\x7f-\\x9f\\u061c\\u200b\\u200e\\u200f\\u202a-\\u202e\\u2060-\\u2069\\ufeff]"
 )
@@ -62,11 +61,10 @@ class MatrixCell:
 def picture(name: str, title: str, caption: str, drawn: Sequence[tuple[str, Figure, Form]]) -> Picture:
     """A figure for the page from its forms: each as SVG (its ids salted with what `salt` makes of name and form), the
     figure, and the form that it was made in."""
-    about = f"{title}. {caption}"
-    texts = [
-        page_svg(text, salt(name, form), about, replace(form, height=figure.get_figheight()))
+    texts = (
+        page_svg(text, salt(name, form), f"{title}. {caption}", replace(form, height=figure.get_figheight()))
         for text, figure, form in drawn
-    ]
+    )
     return Picture(title, caption, "".join(texts))
 
 
@@ -75,13 +73,20 @@ def salt(name: str, form: Form) -> str:
     return f"{name}-{'wide' if form.band else 'narrow'}"
 
 
-def differences_matrix(comparison: Comparison) -> list[tuple[str, list[MatrixCell]]]:
+Matrix = list[tuple[str, list[MatrixCell]]]
+
+
+def _matrix(names: Sequence[str], cell: Callable[[str, str], MatrixCell]) -> Matrix:
+    """A row and a column for each method, with nothing to say where they meet themselves."""
+    return [
+        (row, [MatrixCell("·", "self") if row == column else cell(row, column) for column in names]) for row in names
+    ]
+
+
+def differences_matrix(comparison: Comparison) -> Matrix:
     """F1 of the row's method minus the column's, in points; shaded where significant."""
-    names = [one.method for one in comparison.standings]
 
     def cell(row: str, column: str) -> MatrixCell:
-        if row == column:
-            return MatrixCell("·", "self")
         pair = comparison.difference(row, column)
         sign = 1 if pair.first == row else -1
         points = sign * pair.points
@@ -90,7 +95,7 @@ def differences_matrix(comparison: Comparison) -> list[tuple[str, list[MatrixCel
         about = f"{row} minus {column}: {points:+.2f} points ({low:+.2f} to {high:+.2f}), {p_shown(pair.p_holm)}"
         return MatrixCell(signed(points), kind, about)
 
-    return [(row, [cell(row, column) for column in names]) for row in names]
+    return _matrix([one.method for one in comparison.standings], cell)
 
 
 def signed(points: float) -> str:
@@ -99,17 +104,15 @@ def signed(points: float) -> str:
     return "0.0" if text in ("+0.0", "−0.0") else text
 
 
-def right_matrix(evidence: Evidence, order: Sequence[str]) -> list[tuple[str, list[MatrixCell]]]:
+def right_matrix(evidence: Evidence, order: Sequence[str]) -> Matrix:
     """How many questions the row's method gets right and the column's wrong."""
     counts, place = right_and_wrong(evidence.scores), {name: at for at, name in enumerate(evidence.scores.methods)}
 
     def cell(row: str, column: str) -> MatrixCell:
-        if row == column:
-            return MatrixCell("·", "self")
         count = int(counts[place[row], place[column]])
         return MatrixCell(f"{count:,}", "", f"{row} right, {column} wrong: {count:,}", place[row], place[column])
 
-    return [(row, [cell(row, column) for column in order]) for row in order]
+    return _matrix(order, cell)
 
 
 def render(content: Mapping[str, Any]) -> str:
@@ -144,20 +147,17 @@ def visible(value: Any) -> Any:
     return _UNSEEN.sub(lambda one: f"⟨U+{ord(one[0]):04X}⟩", value)
 
 
-def _template(name: str) -> Any:
-    return _environment().get_template(name)
-
-
 @cache
-def _environment() -> Environment:
+def _template(name: str) -> Template:
     """Scripts and style are ours and not escaped; the page is."""
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-    return Environment(
-        loader=FileSystemLoader(_TEMPLATES),
+    environment = Environment(
+        loader=FileSystemLoader(Path(__file__).parent / "templates"),
         autoescape=lambda name: (name or "").endswith(".html"),
         undefined=StrictUndefined,
         finalize=visible,
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    return environment.get_template(name)

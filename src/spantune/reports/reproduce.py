@@ -13,6 +13,7 @@ from spantune.reports.tables import number_format
 from spantune.reports.tables.detail_tables import Grid
 from spantune.reports.tables.main_table import machine
 from spantune.runs import RunFolder, RunRecord
+from spantune.scoring.statistics import estimate
 
 _SHORT = 16  # digits of a digest
 _NOT_SETTINGS = BOOKKEEPING | AFTERWARDS | {"method", "methods", "seed", "seeds", "options", "model"}
@@ -20,40 +21,30 @@ _NOT_SETTINGS = BOOKKEEPING | AFTERWARDS | {"method", "methods", "seed", "seeds"
 
 def facts(records: Sequence[RunRecord]) -> list[tuple[str, str]]:
     """What all runs share, and where they differ each of it."""
+    started = [one.started_at for one in records if one.started_at]
+    ended = [one.finished_at for one in records if one.finished_at]
     named = [
         ("Encoder", [one.model for one in records]),
         ("Machine", [machine(one) for one in records if one.hardware]),
         ("Device", [f"{one.device}, {one.precision}" for one in records if one.device]),
         ("Versions", [", ".join(f"{name} {version}" for name, version in one.versions.items()) for one in records]),
         ("Code", _code(records)),
-        ("Dates", [_dates(records)]),
+        ("Dates", [f"{min(started)} to {max(ended)}"] if started and ended else []),
     ]
-    return [(name, "; ".join(dict.fromkeys(one for one in found if one))) for name, found in named if any(found)]
+    return [(name, "; ".join(dict.fromkeys(filter(None, values)))) for name, values in named if any(values)]
 
 
 def _code(records: Sequence[RunRecord]) -> list[str]:
     """Each commit with the digests of the code that its runs went through, which differ by method."""
     digests: dict[str, dict[str, None]] = {}
     for one in records:
-        found = digests.setdefault(_commit(one), {})
+        git = one.git or {}
+        commit = str(git.get("commit") or "")[:12]
+        changed = ", with changes" if git.get("dirty") else ""
+        of_commit = digests.setdefault(f"commit {commit}{changed}" if commit else "", {})
         if one.code:
-            found[f"{one.label} {one.code}"] = None
-    return [
-        " ".join(part for part in (commit, f"(digests: {', '.join(found)})" if found else "") if part)
-        for commit, found in digests.items()
-    ]
-
-
-def _commit(record: RunRecord) -> str:
-    if not record.git or not record.git.get("commit"):
-        return ""
-    return f"commit {str(record.git['commit'])[:12]}" + (", with changes" if record.git.get("dirty") else "")
-
-
-def _dates(records: Sequence[RunRecord]) -> str:
-    started = sorted(one.started_at for one in records if one.started_at)
-    ended = sorted(one.finished_at for one in records if one.finished_at)
-    return f"{started[0]} to {ended[-1]}" if started and ended else ""
+            of_commit[f"{one.label} {one.code}"] = None
+    return [f"{commit} (digests: {', '.join(codes)})".strip() if codes else commit for commit, codes in digests.items()]
 
 
 def commands(records: Sequence[RunRecord], folder: Path, more: Sequence[str] = ()) -> list[str]:
@@ -104,14 +95,10 @@ def runs_grid(runs: Sequence[tuple[RunFolder, RunRecord]], root: Path) -> Grid:
     for folder, record in sorted(runs, key=lambda one: one[0].path):
         options = ", ".join(f"{key} {number_format.setting(value)}" for key, value in record.options.items())
         cells = (number_format.setting(record.config.get(key)) for key in differing)
-        f1 = record.metric("f1")
-        score = number_format.NOTHING if f1 is None else f"{f1:.2f}"
-        rows.append((_below(folder.path, root), record.status, str(record.seed), score, *cells, options))
+        place = folder.path.relative_to(root) if folder.path.is_relative_to(root) else folder.path
+        score = number_format.mean(estimate([record.metric("f1")]), ".2f")
+        rows.append((place.as_posix(), record.status, str(record.seed), score, *cells, options))
     header = ("Run", "Status", "Seed", "F1", *(key.replace("_", " ").capitalize() for key in differing), "Options")
     about = "Each folder has a record.json and a config.yaml: `spantune train --config RUN/config.yaml` makes it again."
     about += by_rule(rule_language(records))
     return Grid("Runs", header, tuple(rows), about)
-
-
-def _below(path: Path, root: Path) -> str:
-    return path.relative_to(root).as_posix() if path.is_relative_to(root) else os.fspath(path)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import PurePath
 from typing import Any
@@ -55,8 +55,8 @@ class Group:
     @property
     def latency(self) -> float | None:
         """Milliseconds for a question by itself (median), mean over the runs that measured it."""
-        found = estimate([run.serving.latency_p50_ms for run in self.finished if run.serving])
-        return found.mean if found else None
+        measured = estimate([run.serving.latency_p50_ms for run in self.finished if run.serving])
+        return measured.mean if measured else None
 
     def parameters(self, name: str) -> Any:
         """A field of `Parameters`; None where no run knows it. All runs of a group have the same."""
@@ -75,12 +75,13 @@ class Group:
 
 def group(records: Sequence[RunRecord]) -> list[Group]:
     """The records by method, encoder and configuration, best F1 first; a label names what tells groups apart."""
-    found: dict[str, list[RunRecord]] = {}
-    for record in records:
-        found.setdefault(_key(record), []).append(record)
-    members = [tuple(sorted(runs, key=lambda run: run.seed)) for runs in found.values()]
-    labels = _labels([runs[0] for runs in members])
-    return sorted(map(Group, labels, members), key=lambda one: (one.rank, one.label))
+    members: dict[str, list[RunRecord]] = {}
+    for record in sorted(records, key=lambda record: record.seed):
+        content = [record.method, record.model, _settings(record)]
+        members.setdefault(json.dumps(content, sort_keys=True, default=str), []).append(record)
+    labels = _labels([runs[0] for runs in members.values()])
+    groups = [Group(label, tuple(runs)) for label, runs in zip(labels, members.values(), strict=True)]
+    return sorted(groups, key=lambda one: (one.rank, one.label))
 
 
 def rule_language(records: Sequence[RunRecord]) -> str | None:
@@ -107,15 +108,9 @@ def by_rule(language: str | None) -> str:
 
 def _settings(record: RunRecord) -> dict[str, Any]:
     """What tells runs of one method and encoder apart."""
-    config: Mapping[str, Any] = {**ScoringConfig().as_dict(), **record.config}  # older runs do not say it
-    return {key: value for key, value in config.items() if key not in _NO_DIFFERENCE | _COMPARED_APART} | dict(
-        record.options
-    )
-
-
-def _key(record: RunRecord) -> str:
-    content = [record.method, record.model, _settings(record)]
-    return json.dumps(content, sort_keys=True, default=str)
+    config = {**ScoringConfig().as_dict(), **record.config}  # older runs do not name their rule
+    shared = {key: value for key, value in config.items() if key not in _NO_DIFFERENCE | _COMPARED_APART}
+    return {**shared, **record.options}
 
 
 def _labels(runs: Sequence[RunRecord]) -> list[str]:
@@ -126,18 +121,14 @@ def _labels(runs: Sequence[RunRecord]) -> list[str]:
         short = {model: model for model in models}
     labels = []
     for run in runs:
-        parts = [run.label or run.method]
-        if len(models) > 1:
-            parts.append(short[run.model])
+        parts = [run.label or run.method, *([short[run.model]] if len(models) > 1 else [])]
+        alike = (run.method, run.label, run.model)
         settings = _settings(run)
-        others = [
-            _settings(one) for one in runs if (one.method, one.label, one.model) == (run.method, run.label, run.model)
-        ]
-        keys = sorted({key for one in (settings, *others) for key in one})
+        others = [_settings(one) for one in runs if (one.method, one.label, one.model) == alike]
         parts += [
             f"{key.replace('_', ' ')} {number_format.setting(settings.get(key), ' ')}"
-            for key in keys
-            if any(one.get(key) != settings.get(key) for one in others)
+            for key in sorted({key for other in others for key in other})
+            if any(other.get(key) != settings.get(key) for other in others)
         ]
         labels.append(", ".join(parts))
     return labels

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from spantune.errors import ConfigError
-from spantune.reports.content import MARKDOWN, further_tables, page, texts
+from spantune.reports.content import further_tables, page, texts
 from spantune.reports.figures.all_figures import Plan, plans
 from spantune.reports.figures.style import NARROW, WIDE, Form, save, svg
 from spantune.reports.figures.sweep_plots import SweepCurve
@@ -17,8 +17,8 @@ from spantune.reports.headline import finding
 from spantune.reports.judged_answers import Incomplete, gather
 from spantune.reports.page import Picture, picture, render, salt
 from spantune.reports.report import ReportData
-from spantune.reports.run_groups import group
-from spantune.reports.tables.detail_tables import Grid, differences_grid, slices_grids
+from spantune.reports.run_groups import group, rule_language
+from spantune.reports.tables.detail_tables import Grid, differences, slices_grids
 from spantune.reports.tables.main_table import comparison
 from spantune.runs import History, RunFolder, RunRecord, write_text_atomic
 from spantune.runs.atomic_files import explained
@@ -58,7 +58,7 @@ class Report(ReportData):
     def grids(self) -> dict[str, Grid]:
         """The tables behind the first one by their titles: differences, speed, kinds of error, further sets, slices by
         dimension."""
-        found = [differences_grid(self.evidence.comparison)] if self.evidence and len(self.compared) > 1 else []
+        found = [differences(self.evidence)] if self.evidence and len(self.compared) > 1 else []
         found += [one for one in further_tables(self).values() if one is not None]
         found += slices_grids(self.evidence, self.compared) if self.evidence else []
         return {one.title: one for one in found}
@@ -85,8 +85,7 @@ class Report(ReportData):
         ]
         with explained(self.folder):
             write_text_atomic(self.folder / PAGE, render(page(self, pictures)))
-        named = (PAGE, MARKDOWN, *(name for name in files if name != MARKDOWN))
-        return replace(self, written=(*(self.folder / name for name in named), *plots))
+        return replace(self, written=(*(self.folder / name for name in (PAGE, *files)), *plots))
 
     def _pictures(self) -> tuple[dict[str, Picture], dict[str, tuple[Figure, str]]]:
         """Figures for the page, and (in their wide form, with their SVG) for files, by name."""
@@ -124,25 +123,16 @@ def read_report(
         RunError: a record or history is broken, or the runs were scored by different rules.
     """
     records = tuple(RunRecord.read(one.path) for one in runs)
+    rule_language(records)  # refuses several
     histories = tuple(History(one.history).read() for one in runs)
-    evidence, missing = None, None
+    evidence, missing, statistics = None, None, None
     try:
         evidence = gather(group(records), {id(key): one for key, one in zip(records, runs, strict=True)}, resamples)
+        statistics = evidence.comparison
     except Incomplete as error:
         missing = str(error)
-    statistics = evidence.comparison if evidence else None
     table = comparison(records, statistics)
     because = [missing] if missing and any(one.status == "finished" for one in records) else []
-    return Report(
-        folder,
-        tuple(runs),
-        records,
-        histories,
-        tuple(sweeps),
-        table,
-        finding(table.groups, statistics, because),
-        evidence,
-        missing,
-        tuple(failures),
-        tuple(commands),
-    )
+    said = finding(table.groups, statistics, because)
+    made = table, said, evidence, missing, tuple(failures), tuple(commands)
+    return Report(folder, tuple(runs), records, histories, tuple(sweeps), *made)

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 from spantune.errors import RunError
 
@@ -45,11 +46,12 @@ def explained(where: Path) -> Iterator[None]:
 
 
 def listing(folder: Path) -> str:
-    """What is in a folder, for a message."""
+    """What is in a folder, for a message; unfinished files do not count."""
     if not folder.is_dir():
-        return "no such folder"
-    names = sorted(os.listdir(folder))
-    return (", ".join(names[:8]) + (" …" if len(names) > 8 else "")) if names else "an empty folder"
+        return "a file" if folder.exists() else "no such folder"
+    names = sorted(name for name in os.listdir(folder) if not name.startswith(TEMPORARY))
+    more = f" and {len(names) - 5} more" if len(names) > 5 else ""
+    return ", ".join(names[:5]) + more or "an empty folder"
 
 
 def replace_folder(made: Path, target: Path) -> None:
@@ -70,13 +72,12 @@ def refuse_foreign(folder: Path, what: str, mark: str, known: Callable[[Path], b
     """
     with explained(folder):
         paths = sorted(folder.iterdir()) if folder.exists() else []
-    names = [path.name for path in paths if not path.name.startswith(TEMPORARY)]
-    if names and not any(map(known, paths)):
+    if any(not path.name.startswith(TEMPORARY) for path in paths) and not any(map(known, paths)):
         raise RunError(
             f"the output folder is not empty and holds no {what}",
             where=str(folder),
             expected=f"an empty or new folder, or one with {mark}",
-            found=", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else ""),
+            found=listing(folder),
             fix="choose another --output",
         )
 
@@ -92,12 +93,8 @@ def require_writable(path: Path) -> None:
 
 def probe(folder: Path) -> None:
     """Raise OSError where no file can be written: better now than after an hour of training."""
-    handle, name = tempfile.mkstemp(prefix=TEMPORARY, dir=folder)
-    try:
-        os.write(handle, b"\0" * 4096)
-    finally:
-        os.close(handle)
-        os.unlink(name)
+    with tempfile.NamedTemporaryFile(prefix=TEMPORARY, dir=folder) as file:
+        os.write(file.fileno(), b"\0" * 4096)
 
 
 @contextmanager
@@ -109,9 +106,9 @@ def atomic_file(path: Path) -> Iterator[Callable[[str], None]]:
     Raises:
         RunError: the folder is missing, full or cannot be written. An older file at `path` is still there.
     """
+    temporary = path.with_name(f"{TEMPORARY}{uuid4().hex}")
     with explained(path):
-        handle, temporary = tempfile.mkstemp(prefix=TEMPORARY, dir=path.parent)
-    file = os.fdopen(handle, "w", encoding="utf-8", newline="\n")
+        file = temporary.open("x", encoding="utf-8", newline="\n")
 
     def write(text: str) -> None:
         with explained(path):
@@ -123,14 +120,12 @@ def atomic_file(path: Path) -> Iterator[Callable[[str], None]]:
             file.flush()
             os.fsync(file.fileno())
             file.close()
-            with suppress(OSError):  # mkstemp's 0600 would lock colleagues out; some file systems know no modes
-                os.chmod(temporary, 0o666 & ~_umask())
             os.replace(temporary, path)
     except BaseException:
         with suppress(OSError):
             file.close()
         with suppress(OSError):
-            os.unlink(temporary)
+            temporary.unlink()
         raise
 
 
@@ -172,9 +167,3 @@ def finite(value: Any) -> Any:
     if isinstance(value, os.PathLike):
         return os.fspath(value)
     return None if isinstance(value, float) and not math.isfinite(value) else value
-
-
-def _umask() -> int:
-    mask = os.umask(0o022)  # the only way to read it is to set it
-    os.umask(mask)
-    return mask

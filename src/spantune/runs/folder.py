@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterable
-from dataclasses import dataclass
 from pathlib import Path
 
 from spantune.errors import RunError
@@ -28,65 +27,35 @@ def distinct_names(names: Iterable[str]) -> list[str]:
     return list(taken)
 
 
-@dataclass(frozen=True)
 class RunFolder:
-    """The paths inside one run's folder."""
+    """The paths inside one run's folder.
 
-    path: Path
+    Attributes:
+        record: the truth about the run.
+        config: the resolved configuration; `spantune train --config` takes it.
+        adapter: the trained model: adapter and span head, or the whole encoder.
+        history: metrics over steps, one JSON object a line.
+        predictions: answers on the reported set, `{"id": "answer"}`.
+        n_best: candidates of each question with probabilities.
+        null_odds: each question's score for "no answer" (v2.0).
+        evaluations: scores and answers on other sets (`spantune evaluate`).
+        checkpoints: what a resumed run needs; gone from a finished one.
+        tracking: which MLflow run mirrors this one.
+    """
 
-    @property
-    def record(self) -> Path:
-        """The truth about the run."""
-        return self.path / RECORD
-
-    @property
-    def config(self) -> Path:
-        """The resolved configuration; `spantune train --config` takes it."""
-        return self.path / "config.yaml"
-
-    @property
-    def adapter(self) -> Path:
-        """The trained model: adapter and span head, or the whole encoder."""
-        return self.path / "adapter"
-
-    @property
-    def history(self) -> Path:
-        """Metrics over steps, one JSON object a line."""
-        return self.path / "history.jsonl"
-
-    @property
-    def predictions(self) -> Path:
-        """Answers on the reported set, `{"id": "answer"}`."""
-        return self.path / PREDICTIONS
-
-    @property
-    def n_best(self) -> Path:
-        """Candidates of each question with probabilities."""
-        return self.path / N_BEST
-
-    @property
-    def null_odds(self) -> Path:
-        """Each question's score for "no answer" (v2.0)."""
-        return self.path / NULL_ODDS
-
-    @property
-    def plots(self) -> Path:
-        return self.path / "plots"
-
-    @property
-    def evaluations(self) -> Path:
-        """Scores and answers on other sets (`spantune evaluate`)."""
-        return self.path / "evaluations"
-
-    @property
-    def checkpoints(self) -> Path:
-        """What a resumed run needs; gone from a finished one."""
-        return self.path / "checkpoints"
-
-    @property
-    def tracking(self) -> Path:
-        """Which MLflow run mirrors this one."""
-        return self.path / MLFLOW
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.record = path / RECORD
+        self.config = path / "config.yaml"
+        self.adapter = path / "adapter"
+        self.history = path / "history.jsonl"
+        self.predictions = path / PREDICTIONS
+        self.n_best = path / N_BEST
+        self.null_odds = path / NULL_ODDS
+        self.plots = path / "plots"
+        self.evaluations = path / "evaluations"
+        self.checkpoints = path / "checkpoints"
+        self.tracking = path / MLFLOW
 
     @property
     def holds_work(self) -> bool:
@@ -144,9 +113,8 @@ class RunFolder:
 
     def _clear(self) -> None:
         with explained(self.path):
-            ours = [self.config, self.adapter, self.history, self.predictions, self.n_best, self.null_odds]
-            ours += [self.plots, self.evaluations, self.checkpoints, self.tracking]
-            ours += self.path.glob(f"{TEMPORARY}*")
+            ours = {path for key, path in vars(self).items() if key not in ("path", "record")}
+            ours.update(self.path.glob(f"{TEMPORARY}*"))
             for path in (*ours, self.record):  # the record last: until then the folder is recognised as a run's
                 if path.is_dir() and not path.is_symlink():
                     shutil.rmtree(path)

@@ -1,45 +1,73 @@
-"""JSON content as the dataclass that describes it, checked value by value: records and manifests."""
+"""JSON files as the dataclasses that describe them, checked value by value: records and manifests."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from functools import cache
+from pathlib import Path
 from typing import Any, TypeVar, cast
 
+from spantune.errors import RunError
+
+FORMAT = 1
 T = TypeVar("T")
 
 
-class Mismatch(Exception):
-    """Content that is not what the dataclass says.
+def read_json(path: Path, what: str, fix: str = "train again") -> dict[str, Any]:
+    """The JSON object in a file.
 
-    Attributes:
-        key: the place of the first wrong value, `data.train.examples`. keys: the places of all.
-        expected: instead of the first. found: its value; None where it is missing.
-    """
-
-    def __init__(self, errors: Sequence[Mapping[str, Any]]) -> None:
-        self.keys = [".".join(map(str, error["loc"])) for error in errors]
-        self.key = self.keys[0]
-        self.expected = errors[0]["msg"].removeprefix("Input should be ")
-        self.found = None if errors[0]["type"] == "missing" else repr(errors[0]["input"])[:80]
-        wrong = "missing" if self.found is None else f"expected {self.expected}, found {self.found}"
-        super().__init__(f"{self.key}: {wrong}")
-
-
-def parsed(kind: type[T], content: Mapping[str, Any]) -> T:
-    """The dataclass `kind` with these values; unknown keys are left out at every level, no text becomes a number.
+    Args:
+        what: the file holds, for a message: "run's record". fix: what helps where it is broken.
 
     Raises:
-        Mismatch: a key without a default is missing, or a value has the wrong type.
+        FileNotFoundError, NotADirectoryError: there is no such file. RunError: it cannot be read or is broken.
+    """
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        if isinstance(content, dict):
+            return content
+        found = type(content).__name__
+    except (FileNotFoundError, NotADirectoryError):
+        raise
+    except OSError as error:
+        raise RunError(f"the {what} cannot be read", where=str(path), found=error.strerror) from error
+    except (ValueError, RecursionError) as error:  # not UTF-8, not JSON
+        found = str(error)
+    raise RunError(f"the {what} is broken", where=str(path), expected="a JSON object", found=found, fix=fix)
+
+
+def from_json(kind: type[T], content: Mapping[str, Any], what: str, where: str, fix: str = "train again") -> T:
+    """The dataclass `kind` with these values; unknown keys are ignored at every level, and no text becomes a number.
+
+    Raises:
+        RunError: another format, keys without a default are missing, or a value has the wrong type.
     """
     from pydantic import ValidationError
 
+    if content.get("format") != FORMAT:
+        raise RunError(
+            f"the {what} has another format",
+            where=where,
+            expected=f"format {FORMAT}",
+            found=f"format {content['format']!r}" if "format" in content else "no format number",
+            fix=f"use the spantune version that wrote it, or {fix}",
+        )
     try:
         return cast(T, _adapter(cast(Any, kind)).validate_json(json.dumps(content, default=str), strict=True))
-    except ValidationError as error:
-        errors = error.errors(include_url=False)
-        raise Mismatch(sorted(errors, key=lambda one: one["type"] != "missing")) from None
+    except ValidationError as invalid:
+        errors = [(".".join(map(str, error["loc"])), error) for error in invalid.errors(include_url=False)]
+    if missing := [repr(key) for key, error in errors if error["type"] == "missing"]:
+        expected = f"the key{'s' if len(missing) > 1 else ''} {', '.join(missing)}"
+        raise RunError(f"the {what} is incomplete", where=where, expected=expected, fix=fix)
+    key, error = errors[0]
+    raise RunError(
+        f"the {what} is broken",
+        where=f"{where}, key {key!r}",
+        expected=error["msg"].removeprefix("Input should be "),
+        found=repr(error["input"])[:80],
+        fix=fix,
+    )
 
 
 @cache

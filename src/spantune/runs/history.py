@@ -72,12 +72,7 @@ class History:
 
     def _drop_torn_line(self) -> None:
         """Cut what follows the last newline, so that the next line starts on its own."""
-        if not self.path.exists():
-            return
-        with self.path.open("rb+") as file:
-            content = file.read()
-            whole = content.rfind(b"\n") + 1
-            if whole < len(content):
-                file.seek(whole)
-                file.truncate()
-                os.fsync(file.fileno())
+        content = self.path.read_bytes() if self.path.exists() else b""
+        whole = content.rfind(b"\n") + 1
+        if whole < len(content):
+            os.truncate(self.path, whole)

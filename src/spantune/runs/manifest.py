@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -12,12 +11,11 @@ from spantune import __version__, zoo
 from spantune.errors import MethodError, RunError
 from spantune.methods import Method, get
 from spantune.runs.atomic_files import listing
-from spantune.runs.from_json import Mismatch, parsed
+from spantune.runs.from_json import FORMAT, from_json, read_json
 
 MANIFEST = "spantune.json"
 ADAPTER_CONFIG = "adapter_config.json"
 """What PEFT says of an adapter, beside it."""
-FORMAT = 1
 
 
 @dataclass(frozen=True)
@@ -70,19 +68,17 @@ class AnsweringSettings:
 
 
 @dataclass(frozen=True)
-class _Saved(Identity):
-    settings: Mapping[str, Any]
-
-
-@dataclass(frozen=True)
-class Manifest:
+class Manifest(Identity):
     """The content of `spantune.json`."""
 
-    identity: Identity
     settings: AnsweringSettings
 
+    @property
+    def identity(self) -> Identity:
+        return Identity(**{key: getattr(self, key) for key in Identity.__dataclass_fields__})
+
     def to_json(self) -> dict[str, Any]:
-        return {"format": FORMAT, **asdict(self.identity), "settings": asdict(self.settings)}
+        return {"format": FORMAT, **asdict(self)}
 
 
 def saved_in(run: str | Path) -> Path | None:
@@ -96,10 +92,10 @@ def saved_in(run: str | Path) -> Path | None:
 
 def read_manifest(folder: Path) -> Manifest:
     """`spantune.json` of a saved model; RunError where it is missing or not ours."""
-    path = folder / MANIFEST
+    path, what = folder / MANIFEST, "model's description"
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
+        return from_json(Manifest, read_json(path, what), what, str(path))
+    except (FileNotFoundError, NotADirectoryError):
         of_peft = (folder / ADAPTER_CONFIG).is_file()
         raise RunError(
             "there is no saved model here",
@@ -108,31 +104,6 @@ def read_manifest(folder: Path) -> Manifest:
             found="an adapter that PEFT saved by itself" if of_peft else listing(folder),
             fix="name the run folder of a finished `spantune train`",
         ) from None
-    except (OSError, ValueError, RecursionError) as error:  # the system refuses it; not UTF-8, not JSON
-        found = getattr(error, "strerror", None) or str(error)
-        raise RunError("the model's description cannot be read", where=str(path), found=found) from error
-    found = content.get("format") if isinstance(content, dict) else None
-    if found != FORMAT:
-        raise RunError("the model was saved by another version", where=str(path), expected=f"format {FORMAT}",
-                       found=str(found), fix="train it again")  # fmt: skip
-    try:
-        saved = parsed(_Saved, content)
-    except Mismatch as wrong:
-        if wrong.found is None:
-            raise RunError("the model's description is incomplete", where=str(path),
-                           found=f"no {wrong.key}") from None  # fmt: skip
-        raise RunError("the model's description is not valid", where=str(path),
-                       expected=f"{wrong.key}: {wrong.expected}", found=wrong.found) from None  # fmt: skip
-    try:
-        settings = parsed(AnsweringSettings, saved.settings)
-    except Mismatch as wrong:
-        raise RunError(
-            "the saved model does not say how it answers",
-            where=str(path),
-            expected=f"settings: {', '.join(AnsweringSettings.__dataclass_fields__)}",
-            found=f"none, or no value of its kind, for {', '.join(wrong.keys)}",
-        ) from None
-    return Manifest(Identity(**{key: getattr(saved, key) for key in Identity.__dataclass_fields__}), settings)
 
 
 def known_method(identity: Identity, path: Path) -> tuple[Method, Any]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
@@ -10,11 +9,11 @@ from pathlib import Path
 from typing import Any, Literal, cast
 
 from spantune.errors import RunError
-from spantune.runs.atomic_files import finite, write_json_atomic
-from spantune.runs.from_json import Mismatch, parsed
+from spantune.runs.atomic_files import finite, listing, write_json_atomic
+from spantune.runs.from_json import FORMAT, from_json, read_json
 
 RECORD = "record.json"
-FORMAT = 1
+_WHAT = "run's record"
 Status = Literal["running", "finished", "failed", "interrupted"]
 SETS = ("train", "selection", "reported")
 """A run's own sets; every other name is a further set's."""
@@ -203,26 +202,8 @@ class RunRecord:
 
     @classmethod
     def from_json(cls, content: Mapping[str, Any], where: str = RECORD) -> RunRecord:
-        """Build a record from `to_json`'s result; unknown keys are left out.
-
-        Raises:
-            RunError: another format, a key is missing, or a value has the wrong type.
-        """
-        if content.get("format") != FORMAT:
-            raise RunError(
-                "the run's record has another format",
-                where=where,
-                expected=f"format {FORMAT}",
-                found=f"format {content['format']!r}" if "format" in content else "no format number",
-                fix="use the spantune version that wrote it, or train again",
-            )
-        try:
-            return parsed(cls, content)
-        except Mismatch as wrong:
-            if wrong.found is None:
-                raise RunError("the run's record is incomplete", where=where, expected=f"the key {wrong.key!r}",
-                               fix="train again") from None  # fmt: skip
-            raise _broken(f"{where}, key {wrong.key!r}", wrong.expected, wrong.found) from None
+        """The record in `to_json`'s result; RunError as of `from_json.from_json`."""
+        return from_json(cls, content, _WHAT, where)
 
     def write(self, folder: Path) -> None:
         """Write `folder`/record.json, whole or not at all; RunError where that fails."""
@@ -233,37 +214,20 @@ class RunRecord:
         """The record of a run folder; RunError where there is none or it is broken."""
         path = folder / RECORD
         try:
-            content = json.loads(path.read_text(encoding="utf-8"))
+            return cls.from_json(read_json(path, _WHAT), str(path))
         except (FileNotFoundError, NotADirectoryError):
             raise RunError(
                 "there is no run here",
                 where=str(folder),
                 expected=f"a folder with {RECORD}",
-                found=_kind_of_path(folder),
+                found=listing(folder),
                 fix="name the run folder that `spantune train` wrote (its --output)",
             ) from None
-        except OSError as error:
-            raise RunError("the run's record cannot be read", where=str(path), found=error.strerror) from error
-        except (ValueError, RecursionError) as error:  # not UTF-8, not JSON
-            raise _broken(str(path), "JSON", str(error)) from error
-        if not isinstance(content, dict):
-            raise _broken(str(path), "a JSON object", type(content).__name__)
-        return cls.from_json(content, str(path))
 
 
 def utc_now() -> str:
     """The current time, for `started_at` and `finished_at`."""
     return datetime.now(UTC).isoformat(timespec="seconds")
-
-
-def _broken(where: str, expected: str, found: str) -> RunError:
-    return RunError("the run's record is broken", where=where, expected=expected, found=found, fix="train again")
-
-
-def _kind_of_path(path: Path) -> str:
-    if not path.exists():
-        return "no such folder"
-    return f"a folder without {RECORD}" if path.is_dir() else "a file"
 
 
 def parameters_of(record: RunRecord) -> dict[str, Any]:

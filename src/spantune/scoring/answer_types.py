@@ -23,7 +23,7 @@ from __future__ import annotations
 import re
 
 from spantune.data.example import Answer, Example
-from spantune.scoring.words import FUNCTION_WORDS, NUMBER_WORDS, bare, listed, main_answer, sentence_at, words
+from spantune.scoring.words import FUNCTION_WORDS, NUMBER_WORDS, bare, main_answer, sentence_at, word_set, words
 
 ANSWER_TYPES = ("date", "number", "name", "phrase", "long", "none")
 
@@ -45,21 +45,19 @@ _IN_DATES = re.compile(
     r"|(?:four|fif|six|seven|eigh|nine?)teenth|twent(?:ieth|y-first)|t(?:enth|welfth)|eleventh|ninth|eighth",
     re.IGNORECASE,
 )
-_HEDGES = listed(
+_HEDGES = word_set(
     """
     about around over under nearly almost approximately roughly some up to at least most only more less fewer than the a
     an between just exactly estimated
     """
 )
-_ORDINALS = listed("first second third fourth fifth sixth seventh eighth ninth tenth eleventh twelfth") | {
+_ORDINALS = word_set("first second third fourth fifth sixth seventh eighth ninth tenth eleventh twelfth") | {
     f"{stem}teenth" for stem in ("thir", "four", "fif", "six", "seven", "eigh", "nine")
 }
 _FIGURE = re.compile(r"[$€£¥~≈+\-−#]*\.?\d[\d.,:/%°-]*\D{0,4}")
-_AUXILIARY = listed(
-    "is are was were has have had will would can could may might must shall should do does did",
-)
-_OPENS_A_CLAUSE = listed("to because that if when while since so as whether how why where what by")
-_SMALL = FUNCTION_WORDS | listed("a the v vs de la le du von van der den di da del dos al el bin ibn y")
+_AUXILIARY = word_set("is are was were has have had will would can could may might must shall should do does did")
+_OPENS_A_CLAUSE = word_set("to because that if when while since so as whether how why where what by")
+_SMALL = FUNCTION_WORDS | word_set("a the v vs de la le du von van der den di da del dos al el bin ibn y")
 """What stays small inside a name."""
 _MOST_IN_A_NUMBER, _MOST_IN_A_PHRASE = 6, 8
 

@@ -110,43 +110,22 @@ def auc(values: ArrayLike, positive: ArrayLike) -> float | None:
     return float(above / (positives * negatives))
 
 
-@dataclass(frozen=True, eq=False)
-class RiskCoverage:
-    """What a model gets wrong if it answers only the questions that it is surest of.
+def risk_coverage(confidence: ArrayLike, loss: ArrayLike) -> np.ndarray:
+    """(Q,) mean loss on the k questions that a model is surest of, for k from 1 to Q.
 
-    Attributes:
-        coverage, risk: (Q,) share of the questions answered, from 1/Q to 1, and mean loss on them.
-        area: mean risk over all coverages (AURC), lower is better. best: the area if confidence ranked perfectly.
-    """
-
-    coverage: np.ndarray
-    risk: np.ndarray
-    area: float
-    best: float
-
-
-def risk_coverage(confidence: ArrayLike, loss: ArrayLike) -> RiskCoverage:
-    """The risk-coverage curve (Geifman and El-Yaniv, 2017, https://arxiv.org/abs/1705.08500) and its area.
-
-    The area is that of Geifman, Uziel and El-Yaniv, 2019 (https://arxiv.org/abs/1805.08206).
-
+    The risk-coverage curve (Geifman and El-Yaniv, 2017, https://arxiv.org/abs/1705.08500). Its mean, the area under
+    it, is low where confidence ranks well (Geifman, Uziel and El-Yaniv, 2019, https://arxiv.org/abs/1805.08206).
     Questions of equal confidence have no order; the curve is the mean over all of their orders.
 
     Args:
         confidence: (Q,) any score that ranks; for answers under v2.0, the distance of the odds from the threshold.
         loss: (Q,) 0 to 1: one minus EM, or one minus F1.
     """
-    sure, lost = (np.asarray(one, dtype=np.float64) for one in (confidence, loss))
-    risk = _cumulative_mean(lost[np.argsort(-sure, kind="stable")], np.sort(-sure))
-    best = _cumulative_mean(np.sort(lost), np.arange(len(lost)))
-    return RiskCoverage(np.arange(1, len(lost) + 1) / len(lost), risk, float(risk.mean()), float(best.mean()))
-
-
-def _cumulative_mean(values: np.ndarray, ranked: np.ndarray) -> np.ndarray:
-    """Mean of the first k values for every k, where those of equal rank share their mean."""
-    _, group, size = np.unique(ranked, return_inverse=True, return_counts=True)
-    shared = (np.bincount(group, values) / size)[group]
-    return np.cumsum(shared) / np.arange(1, len(values) + 1)
+    doubt, lost = -np.asarray(confidence, dtype=np.float64), np.asarray(loss, dtype=np.float64)
+    order = np.argsort(doubt, kind="stable")
+    _, group, size = np.unique(doubt[order], return_inverse=True, return_counts=True)
+    shared = (np.bincount(group, lost[order]) / size)[group]
+    return np.cumsum(shared) / np.arange(1, len(lost) + 1)
 
 
 def null_probability(null_odds: ArrayLike, temperature: float = 1.0) -> np.ndarray:
@@ -187,57 +166,17 @@ def _bounded(null_odds: ArrayLike) -> np.ndarray:
     return np.clip(np.asarray(null_odds, dtype=np.float64), -_LARGEST_ODDS, _LARGEST_ODDS)
 
 
-@dataclass(frozen=True)
-class Bin:
-    """Predictions with a probability in [low, high); the last bin holds 1, too. Means are None in an empty bin."""
-
-    low: float
-    high: float
-    n: int
-    predicted: float | None
-    observed: float | None
-
-
-@dataclass(frozen=True)
-class Reliability:
-    """Bins of a reliability diagram, and the expected calibration error (0 to 1): the mean of their gaps by size."""
-
-    bins: tuple[Bin, ...]
-    error: float
-
-
-def reliability(probabilities: ArrayLike, happened: ArrayLike, bins: int = BINS) -> Reliability:
-    """How often an event happened against how often it was promised, in bins of equal width (Guo et al., 2017).
+def calibration_error(probabilities: ArrayLike, happened: ArrayLike, bins: int = BINS) -> float:
+    """Expected calibration error, 0 to 1 (Guo et al., 2017): in bins of equal width, the gap between how often an
+    event was promised and how often it happened; the mean over the questions.
 
     Args:
         probabilities: (Q,) of the event, 0 to 1. happened: (Q,) bool.
     """
-    promised, seen = np.asarray(probabilities, dtype=np.float64), np.asarray(happened, dtype=np.float64)
+    promised = np.asarray(probabilities, dtype=np.float64)
     place = np.minimum((promised * bins).astype(np.intp), bins - 1)
-    sizes = np.bincount(place, minlength=bins)
-    sums = [np.bincount(place, one, minlength=bins) for one in (promised, seen)]
-    error = np.abs(sums[0] - sums[1]).sum() / len(promised)
-    return Reliability(tuple(_bin(at, bins, int(n), *(one[at] for one in sums)) for at, n in enumerate(sizes)), error)
-
-
-def _bin(at: int, bins: int, n: int, promised: float, seen: float) -> Bin:
-    means = (float(promised / n), float(seen / n)) if n else (None, None)
-    return Bin(at / bins, (at + 1) / bins, n, *means)
-
-
-@dataclass(frozen=True)
-class Calibration:
-    """The probability of "no answer" before and after temperature scaling."""
-
-    temperature: float
-    before: Reliability
-    after: Reliability
-
-
-def calibration(null_odds: ArrayLike, positive: ArrayLike, temperature: float, bins: int = BINS) -> Calibration:
-    """Reliability on a set, with a temperature that was fitted on another (`fit_temperature`)."""
-    before, after = (reliability(null_probability(null_odds, one), positive, bins) for one in (1.0, temperature))
-    return Calibration(temperature, before, after)
+    sums = [np.bincount(place, values, minlength=bins) for values in (promised, np.asarray(happened, dtype=np.float64))]
+    return float(np.abs(sums[0] - sums[1]).sum() / len(promised))
 
 
 def fit_null(
@@ -266,17 +205,18 @@ def null_scores(
     """
     odds, which = odds_of(examples, null_odds), unanswerable(examples)
     answers = {
-        one.id: "" if above else spans[one.id] for one, above in zip(examples, odds > fit.threshold, strict=True)
+        example.id: "" if above else spans[example.id]
+        for example, above in zip(examples, odds > fit.threshold, strict=True)
     }
     scored = question_scores(examples, answers, rules="v2.0", language=language)
-    curve = risk_coverage(np.abs(odds - fit.threshold), [1 - scored[one.id][1] for one in examples])
-    measured, ranked = calibration(odds, which, fit.temperature), auc(odds, which)
+    losses = np.array([1 - scored[example.id][1] for example in examples])
+    ranked = auc(odds, which)
     return {
         "null_threshold": fit.threshold,
         "null_temperature": fit.temperature,
         **({} if ranked is None else {"null_auc": ranked}),
-        "risk_coverage_area": curve.area,
-        "risk_coverage_best": curve.best,
-        "calibration_error": measured.before.error,
-        "calibration_error_scaled": measured.after.error,
+        "risk_coverage_area": float(risk_coverage(np.abs(odds - fit.threshold), losses).mean()),
+        "risk_coverage_best": float(risk_coverage(-np.arange(len(losses)), np.sort(losses)).mean()),
+        "calibration_error": calibration_error(null_probability(odds), which),
+        "calibration_error_scaled": calibration_error(null_probability(odds, fit.temperature), which),
     }

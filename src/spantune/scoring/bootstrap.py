@@ -77,19 +77,16 @@ def units_of(contexts: np.ndarray, unit: Unit | None = None) -> Units:
         contexts: (Q,) the number of each question's context.
         unit: default: contexts, but questions where there are fewer than `FEWEST_UNITS` contexts.
     """
-    _, of = np.unique(contexts, return_inverse=True)
-    count = int(of.max()) + 1 if len(of) else 0
-    if unit != "context" and (unit == "question" or count < FEWEST_UNITS):
-        return Units(np.arange(len(of)), "question", _note(len(of), None if unit else count))
-    return Units(of.astype(np.intp), "context", _note(len(of), None))
-
-
-def _note(questions: int, contexts: int | None) -> str | None:
-    if questions < FEWEST_UNITS:
-        return f"only {questions} questions: the intervals are too narrow, and nothing is sure"
-    if contexts is not None:
-        return f"only {contexts} contexts: the intervals are about further questions on these contexts alone"
-    return None
+    distinct, of = np.unique(contexts, return_inverse=True)
+    few = len(distinct) < FEWEST_UNITS
+    note = None
+    if len(of) < FEWEST_UNITS:
+        note = f"only {len(of)} questions: the intervals are too narrow, and nothing is sure"
+    elif few and not unit:
+        note = f"only {len(distinct)} contexts: the intervals are about further questions on these contexts alone"
+    if unit == "question" or (few and not unit):
+        return Units(np.arange(len(of)), "question", note)
+    return Units(of.astype(np.intp), "context", note)
 
 
 def counts(units: int, resamples: int = RESAMPLES, seed: int = 0) -> Iterator[np.ndarray]:
@@ -118,15 +115,13 @@ def resampled_means(
         members: (G, Q) bool, the sets; default: one of all questions.
     """
     sets = np.ones((1, len(values)), dtype=bool) if members is None else members
-    totals = [units.sums(values * one[:, None]) for one in sets]  # (C, K) each
+    sums = np.hstack([units.sums(values * inside[:, None]) for inside in sets])  # (C, G * K)
     sizes = units.sums(sets.T.astype(np.float64))  # (C, G)
-    sums = np.hstack([*totals, sizes])
     parts = []
     for drawn in counts(units.count, resamples, seed):
-        made = drawn @ sums
-        top = made[:, : -len(sets)].reshape(len(drawn), len(sets), -1)
+        totals = (drawn @ sums).reshape(len(drawn), len(sets), -1)
         with np.errstate(invalid="ignore", divide="ignore"):
-            parts.append(top / made[:, -len(sets) :, None])
+            parts.append(totals / (drawn @ sizes)[:, :, None])
     return np.concatenate(parts)
 
 

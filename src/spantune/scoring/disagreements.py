@@ -50,11 +50,10 @@ def disagreements(scores: Scores, limit: int | None = None) -> list[Disagreement
 def only_first_right(scores: Scores, first: str, second: str, limit: int | None = None) -> list[Disagreement]:
     """The questions that `first` gets right and `second` wrong, by how much F1 they differ; ValueError for a method
     that is not among the scores."""
-    one, other = scores.methods.index(first), scores.methods.index(second)
-    found = np.flatnonzero(scores.right[one] & ~scores.right[other])
-    apart = scores.f1[one] - scores.f1[other]
-    spread = scores.f1.std(axis=0)
-    return [_of(scores, question, spread) for question in _telling(scores, found, apart)[:limit]]
+    better, worse = scores.methods.index(first), scores.methods.index(second)
+    questions = np.flatnonzero(scores.right[better] & ~scores.right[worse])
+    gap, spread = scores.f1[better] - scores.f1[worse], scores.f1.std(axis=0)
+    return [_of(scores, question, spread) for question in _telling(scores, questions, gap)[:limit]]
 
 
 def _telling(scores: Scores, questions: np.ndarray, by: np.ndarray) -> list[int]:
@@ -65,9 +64,6 @@ def _telling(scores: Scores, questions: np.ndarray, by: np.ndarray) -> list[int]
 
 
 def _of(scores: Scores, question: int, spread: np.ndarray) -> Disagreement:
-    verdict = scores.right[:, question].tolist()
-    right, wrong = (
-        tuple(method for method, good in zip(scores.methods, verdict, strict=True) if good is wanted)
-        for wanted in (True, False)
-    )
+    verdicts = list(zip(scores.methods, scores.right[:, question].tolist(), strict=True))
+    right, wrong = (tuple(method for method, good in verdicts if good is wanted) for wanted in (True, False))
     return Disagreement(question, scores.examples[question].id, 100 * float(spread[question]), right, wrong)

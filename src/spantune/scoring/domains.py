@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import numpy as np
-
 from spantune.errors import DataError
 from spantune.scoring.bootstrap import RESAMPLES, Interval, Unit, intervals, resampled_means, units_of
 from spantune.scoring.scores import Scores
@@ -43,22 +41,19 @@ def drops(
         )
     means, drawn = [], []
     for number, scores in enumerate((first, second)):
-        values = np.vstack([scores.metric(metric) for metric in METRICS]).T
-        means.append(100 * values.mean(axis=0))
+        means.append((100 * scores.columns.mean(axis=0)).tolist())
         units = units_of(scores.contexts, unit)
-        drawn.append(100 * resampled_means(units, values, resamples=resamples, seed=seed + number)[:, 0])
-    bounds = intervals(drawn[0] - drawn[1])
-    columns = [(method, metric) for metric in METRICS for method in first.methods]
-    return tuple(
-        Drop(*column, float(means[0][at]), float(means[1][at]), bounds[at]) for at, column in enumerate(columns)
-    )
+        drawn.append(100 * resampled_means(units, scores.columns, resamples=resamples, seed=seed + number)[:, 0])
+    names = [(method, metric) for metric in METRICS for method in first.methods]
+    rows = zip(names, *means, intervals(drawn[0] - drawn[1]), strict=True)
+    return tuple(Drop(method, metric, here, there, interval) for (method, metric), here, there, interval in rows)
 
 
 def drop_scores(first: Scores, second: Scores) -> dict[str, float]:
     """What the record of a run keeps of its one method's drop: `f1_drop`, and its interval `f1_drop_low`, `..._high`;
     likewise for EM."""
     kept: dict[str, float] = {}
-    for one in drops(first, second):
-        name = f"{one.metric}_drop"
-        kept |= {name: one.points, f"{name}_low": one.interval.low, f"{name}_high": one.interval.high}
+    for drop in drops(first, second):
+        name = f"{drop.metric}_drop"
+        kept |= {name: drop.points, f"{name}_low": drop.interval.low, f"{name}_high": drop.interval.high}
     return kept

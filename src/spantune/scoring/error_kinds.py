@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
 
@@ -77,22 +77,21 @@ def error_kinds(scores: Scores, spans: Mapping[str, Sequence[Mapping[str, Span]]
     Args:
         spans: by method and run, question id to the prediction's place, where it is known.
     """
-    made = []
-    for method, answers, em, f1 in zip(scores.methods, scores.answers, scores.em_runs, scores.f1_runs, strict=True):
-        known = (spans or {}).get(method, [{}] * len(answers))
-        runs = zip(answers, em.tolist(), f1.tolist(), known, strict=True)
-        made.append(np.array([_run_kinds(scores.examples, *run) for run in runs], dtype=np.intp))
-    return made
-
-
-def _run_kinds(
-    examples: Sequence[Example], answers: Sequence[str], em: list[float], f1: list[float], spans: Mapping[str, Span]
-) -> list[int]:
     place = {kind: at for at, kind in enumerate(KINDS)}
-    rows = zip(examples, answers, em, f1, strict=True)
-    return [
-        place[error_kind(example, text, of_em, of_f1, spans.get(example.id))] for example, text, of_em, of_f1 in rows
-    ]
+    made = []
+    for method, answers, em_runs, f1_runs in zip(
+        scores.methods, scores.answers, scores.em_runs, scores.f1_runs, strict=True
+    ):
+        known = (spans or {}).get(method, [{}] * len(answers))
+        kinds = [
+            [
+                place[error_kind(example, text, em, f1, places.get(example.id))]
+                for example, text, em, f1 in zip(scores.examples, *run, strict=True)
+            ]
+            for *run, places in zip(answers, em_runs.tolist(), f1_runs.tolist(), known, strict=True)
+        ]
+        made.append(np.array(kinds, dtype=np.intp))
+    return made
 
 
 @dataclass(frozen=True)
@@ -118,24 +117,17 @@ def kind_counts(
     Args:
         kinds: what `error_kinds` returns, where it is known already.
     """
-    return tuple(
-        KindCounts(method, _means(found), _faults(scores, number, found, (spans or {}).get(method)))
-        for number, (method, found) in enumerate(zip(scores.methods, kinds or error_kinds(scores, spans), strict=True))
-    )
-
-
-def _means(kinds: np.ndarray) -> dict[Kind, float]:
-    return {kind: float((kinds == at).sum() / len(kinds)) for at, kind in enumerate(KINDS)}
-
-
-def _faults(
-    scores: Scores, method: int, kinds: np.ndarray, spans: Sequence[Mapping[str, Span]] | None
-) -> dict[Fault, float]:
-    found: dict[Fault, float] = {"too long": 0.0, "too short": 0.0, "shifted": 0.0}
-    for run, question in np.argwhere(kinds == list(KINDS).index("boundary")).tolist():
-        example = scores.examples[question]
-        span = spans[run].get(example.id) if spans else None
-        fault = boundary_fault(example, scores.answers[method][run][question], span)
-        assert fault is not None
-        found[fault] += 1 / len(kinds)
-    return found
+    boundary, counts = list(KINDS).index("boundary"), []
+    for method, answers, placed in zip(
+        scores.methods, scores.answers, kinds or error_kinds(scores, spans), strict=True
+    ):
+        places = (spans or {}).get(method) or [{}] * len(answers)
+        faults = dict.fromkeys(get_args(Fault), 0.0)
+        for run, question in np.argwhere(placed == boundary).tolist():
+            example = scores.examples[question]
+            fault = boundary_fault(example, answers[run][question], places[run].get(example.id))
+            assert fault is not None
+            faults[fault] += 1 / len(placed)
+        shares = {kind: float((placed == at).sum() / len(placed)) for at, kind in enumerate(KINDS)}
+        counts.append(KindCounts(method, shares, faults))
+    return tuple(counts)

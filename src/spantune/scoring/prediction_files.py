@@ -152,12 +152,9 @@ def _read(path: str | os.PathLike[str], expected: str) -> dict[str, Any]:
             "the file is not JSON", where=error.where, expected=expected, found=error.found, fix=error.fix
         ) from error
     if not isinstance(content, dict):
+        found = described(content)
         raise DataError(
-            "the file is not an object of ids",
-            where=str(path),
-            expected=expected,
-            found=described(content),
-            fix=_WRITTEN_BY,
+            "the file is not an object of ids", where=str(path), expected=expected, found=found, fix=_WRITTEN_BY
         )
     return content
 

@@ -44,13 +44,7 @@ def scores(
     rules = rules_of(squad_v2)
     scored = score(corpus.examples, answers.texts, rules=rules, language=language)
     if squad_v2:
-        with_odds = score(
-            corpus.examples,
-            answers.spans,
-            null_odds=answers.null_odds,
-            null_threshold=float("inf"),
-            language=language,
-        )
+        with_odds = score(corpus.examples, answers.spans, answers.null_odds, float("inf"), language=language)
         scored |= {key: value for key, value in with_odds.items() if key.startswith(("best_", "pr_"))}
     if null is not None:
         scored |= null_scores(corpus.examples, answers.spans, answers.null_odds, null, language)

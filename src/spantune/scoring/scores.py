@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import pairwise
 
 import numpy as np
 
@@ -56,13 +57,10 @@ class Scores:
         known: dict[str, int] = {}
         return np.array([known.setdefault(example.context, len(known)) for example in self.examples], dtype=np.intp)
 
-    def metric(self, name: str) -> np.ndarray:
-        """(M, Q) by name, `em` or `f1`."""
-        return {"em": self.em, "f1": self.f1}[name]
-
-    def runs(self, name: str) -> tuple[np.ndarray, ...]:
-        """By method (S, Q), by the metric's name."""
-        return {"em": self.em_runs, "f1": self.f1_runs}[name]
+    @cached_property
+    def columns(self) -> np.ndarray:
+        """(Q, 2M) EM of every method, then F1 of every method."""
+        return np.vstack([self.em, self.f1]).T
 
 
 def score_runs(
@@ -87,20 +85,19 @@ def score_runs(
             expected="at least one question, and one run of every method",
             found=f"{len(examples)} questions, {sum(map(bool, answers.values()))} of {len(answers)} methods with a run",
         )
-    named = {_name(method, number, runs): run for method, runs in answers.items() for number, run in enumerate(runs)}
+    named = {
+        method if len(runs) == 1 else f"{method}, run {number}": run
+        for method, runs in answers.items()
+        for number, run in enumerate(runs, 1)
+    }
     refuse_other_questions([example.id for example in examples], named)
     ordered = [tuple(run[example.id] for example in examples) for run in named.values()]
     em, f1 = _scored(examples, ordered, rules_for(examples, rules=rules), language)
-    ends = np.cumsum([len(runs) for runs in answers.values()])
-    parts = [slice(end - len(runs), end) for end, runs in zip(ends.tolist(), answers.values(), strict=True)]
-    return Scores(
-        tuple(answers),
-        tuple(examples),
-        tuple(tuple(ordered[part]) for part in parts),
-        tuple(em[part] for part in parts),
-        tuple(f1[part] for part in parts),
-        language,
-    )
+    edges = [0, *np.cumsum([len(runs) for runs in answers.values()]).tolist()]
+    parts = [slice(*pair) for pair in pairwise(edges)]
+    texts = tuple(tuple(ordered[part]) for part in parts)
+    em_runs, f1_runs = (tuple(rows[part] for part in parts) for rows in (em, f1))
+    return Scores(tuple(answers), tuple(examples), texts, em_runs, f1_runs, language)
 
 
 def refuse_other_questions(ids: Sequence[str], runs: Mapping[str, Answers]) -> None:
@@ -110,9 +107,10 @@ def refuse_other_questions(ids: Sequence[str], runs: Mapping[str, Answers]) -> N
     if not differing:
         return
     answers = runs[differing[0]]
-    missing = [one for one in ids if one not in answers]
-    unknown = [one for one in answers if one not in wanted]
-    found = [f"{len(some)} {what}: {_some(some)}" for what, some in _counted(missing, unknown) if some]
+    missing = [name for name in ids if name not in answers]
+    unknown = [name for name in answers if name not in wanted]
+    kinds = (("without an answer", missing), ("that are not among them", unknown))
+    found = [f"{len(some)} {what}: {_some(some)}" for what, some in kinds if some]
     others = f" ({len(differing)} of {len(runs)} runs differ: {_some(differing)})" if len(differing) > 1 else ""
     raise DataError(
         f"the predictions are for different questions{others}",
@@ -123,16 +121,8 @@ def refuse_other_questions(ids: Sequence[str], runs: Mapping[str, Answers]) -> N
     )
 
 
-def _counted(missing: list[str], unknown: list[str]) -> tuple[tuple[str, list[str]], ...]:
-    return ("without an answer", missing), ("that are not among them", unknown)
-
-
 def _some(names: Sequence[str], shown: int = 3) -> str:
     return ", ".join(map(repr, names[:shown])) + (", …" if len(names) > shown else "")
-
-
-def _name(method: str, number: int, runs: Sequence[Answers]) -> str:
-    return method if len(runs) == 1 else f"{method}, run {number + 1}"
 
 
 def _scored(

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -19,9 +19,6 @@ from spantune.data.example import Example
 from spantune.scoring.official_metrics import Rules
 from spantune.scoring.scores import Answers, Scores, score_runs
 from spantune.scoring.words import numbers
-
-if TYPE_CHECKING:
-    from torch import Tensor
 
 THRESHOLD = 0.8
 """From this cosine on two answers mean the same, if they hold the same numbers, too.
@@ -102,22 +99,21 @@ def semantic_scores(
     Raises:
         DataError: other questions were answered. EncoderError: the encoder cannot be loaded.
     """
-    (found,) = meanings(score_runs(examples, {"run": [answers]}, rules, language), embed)
-    return {"semantic": found.similarity, "em_wrong": found.wrong, "right_in_meaning": found.right_in_meaning}
+    (meaning,) = meanings(score_runs(examples, {"run": [answers]}, rules, language), embed)
+    return {"semantic": meaning.similarity, "em_wrong": meaning.wrong, "right_in_meaning": meaning.right_in_meaning}
 
 
 def _compared(scores: Scores) -> Iterator[tuple[tuple[int, int, int], str, list[str]]]:
     """(method, run, question), the answer and the accepted ones, where EM is 0 and there are answers to compare."""
-    golds = [_accepted(example) for example in scores.examples]
+    golds = [
+        list(dict.fromkeys(text for answer in example.answers if (text := answer.text.strip())))
+        for example in scores.examples
+    ]
     for method, (runs, em) in enumerate(zip(scores.answers, scores.em_runs, strict=True)):
         for run, question in np.argwhere(em < 1).tolist():
             said = runs[run][question].strip()
             if said and golds[question]:
                 yield (method, run, question), said, golds[question]
-
-
-def _accepted(example: Example) -> list[str]:
-    return list(dict.fromkeys(text for answer in example.answers if (text := answer.text.strip())))
 
 
 def sentence_encoder(name: str | None = None, device: Device = "auto") -> Embed:
@@ -145,19 +141,13 @@ def sentence_encoder(name: str | None = None, device: Device = "auto") -> Embed:
     def embed(texts: Sequence[str]) -> np.ndarray:
         ids = tokenizer(list(texts), truncation=True, max_length=_LONGEST, return_attention_mask=False)["input_ids"]
         made = np.empty((len(ids), encoder.config.hidden_size), dtype=np.float32)
-        for rows in sorted_batches([len(one) for one in ids], _TOKENS_AT_ONCE):
+        for rows in sorted_batches([len(tokens) for tokens in ids], _TOKENS_AT_ONCE):
             inputs = tokenizer.pad({"input_ids": [ids[row] for row in rows]}, return_tensors="pt").to(where)
             with torch.autocast(where.type, dtype, enabled=dtype != torch.float32):
                 hidden = encoder(**inputs).last_hidden_state
-            made[rows] = _pooled(hidden, inputs["attention_mask"]).cpu().numpy()
+            weights = inputs["attention_mask"][..., None].float()
+            means = (hidden.float() * weights).sum(dim=1) / weights.sum(dim=1)
+            made[rows] = torch.nn.functional.normalize(means, dim=1).cpu().numpy()
         return made
 
     return embed
-
-
-def _pooled(hidden: Tensor, mask: Tensor) -> Tensor:
-    """Mean of the tokens under the mask, (B, L, D) and (B, L) to (B, D), scaled to length 1, in fp32."""
-    from torch.nn import functional
-
-    weights = mask[..., None].float()
-    return functional.normalize((hidden.float() * weights).sum(dim=1) / weights.sum(dim=1), dim=1)

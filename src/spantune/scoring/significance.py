@@ -50,12 +50,10 @@ def ranks(count: int, beats: Iterable[tuple[int, int]]) -> list[int]:
     Args:
         beats: pairs (better, worse) whose difference is significant; no circles, as the better has the higher mean.
     """
-    above: list[list[int]] = [[] for _ in range(count)]
-    for better, worse in beats:
-        above[worse].append(better)
-    found = [1] * count
+    pairs, found = list(beats), [1] * count
     for _ in range(count):  # a chain is no longer than that
-        found = [1 + max((found[other] for other in above[one]), default=0) for one in range(count)]
+        for better, worse in pairs:
+            found[worse] = max(found[worse], found[better] + 1)
     return found
 
 
@@ -70,16 +68,11 @@ def letters(count: int, differing: Iterable[tuple[int, int]]) -> list[str]:
         differing: pairs whose difference is significant.
     """
     sets = {frozenset(range(count))}
-    for one, other in differing:
-        split = {part for tied in sets for part in _apart(tied, one, other)}
+    for pair in map(set, differing):
+        split = {part for tied in sets for part in ([tied - {method} for method in pair] if pair <= tied else [tied])}
         sets = {tied for tied in split if not any(tied < larger for larger in split)}
-    names = [_letter(number) for number in range(len(sets))]
-    of = dict(zip(sorted(sets, key=sorted), names, strict=True))
-    return ["".join(name for tied, name in of.items() if method in tied) for method in range(count)]
-
-
-def _apart(tied: frozenset[int], one: int, other: int) -> tuple[frozenset[int], ...]:
-    return (tied - {one}, tied - {other}) if {one, other} <= tied else (tied,)
+    of = {_letter(number): tied for number, tied in enumerate(sorted(sets, key=sorted))}
+    return ["".join(name for name, tied in of.items() if method in tied) for method in range(count)]
 
 
 def _letter(number: int) -> str:

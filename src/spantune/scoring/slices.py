@@ -69,12 +69,14 @@ def slice_scores(
     units = units_of(scores.contexts, unit)
     inside = np.concatenate(divided or [members(scores.examples, one) for one in dimensions])  # (G, Q)
     names = [(one.name, name) for one in dimensions for name in one.slices]
-    values = np.vstack([scores.em, scores.f1]).T  # (Q, 2M)
     sizes = inside.sum(axis=1)
     held = [len(np.unique(units.of[which])) for which in inside]
     kept = np.flatnonzero(sizes).tolist()
-    drawn = 100 * resampled_means(units, values, inside[kept], resamples=resamples, seed=seed)
-    made = {at: _scores(scores.methods, values[inside[at]], drawn[:, place], held[at]) for place, at in enumerate(kept)}
+    drawn = 100 * resampled_means(units, scores.columns, inside[kept], resamples=resamples, seed=seed)
+    made = {
+        at: _scores(scores.methods, scores.columns[inside[at]], drawn[:, place], held[at])
+        for place, at in enumerate(kept)
+    }
     return tuple(
         Slice(*name, int(sizes[at]), held[at], made.get(at, {}), _note(held[at], units.unit))
         for at, name in enumerate(names)

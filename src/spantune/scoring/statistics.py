@@ -17,7 +17,7 @@ from typing import Literal
 
 import numpy as np
 
-from spantune.scoring.bootstrap import RESAMPLES, Interval, Unit, Units, intervals, resampled_means, units_of
+from spantune.scoring.bootstrap import RESAMPLES, Interval, Unit, intervals, resampled_means, units_of
 from spantune.scoring.scores import Scores
 from spantune.scoring.significance import ALPHA, holm, letters, p_value, ranks
 
@@ -159,15 +159,26 @@ def compare(
     """
     units, count = units_of(scores.contexts, unit), len(scores.methods)
     resamples = resamples or max(RESAMPLES, 100 * (count * (count - 1) // 2))
-    resampled = _Resampled.of(scores, units, resamples, seed)
-    adjusted = {metric: resampled.p_values(metric) for metric in METRICS}
-    order, rank = _ordered(resampled, ranked_by, adjusted[ranked_by])
-    marks = letters(count, _significant(adjusted[ranked_by], order))
+    observed = 100 * (units.sums(scores.columns).sum(axis=0) / len(scores.examples))
+    drawn = 100 * resampled_means(units, scores.columns, resamples=resamples, seed=seed)[:, 0]
+    drawn = np.ascontiguousarray(drawn.T)  # (2M, R)
+    em = _Resampled(scores.methods, scores.em_runs, observed[:count], drawn[:count])
+    f1 = _Resampled(scores.methods, scores.f1_runs, observed[count:], drawn[count:])
+    by_metric: dict[Metric, _Resampled] = {"em": em, "f1": f1}
+    p_values = {metric: resampled.p_values() for metric, resampled in by_metric.items()}
+    means = by_metric[ranked_by].observed
+    by_mean = sorted(range(count), key=lambda method: (-means[method], scores.methods[method]))
+    rank = dict(zip(by_mean, ranks(count, _significant(p_values[ranked_by], by_mean)), strict=True))
+    order = sorted(by_mean, key=rank.__getitem__)
+    tied = letters(count, _significant(p_values[ranked_by], order))
     return Comparison(
-        tuple(resampled.standing(one, rank[one], mark) for one, mark in zip(order, marks, strict=True)),
         tuple(
-            resampled.difference(metric, first, second, *adjusted[metric][frozenset((first, second))])
-            for metric in METRICS
+            Standing(scores.methods[method], em.score(method), f1.score(method), rank[method], shared)
+            for method, shared in zip(order, tied, strict=True)
+        ),
+        tuple(
+            resampled.difference(metric, first, second, *p_values[metric][frozenset((first, second))])
+            for metric, resampled in by_metric.items()
             for first, second in combinations(order, 2)
         ),
         ranked_by,
@@ -187,69 +198,39 @@ _PValues = dict[frozenset[int], tuple[float, float]]
 
 def _significant(p_values: _PValues, order: Sequence[int]) -> list[tuple[int, int]]:
     """Places in `order` of the significant pairs, the earlier first."""
-    place = {one: at for at, one in enumerate(order)}
-    pairs = [sorted(place[one] for one in pair) for pair, (_, adjusted) in p_values.items() if adjusted <= ALPHA]
-    return [(earlier, later) for earlier, later in pairs]
-
-
-def _ordered(resampled: _Resampled, metric: Metric, p_values: _PValues) -> tuple[list[int], list[int]]:
-    """The methods by rank and then by mean, and the rank of each (by its place in `Scores`)."""
-    names = resampled.scores.methods
-    by_mean = sorted(range(len(names)), key=lambda one: (-resampled.observed[resampled.row(metric, one)], names[one]))
-    found = ranks(len(names), _significant(p_values, by_mean))
-    rank = [found[by_mean.index(one)] for one in range(len(names))]
-    return sorted(by_mean, key=lambda one: rank[one]), rank
+    return [
+        (earlier, later)
+        for earlier, later in combinations(range(len(order)), 2)
+        if p_values[frozenset((order[earlier], order[later]))][1] <= ALPHA
+    ]
 
 
 @dataclass(frozen=True, eq=False)
 class _Resampled:
-    """Scores in per cent, a row for each metric and method: on the questions (2M,), and in every resample (2M, R)."""
+    """A metric of M methods in per cent: on the questions (M,), and in every resample (M, R)."""
 
-    scores: Scores
+    methods: tuple[str, ...]
+    runs: tuple[np.ndarray, ...]
     observed: np.ndarray
     drawn: np.ndarray
 
-    @classmethod
-    def of(cls, scores: Scores, units: Units, resamples: int, seed: int) -> _Resampled:
-        values = np.vstack([scores.metric(metric) for metric in METRICS]).T  # (Q, 2M)
-        observed = units.sums(values).sum(axis=0) / len(values)
-        drawn = resampled_means(units, values, resamples=resamples, seed=seed)
-        return cls(scores, 100 * observed, np.ascontiguousarray(100 * drawn[:, 0].T))
-
-    def row(self, metric: Metric, method: int) -> int:
-        return METRICS.index(metric) * len(self.scores.methods) + method
-
-    def pair(self, metric: Metric, first: int, second: int) -> tuple[float, np.ndarray]:
+    def pair(self, first: int, second: int) -> tuple[float, np.ndarray]:
         """The difference on the questions, and in every resample (R,)."""
-        one, other = self.row(metric, first), self.row(metric, second)
-        return float(self.observed[one] - self.observed[other]), self.drawn[one] - self.drawn[other]
+        return float(self.observed[first] - self.observed[second]), self.drawn[first] - self.drawn[second]
 
-    def p_values(self, metric: Metric) -> _PValues:
-        pairs = list(combinations(range(len(self.scores.methods)), 2))
-        raw = [p_value(*self.pair(metric, *pair)) for pair in pairs]
+    def p_values(self) -> _PValues:
+        pairs = list(combinations(range(len(self.methods)), 2))
+        raw = [p_value(*self.pair(*pair)) for pair in pairs]
         return {frozenset(pair): (p, adjusted) for pair, p, adjusted in zip(pairs, raw, holm(raw), strict=True)}
 
-    def score(self, metric: Metric, method: int) -> Score:
-        over_runs = estimate((100 * self.scores.runs(metric)[method].mean(axis=1)).tolist())
+    def score(self, method: int) -> Score:
+        over_runs = estimate((100 * self.runs[method].mean(axis=1)).tolist())
         assert over_runs is not None
-        return Score(over_runs, intervals(self.drawn[self.row(metric, method)][:, None])[0])
-
-    def standing(self, method: int, rank: int, mark: str) -> Standing:
-        em, f1 = (self.score(metric, method) for metric in METRICS)
-        return Standing(self.scores.methods[method], em, f1, rank, mark)
+        return Score(over_runs, intervals(self.drawn[method][:, None])[0])
 
     def difference(self, metric: Metric, first: int, second: int, p: float, p_holm: float) -> Difference:
-        points, drawn = self.pair(metric, first, second)
-        means = [self.scores.runs(metric)[one].mean(axis=1) for one in (first, second)]
-        above = np.greater.outer(*means)
-        return Difference(
-            self.scores.methods[first],
-            self.scores.methods[second],
-            metric,
-            points,
-            intervals(drawn[:, None])[0],
-            p,
-            p_holm,
-            int(above.sum()),
-            above.size,
-        )
+        points, drawn = self.pair(first, second)
+        above = np.greater.outer(self.runs[first].mean(axis=1), self.runs[second].mean(axis=1))
+        interval = intervals(drawn[:, None])[0]
+        names = self.methods[first], self.methods[second]
+        return Difference(*names, metric, points, interval, p, p_holm, int(above.sum()), above.size)

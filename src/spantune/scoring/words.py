@@ -19,12 +19,12 @@ _ABBREVIATED = re.compile(
 )
 
 
-def listed(text: str) -> frozenset[str]:
+def word_set(text: str) -> frozenset[str]:
     """The words of a list that is written as a text."""
     return frozenset(text.split())
 
 
-FUNCTION_WORDS = listed(
+FUNCTION_WORDS = word_set(
     """
     about after all also am an and any are as at be been before being both but by can could did do does doing during
     each few for from further had has have having he her here hers him his how i if in into is it its many may me might
@@ -34,7 +34,7 @@ FUNCTION_WORDS = listed(
     """
 )
 """English words that say nothing of a question's subject, question words among them, normalised."""
-NUMBER_WORDS = listed(
+NUMBER_WORDS = word_set(
     """
     zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen
     eighteen nineteen twenty thirty forty fifty sixty seventy eighty ninety hundred hundreds thousand thousands million

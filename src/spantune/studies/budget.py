@@ -1,19 +1,23 @@
-"""What runs will take, by what others have taken, and what is left out where the time does not suffice."""
+"""What runs will take, judged by what others have taken, and what is left out if the time does not suffice."""
 
 from __future__ import annotations
 
+import glob
 import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 from spantune.config import CompareConfig, TrainConfig
 from spantune.runs import RunRecord
-from spantune.studies.plan import Arm
-from spantune.studies.run_state import DataFacts
+from spantune.studies.grid_search import combinations, label_of
+from spantune.studies.plan import TRIAL, Arm, final_run, own_keys, sweep_run
+from spantune.studies.run_state import DataFacts, Facts, record_in
+from spantune.training.run_settings import changed, resolve
 
 MARGIN = 1.1
-"""An estimate is taken for so much longer than it says: other work on the machine slows a run down."""
+"""Estimates are multiplied by this: other work on the machine slows a run down."""
 _FEWEST_EXAMPLES = 100
 
 
@@ -22,7 +26,7 @@ class Rate:
     """What an arm's runs cost, in seconds.
 
     Attributes:
-        start: of a run beside training and scoring. learn: of an example in an epoch. score: of a question.
+        start: of a run apart from training and scoring. learn: of an example in an epoch. score: of a question.
     """
 
     start: float
@@ -31,7 +35,7 @@ class Rate:
 
     @classmethod
     def of(cls, record: RunRecord) -> Rate | None:
-        """As measured by a finished run; None where it measured nothing."""
+        """As measured by a finished run; None if it measured nothing."""
         spent = record.timings
         per_second = spent.examples_per_second
         if spent.train_seconds is None or spent.eval_seconds is None or spent.wall_seconds is None:
@@ -58,6 +62,53 @@ class Rate:
 def _scored(selection: int, reported: int, epochs: float, evals_per_epoch: int) -> int:
     """Questions that a run answers: the selection split at every evaluation and once more at the end."""
     return selection * (max(1, math.ceil(epochs * evals_per_epoch)) + 1) + reported
+
+
+class Forecast:
+    """What the runs of a study will take.
+
+    Args:
+        rates: by an arm's folder, as far as they are known. seed: whose data stand for those of all seeds.
+        workers: runs at the same time.
+    """
+
+    def __init__(self, rates: dict[str, Rate], facts: Facts, seed: int, workers: int = 1) -> None:
+        self.rates, self.workers = rates, workers
+        self._facts, self._seed = facts, seed
+
+    def run(self, arm: Arm, config: TrainConfig) -> float | None:
+        """Seconds of a run; None if they are not known."""
+        rate = self.rates.get(arm.folder)
+        facts = self._facts(replace(config, seed=self._seed)) if rate else None
+        return rate.seconds(config, facts) if rate and facts else None
+
+    def study(self, config: CompareConfig, arms: Sequence[Arm]) -> float:
+        """Seconds of all unfinished runs together, without steps beyond an edge; unknown ones count as 0."""
+        total = 0.0
+        for arm in arms:
+            if arm.folder in self.rates:
+                final = [final_run(config, arm, seed, {}) for seed in config.seeds]
+                left = [run for run in final if not _is_done(run, own_keys([arm]))]
+                total += sum(self.run(arm, run) or 0.0 for run in (*_points_left(config, arm), *left))
+        return total / self.workers
+
+
+def _points_left(config: CompareConfig, arm: Arm) -> list[TrainConfig]:
+    """Points of an arm's sweep that have not finished; of Optuna's trials those of this study are known."""
+    if not arm.parameters:
+        return []
+    if config.search == "grid":
+        points = [sweep_run(config, arm, label_of(one), one) for one in combinations(arm.parameters)]
+        return [run for run in points if not _is_done(run, frozenset())]
+    trial = sweep_run(config, arm, TRIAL, {})
+    trials = (replace(trial, output=path) for path in glob.glob(f"{glob.escape(trial.output)}*"))
+    return [trial] * (config.trials - sum(_is_done(run, own_keys([arm])) for run in trials))
+
+
+def _is_done(run: TrainConfig, chosen: frozenset[str]) -> bool:
+    """Whether the folder holds a finished run of this configuration, values that a sweep chooses aside."""
+    record = record_in(Path(run.output))
+    return record is not None and record.status == "finished" and not changed(resolve(run), record).keys() - chosen
 
 
 class Clock:
@@ -103,8 +154,7 @@ def fit(
 
     Args:
         seconds: what a study still takes. left: what there is.
-        begun: examples of the sweep's runs in an earlier call, which had to do with fewer than asked for; this one does
-            not change them.
+        begun: examples of the sweep's runs in an earlier call, which could not hold as many as asked for; they stay.
     """
     kept, out = tuple(arms), []
     if begun is not None:

@@ -11,33 +11,33 @@ from spantune.reports.tables import number_format
 from spantune.runs import RunRecord
 from spantune.scoring.statistics import Comparison, Estimate
 
-COSTS: Mapping[str, str] = {"adapter_mb": "adapter", "latency_ms": "a question", "train_minutes": "training"}
-"""What decides between tied methods, by the field of a `MethodCandidate`. Trainable parameters are left out: the size
-of the adapter says the same."""
-_SHOWN: Mapping[str, Callable[[float], str]] = {
-    "f1": lambda value: f"{value:.1f}",
-    "adapter_mb": lambda value: number_format.size(1e6 * value),
-    "latency_ms": lambda value: f"{value:.3g} ms",
-    "train_minutes": lambda value: number_format.duration(60 * value),
-    "trainable": lambda value: number_format.count(round(value)),
+_FORMATS: Mapping[str, tuple[str, Callable[[float], str]]] = {
+    "f1": ("F1", lambda value: f"{value:.1f}"),
+    "adapter_mb": ("adapter", lambda value: number_format.size(1e6 * value)),
+    "latency_ms": ("a question", lambda value: f"{value:.3g} ms"),
+    "train_minutes": ("training", lambda value: number_format.duration(60 * value)),
+    "trainable": ("trainable", lambda value: number_format.count(round(value))),
 }
+FIELDS = tuple(_FORMATS)
+"""What is known of a `MethodCandidate`, and what limits are about."""
+COSTS = ("adapter_mb", "latency_ms", "train_minutes")
+"""What decides between tied methods. Trainable parameters are left out: the size of the adapter says the same."""
 _ALIKE = 1.15
 """Costs whose ratio is below this are not told apart: times differ by as much from run to run."""
 
 
 @dataclass(frozen=True)
 class MethodCandidate:
-    """A method of a study, as its finished runs came out. None where a run did not measure it.
+    """A method of a study, judged by its finished runs. None for what they did not measure.
 
     Attributes:
-        adapter_mb: 10^6 bytes on disk, of the largest run. latency_ms: of a question by itself (p50), merged where the
+        adapter_mb: 10^6 bytes on disk, of the largest run. latency_ms: of a question by itself (p50), merged if the
             method can be. train_minutes: optimiser steps alone. The last two are means over the runs.
         record: of the first run.
     """
 
     label: str
     f1: Estimate
-    em: float | None
     adapter_mb: float | None
     latency_ms: float | None
     train_minutes: float | None
@@ -46,15 +46,13 @@ class MethodCandidate:
 
     @classmethod
     def of(cls, group: Group) -> MethodCandidate | None:
-        """None where no run has finished, or none was scored."""
-        f1, em, seconds = group.metric("f1"), group.metric("em"), group.timing("train_seconds")
+        """None if no run has finished, or none was scored."""
+        f1, seconds, adapter = group.metric("f1"), group.timing("train_seconds"), group.largest("adapter_bytes")
         if f1 is None:
             return None
-        adapter = group.largest("adapter_bytes")
         return cls(
             group.label,
             f1,
-            em.mean if em else None,
             adapter / 1e6 if adapter else None,
             group.latency,
             seconds.mean / 60 if seconds else None,
@@ -62,101 +60,110 @@ class MethodCandidate:
             group.finished[0],
         )
 
+    def value(self, field: str) -> float | None:
+        """Of one of `FIELDS`."""
+        return self.f1.mean if field == "f1" else getattr(self, field)
+
     def shown(self, field: str) -> str:
         """A value as people read it."""
         value = self.value(field)
-        return "not measured" if value is None else _SHOWN[field](value)
+        return "not measured" if value is None else _FORMATS[field][1](value)
 
-    def value(self, field: str) -> float | None:
-        """A cost, or `f1`."""
-        return self.f1.mean if field == "f1" else getattr(self, field)
+    def named(self, field: str) -> str:
+        """A value with its name: `adapter 2.7 MB`."""
+        return f"{_FORMATS[field][0]} {self.shown(field)}"
 
 
 @dataclass(frozen=True)
 class Limit:
-    """A limit that the user sets: at most `value` of a field, or, with `least`, at least."""
+    """A limit that the user sets. key: of the setting, `max_` or `min_` before one of `FIELDS`."""
 
-    flag: str
-    field: str
+    key: str
     value: float
-    least: bool = False
+
+    @property
+    def field(self) -> str:
+        return self.key[4:]
 
     def excess(self, candidate: MethodCandidate) -> float:
-        """By what factor a candidate is beyond the limit: at most 1 within it, infinite where it was not measured."""
-        found = candidate.value(self.field)
-        if found is None:
+        """By what factor a candidate is beyond the limit: at most 1 within it, infinite if it was not measured."""
+        measured = candidate.value(self.field)
+        if measured is None:
             return math.inf
-        above, below = (self.value, found) if self.least else (found, self.value)
-        return above / below if below > 0 else (1.0 if above <= below else math.inf)
+        above, below = (self.value, measured) if self.key.startswith("min") else (measured, self.value)
+        return above / below if below > 0 else math.inf
 
     def admits(self, candidate: MethodCandidate) -> bool:
         """Whether a candidate is within it."""
         return self.excess(candidate) <= 1
 
     def __str__(self) -> str:
-        return f"{self.flag} {self.value:g}"
+        return f"--{self.key.replace('_', '-')} {self.value:g}"
 
 
 @dataclass(frozen=True)
 class Choice:
-    """What comes out.
-
-    Attributes:
-        taken: the recommended one; None where no candidate is within the limits.
-        best: within the limits, that with the highest mean F1. tied: those that cannot be told apart from it, it among
-            them, the cheapest first.
-        runner_up: what would be taken if `taken` were not there.
-        front: within the limits, those that no other beats or equals in F1 and in every cost; highest F1 first.
-        excluded: the others, each with the limits that it does not keep; the nearest to being admitted first.
-    """
-
-    taken: MethodCandidate | None
-    best: MethodCandidate | None
-    tied: tuple[MethodCandidate, ...]
-    runner_up: MethodCandidate | None
-    front: tuple[MethodCandidate, ...]
-    excluded: tuple[tuple[MethodCandidate, tuple[Limit, ...]], ...]
-
-
-def choose(candidates: Sequence[MethodCandidate], limits: Sequence[Limit], comparison: Comparison | None) -> Choice:
     """The cheapest of the methods that are tied with the best within the limits.
 
-    Cheapest: the lowest geometric mean of the costs (`COSTS`), which weighs "twice the size" as much as "twice the
+    Cheapest: the lowest geometric mean of the `COSTS`, which weighs "twice the size" as much as "twice the
     time"; costs that one of them lacks are left out.
 
-    Args:
+    Attributes:
+        candidates: methods with a finished run, in the table's order.
         comparison: of the candidates by their labels; without one only equal means are tied.
     """
-    admitted = [one for one in candidates if all(limit.admits(one) for limit in limits)]
-    excluded = [
-        (one, tuple(limit for limit in limits if not limit.admits(one))) for one in candidates if one not in admitted
-    ]
-    excluded.sort(key=lambda pair: (max(limit.excess(pair[0]) for limit in pair[1]), len(pair[1])))
-    tied = _tied(admitted, comparison)
-    rest = _tied([one for one in admitted if not tied or one is not tied[0]], comparison)
-    by_score = sorted(admitted, key=lambda one: -one.f1.mean)
-    return Choice(
-        tied[0] if tied else None,
-        by_score[0] if by_score else None,
-        tuple(tied),
-        rest[0] if rest else None,
-        tuple(one for one in by_score if not any(_dominates(other, one) for other in by_score if other is not one)),
-        tuple(excluded),
-    )
 
+    candidates: tuple[MethodCandidate, ...]
+    limits: tuple[Limit, ...]
+    comparison: Comparison | None
 
-def _tied(candidates: Sequence[MethodCandidate], comparison: Comparison | None) -> list[MethodCandidate]:
-    """Those tied with the highest F1, the cheapest first."""
-    if not candidates:
-        return []
-    best = max(candidates, key=lambda one: one.f1.mean)
-    tied = [
-        one
-        for one in candidates
-        if one.f1.mean == best.f1.mean or (comparison is not None and comparison.tied(one.label, best.label))
-    ]
-    known = [field for field in COSTS if all(one.value(field) for one in tied)]
-    return sorted(tied, key=lambda one: (sum(math.log(one.value(field) or 1) for field in known), -one.f1.mean))
+    @property
+    def admitted(self) -> tuple[MethodCandidate, ...]:
+        """Those within the limits, the highest mean F1 first."""
+        admitted = [one for one in self.candidates if all(limit.admits(one) for limit in self.limits)]
+        return tuple(sorted(admitted, key=lambda one: -one.f1.mean))
+
+    @property
+    def excluded(self) -> tuple[tuple[MethodCandidate, tuple[Limit, ...]], ...]:
+        """The others, each with the limits that it does not keep; the nearest to being admitted first."""
+        missed = [(one, tuple(limit for limit in self.limits if not limit.admits(one))) for one in self.candidates]
+        excluded = [(one, limits) for one, limits in missed if limits]
+        return tuple(sorted(excluded, key=lambda pair: (max(one.excess(pair[0]) for one in pair[1]), len(pair[1]))))
+
+    @property
+    def tied(self) -> tuple[MethodCandidate, ...]:
+        """Those that cannot be told apart from the best within the limits, itself among them, the cheapest first."""
+        return self._tied(self.admitted)
+
+    @property
+    def taken(self) -> MethodCandidate | None:
+        """The recommended one; None if no candidate is within the limits."""
+        return next(iter(self.tied), None)
+
+    @property
+    def runner_up(self) -> MethodCandidate | None:
+        """What would be taken without `taken`."""
+        taken = self.taken
+        return next(iter(self._tied([one for one in self.admitted if one is not taken])), None)
+
+    @property
+    def front(self) -> tuple[MethodCandidate, ...]:
+        """Those within the limits that no other beats or equals in F1 and in every cost; highest F1 first."""
+        admitted = self.admitted
+        return tuple(one for one in admitted if not any(_dominates(other, one) for other in admitted))
+
+    def _tied(self, ranked: Sequence[MethodCandidate]) -> tuple[MethodCandidate, ...]:
+        """Those tied with the first, the cheapest first."""
+        tied = [
+            one
+            for one in ranked
+            if one.f1.mean == ranked[0].f1.mean
+            or (self.comparison is not None and self.comparison.tied(one.label, ranked[0].label))
+        ]
+        known = [field for field in COSTS if all(one.value(field) for one in tied)]
+        return tuple(
+            sorted(tied, key=lambda one: (sum(math.log(one.value(field) or 1) for field in known), -one.f1.mean))
+        )
 
 
 def _dominates(one: MethodCandidate, other: MethodCandidate) -> bool:
@@ -168,13 +175,9 @@ def _dominates(one: MethodCandidate, other: MethodCandidate) -> bool:
 
 
 def costs_against(one: MethodCandidate, other: MethodCandidate) -> list[str]:
-    """What `one` costs, with the factor by what `other` does: "adapter 2.7 MB (44×)", "training 3 min (half)"."""
-    said = []
-    for field, name in COSTS.items():
-        first, second = one.value(field), other.value(field)
-        if first and second:
-            said.append(f"{name} {one.shown(field)} ({_factor(first / second)})")
-    return said
+    """What `one` costs, with the factor to what `other` does: "adapter 2.7 MB (44×)", "training 3 min (0.5×)"."""
+    pairs = [(field, one.value(field), other.value(field)) for field in COSTS]
+    return [f"{one.named(field)} ({_factor(mine / its)})" for field, mine, its in pairs if mine and its]
 
 
 def _factor(ratio: float) -> str:

@@ -17,17 +17,17 @@ from spantune.runs import RunFolder, write_text_atomic
 from spantune.runs.atomic_files import explained, refuse_foreign
 from spantune.runs.record import RECORD
 from spantune.scoring.statistics import estimate
-from spantune.studies.budget import Clock, Fitted, Rate, fit
-from spantune.studies.estimate import seconds_left, timed
+from spantune.studies.budget import Clock, Forecast, fit
 from spantune.studies.executors import Executor, LocalExecutor
 from spantune.studies.make_search import searches
 from spantune.studies.plan import FLOOR, SWEEP, SWEEP_BUDGET, Arm, arms, final_run, own_keys, sweep_run
 from spantune.studies.plan_text import notes_before, notes_behind, outline
+from spantune.studies.probe import timed
 from spantune.studies.record import STUDY, StudyRecord
 from spantune.studies.report import report_of
-from spantune.studies.run_state import Facts, facts_as_they_are, record_in, shared_differences
+from spantune.studies.run_state import facts_as_they_are, record_in, shared_differences
 from spantune.studies.schedule import Say, Schedule
-from spantune.studies.study_recorder import StudySheet, earlier_record, protocol_of
+from spantune.studies.study_recorder import StudyRecorder, earlier_record, protocol_of
 from spantune.studies.worker_process import LOCKS, alone_in
 
 if TYPE_CHECKING:
@@ -37,10 +37,10 @@ if TYPE_CHECKING:
 def compare(config: CompareConfig, say: Say | None = None, executor: Executor | None = None) -> StudyRecord:
     """Train what is missing of the study, write its record and its report.
 
-    A run that fails costs its own cell only: its record holds the reason, the others go on.
+    A run that fails costs only itself: its record holds the reason, the others go on.
 
     Args:
-        say: told the plan and what happens to each run; default: standard error.
+        say: gets the plan and what happens to each run; default: standard error.
         executor: where the runs are carried out; default: on this machine.
 
     Returns:
@@ -48,10 +48,10 @@ def compare(config: CompareConfig, say: Say | None = None, executor: Executor | 
         scores and figures, `summary` a text for the terminal.
 
     Raises:
-        UserError: before anything runs, where a method, an option, the sweep or the folder does not allow it; after the
-            first run, where it failed for the data or the encoder, which all runs share.
-        KeyboardInterrupt: stopped; the same call goes on where it was.
-        RunError: at the end, where no run finished.
+        UserError: before anything runs, if a method, an option, the sweep or the folder does not allow it; after the
+            first run, if it failed for the data or the encoder, which all runs share.
+        KeyboardInterrupt: stopped; the same call continues.
+        RunError: at the end, if no run finished.
     """
     return compare_and_report(config, say, executor)[0]
 
@@ -62,7 +62,7 @@ def compare_and_report(
     """As `compare`, with the report that was written; None with `config.plan`."""
     say = say or (lambda text: print(text, file=sys.stderr, flush=True))
     clock = Clock(config.budget_minutes)
-    folder, compared, facts = Path(config.output), arms(config), facts_as_they_are()
+    folder, compared = Path(config.output), arms(config)
     if config.teachers:
         from spantune.training.distillation import refuse_teachers
 
@@ -77,7 +77,7 @@ def compare_and_report(
     with alone_in(folder):
         executor = executor or _executor(config)
         try:
-            return _carried_out(config, compared, executor, facts, clock, say)
+            return _carried_out(config, compared, executor, clock, say)
         finally:
             executor.close()
 
@@ -88,67 +88,52 @@ def _executor(config: CompareConfig) -> Executor:
         from spantune.studies.ray_executor import RayExecutor
 
         return RayExecutor(Path(config.output), config.ray_address, cpus=config.ray_cpus, gpus=config.ray_gpus)
-    return LocalExecutor(config.workers, Path(config.output) / LOCKS)
+    return LocalExecutor(config.workers, Path(config.output))
 
 
 def _carried_out(
-    config: CompareConfig, compared: Sequence[Arm], executor: Executor, facts: Facts, clock: Clock, say: Say
+    config: CompareConfig, compared: Sequence[Arm], executor: Executor, clock: Clock, say: Say
 ) -> tuple[StudyRecord, Report | None]:
-    folder = Path(config.output)
-    earlier = earlier_record(folder)
-    rates: dict[str, Rate] = {}
-    if config.plan or config.budget_minutes:
-        rates = timed(config, compared, executor, say)
-    fitted = _fitted(config, compared, rates, facts, clock, executor.workers, earlier)
+    earlier, facts = earlier_record(Path(config.output)), facts_as_they_are()
+    rates = timed(config, compared, executor, say) if config.plan or config.budget_minutes else {}
+    forecast = Forecast(rates, facts, config.seeds[0], executor.workers)
+    fitted = fit(config, compared, forecast.study, clock.left, _begun(config, earlier))
     notes = notes_before(config, compared, facts)
-    for line in outline(config, compared, fitted, rates, facts, executor.workers):
+    for line in (*outline(config, compared, fitted, forecast), *(f"note: {note}" for note in notes)):
         say(line)
-    for note in notes:
-        say(f"note: {note}")
-    sheet = StudySheet(config, fitted.config, compared, fitted.arms, earlier, left_out=fitted.left_out, notes=notes)
+    recorder = StudyRecorder(config, compared, fitted, earlier, notes)
     if config.plan:
-        return sheet.record, None
-    sheet.update()
+        return recorder.record, None
+    recorder.update()
     trackers = _trackers(config)
     for tracker in trackers:
         tracker.start(protocol_of(config))
     kept = replace(fitted.config, **{key: value for one in trackers for key, value in one.passed_on.items()})
     try:
-        schedule = Schedule(
-            kept,
-            fitted.arms,
-            executor,
-            sheet,
-            searches=searches(kept, fitted.arms, facts),
-            rates=rates,
-            facts=facts,
-            clock=clock,
-            say=say,
-            changed=lambda: _write(sheet.record),
-        )
-        schedule.run()
-        if trackers and (before := _untracked(sheet.record)):
-            sheet.note(f"trained without MLflow, so not shown there: {', '.join(before)}")
-        sheet.note(*notes_behind(sheet.record))
-        _refuse_nothing(sheet.record)
+        wanted = searches(kept, fitted.arms, facts)
+        Schedule(kept, fitted.arms, executor, recorder, wanted, forecast, facts, clock, say, _write).run()
+        if trackers and (before := _untracked(recorder.record)):
+            recorder.note(f"trained without MLflow, so not shown there: {', '.join(before)}")
+        recorder.note(*notes_behind(recorder.record))
+        _refuse_nothing(recorder.record)
     except KeyboardInterrupt:
-        sheet.close("interrupted", "stopped by the user or the system; the same command goes on")
+        recorder.close("interrupted", "stopped by the user or the system; the same command goes on")
         raise
     except BaseException as error:
-        sheet.close("failed", str(error) or type(error).__name__)
+        recorder.close("failed", str(error) or type(error).__name__)
         raise
     else:
-        sheet.close("finished")
-        report = report_of(sheet.record).write()
+        recorder.close("finished")
+        report = report_of(recorder.record).write()
     finally:
         for tracker in trackers:
-            tracker.log_metrics(_mean_f1(sheet.record), 0)
-            tracker.finish(sheet.record.status, sheet.record.reason)
-    return sheet.record, report
+            tracker.log_metrics(_mean_f1(recorder.record), 0)
+            tracker.finish(recorder.record.status, recorder.record.reason)
+    return recorder.record, report
 
 
 def _refuse_other_study(config: CompareConfig, compared: Sequence[Arm]) -> None:
-    """ConfigError where runs of a study with other settings stand in the folder; RunError where other things do."""
+    """ConfigError if the folder holds runs of a study with other settings; RunError if it holds other things."""
     refuse_foreign(Path(config.output), "study", STUDY, _of_a_study)
     own, found = own_keys(compared), dict[str, str]()
     for arm in compared:
@@ -167,12 +152,12 @@ def _refuse_other_study(config: CompareConfig, compared: Sequence[Arm]) -> None:
 
 
 def _of_a_study(path: Path) -> bool:
-    """Whether a file or folder stands in the folder of a study, or of runs that are to be part of one."""
+    """Whether a file or folder belongs in the folder of a study, or of runs that are to be part of one."""
     return path.name in (STUDY, SWEEP, LOCKS) or (path / RECORD).is_file()
 
 
 def _points_there(config: CompareConfig, compared: Sequence[Arm]) -> Iterator[TrainConfig]:
-    """What the points of a sweep that stand in the folder would be with this configuration, their values aside."""
+    """The sweep runs in the folder as this configuration would have them, apart from their values."""
     by_name = {(arm.method, arm.model): arm for arm in compared if arm.parameters}
     for path in sorted((Path(config.output) / SWEEP).glob("*")):
         record = record_in(path)
@@ -181,35 +166,19 @@ def _points_there(config: CompareConfig, compared: Sequence[Arm]) -> Iterator[Tr
             yield replace(sweep_run(config, arm, "any", {}), output=str(path))
 
 
-def _fitted(
-    config: CompareConfig,
-    compared: Sequence[Arm],
-    rates: dict[str, Rate],
-    facts: Facts,
-    clock: Clock,
-    workers: int,
-    earlier: StudyRecord | None,
-) -> Fitted:
-    """What the budget holds; a sweep that was begun with fewer examples stays with them."""
-    begun = None
-    if earlier and any(sweep.points for sweep in earlier.sweeps) and earlier.sweep_examples:
-        begun = earlier.sweep_examples if earlier.protocol.get("sweep_examples") == config.sweep_examples else None
-    return fit(
-        config,
-        compared,
-        lambda one, kept: seconds_left(one, kept, rates, facts) / workers,
-        clock.left,
-        begun,
-    )
+def _begun(config: CompareConfig, earlier: StudyRecord | None) -> int | None:
+    """Examples of a sweep that an earlier call began with fewer than asked for: it stays with them."""
+    if earlier is None or not any(sweep.points for sweep in earlier.sweeps):
+        return None
+    return earlier.sweep_examples if earlier.protocol.get("sweep_examples") == config.sweep_examples else None
 
 
 def _write(study: StudyRecord) -> None:
     """Table and plots of what there is so far, by their means: the statistics are for the end."""
-    folders = study.folders
     table = comparison(study.records)
     write_text_atomic(study.folder / "table.md", table.to_markdown())
     write_text_atomic(study.folder / "table.csv", table.to_csv())
-    comparison_plots(list(folders), study.folder / "plots")
+    comparison_plots(list(study.folders), study.folder / "plots")
 
 
 def _trackers(config: CompareConfig) -> tuple[Tracker, ...]:
@@ -222,11 +191,8 @@ def _trackers(config: CompareConfig) -> tuple[Tracker, ...]:
 
 def _untracked(study: StudyRecord) -> list[str]:
     """Finished runs that an earlier call trained without a tracker."""
-    points = [(point.folder, point.status) for sweep in study.sweeps for point in sweep.points if point.folder]
-    every = [*points, *((run.folder, run.status) for run in study.runs)]
-    return [
-        name for name, status in every if status == "finished" and not RunFolder(study.folder / name).tracking.exists()
-    ]
+    finished = [one.folder for one in study.all_runs if one.folder and one.status == "finished"]
+    return [name for name in finished if not RunFolder(study.folder / name).tracking.exists()]
 
 
 def _mean_f1(study: StudyRecord) -> dict[str, float | None]:
@@ -242,7 +208,7 @@ def _mean_f1(study: StudyRecord) -> dict[str, float | None]:
 
 
 def _refuse_nothing(study: StudyRecord) -> None:
-    """RunError where no final run finished."""
+    """RunError if no final run finished."""
     if any(record.status == "finished" for record in study.records):
         return
     reasons = {one.reason or one.status for one in study.runs if one.status != "planned"}

@@ -19,7 +19,7 @@ class Trial:
 
     Attributes:
         label: names its run folder, and is the same whenever the study is started again.
-        extension: 0 on the grid, n behind the n-th step beyond its edge.
+        extension: 0 on the grid, n after the n-th step beyond its edge.
     """
 
     label: str
@@ -32,8 +32,8 @@ class Chosen:
     """What a sweep chose.
 
     Attributes:
-        values: None where nothing could be chosen.
-        why: in a sentence. edge: where the best value is still the first or last that was tried, and why it stayed so.
+        values: None if nothing could be chosen.
+        why: in a sentence. edge: in words, if the best value is still the first or last that was tried, and why.
         elsewhere: trials of other workers that were chosen from as well, with their scores.
     """
 
@@ -47,28 +47,28 @@ class Search(Protocol):
     """Asked for trials and told their scores, in any order."""
 
     def ask(self, room: int) -> list[Trial]:
-        """Trials that may run now, `room` at most where the search learns from each; [] while it waits for scores."""
+        """Trials that may run now, `room` at most if the search learns from each; [] while it waits for scores."""
 
     def tell(self, trial: Trial, f1: float | None) -> None:
-        """The score of a trial, 0 to 100; None where its run failed."""
+        """The score of a trial, 0 to 100; None if its run failed."""
 
     def drop(self, trial: Trial, why: str) -> None:
         """A trial that is not run after all. The search asks for no more."""
 
     @property
     def done(self) -> bool:
-        """Whether every trial has been told, and there are no more."""
+        """Whether all trials have ended, and there are no more."""
 
     def chosen(self) -> Chosen:
-        """The best of what was told."""
+        """The best of the trials that have ended."""
 
 
 class GridSearch:
     """Every combination of the values; then steps beyond the edge on which the best one lies.
 
     Args:
-        parameters: with their values. default: what a run has that is not told another value.
-        extend: most steps beyond an edge. problem: why a combination cannot be tried, or None.
+        parameters: with their values. default: the values of a run that sets none.
+        extend: most steps beyond an edge. problem: why a value cannot be tried, or None.
     """
 
     def __init__(
@@ -80,24 +80,24 @@ class GridSearch:
         problem: Callable[[Parameter, Any], str | None],
     ) -> None:
         self.parameters, self.default, self.extend, self._problem = parameters, default, extend, problem
-        self._scores: dict[str, tuple[Trial, float | None]] = {}
-        self._extension, self._edge = 0, ""
-        self._open: dict[str, Trial] = {}
+        self._scores: list[tuple[Trial, float | None]] = []
+        self._open: set[str] = set()
+        self._steps, self._edge = 0, ""
         self._next = [Trial(label_of(point), point) for point in combinations(parameters)]
 
     def ask(self, room: int) -> list[Trial]:
         new, self._next = self._next, []
-        self._open |= {one.label: one for one in new}
+        self._open |= {one.label for one in new}
         return new
 
     def tell(self, trial: Trial, f1: float | None) -> None:
-        del self._open[trial.label]
-        self._scores[trial.label] = trial, f1
+        self._open.remove(trial.label)
+        self._scores.append((trial, f1))
         if not self._open and not self._next:
             self._next = self._beyond()
 
     def drop(self, trial: Trial, why: str) -> None:
-        self._open.pop(trial.label)
+        self._open.remove(trial.label)
         self.extend, self._edge = 0, why
 
     @property
@@ -109,21 +109,19 @@ class GridSearch:
         if best is None:
             return Chosen(None, "no run of the sweep finished")
         trial, f1 = best
-        finished = [score for _, score in self._scores.values() if score is not None]
-        equal = finished.count(f1)
-        rank = f"the best of {len(finished)}"
-        if equal > 1:
-            rank = f"as {equal - 1} other{'s' * (equal > 2)}, and nearest the default"
-        edges = [self._at_edge(one, trial) for one in self.parameters]
-        shown_edges = [edge for edge in edges if edge]
-        edge = f"{'; '.join(shown_edges)} ({self._edge or self._bound()})" if shown_edges else None
-        return Chosen(trial.values, f"F1 {f1:.1f} on the selection split, {rank}", edge)
-
-    def _bound(self) -> str:
-        return f"the bound of {self.extend} extension{'s' * (self.extend != 1)}"
+        scores = [score for _, score in self._scores if score is not None]
+        others = scores.count(f1) - 1
+        rank = f"as {others} other{'s' * (others > 1)}, and nearest the default" if others else ""
+        edges = "; ".join(edge for one in self.parameters if (edge := self._at_edge(one, trial)))
+        bound = self._edge or f"the bound of {self.extend} extension{'s' * (self.extend != 1)}"
+        return Chosen(
+            trial.values,
+            f"F1 {f1:.1f} on the selection split, {rank or f'the best of {len(scores)}'}",
+            f"{edges} ({bound})" if edges else None,
+        )
 
     def _best(self) -> tuple[Trial, float] | None:
-        known = [(trial, f1) for trial, f1 in self._scores.values() if f1 is not None]
+        known = [(trial, f1) for trial, f1 in self._scores if f1 is not None]
         return min(known, key=lambda one: (-one[1], self._distance(one[0]), one[0].label), default=None)
 
     def _distance(self, trial: Trial) -> float:
@@ -131,10 +129,10 @@ class GridSearch:
         return sum(_factor(trial.values[one.key], self.default[one.key]) for one in self.parameters)
 
     def _tried(self, parameter: Parameter) -> list[Any]:
-        return sorted({trial.values[parameter.key] for trial, _ in self._scores.values()})
+        return sorted({trial.values[parameter.key] for trial, _ in self._scores})
 
     def _at_edge(self, parameter: Parameter, best: Trial) -> str | None:
-        """In words, where the best value of a number is the first or last that was tried; runs that failed count."""
+        """In words, whether the best value of a number is the first or last that was tried; runs that failed count."""
         value = best.values[parameter.key]
         if not is_number(value):
             return None
@@ -145,29 +143,27 @@ class GridSearch:
         return f"{described({parameter.key: value})} is the {end} that was tried"
 
     def _beyond(self) -> list[Trial]:
-        """The next values on each side on which the best one lies at the edge; [] where it lies inside."""
+        """The next values on each side on which the best one lies at the edge; [] if it lies inside."""
         best = self._best()
-        if best is None or self._extension >= self.extend:
+        if best is None or self._steps >= self.extend:
             return []
-        trial, found, self._edge = best[0], [], ""
-        for one in self.parameters:
-            if self._at_edge(one, trial) is None:
-                continue
-            value = self._step(one, trial.values[one.key])
-            if value is not None:
-                found.append({**trial.values, one.key: value})
-        self._extension += bool(found)
-        return [Trial(label_of(point), point, self._extension) for point in found]
+        self._edge = ""
+        values = best[0].values
+        edges = [one for one in self.parameters if self._at_edge(one, best[0])]
+        steps = {one.key: step for one in edges if (step := self._step(one, values[one.key])) is not None}
+        self._steps += bool(steps)
+        points = [{**values, key: step} for key, step in steps.items()]
+        return [Trial(label_of(point), point, self._steps) for point in points]
 
     def _step(self, parameter: Parameter, edge: Any) -> Any:
-        """The next value beyond an edge, by the ratio of the last two; None where there is none, for a reason kept."""
+        """The next value beyond an edge, by the ratio of the last two; None if there is none, `_edge` says why."""
         tried = self._tried(parameter)
         inner = tried[1] if edge == tried[0] else tried[-2]
         if edge <= 0 or inner <= 0:
             self._edge = "the grid has no ratio there, since 0 is on it"
             return None
         value = edge * edge / inner
-        value = round(value) if isinstance(edge, int) else _rounded(value)
+        value = round(value) if isinstance(edge, int) else float(f"{value:.2g}")  # 0.033 after 0.003 and 0.01
         problem = f"{shown(value)} is next to it" if value == edge else self._problem(parameter, value)
         if problem:
             self._edge = f"nothing lies beyond: {problem}"
@@ -184,21 +180,11 @@ def combinations(parameters: Sequence[Parameter]) -> list[Values]:
 
 def label_of(values: Values) -> str:
     """A point's `Trial.label`, in characters that any file system takes."""
-    label = "-".join(f"{_name(key)}-{shown(value)}" for key, value in values.items())
+    label = "-".join(f"{key.rpartition('.')[2].replace('_', '-')}-{shown(value)}" for key, value in values.items())
     return re.sub(r"[^\w.+-]", lambda found: f"%{ord(found[0]):x}", label)
-
-
-def _name(key: str) -> str:
-    """A key in a folder's name."""
-    return key.rpartition(".")[2].replace("_", "-")
 
 
 def _factor(value: Any, default: Any) -> float:
     if is_number(value) and is_number(default) and value > 0 and default > 0:
         return abs(math.log(value / default))
     return float(value != default)
-
-
-def _rounded(value: float) -> float:
-    """As people choose values: 0.033 behind 0.003 and 0.01."""
-    return float(f"{value:.2g}")

@@ -3,17 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict
-from pathlib import Path
-from typing import Any
 
-from spantune.config import BOOKKEEPING, CompareConfig
+from spantune.config import CompareConfig
 from spantune.studies.grid_search import GridSearch, Search
-from spantune.studies.parameters import Parameter
 from spantune.studies.plan import Arm, sweep_run
 from spantune.studies.run_state import Facts
-from spantune.training.code_version import code_version
-from spantune.training.run_settings import resolve
 
 
 def searches(config: CompareConfig, arms: Sequence[Arm], facts: Facts) -> dict[str, Search]:
@@ -23,31 +17,13 @@ def searches(config: CompareConfig, arms: Sequence[Arm], facts: Facts) -> dict[s
 
 def _search(config: CompareConfig, arm: Arm, facts: Facts) -> Search:
     base = sweep_run(config, arm, "any", {})
-    default = {one.key: one.default(base) for one in arm.parameters}
     if config.search == "optuna":
-        return _optuna(config, arm, default, facts)
+        from spantune.studies.optuna_search import OptunaSearch
 
-    def problem(parameter: Parameter, value: Any) -> str | None:
-        return parameter.problem(base, value)
-
-    return GridSearch(arm.parameters, default, extend=config.sweep_extend, problem=problem)
-
-
-def _optuna(config: CompareConfig, arm: Arm, default: dict[str, Any], facts: Facts) -> Search:
-    from spantune.studies.optuna_search import OptunaSearch, local_storage, study_name
-
-    base = resolve(sweep_run(config, arm, "any", {}))
-    settings = {key: value for key, value in base.as_dict().items() if key not in BOOKKEEPING}
-    known = facts(base)
-    spaces = [{**asdict(one), "kind": str(one.kind)} for one in arm.parameters]
-    folder = Path(config.output)
-    return OptunaSearch(
+        return OptunaSearch(config, arm, base, facts(base))
+    return GridSearch(
         arm.parameters,
-        default,
-        trials=config.trials,
-        storage=config.storage or local_storage(folder),
-        name=study_name(arm.title, settings, spaces, known and known.fingerprints, code_version(arm.method)),
-        worker=str(folder.resolve()),
-        shared=config.storage is not None,
-        seed=config.seeds[0],
+        {one.key: one.default(base) for one in arm.parameters},
+        extend=config.sweep_extend,
+        problem=lambda parameter, value: parameter.problem(base, value),
     )

@@ -8,24 +8,29 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import warnings
 import zlib
 from collections.abc import Sequence
+from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from spantune.config import BOOKKEEPING, CompareConfig, TrainConfig
 from spantune.errors import ConfigError
 from spantune.runs import without_password
 from spantune.studies.grid_search import Chosen, Trial
 from spantune.studies.parameters import Parameter, Range, Values, described
+from spantune.studies.plan import TRIAL, Arm
+from spantune.studies.run_state import DataFacts
+from spantune.training.code_version import code_version
+from spantune.training.run_settings import resolve
 
 if TYPE_CHECKING:
     from optuna import Study
     from optuna.trial import FrozenTrial
 
-TRIAL = "trial-"
-"""How the label of a trial begins; its number follows."""
 _WORKER = "worker"
 _STALE_SECONDS = 600.0  # a trial of another worker that takes longer than this, and three times the longest, is lost
 
@@ -33,63 +38,59 @@ _STALE_SECONDS = 600.0  # a trial of another worker that takes longer than this,
 class OptunaSearch:
     """Tree-structured Parzen estimators (Bergstra et al. 2011), the method's default first.
 
+    This worker's name is its study folder: the same whenever it is started again.
+
     Args:
-        parameters: values become categories, ranges stay ranges. default: what a run has that is not told otherwise.
-        trials: of all workers together. storage: Optuna's URL. name: of the study in it; see `study_name`.
-        worker: this one's name, the same whenever it is started again: its study folder. shared: whether there may be
-            other workers, who must not begin with the same random values.
+        base: a run of the sweep, without its values. facts: of its data; None if they cannot be read.
 
     Raises:
         ConfigError: Optuna is not installed, or the storage cannot be used.
     """
 
-    def __init__(
-        self,
-        parameters: Sequence[Parameter],
-        default: Values,
-        *,
-        trials: int,
-        storage: str,
-        name: str,
-        worker: str,
-        shared: bool,
-        seed: int,
-    ) -> None:
-        self.parameters, self.trials, self.worker = parameters, trials, worker
-        self._study = _opened(storage, name)
-        there = self._study.get_trials(deepcopy=False)
-        self._study.sampler = _sampler(zlib.crc32(f"{seed} {len(there)} {worker if shared else ''}".encode()), trials)
-        if not there:
-            first = {one.key: default[one.key] for one in parameters if _holds(one, default[one.key])}
+    def __init__(self, config: CompareConfig, arm: Arm, base: TrainConfig, facts: DataFacts | None) -> None:
+        folder = Path(config.output).resolve()
+        self.parameters, self.trials, self.worker = arm.parameters, config.trials, str(folder)
+        storage = config.storage or f"sqlite:///{(folder / 'optuna.db').as_posix()}"
+        self._study = _opened(storage, f"spantune {arm.title} {_digest(arm, base, facts)}")
+        before = self._study.get_trials(deepcopy=False)
+        chance = self.worker if config.storage else ""  # other workers must not begin with the same random values
+        self._study.sampler = _sampler(f"{config.seeds[0]} {len(before)} {chance}", config.trials)
+        if not before:
+            default = {one.key: one.default(base) for one in arm.parameters}
+            first = {one.key: default[one.key] for one in arm.parameters if _holds(one, default[one.key])}
             self._study.enqueue_trial(first, skip_if_exists=True)
-        self._spaces = {one.key: _distribution(one) for one in parameters}
-        mine = [one for one in there if one.user_attrs.get(_WORKER) == worker]
-        self._again = [one for one in mine if one.state.name != "FAIL"]
-        self._given_up = self._tried_again([one for one in mine if one.state.name == "FAIL"])
-        self._open: dict[str, int] = {}
-        self._ended = ""
+        self._spaces = {one.key: _distribution(one) for one in arm.parameters}
+        mine = [one for one in before if one.user_attrs.get(_WORKER) == self.worker]
+        self._again = [_trial(one) for one in mine if one.state.name != "FAIL"]
+        self._given_up = self._try_again([one for one in mine if one.state.name == "FAIL"])
+        self._open: set[str] = set()
+        self._ended = False
 
     def ask(self, room: int) -> list[Trial]:
-        found, self._again = [self._trial(one) for one in self._again], []
-        while len(found) < room and not self._ended and len(self._counted()) < self.trials:
-            asked = self._study.ask(self._spaces)
-            asked.set_user_attr(_WORKER, self.worker)
-            found.append(Trial(_label(asked.number), dict(asked.params)))
-        self._open |= {one.label: _number(one.label) for one in found}
-        return found
+        asked, self._again = self._again, []
+        while len(asked) < room and not self._ended and len(self._counted()) < self.trials:
+            new = self._study.ask(self._spaces)
+            new.set_user_attr(_WORKER, self.worker)
+            asked.append(_trial(new))
+        self._open |= {one.label for one in asked}
+        return asked
 
     def tell(self, trial: Trial, f1: float | None) -> None:
-        self._close(trial, f1)
+        from optuna.trial import TrialState
+
+        self._open.discard(trial.label)
+        state = TrialState.FAIL if f1 is None else TrialState.COMPLETE
+        self._study.tell(int(trial.label.removeprefix(TRIAL)), f1, state, skip_if_finished=True)
 
     def drop(self, trial: Trial, why: str) -> None:
-        self._close(trial, None)
-        self._ended = why
+        self.tell(trial, None)
+        self._ended = True
 
     @property
     def done(self) -> bool:
         if self._open or self._again:
             return False
-        return bool(self._ended) or (len(self._counted()) >= self.trials and not self._others_run())
+        return self._ended or (len(self._counted()) >= self.trials and not self._others_run())
 
     def chosen(self) -> Chosen:
         complete = [one for one in self._counted() if one.state.name == "COMPLETE"]
@@ -101,19 +102,10 @@ class OptunaSearch:
             dict(best.params),
             f"F1 {best.value:.1f} on the selection split, the best of {len(complete)} trials",
             self._near_an_end(best.params),
-            tuple((self._trial(one), float(one.value or 0.0)) for one in elsewhere),
+            tuple((_trial(one), float(one.value or 0.0)) for one in elsewhere),
         )
 
-    def _close(self, trial: Trial, f1: float | None) -> None:
-        from optuna.trial import TrialState
-
-        number = self._open.pop(trial.label)
-        if f1 is None:
-            self._study.tell(number, state=TrialState.FAIL, skip_if_finished=True)
-        else:
-            self._study.tell(number, f1, skip_if_finished=True)
-
-    def _tried_again(self, failed: Sequence[FrozenTrial]) -> frozenset[int]:
+    def _try_again(self, failed: Sequence[FrozenTrial]) -> frozenset[int]:
         """Queue the values of trials that failed or were dropped in an earlier call; the numbers of those trials.
 
         Optuna takes no score for a trial that has ended, so they are tried as new ones.
@@ -126,54 +118,43 @@ class OptunaSearch:
         return frozenset(one.number for one in failed)
 
     def _counted(self) -> list[FrozenTrial]:
-        """Trials that have been begun, whoever did, but for those that are tried again."""
-        found = self._study.get_trials(deepcopy=False)
-        return [one for one in found if one.state.name != "WAITING" and one.number not in self._given_up]
+        """Trials that any worker has begun, except those that are tried again."""
+        trials = self._study.get_trials(deepcopy=False)
+        return [one for one in trials if one.state.name != "WAITING" and one.number not in self._given_up]
 
     def _others_run(self) -> bool:
-        longest = max((one.duration.total_seconds() for one in self._counted() if one.duration), default=0.0)
+        trials = self._counted()
+        longest = max((one.duration.total_seconds() for one in trials if one.duration), default=0.0)
         patience = max(_STALE_SECONDS, 3 * longest)
         return any(
             one.state.name == "RUNNING"
             and one.user_attrs.get(_WORKER) != self.worker
             and (one.datetime_start is None or (datetime.now() - one.datetime_start).total_seconds() < patience)
-            for one in self._counted()
+            for one in trials
         )
 
-    def _trial(self, found: FrozenTrial) -> Trial:
-        return Trial(_label(found.number), dict(found.params))
-
     def _near_an_end(self, best: Values) -> str | None:
-        """In words, where the best value lies in the outer twentieth of its range."""
-        from math import log
-
+        """In words, whether the best value lies in the outer twentieth of its range."""
         ends = []
         for one in self.parameters:
             if isinstance(one.values, Range):
-                scale = log if one.values.log else float
+                scale = math.log if one.values.log else float
                 low, high, value = (scale(end) for end in (one.values.low, one.values.high, best[one.key]))
                 if not 0.05 < (value - low) / (high - low) < 0.95:
                     ends.append(f"{described({one.key: best[one.key]})} lies at an end of {one.values}")
         return "; ".join(ends) or None
 
 
-def study_name(arm: str, *content: Any) -> str:
-    """A name that only studies with the same settings, data and code share."""
-    text = json.dumps(content, sort_keys=True, default=str)
-    return f"spantune {arm} {hashlib.sha256(text.encode()).hexdigest()[:12]}"
+def _trial(of_optuna: Any) -> Trial:
+    return Trial(f"{TRIAL}{of_optuna.number}", dict(of_optuna.params))
 
 
-def local_storage(folder: Path) -> str:
-    """The SQLite file of a study folder."""
-    return f"sqlite:///{(folder.resolve() / 'optuna.db').as_posix()}"
-
-
-def _label(number: int) -> str:
-    return f"{TRIAL}{number}"
-
-
-def _number(label: str) -> int:
-    return int(label.removeprefix(TRIAL))
+def _digest(arm: Arm, base: TrainConfig, facts: DataFacts | None) -> str:
+    """Only studies with the same settings, data and code share trials."""
+    settings = {key: value for key, value in resolve(base).as_dict().items() if key not in BOOKKEEPING}
+    spaces = [{**asdict(one), "kind": str(one.kind)} for one in arm.parameters]
+    shared = [settings, spaces, facts and facts.fingerprints, code_version(arm.method)]
+    return hashlib.sha256(json.dumps(shared, sort_keys=True, default=str).encode()).hexdigest()[:12]
 
 
 def _opened(storage: str, name: str) -> Study:
@@ -196,13 +177,15 @@ def _opened(storage: str, name: str) -> Study:
         ) from error
 
 
-def _sampler(seed: int, trials: int) -> Any:
+def _sampler(chance: str, trials: int) -> Any:
     """A third of the trials is random, so that there is something to learn from."""
     import optuna
 
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # `constant_liar` was experimental once
-        return optuna.samplers.TPESampler(seed=seed, n_startup_trials=max(3, trials // 3), constant_liar=True)
+        warnings.simplefilter("ignore")  # `constant_liar` is experimental in Optuna 4
+        return optuna.samplers.TPESampler(
+            seed=zlib.crc32(chance.encode()), n_startup_trials=max(3, trials // 3), constant_liar=True
+        )
 
 
 def _holds(parameter: Parameter, value: Any) -> bool:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import re
 import typing
 from collections.abc import Mapping, Sequence
@@ -10,6 +9,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from spantune.config import CompareConfig, EncoderConfig, OptimiserConfig, TrainConfig, WindowConfig
+from spantune.config.parse.convert import Mistyped, from_words
 from spantune.errors import ConfigError, UserError, did_you_mean
 from spantune.methods import Method, get, methods
 from spantune.reports.tables.number_format import is_number, shown
@@ -18,16 +18,21 @@ from spantune.training.run_settings import resolve
 Values = Mapping[str, Any]
 """Values by a parameter's key: `learning_rate`, `lora.rank`."""
 
+_LEARNING_RATE = "learning_rate"
 # What makes a run longer or larger is its budget, which is the same for all; the encoders are compared, not chosen.
 _NOT_SWEPT = {"seed", "epochs", "model", "device", "max_batch_tokens", "gradient_checkpointing"}
 _SETTINGS = {
-    one.name: group
+    name: kind
     for group in (OptimiserConfig, WindowConfig, EncoderConfig)
-    for one in dataclasses.fields(group)
-    if one.name not in _NOT_SWEPT
-}
+    for name, kind in typing.get_type_hints(group).items()
+    if name not in _NOT_SWEPT
+} | {_LEARNING_RATE: float}
+"""Settings that can be swept, and their types."""
 _RANGE = re.compile(r"(?P<low>[^:]+?)\.\.(?P<high>[^:]+?)(?P<log>:log)?")
-_LEARNING_RATE = "learning_rate"
+
+
+class _Invalid(Exception):
+    """What is wrong with an entry of `sweep` or `grid`."""
 
 
 @dataclass(frozen=True)
@@ -47,15 +52,22 @@ class Parameter:
     """One thing that a sweep chooses for a method.
 
     Attributes:
-        key: in the study's records. name: of the setting or option. option: whether it is the method's own.
-        kind: its type, as annotated. values: to try, in order; or a range.
+        key: a setting, or METHOD.OPTION. kind: its type, as annotated. values: to try, in order; or a range.
     """
 
     key: str
-    name: str
-    option: bool
     kind: Any
     values: tuple[Any, ...] | Range
+
+    @property
+    def name(self) -> str:
+        """Of the setting or option."""
+        return self.key.rpartition(".")[2]
+
+    @property
+    def option(self) -> bool:
+        """Whether it is an option of the method."""
+        return "." in self.key
 
     def __str__(self) -> str:
         if isinstance(self.values, Range):
@@ -65,7 +77,7 @@ class Parameter:
         return f"{self.key.replace('_', '-')} {between.join(tried)}"
 
     def default(self, config: TrainConfig) -> Any:
-        """The value of a run that is not told another one."""
+        """The value of a run that does not set it."""
         resolved = resolve(config)
         return resolved.options[self.name] if self.option else getattr(resolved, self.name)
 
@@ -80,7 +92,7 @@ class Parameter:
         return replace(config, **{self.name: value})
 
     def problem(self, config: TrainConfig, value: Any) -> str | None:
-        """Why the value cannot be tried; None where it can."""
+        """Why the value cannot be tried; None if it can."""
         try:
             resolve(self.applied(config, value))
         except UserError as error:
@@ -164,34 +176,29 @@ def _parameters(
         owner, dot, name = _spelled(entry).rpartition(".")
         if dot and owner != method.name:
             continue
-        parameter = _parameter(method, name, bool(dot))
-        if isinstance(parameter, str):
-            mistakes.append(f"sweep: {entry}: {parameter}")
-            continue
-        problem, values = _values(config, method, parameter, base, grids)
-        if problem:
+        try:
+            parameter = _parameter(method, name, bool(dot))
+            if parameter.key in found:
+                raise _Invalid(f"named twice for {method.name}")
+            found[parameter.key] = replace(parameter, values=_values(config, method, parameter, base, grids))
+        except (Mistyped, _Invalid) as problem:
             mistakes.append(f"sweep: {entry}: {problem}")
-        elif parameter.key in found:
-            mistakes.append(f"sweep: {entry}: named twice for {method.name}")
-        else:
-            found[parameter.key] = replace(parameter, values=values)
     return list(found.values())
 
 
-def _parameter(method: Method, name: str, of_method: bool) -> Parameter | str:
-    """What is meant, still without values, or what is wrong with its name."""
-    options = typing.get_type_hints(method.options)
-    if of_method and name in options:
-        return Parameter(f"{method.name}.{name}", name, True, options[name], ())
+def _parameter(method: Method, name: str, of_method: bool) -> Parameter:
+    """What is meant, still without values."""
+    options = typing.get_type_hints(method.options) if of_method else {}
+    if name in options:
+        return Parameter(f"{method.name}.{name}", options[name], ())
     if name in _SETTINGS:
-        return Parameter(name, name, False, typing.get_type_hints(_SETTINGS[name])[name], ())
-    known = [*_SETTINGS, *(options if of_method else ())]
-    meant = did_you_mean(name, [one.replace("_", "-") for one in known])
-    return f"cannot be swept; {meant}" if of_method else f"cannot be swept; {meant} (an option: METHOD.NAME)"
+        return Parameter(name, _SETTINGS[name], ())
+    meant = did_you_mean(name, [one.replace("_", "-") for one in (*_SETTINGS, *options)])
+    raise _Invalid(f"cannot be swept; {meant}" + ("" if of_method else " (an option: METHOD.NAME)"))
 
 
 def _keys(method: Method, parameter: Parameter) -> tuple[str, ...]:
-    """The names under which a grid may stand, the method's own first; an option has its name for itself."""
+    """The names that a parameter's grid may have, the method's own first; an option has its name to itself."""
     own = f"{method.name}.{parameter.name}"
     if parameter.option:
         return (own,)
@@ -200,75 +207,43 @@ def _keys(method: Method, parameter: Parameter) -> tuple[str, ...]:
 
 def _values(
     config: CompareConfig, method: Method, parameter: Parameter, base: TrainConfig, grids: Mapping[str, str]
-) -> tuple[str | None, tuple[Any, ...] | Range]:
-    """What is wrong, and the values to try."""
-    text = next((grids[key] for key in _keys(method, parameter) if key in grids), None)
+) -> tuple[Any, ...] | Range:
+    """The values to try."""
     is_rate = parameter.key == _LEARNING_RATE
     if is_rate and config.learning_rate is not None:
-        return "given as a setting, too; leave one of the two out", ()
-    if text is None:
-        if not is_rate:
-            return f"has no grid of its own; add --grid {parameter.key.replace('_', '-')}=VALUE,VALUE", ()
-        return None, _around(method.grid) if config.search == "optuna" else method.grid
-    values, problem = _read(text.strip(), parameter)
-    if problem is None and isinstance(values, Range) and config.search != "optuna":
-        problem = f"expected values with commas between them, found the range {text} (a range is for --search optuna)"
-    if problem is None:
-        ends = (values.low, values.high) if isinstance(values, Range) else values
-        wrong = (parameter.problem(base, value) for value in ends)
-        problem = next((one for one in wrong if one), None)
-    return problem, values
+        raise _Invalid("given as a setting, too; leave one of the two out")
+    text = next((grids[key] for key in _keys(method, parameter) if key in grids), None)
+    if text is None and not is_rate:
+        raise _Invalid(f"has no grid of its own; add --grid {parameter.key.replace('_', '-')}=VALUE,VALUE")
+    if text is None:  # for Optuna the method's grid and a factor of three on either side
+        return Range(min(method.grid) / 3, max(method.grid) * 3, log=True) if config.search == "optuna" else method.grid
+    values = _read(text.strip(), parameter.kind)
+    if isinstance(values, Range) and config.search != "optuna":
+        raise _Invalid(
+            f"expected values with commas between them, found the range {text} (a range is for --search optuna)"
+        )
+    for value in (values.low, values.high) if isinstance(values, Range) else values:
+        if problem := parameter.problem(base, value):
+            raise _Invalid(problem)
+    return values
 
 
-def _around(grid: Sequence[float]) -> Range:
-    """A method's grid of learning rates and a factor of three on either side."""
-    return Range(min(grid) / 3, max(grid) * 3, log=True)
-
-
-def _read(text: str, parameter: Parameter) -> tuple[tuple[Any, ...] | Range, str | None]:
-    """The values that a text names, and what is wrong with it."""
+def _read(text: str, kind: Any) -> tuple[Any, ...] | Range:
+    """The values that a text names."""
     if found := _RANGE.fullmatch(text):
-        return _read_range(found, parameter)
+        low, high, log = from_words([found["low"]], kind), from_words([found["high"]], kind), found["log"] is not None
+        if not (is_number(low) and is_number(high)):
+            raise _Invalid(f"expected values with commas between them, found the range {text} of what is no number")
+        if low >= high or (log and low <= 0):
+            raise _Invalid(f"expected LOW..HIGH with LOW below HIGH{' and above 0' * log}, found {text}")
+        return Range(low, high, log)
     # A value that is itself a list (adapted layers) has commas, so that semicolons are between the values.
-    values, words = [], [one.strip() for one in text.split(";" if ";" in text else ",")]
+    words = [one.strip() for one in text.split(";" if ";" in text else ",")]
     if "" in words:
-        return (), f"expected a value on each side of a comma or semicolon, found {text}"
-    for word in words:
-        value, problem = _typed(word, parameter.kind)
-        if problem:
-            return (), problem
-        values.append(value)
+        raise _Invalid(f"expected a value on each side of a comma or semicolon, found {text}")
+    values = tuple(from_words([word], kind) for word in words)
     if len(values) == 1:
-        return (), f"a grid of one value ({text}) chooses nothing; name two or more, or set it without a sweep"
+        raise _Invalid(f"a grid of one value ({text}) chooses nothing; name two or more, or set it without a sweep")
     if len(set(values)) < len(values):
-        return (), f"expected each value once, found {text}"
-    return tuple(values), None
-
-
-def _read_range(found: re.Match[str], parameter: Parameter) -> tuple[tuple[Any, ...] | Range, str | None]:
-    ends = [_typed(found[name], parameter.kind) for name in ("low", "high")]
-    problem = next((one for _, one in ends if one), None)
-    if problem:
-        return (), problem
-    (low, _), (high, _) = ends
-    if not (is_number(low) and is_number(high)):
-        return (), f"expected values with commas between them, found the range {found[0]} of what is no number"
-    log = found["log"] is not None
-    if low >= high or (log and low <= 0):
-        return (), f"expected LOW..HIGH with LOW below HIGH{' and above 0' * log}, found {found[0]}"
-    return Range(low, high, log), None
-
-
-def _typed(word: str, kind: Any) -> tuple[Any, str | None]:
-    from pydantic import ConfigDict, TypeAdapter, ValidationError
-
-    try:
-        return TypeAdapter(kind, config=ConfigDict(allow_inf_nan=False)).validate_python(word.strip()), None
-    except ValidationError:
-        return None, f"expected {_expected(kind)}, found {word.strip()!r}"
-
-
-def _expected(kind: Any) -> str:
-    if typing.get_origin(kind) is typing.Literal:
-        return f"one of {', '.join(map(str, typing.get_args(kind)))}"
-    return {int: "a whole number", bool: "true or false", str: "text"}.get(kind, "a number")
+        raise _Invalid(f"expected each value once, found {text}")
+    return values

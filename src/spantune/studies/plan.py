@@ -1,4 +1,4 @@
-"""What a study consists of: its arms, the runs of their sweeps and their final runs, each as `train` takes it."""
+"""What a study consists of: its arms, the runs of their sweeps and their final runs, as `train` takes them."""
 
 from __future__ import annotations
 
@@ -10,12 +10,14 @@ from typing import Any
 from spantune.config import CompareConfig, RunConfig, TrainConfig
 from spantune.methods import PLAIN, get, methods
 from spantune.runs import distinct_names
-from spantune.studies.parameters import Parameter, Values, applied, described, swept
+from spantune.studies.parameters import Parameter, Values, applied, swept
 
 SWEEP = "sweep"
 """Folder of the sweep's runs in the study folder."""
 SWEEP_BUDGET = frozenset({"max_train_examples", "epochs", "seed"})
-"""What a sweep's runs have of their own: other values begin the sweep anew."""
+"""Settings of a sweep's own runs: other values begin the sweep anew."""
+TRIAL = "trial-"
+"""How the label of one of Optuna's trials begins; its number follows."""
 FLOOR = "unadapted"
 """The arm that scores an encoder as it is."""
 _PROBE_STEPS = 6
@@ -39,7 +41,7 @@ class Arm:
 
 
 def arms(config: CompareConfig) -> tuple[Arm, ...]:
-    """Methods by encoders, in the order in which they were given; behind those of an encoder its floor, if wanted.
+    """Methods by encoders, in the order in which they were given; after those of an encoder its floor, if wanted.
 
     Raises:
         UserError: a method, an option or the sweep is not valid.
@@ -94,10 +96,6 @@ def sweep_name(arm: Arm, label: str) -> str:
     return f"{SWEEP}/{arm.folder}-{label}"
 
 
-def sweep_title(arm: Arm, values: Values) -> str:
-    return f"sweep of {arm.title}, {described(values)}"
-
-
 def probe_run(config: CompareConfig, arm: Arm, folder: Path) -> TrainConfig:
     """A few steps of a final run, to be timed."""
     run = _run(config, arm.method, arm.model, config.seeds[0])
@@ -113,14 +111,15 @@ def own_keys(arms: Sequence[Arm]) -> frozenset[str]:
 
 
 def _run(config: CompareConfig, method: str, model: str, seed: int) -> TrainConfig:
+    get(method)  # raises MethodError for a mistyped name
     shared: dict[str, Any] = {one.name: getattr(config, one.name) for one in fields(RunConfig)}
-    own = {"method": method, "model": model, "seed": seed, "options": config.options.get(method, {})}
-    get(method)  # a mistyped name is told here
-    return TrainConfig(**{**shared, **own})
+    return TrainConfig(
+        **{**shared, "model": model, "seed": seed}, method=method, options=config.options.get(method, {})
+    )
 
 
 def _small(run: TrainConfig, examples: int) -> TrainConfig:
-    """On at most so many examples, and with nothing read or measured that does not help to choose."""
+    """On at most so many examples; nothing is read or measured that does not help to choose."""
     limit = min(examples, run.max_train_examples or examples)
     nothing: dict[str, Any] = {"score_reported": False, "also_evaluate": (), "semantic": False, "cost_seconds": 0.0}
     return replace(run, max_train_examples=limit, **nothing)

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from spantune.config import CompareConfig
 from spantune.reports.tables.number_format import duration, shown
-from spantune.studies.budget import Fitted, Rate
-from spantune.studies.estimate import seconds_left
+from spantune.studies.budget import Fitted, Forecast
 from spantune.studies.grid_search import combinations
 from spantune.studies.plan import Arm, final_run
 from spantune.studies.record import StudyRecord
@@ -17,13 +16,11 @@ _DECIDE = ("torch", "transformers", "peft", "spantune")
 """Packages whose other versions may give other numbers."""
 
 
-def outline(
-    config: CompareConfig, arms: Sequence[Arm], fitted: Fitted, rates: Mapping[str, Rate], facts: Facts, workers: int
-) -> list[str]:
+def outline(config: CompareConfig, arms: Sequence[Arm], fitted: Fitted, forecast: Forecast) -> list[str]:
     """What will be done, what it will take, and what is left out."""
     lines = [_runs(config, arms), *_sweeps(config, arms)]
-    if rates:
-        lines += _estimate(config, arms, fitted, rates, facts, workers)
+    if forecast.rates:
+        lines += _estimate(config, arms, fitted, forecast)
     return lines
 
 
@@ -54,21 +51,17 @@ def points_of(config: CompareConfig, arm: Arm) -> int:
     return config.trials if config.search == "optuna" else len(combinations(arm.parameters))
 
 
-def _estimate(
-    config: CompareConfig, arms: Sequence[Arm], fitted: Fitted, rates: Mapping[str, Rate], facts: Facts, workers: int
-) -> list[str]:
+def _estimate(config: CompareConfig, arms: Sequence[Arm], fitted: Fitted, forecast: Forecast) -> list[str]:
     each = []
     for arm in arms:
-        run = final_run(config, arm, config.seeds[0], {})
-        known, rate = facts(run), rates.get(arm.folder)
-        each.append(f"{arm.title} {duration(rate.seconds(run, known)) if rate and known else 'unknown'}")
-    total = seconds_left(config, arms, rates, facts) / workers
-    lines = [f"estimate: {', '.join(each)} a run; {duration(total)} in all"]
+        seconds = forecast.run(arm, final_run(config, arm, config.seeds[0], {}))
+        each.append(f"{arm.title} {'unknown' if seconds is None else duration(seconds)}")
+    lines = [f"estimate: {', '.join(each)} a run; {duration(forecast.study(config, arms))} in all"]
     if config.budget_minutes is not None:
         lines[0] += f", the budget is {duration(60 * config.budget_minutes)}"
     if fitted.left_out:
-        rest = seconds_left(fitted.config, fitted.arms, rates, facts) / workers
-        lines.append(f"left out to hold it: {', '.join(fitted.left_out)}; what stays takes {duration(rest)}")
+        rest = duration(forecast.study(fitted.config, fitted.arms))
+        lines.append(f"left out to hold it: {', '.join(fitted.left_out)}; what stays takes {rest}")
     return lines
 
 

@@ -1,9 +1,9 @@
 """The runs of a study as tasks on a Ray cluster of any size; `pip install spantune[ray]`.
 
 A task carries a run out in a process of its own, as on one machine, so that a crash costs the run and not the worker.
-Where the worker sees the study folder (one machine, or a shared disk), the run writes there, checkpoints included.
-Where it doesn't, it writes to the worker's own disk and its folder comes back in one piece; what is interrupted comes
-back too, with its checkpoint. Data and encoder must be found on the workers under the names in the configuration.
+If the worker sees the study folder (one machine, or a shared disk), the run writes there, checkpoints included. If it
+does not, the run writes to the worker's own disk and its folder comes back in one piece, with its checkpoint if it was
+interrupted. Data and encoder must exist on the workers under the names in the configuration.
 """
 
 from __future__ import annotations
@@ -19,14 +19,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from spantune.config import TrainConfig
 from spantune.errors import ConfigError, RunError
 from spantune.runs.atomic_files import TEMPORARY, replace_folder
-from spantune.studies.executors import Job, lock_name
-from spantune.studies.worker_process import LOCKS, Outcome, Place, start
+from spantune.studies.worker_process import Outcome, Place, lock_of, start
 
 _PATIENCE_SECONDS = 5
 _POLL_SECONDS = 1.0
-_NO_WORKERS = "no machine of the cluster has as much as a run asks for"
 
 
 class RayExecutor:
@@ -43,10 +42,10 @@ class RayExecutor:
 
     def __init__(self, folder: Path, address: str, *, cpus: float, gpus: float) -> None:
         self._ray = _imported()
-        self._under_way: dict[Any, Job] = {}
+        self._under_way: dict[Any, tuple[str, Path]] = {}  # by task: the run's name and folder
         self._token = folder / f"{TEMPORARY}ray-{uuid.uuid4().hex}"  # whoever sees it sees the study folder
         self._connect(address)
-        self._workers = self._at_a_time(cpus, gpus)
+        self.workers = self._at_a_time(cpus, gpus)
         self._task = self._ray.remote(num_cpus=cpus, num_gpus=gpus, max_retries=0)(_carry_out)
         self._bell = self._ray.remote(num_cpus=0)(_Bell).remote()
         self._token.touch()
@@ -75,29 +74,23 @@ class RayExecutor:
         if not fitting:
             there = ", ".join(f"{self._ray.cluster_resources().get(kind, 0):g} {kind}s" for kind in ("CPU", "GPU"))
             raise ConfigError(
-                _NO_WORKERS,
+                "no machine of the cluster has as much as a run asks for",
                 where="--ray-cpus, --ray-gpus",
                 expected=f"at most what one machine has (all together: {there})",
                 found=f"{cpus:g} CPUs and {gpus:g} GPUs",
             )
         return fitting
 
-    @property
-    def workers(self) -> int:
-        return self._workers
+    def submit(self, name: str, config: TrainConfig) -> None:
+        folder = Path(config.output).absolute()
+        packed = _packed(folder) if config.resume else None
+        config = replace(config, output=str(folder))
+        task = self._task.remote(name, config, str(self._token.absolute()), packed, self._bell)
+        self._under_way[task] = name, folder
 
-    def submit(self, job: Job) -> None:
-        here = Path(job.config.output)
-        config = replace(job.config, output=str(here.absolute()))
-        packed = _packed(here) if job.config.resume else None
-        task = self._task.remote(replace(job, config=config), str(self._token.absolute()), packed, self._bell)
-        self._under_way[task] = job
-
-    def wait(self, seconds: float | None = None) -> tuple[Job, Outcome] | None:
-        if not self._under_way:
-            raise RuntimeError("nothing is under way")
-        ended, _ = self._ray.wait(list(self._under_way), num_returns=1, timeout=seconds)
-        return self._received(ended[0]) if ended else None
+    def wait(self) -> tuple[str, Outcome]:
+        (ended,), _ = self._ray.wait(list(self._under_way))
+        return self._received(ended)
 
     def close(self) -> None:
         self._ray.get(self._bell.ring.remote())
@@ -108,20 +101,20 @@ class RayExecutor:
         self._token.unlink(missing_ok=True)
         self._ray.shutdown()
 
-    def _received(self, task: Any) -> tuple[Job, Outcome]:
-        job = self._under_way.pop(task)
+    def _received(self, task: Any) -> tuple[str, Outcome]:
+        name, folder = self._under_way.pop(task)
         errors = self._ray.exceptions
         try:
             outcome, packed = self._ray.get(task)
         except errors.TaskCancelledError:
-            return job, Outcome(interrupted=True)
+            return name, Outcome(interrupted=True)
         except errors.RayTaskError as error:
-            return job, Outcome(reason=str(error.cause))
+            return name, Outcome(reason=str(error.cause))
         except errors.RayError as error:  # the worker or its machine died
-            return job, Outcome(reason=f"its worker died: {str(error).splitlines()[0]}", crashed=True)
+            return name, Outcome(reason=f"its worker died: {str(error).splitlines()[0]}", crashed=True)
         if packed is not None:
-            _unpack(packed, Path(job.config.output))
-        return job, outcome
+            _unpack(packed, folder)
+        return name, outcome
 
 
 def _imported() -> Any:
@@ -135,7 +128,7 @@ def _imported() -> Any:
 
 
 def _knock(address: str) -> None:
-    """Raise OSError where nothing listens: Ray itself would ask for minutes."""
+    """Raise OSError if nothing listens: Ray itself would ask for minutes."""
     host, _, port = address.removeprefix("ray://").rpartition(":")
     if host and port.isdecimal():
         socket.create_connection((host, int(port)), timeout=_PATIENCE_SECONDS).close()
@@ -144,36 +137,34 @@ def _knock(address: str) -> None:
 class _Bell:
     """Rings when the runs are to stop. Ray's own cancelling does not reach every task on another machine."""
 
-    def __init__(self) -> None:
-        self._rung = False
+    rung = False
 
     def ring(self) -> None:
-        self._rung = True
+        self.rung = True
 
     def has_rung(self) -> bool:
-        return self._rung
+        return self.rung
 
 
-def _carry_out(job: Job, token: str, packed: bytes | None, bell: Any) -> tuple[Outcome, bytes | None]:
-    """What a worker does: the outcome, and the run's folder where the study folder is not to be seen from there."""
+def _carry_out(
+    name: str, config: TrainConfig, token: str, packed: bytes | None, bell: Any
+) -> tuple[Outcome, bytes | None]:
+    """What a worker does: the outcome, and the run's folder if the worker does not see the study folder."""
     if Path(token).exists():
-        lock = Path(token).parent / LOCKS / lock_name(job.name)
-        return _run(job, bell, Place(lock=lock)), None
+        return _run(config, bell, Place(lock=lock_of(Path(token).parent, name))), None
     with tempfile.TemporaryDirectory(prefix=TEMPORARY) as scratch:
         folder = Path(scratch) / "run"
         if packed is not None:
             _unpack(packed, folder)
-        outcome = _run(replace(job, config=replace(job.config, output=str(folder))), bell)
-        return outcome, _packed(folder)
+        return _run(replace(config, output=str(folder)), bell), _packed(folder)
 
 
-def _run(job: Job, bell: Any, place: Place | None = None) -> Outcome:
+def _run(config: TrainConfig, bell: Any, place: Place | None = None) -> Outcome:
     ray = _imported()
-    started = start(job.config, job.name, place)
+    started = start(config, place)
     try:
-        while not started.ended(_POLL_SECONDS):
-            if ray.get(bell.has_rung.remote()):
-                break
+        while started.process.is_alive() and not ray.get(bell.has_rung.remote()):
+            started.process.join(_POLL_SECONDS)
     except KeyboardInterrupt:  # cancelled
         pass
     started.stop()
@@ -191,7 +182,7 @@ def _packed(folder: Path) -> bytes | None:
 
 
 def _unpack(packed: bytes, folder: Path) -> None:
-    """Put a packed run in the place of what stands in the folder: checkpoints of an earlier run are none of its own."""
+    """Replace the folder by a packed run: checkpoints of an earlier run are none of its own."""
     made = folder.with_name(f"{TEMPORARY}{folder.name}")
     shutil.rmtree(made, ignore_errors=True)
     made.mkdir(parents=True)

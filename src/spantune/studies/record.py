@@ -6,7 +6,6 @@ protocol, the sweeps with every point, the final runs, and what failed or was le
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -14,11 +13,11 @@ from typing import Any, Literal
 
 from spantune.errors import RunError
 from spantune.runs import RunFolder, RunRecord, write_json_atomic
-from spantune.runs.from_json import Mismatch, parsed
+from spantune.runs.from_json import FORMAT, from_json, read_json
 from spantune.studies.run_state import record_in
 
 STUDY = "study.json"
-FORMAT = 1
+_WHAT = "study's record"
 Status = Literal["running", "finished", "interrupted", "failed"]
 RunStatus = Literal["planned", "running", "finished", "failed", "skipped", "elsewhere"]
 
@@ -132,18 +131,18 @@ class StudyRecord:
 
     @property
     def failed(self) -> tuple[FinalRun | Point, ...]:
-        """Runs that failed, with their reasons: the points of the sweeps, then the final runs."""
-        return tuple(one for one in self._all if one.status == "failed")
+        """Runs that failed, with their reasons."""
+        return tuple(one for one in self.all_runs if one.status == "failed")
 
     @property
     def skipped(self) -> tuple[FinalRun | Point, ...]:
         """Runs that were planned and not begun, with their reasons."""
-        return tuple(one for one in self._all if one.status == "skipped")
+        return tuple(one for one in self.all_runs if one.status == "skipped")
 
     @property
-    def _all(self) -> tuple[FinalRun | Point, ...]:
-        points: list[FinalRun | Point] = [point for sweep in self.sweeps for point in sweep.points]
-        return (*points, *self.runs)
+    def all_runs(self) -> tuple[FinalRun | Point, ...]:
+        """The points of the sweeps, then the final runs."""
+        return (*(point for sweep in self.sweeps for point in sweep.points), *self.runs)
 
     def failures(self) -> str | None:
         """What failed and what to do about it; None where everything that was begun has finished."""
@@ -164,10 +163,10 @@ class StudyRecord:
         Raises:
             RunError: there is none, it is broken, or another version of spantune wrote it.
         """
-        path = Path(folder) / STUDY
+        path, fix = Path(folder) / STUDY, "run the same `spantune compare` again: it writes the record anew"
         try:
-            content = json.loads(path.read_text(encoding="utf-8"))
-        except OSError as error:
+            content = read_json(path, _WHAT, fix)
+        except (FileNotFoundError, NotADirectoryError) as error:
             raise RunError(
                 "there is no study here",
                 where=str(folder),
@@ -175,21 +174,4 @@ class StudyRecord:
                 found=error.strerror,
                 fix="name the study folder that `spantune compare` wrote (its --output)",
             ) from error
-        except (ValueError, RecursionError) as error:  # not UTF-8, not JSON
-            raise _broken(path, str(error)) from error
-        if not isinstance(content, dict) or content.get("format") != FORMAT:
-            raise _broken(path, f"format {content.get('format')!r}" if isinstance(content, dict) else "no JSON object")
-        try:
-            return parsed(cls, {**content, "folder": path.parent})
-        except Mismatch as wrong:
-            raise _broken(path, str(wrong)) from None
-
-
-def _broken(path: Path, found: str) -> RunError:
-    return RunError(
-        "the study's record cannot be read",
-        where=str(path),
-        expected=f"a record of format {FORMAT}",
-        found=found,
-        fix="the same `spantune compare` writes it anew, from the records of the runs",
-    )
+        return from_json(cls, {**content, "folder": path.parent}, _WHAT, str(path), fix)

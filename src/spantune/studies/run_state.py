@@ -1,4 +1,4 @@
-"""The runs of a study, and what is to be done about each: run it, go on with it, or leave it as it is."""
+"""What is to be done about a run of a study: run it, resume it, or leave it as it is."""
 
 from __future__ import annotations
 
@@ -10,13 +10,14 @@ from pathlib import Path
 from typing import Literal
 
 from spantune.config import DataConfig, TrainConfig
-from spantune.data import Splits, load_splits
+from spantune.data import load_splits
 from spantune.errors import RunError, UserError
 from spantune.runs import RunFolder, RunRecord
 from spantune.training.code_version import code_version, is_other_code
 from spantune.training.run_settings import changed, resolve, unmeasured
 
 Plan = Literal["run", "resume", "done"]
+_SETS = {"train": "the training data", "reported": "the reported set"}
 
 
 @dataclass(frozen=True)
@@ -24,9 +25,9 @@ class DataFacts:
     """What a study needs to know of a run's data before the run.
 
     Attributes:
-        fingerprints: of the training examples (`train`), and of the reported set where there is one (`reported`).
-        train, selection, reported: how many examples; 0 where there is no set.
-        shared_contexts: contexts of the reported set that are trained on.
+        fingerprints: of the sets `train` and, if there is one, `reported`.
+        train, selection, reported: number of examples; 0 if there is no such set.
+        shared_contexts: number of contexts of the reported set that are also trained on.
     """
 
     fingerprints: Mapping[str, str]
@@ -35,26 +36,14 @@ class DataFacts:
     reported: int
     shared_contexts: int
 
-    @classmethod
-    def of(cls, splits: Splits) -> DataFacts:
-        reported = splits.reported
-        fingerprints = {"train": splits.train.fingerprint} | ({"reported": reported.fingerprint} if reported else {})
-        return cls(
-            fingerprints,
-            len(splits.train.examples),
-            len(splits.selection.examples),
-            len(reported.examples) if reported else 0,
-            splits.shared_contexts,
-        )
-
 
 Facts = Callable[[TrainConfig], DataFacts | None]
 
 
 def facts_as_they_are() -> Facts:
-    """Reads the data of a run's configuration, each kind once: the data may change before the next study.
+    """A function that reads the data of a configuration, the same data once; None if they cannot be read.
 
-    The function gives None where they cannot be read: then what is recorded of a run is all there is.
+    Each study makes its own: the data may change before the next one.
     """
 
     @cache
@@ -62,9 +51,17 @@ def facts_as_they_are() -> Facts:
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # the run itself says what there is to say
-                return DataFacts.of(load_splits(data, seed))
+                splits = load_splits(data, seed)
         except UserError:
             return None
+        sets = {"train": splits.train} | ({"reported": splits.reported} if splits.reported else {})
+        return DataFacts(
+            {name: corpus.fingerprint for name, corpus in sets.items()},
+            train=len(splits.train.examples),
+            selection=len(splits.selection.examples),
+            reported=len(splits.reported.examples) if splits.reported else 0,
+            shared_contexts=splits.shared_contexts,
+        )
 
     def facts(config: TrainConfig) -> DataFacts | None:
         return read(DataConfig(**{one.name: getattr(config, one.name) for one in fields(DataConfig)}), config.seed)
@@ -72,39 +69,13 @@ def facts_as_they_are() -> Facts:
     return facts
 
 
-@dataclass(frozen=True)
-class Cell:
-    """One run of a study.
-
-    Attributes:
-        name: its folder in the study. title: for people.
-        config: of the run, resolved but for what `train` fills in.
-        plan: `run` it, `resume` it from its last checkpoint, or leave it, it is `done`.
-        why: the reason for the plan, for the user.
-    """
-
-    name: str
-    title: str
-    config: TrainConfig
-    plan: Plan
-    why: str
-
-    @property
-    def folder(self) -> Path:
-        return Path(resolve(self.config).output)
-
-
-def planned(name: str, title: str, config: TrainConfig, facts: Facts) -> Cell:
-    """A run with its plan, by what stands in its folder.
+def plan_of(config: TrainConfig, facts: Facts) -> tuple[Plan, str]:
+    """`run` it, `resume` it from its last checkpoint, or leave it since it is `done`; and the reason, for the user.
 
     Raises:
-        MethodError: the method's options are wrong. RunError: other things stand in the folder.
+        MethodError: the method's options are wrong. RunError: the folder holds other things than a run.
     """
-    plan, why = _plan(resolve(config), facts)
-    return Cell(name, title, config, plan, why)
-
-
-def _plan(config: TrainConfig, facts: Facts) -> tuple[Plan, str]:
+    config = resolve(config)
     folder = RunFolder(Path(config.output))
     folder.refuse_others()
     before = record_in(folder.path)
@@ -112,8 +83,10 @@ def _plan(config: TrainConfig, facts: Facts) -> tuple[Plan, str]:
         return "run", "no readable record" if folder.record.exists() else "new"
     if differences := changed(config, before):
         return "run", f"changed: {'; '.join(differences.values())}"
-    if other := _other_data(facts(config), before):
-        return "run", f"changed: {other}"
+    known = facts(config)
+    for key, name in _SETS.items():
+        if known and key in before.data and before.data[key].fingerprint != known.fingerprints.get(key):
+            return "run", f"changed: {name}"
     if before.teachers or before.started_from or before.began_with:
         from spantune.training.lineage import Origins
 
@@ -122,32 +95,17 @@ def _plan(config: TrainConfig, facts: Facts) -> tuple[Plan, str]:
     if is_other_code(before.code, code_version(config.method)):
         return "run", "changed: spantune's code"
     if before.status == "finished":
-        lacking = unmeasured(config, before)
-        return (
-            ("resume", f"finished before; to be measured: {', '.join(lacking)}")
-            if lacking
-            else (
-                "done",
-                "finished before",
-            )
-        )
+        if lacking := unmeasured(config, before):
+            return "resume", f"finished before; to be measured: {', '.join(lacking)}"
+        return "done", "finished before"
     if before.status == "failed":
         why = f"failed before: {(before.reason or 'no reason given').splitlines()[0]}"
         return "resume" if folder.checkpoints.exists() else "run", why
     return "resume", "interrupted before"
 
 
-def _other_data(now: DataFacts | None, before: RunRecord) -> str | None:
-    """Which of the data are other examples than those that the run read."""
-    names = {"train": "the training data", "reported": "the reported set"}
-    for key, name in names.items():
-        if now and key in before.data and before.data[key].fingerprint != now.fingerprints.get(key):
-            return name
-    return None
-
-
 def record_in(folder: Path) -> RunRecord | None:
-    """The record in a run folder; None where there is none that can be read."""
+    """The record in a run folder; None if there is none or it cannot be read."""
     try:
         return RunRecord.read(folder)
     except RunError:
@@ -155,10 +113,10 @@ def record_in(folder: Path) -> RunRecord | None:
 
 
 def shared_differences(config: TrainConfig, own: frozenset[str]) -> list[str]:
-    """Where the run in this folder belongs to a study with other settings: those settings, readable.
+    """In words, the settings in which the run in this folder differs from `config`.
 
     Args:
-        own: keys that each method has its own values of, or that a sweep chooses.
+        own: settings that do not count: those of a single method, and those that a sweep chooses.
     """
     folder = RunFolder(Path(resolve(config).output))
     before = record_in(folder.path)

@@ -7,9 +7,9 @@ import os
 import signal
 import sys
 import threading
+import traceback
 import warnings
-from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
@@ -23,12 +23,9 @@ from spantune.runs.atomic_files import explained
 
 LOCKS = ".locks"
 """Folder of the lock files in a study folder. The system releases a lock when the process that holds it dies."""
-Shared = Literal["study", "encoder"]
-_DONE, _FAILED, _DATA, _ENCODER, _MEMORY, _INTERRUPTED = 0, 1, 3, 4, 5, 130
-_SHARED: dict[int, Shared] = {_DATA: "study", _ENCODER: "encoder"}
 _SIGNALS = os.name != "nt"  # Windows cannot ask a process to stop, and its Ctrl-C reaches all of them
-_LOCK_SECONDS = 600  # an orphan stops behind its step, or behind the evaluation that it is in
-_LONGEST_WORD = 20_000  # characters: a pipe holds 64 KiB, and nobody reads before the process has ended
+_LOCK_SECONDS = 600  # an orphan stops after its step, or after the evaluation that it is in
+_LONGEST_REASON = 20_000  # characters: a pipe holds 64 KiB, and nobody reads before the process has ended
 
 
 @dataclass(frozen=True)
@@ -36,7 +33,7 @@ class Outcome:
     """How a run ended.
 
     Attributes:
-        reason: why it failed; None where it finished.
+        reason: why it failed; None if it finished.
         interrupted: it was asked to stop, and has written a checkpoint.
         crashed: it ran out of memory, or its process died: in smaller portions it may go through.
         shared: which other runs would fail for the same reason: all of the `study`, those on the same `encoder`, none.
@@ -45,7 +42,7 @@ class Outcome:
     reason: str | None = None
     interrupted: bool = False
     crashed: bool = False
-    shared: Shared | None = None
+    shared: Literal["study", "encoder"] | None = None
 
 
 @dataclass(frozen=True)
@@ -53,7 +50,7 @@ class Place:
     """A run's place among those that run at the same time.
 
     Attributes:
-        number: from 0. of: how many there are. The cores are divided evenly; where there are several GPUs, each place
+        number: from 0. of: how many there are. The cores are divided evenly; if there are several GPUs, each place
             has one.
         lock: file that is locked while the run writes into its folder.
     """
@@ -65,64 +62,49 @@ class Place:
 
 @dataclass(frozen=True)
 class Started:
-    """A run under way in a process of its own."""
+    """A run under way in a process of its own, and the pipe through which its outcome comes."""
 
     process: BaseProcess
-    messages: Connection
-
-    @property
-    def sentinel(self) -> int:
-        """What `multiprocessing.connection.wait` takes."""
-        return self.process.sentinel
+    outcomes: Connection
 
     def stop(self) -> None:
         """Ask it to write a checkpoint and stop."""
         if _SIGNALS:
             self.process.terminate()
 
-    def ended(self, seconds: float) -> bool:
-        """Whether it has ended within so many seconds."""
-        self.process.join(seconds)
-        return not self.process.is_alive()
-
     def outcome(self) -> Outcome:
         """Wait until it has ended; how it did."""
         self.process.join()
-        code = self.process.exitcode or _DONE
-        if code in (_DONE, _INTERRUPTED, -signal.SIGTERM):  # the last before it could catch it, with nothing begun
-            return Outcome(interrupted=code != _DONE)
-        word = _last_word(self.messages)
-        return Outcome(
-            reason=word or _died(code),
-            crashed=code == _MEMORY or word is None,
-            shared=_SHARED.get(code),
-        )
+        try:
+            if self.outcomes.poll():
+                outcome: Outcome = self.outcomes.recv()
+                return outcome
+        except EOFError:
+            pass
+        return _without_word(self.process.exitcode or 0)
 
 
-def start(config: TrainConfig, name: str, place: Place | None = None) -> Started:
+def start(config: TrainConfig, place: Place | None = None) -> Started:
     """Train in a new process."""
     context = _context()
-    messages, sender = context.Pipe(duplex=False)
-    process = context.Process(target=_work, args=(config, sender, place or Place()), name=name)
+    outcomes, sender = context.Pipe(duplex=False)
+    process = context.Process(target=_work, args=(config, sender, place or Place()))
     process.start()
-    return Started(process, messages)
+    return Started(process, outcomes)
 
 
-def _died(code: int) -> str:
+def _without_word(code: int) -> Outcome:
+    """The outcome of a process that died before it could send one."""
+    if code == -signal.SIGTERM:  # asked to stop before it could catch the signal: nothing has begun
+        return Outcome(interrupted=True)
     if _SIGNALS and code == -signal.SIGKILL:
-        return "its process was killed by signal 9, as a system does that has no memory left"
-    return f"its process was killed by signal {-code}" if code < 0 else f"its process ended with exit code {code}"
-
-
-def _last_word(messages: Connection) -> str | None:
-    try:
-        return str(messages.recv()) if messages.poll() else None
-    except EOFError:  # it died without one
-        return None
+        return Outcome("its process was killed by signal 9, as a system does that has no memory left", crashed=True)
+    how = f"was killed by signal {-code}" if code < 0 else f"ended with exit code {code}"
+    return Outcome(f"its process {how}", crashed=True)
 
 
 def _context() -> Any:
-    """A fork server that has loaded the libraries once, where there is one: a run then starts at once."""
+    """A fork server, if the system has one: it loads the libraries once, and a run starts at once."""
     if "forkserver" not in multiprocessing.get_all_start_methods():
         return multiprocessing.get_context("spawn")
     context = multiprocessing.get_context("forkserver")
@@ -130,13 +112,14 @@ def _context() -> Any:
     return context
 
 
-def _work(config: TrainConfig, messages: Connection, place: Place) -> None:
-    """What the process does; its exit code tells how it ended, its message and the run's record why."""
+def _work(config: TrainConfig, outcomes: Connection, place: Place) -> None:
+    """What the process does. It sends its outcome; the run's record has the reason as well."""
     if _SIGNALS:
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal's Ctrl-C also reaches the study, which passes it on
         signal.signal(signal.SIGTERM, _interrupt)
         threading.Thread(target=_stop_with_the_study, daemon=True).start()
     warnings.filterwarnings("ignore", category=FutureWarning)  # the libraries' own, as on the command line
+    outcome, code = Outcome(), 0
     try:
         from spantune.training import train
 
@@ -145,18 +128,18 @@ def _work(config: TrainConfig, messages: Connection, place: Place) -> None:
         with _locked(place):
             train(config)
     except KeyboardInterrupt:
-        sys.exit(_INTERRUPTED)
+        outcome, code = Outcome(interrupted=True), 130
     except Exception as error:
-        from spantune.training.run_recorder import reason_of
-
-        messages.send(reason_of(error)[:_LONGEST_WORD])
+        outcome, code = _failed(error), 1
         if os.environ.get("SPANTUNE_DEBUG", "0") not in ("", "0"):
-            raise
-        sys.exit(_code_of(error))
+            traceback.print_exc()
+    with suppress(BrokenPipeError):  # the study was killed
+        outcomes.send(outcome)
+    sys.exit(code)
 
 
 def _without_bars() -> None:
-    """A log or a notebook would keep every state of the libraries' progress bars."""
+    """A log or a notebook would keep every state of a progress bar."""
     if not sys.stderr.isatty():
         from datasets import disable_progress_bars
         from transformers.utils.logging import disable_progress_bar
@@ -165,25 +148,24 @@ def _without_bars() -> None:
         disable_progress_bar()
 
 
-def _code_of(error: Exception) -> int:
-    if _out_of_memory(error):
-        return _MEMORY
-    return _DATA if isinstance(error, DataError) else _ENCODER if isinstance(error, EncoderError) else _FAILED
+def _failed(error: Exception) -> Outcome:
+    from spantune.training.run_recorder import reason_of
 
-
-def _out_of_memory(error: Exception) -> bool:
-    import torch
-
-    if isinstance(error, (MemoryError, torch.OutOfMemoryError)):
-        return True
-    said = str(error).lower()  # what the allocators of CPU and GPU say in a RuntimeError
-    return isinstance(error, RuntimeError) and any(
-        words in said for words in ("out of memory", "allocate memory", "not enough memory", "alloc_failed")
+    return Outcome(
+        reason_of(error)[:_LONGEST_REASON],
+        crashed=_out_of_memory(error),
+        shared="study" if isinstance(error, DataError) else "encoder" if isinstance(error, EncoderError) else None,
     )
 
 
+def _out_of_memory(error: Exception) -> bool:
+    words = ("out of memory", "allocate memory", "not enough memory", "alloc_failed")  # of torch's allocators
+    shown = str(error).lower()
+    return isinstance(error, MemoryError) or (isinstance(error, RuntimeError) and any(one in shown for one in words))
+
+
 def _take(place: Place) -> None:
-    """This place's share of the machine: its cores, and one GPU alone where there are several."""
+    """This place's share of the machine: its cores, and one GPU if there are several."""
     import torch
 
     if place.of > 1:
@@ -196,21 +178,16 @@ def _take(place: Place) -> None:
 
 
 def _locked(place: Place) -> AbstractContextManager[Any]:
-    """Alone in the run's folder: a study that was killed may have left a process that is still writing there."""
+    """Wait until no other process writes into the run's folder: one may be left of a study that was killed."""
     if place.lock is None:
         return nullcontext()
-    from filelock import FileLock, Timeout
-
-    place.lock.parent.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(place.lock)
-    try:
-        return lock.acquire(timeout=_LOCK_SECONDS)
-    except Timeout as error:
-        raise RunError(
-            "another process still writes into the run's folder",
-            where=str(place.lock),
-            fix="end it, or wait for it, and start the study again",
-        ) from error
+    return _acquired(
+        place.lock,
+        _LOCK_SECONDS,
+        "another process still writes into the run's folder",
+        where=str(place.lock),
+        fix="end it, or wait for it, and start the study again",
+    )
 
 
 def _interrupt(number: int, frame: FrameType | None) -> None:
@@ -226,23 +203,28 @@ def _stop_with_the_study() -> None:
         os.kill(os.getpid(), signal.SIGTERM)
 
 
-@contextmanager
-def alone_in(folder: Path) -> Iterator[None]:
-    """RunError where another process works on the study in this folder."""
+def lock_of(study: Path, name: str) -> Path:
+    """The lock file of a run."""
+    return study / LOCKS / f"{name.replace('/', '-')}.lock"
+
+
+def alone_in(folder: Path) -> AbstractContextManager[Any]:
+    """Lock a study folder; RunError if another process works on the study."""
+    return _acquired(
+        folder / LOCKS / "study.lock",
+        0,
+        "another `spantune compare` works on this study",
+        where=str(folder),
+        fix="wait for it, or choose another --output (with --storage, they share the trials of their sweeps)",
+    )
+
+
+def _acquired(lock: Path, seconds: float, problem: str, *, where: str, fix: str) -> AbstractContextManager[Any]:
     from filelock import FileLock, Timeout
 
-    with explained(folder):
-        (folder / LOCKS).mkdir(exist_ok=True)
-    lock = FileLock(folder / LOCKS / "study.lock")
+    with explained(lock):
+        lock.parent.mkdir(parents=True, exist_ok=True)
     try:
-        lock.acquire(timeout=0)
+        return FileLock(lock).acquire(timeout=seconds)
     except Timeout as error:
-        raise RunError(
-            "another `spantune compare` works on this study",
-            where=str(folder),
-            fix="wait for it, or choose another --output (with --storage, they share the trials of their sweeps)",
-        ) from error
-    try:
-        yield
-    finally:
-        lock.release()
+        raise RunError(problem, where=where, fix=fix) from error

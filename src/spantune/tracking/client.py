@@ -1,4 +1,4 @@
-"""What the mirrors of runs and of studies in MLflow share. None of it may stop or hold up what it mirrors."""
+"""What the MLflow mirrors of runs and studies share. Nothing here may stop or hold up what it mirrors."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +25,13 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 _STATUS = {"finished": "FINISHED", "failed": "FAILED", "interrupted": "KILLED", "running": "RUNNING"}
 _FLUSH_SECONDS = 10.0
+_QUIET = {
+    "MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR": "0",
+    "MLFLOW_HTTP_REQUEST_BACKOFF_JITTER": "0",
+    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
+    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+}
 
 
 @contextmanager
@@ -34,16 +42,8 @@ def quiet(*, seconds: int = 10, retries: int = 1) -> Iterator[None]:
         seconds: to wait for a server's answer. retries: after the first attempt. A user's own `MLFLOW_…` values win.
     """
     before, disabled = dict(os.environ), logging.root.manager.disable
-    limits = {
-        "MLFLOW_HTTP_REQUEST_TIMEOUT": str(seconds),
-        "MLFLOW_HTTP_REQUEST_MAX_RETRIES": str(retries),
-        "MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR": "0",
-        "MLFLOW_HTTP_REQUEST_BACKOFF_JITTER": "0",
-        "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
-        "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
-        "MLFLOW_DISABLE_TELEMETRY": "true",
-    }
-    os.environ.update({**limits, **before})
+    limits = {"MLFLOW_HTTP_REQUEST_TIMEOUT": str(seconds), "MLFLOW_HTTP_REQUEST_MAX_RETRIES": str(retries)}
+    os.environ.update({**_QUIET, **limits, **before})
     logging.disable(logging.CRITICAL)
     try:
         with warnings.catch_warnings(action="ignore"):
@@ -58,24 +58,20 @@ def quiet(*, seconds: int = 10, retries: int = 1) -> Iterator[None]:
 class Mirror:
     """One MLflow run that mirrors a folder: a run's, or a study's.
 
+    Args:
+        kind: what is mirrored, in a word. store: the folder of the default store, an SQLite file.
+
     Attributes:
-        uri: of the store. run_id: of the MLflow run; None where it could not be opened.
+        run_id, experiment_id: of the MLflow run; empty until it is open.
         problem: the first failure, or None.
     """
 
     def __init__(self, kind: str, config: TrackingConfig, folder: Path, store: Path, tags: Mapping[str, str]) -> None:
-        """Mirror `folder`.
-
-        Args:
-            kind: what is mirrored, in a word. store: the folder of the default store, an SQLite file.
-        """
-        self.kind = kind
+        self.kind, self.folder, self.tags = kind, folder, tags
         self.uri = config.tracking_uri or f"sqlite:///{(store.resolve() / 'mlflow.db').as_posix()}"
-        self.run_id: str | None = None
+        self.run_id = self.experiment_id = ""
         self.problem: str | None = None
-        self._config, self._folder, self._tags = config, folder, tags
-        self._client: MlflowClient | None = None
-        self._experiment_id = ""
+        self._config = config
         self._waiting: list[Metric] = []
         self._sent_before = -1
         self._flushed_at = time.monotonic()
@@ -90,7 +86,7 @@ class Mirror:
 
     def log_metrics(self, metrics: Mapping[str, float | None], step: int) -> None:
         """Metrics of one step, sent in batches; not those of steps that MLflow has from before a resumption."""
-        if self.run_id is None or step <= self._sent_before:
+        if not self.run_id or step <= self._sent_before:
             return
         self._collect(metrics, step)
         if self.problem is None and time.monotonic() - self._flushed_at > _FLUSH_SECONDS:
@@ -98,11 +94,10 @@ class Mirror:
 
     def finish(self, status: Status, reason: str | None = None) -> None:
         """Send the rest, also after a failure (the server may be back), and the true status."""
-        if self.run_id is None:
-            return
-        complete = self._attempt(self._flush) and self._attempt(self._log_result, status, seconds=60)
-        tags = {"reason": reason, "mirror_incomplete": None if complete else self.problem}
-        self._attempt(self._close, status, tags, seconds=5)
+        if self.run_id:
+            complete = self._attempt(self._flush) and self._attempt(self._log_result, status, seconds=60)
+            tags = {"reason": reason, "mirror_incomplete": None if complete else self.problem}
+            self._attempt(self._close, status, tags, seconds=5)
 
     def _log_result(self, status: Status) -> None:
         """Send what the folder holds at the end."""
@@ -114,7 +109,7 @@ class Mirror:
             with quiet(seconds=seconds, retries=0 if self.problem else 1):
                 action(*arguments)
             return True
-        except Exception as error:  # whatever the reason, what is mirrored goes on
+        except Exception as error:  # whatever the reason, what is mirrored continues
             if self.problem is None:
                 address = without_password(self.uri)
                 lines = str(error).strip().splitlines() or [type(error).__name__]
@@ -123,29 +118,29 @@ class Mirror:
                 _log.warning("MLflow at %s does not follow the %s: %s. %s", address, self.kind, self.problem, goes_on)
             return False
 
-    def _open(self, params: Mapping[str, str]) -> None:
+    @cached_property
+    def _client(self) -> MlflowClient:
         from mlflow import MlflowClient
+
+        return MlflowClient(tracking_uri=self.uri, registry_uri=self.uri)
+
+    def _open(self, params: Mapping[str, str]) -> None:
         from mlflow.entities import Param
         from mlflow.tracking.context.registry import resolve_tags
 
-        client = self._client = MlflowClient(tracking_uri=self.uri, registry_uri=self.uri)
-        file = self._folder / MLFLOW
-        run = earlier_run(client, self.uri, file)
+        file = self.folder / MLFLOW
+        run = earlier_run(self._client, self.uri, file)
         if run is None:
             parent = {"mlflow.parentRunId": self._config.parent_run} if self._config.parent_run else {}
-            experiment = _experiment_id(client, self.uri, self._config.experiment)
-            tags = resolve_tags({**self._tags, **parent})
-            run = client.create_run(experiment, run_name=self._folder.name, tags=tags)
+            experiment = _experiment_id(self._client, self.uri, self._config.experiment)
+            tags = resolve_tags({**self.tags, **parent})
+            run = self._client.create_run(experiment, run_name=self.folder.name, tags=tags)
             write_json_atomic(file, {"tracking_uri": without_password(self.uri), "run_id": run.info.run_id})
         else:
-            client.update_run(run.info.run_id, status="RUNNING")
-        self.run_id, self._experiment_id = run.info.run_id, run.info.experiment_id
+            self._client.update_run(run.info.run_id, status="RUNNING")
+        self.run_id, self.experiment_id = run.info.run_id, run.info.experiment_id
         new = [Param(key, value) for key, value in params.items() if key not in run.data.params]
-        client.log_batch(self.run_id, params=new)
-
-    def _opened(self) -> tuple[MlflowClient, str]:
-        assert self._client is not None and self.run_id is not None
-        return self._client, self.run_id
+        self._client.log_batch(self.run_id, params=new)
 
     def _collect(self, metrics: Mapping[str, float | None], step: int) -> None:
         from mlflow.entities import Metric
@@ -154,17 +149,23 @@ class Mirror:
         self._waiting += [Metric(key, float(value), now, step) for key, value in metrics.items() if value is not None]
 
     def _flush(self) -> None:
-        client, run_id = self._opened()
-        client.log_batch(run_id, metrics=self._waiting)
+        self._client.log_batch(self.run_id, metrics=self._waiting)
         self._waiting = []
         self._flushed_at = time.monotonic()
 
+    def _log_files(self, *paths: Path) -> None:
+        """Send the files and folders that exist."""
+        for path in paths:
+            if path.is_dir():
+                self._client.log_artifacts(self.run_id, str(path), path.name)
+            elif path.is_file():
+                self._client.log_artifact(self.run_id, str(path))
+
     def _close(self, status: Status, tags: Mapping[str, str | None]) -> None:
-        client, run_id = self._opened()
         for key, value in tags.items():
             if value:
-                client.set_tag(run_id, key, value[:5000])
-        client.set_terminated(run_id, _STATUS[status])
+                self._client.set_tag(self.run_id, key, value[:5000])
+        self._client.set_terminated(self.run_id, _STATUS[status])
 
 
 def earlier_run(client: MlflowClient, uri: str, file: Path) -> Run | None:
@@ -191,12 +192,11 @@ def _experiment_id(client: MlflowClient, uri: str, name: str) -> str:
     """The experiment's id; it is created where it is missing. Artifacts of an SQLite store are beside its file."""
     from mlflow.exceptions import MlflowException
 
-    experiment = client.get_experiment_by_name(name)
-    if experiment is None:
+    if (experiment := client.get_experiment_by_name(name)) is None:
         file = Path(uri.removeprefix("sqlite:///"))
         place = (file.resolve().parent / "mlartifacts").as_uri() if uri.startswith("sqlite:///") else None
         with suppress(MlflowException):  # another run that starts now may have created it
-            client.create_experiment(name, artifact_location=place)
+            return client.create_experiment(name, artifact_location=place)
         experiment = client.get_experiment_by_name(name)
     assert experiment is not None
     return experiment.experiment_id

@@ -35,9 +35,9 @@ def trackers_of(config: TrainConfig | CompareConfig) -> tuple[Tracker, ...]:
     if not config.mlflow:
         return ()
     if isinstance(config, CompareConfig):
-        from spantune.tracking.study_mirror import StudyMirror
+        from spantune.tracking.mirrors import StudyMirror
 
         return (StudyMirror(config),)
-    from spantune.tracking.run_mirror import RunMirror
+    from spantune.tracking.mirrors import RunMirror
 
     return (RunMirror(config),)

@@ -15,7 +15,6 @@ from spantune.config import RunConfig
 from spantune.training import distributed
 
 _NAMES = {"eval_em": "selection_em", "eval_f1": "selection_f1", "eval_loss": "selection_loss"}
-_KEPT = ("loss", "learning_rate", "grad_norm", "ranks")
 
 
 class Cadence(TrainerCallback):
@@ -55,8 +54,11 @@ class Journal(TrainerCallback):
         logs: dict[str, Any] | None = None,
         **_: Any,
     ) -> None:
+        logs = logs or {}
         metrics = {
-            _NAMES.get(key, key): float(value) for key, value in (logs or {}).items() if key in _NAMES or key in _KEPT
+            _NAMES.get(key, key): float(value)
+            for key, value in logs.items()
+            if key in _NAMES or ("loss" in logs and key != "epoch")
         }
         if metrics and state.is_world_process_zero:
             self.listener(state.global_step, float(state.epoch or 0), metrics)

@@ -26,8 +26,9 @@ from spantune.answering.arrow_arrays import Columns, take
 from spantune.answering.batches import allowed_tokens
 from spantune.answering.cache import cache_folder
 from spantune.answering.engine import AT_ONCE, batch_logits, batch_tokens
+from spantune.answering.labels import CUT
 from spantune.answering.predictor import Predictor, model_folder
-from spantune.answering.windows import CUT, Windows, make_windows, numbers
+from spantune.answering.windows import Windows, make_windows, numbers
 from spantune.config import RunConfig, TrainConfig
 from spantune.errors import ConfigError
 from spantune.modeling.devices import choose_device, choose_dtype

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import math
 import shutil
+from collections.abc import Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from spantune.answering.predictor import Predictor
-from spantune.answering.windows import Windows, make_windows, window_rules
+from spantune.answering.unsayable import UnsayableAnswers, unsayable_answers
+from spantune.answering.window_rules import window_rules
+from spantune.answering.windows import Windows, make_windows
 from spantune.config import TrainConfig
 from spantune.data import Splits, load_splits
 from spantune.data.checks.scripts import script_note
@@ -42,6 +45,8 @@ if TYPE_CHECKING:
     import torch
     from transformers import PreTrainedTokenizerFast
 
+_LOSSES = ("windows_with_cut_answer", "questions_cut", "answers_in_no_window", "answers_unsayable")
+
 
 @dataclass(frozen=True)
 class Material:
@@ -51,6 +56,8 @@ class Material:
     train: Windows
     selection: Windows | None
     reported: Windows | None
+    unsayable: Mapping[str, UnsayableAnswers]
+    """Of each set, the answers that the model cannot give."""
 
     def sets(self) -> dict[str, Windows]:
         every = {"train": self.train, "selection": self.selection, "reported": self.reported}
@@ -116,8 +123,8 @@ def train(config: TrainConfig) -> RunRecord:
         if distributed.rank() > 0:
             return sheet.record  # the first process scores, saves and writes
         _refuse_diverged(model, config)
-        if about_ranks := trainer.drop_pruned_ranks():
-            sheet.update(notes=(*sheet.record.notes, about_ranks))
+        if note := model.hook.finish():
+            sheet.update(notes=(*sheet.record.notes, note))
 
         predictor = Predictor(model, tokenizer, _settings(config), predicting(config))
         metrics = {}
@@ -174,7 +181,15 @@ def prepare(config: TrainConfig, tokenizer: PreTrainedTokenizerFast, model: Span
             found=f"{len(splits.train.examples)} training examples, none with one",
             fix="a larger --max-length or --max-train-examples, or other data",
         )
-    return Material(splits, learned, made["selection"], made["reported"])
+    unsayable = {
+        name: unsayable_answers(windows, config.max_answer_length)
+        for name, windows in made.items()
+        if windows is not None
+    }
+    if not config.allow_unsayable:
+        for name, answers in unsayable.items():
+            answers.refuse(f"the {name} set")
+    return Material(splits, learned, made["selection"], made["reported"], unsayable)
 
 
 def _trainer(
@@ -276,8 +291,8 @@ def _data_records(config: TrainConfig, material: Material) -> dict[str, DataReco
     splits = material.splits
     made = {}
     for name, windows in material.sets().items():
-        counts = windows.counts()
-        dropped = {key: counts[key] for key in ("windows_with_cut_answer", "questions_cut", "answers_in_no_window")}
+        counts = windows.counts() | {"answers_unsayable": len(material.unsayable[name].answers)}
+        dropped = {key: counts[key] for key in _LOSSES}
         if name == "train":
             dropped |= {"examples_over_the_limit": splits.counts["train over the limit"], **splits.repairs}
         elif name == "reported":
@@ -301,6 +316,8 @@ def _notes(config: TrainConfig, material: Material) -> tuple[str, ...]:
     for name, windows in material.sets().items():
         if unreachable := windows.unreachable():
             notes.append(f"{len(unreachable)} answers of the {name} set are in no window (first id {unreachable[0]})")
+        if material.unsayable[name].answers:
+            notes.append(f"{name} set: {material.unsayable[name].summary()}")
         if cut := windows.counts()["questions_cut"]:
             notes.append(f"{cut} questions of the {name} set were cut to {windows.rules.max_question} tokens")
     if material.selection is None:

@@ -6,8 +6,10 @@ import functools
 import json
 import sys
 import time
+from collections.abc import Iterator
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -22,9 +24,8 @@ from spantune.answering.batches import NO_LABEL, LengthBatches, training_batch
 from spantune.answering.engine import answer_windows
 from spantune.answering.windows import Windows, numbers
 from spantune.modeling.loss import distillation_loss, span_loss
-from spantune.modeling.rank_budget import RankBudget, drop_pruned
 from spantune.modeling.save_load import load_trainable_state, trainable_state
-from spantune.modeling.span_model import SpanLogits, SpanModel
+from spantune.modeling.span_model import SpanModel
 from spantune.scoring.official_metrics import headline, score
 from spantune.training import distributed
 from spantune.training.batch_splitting import Gradients, side_by_side, sides, split
@@ -33,14 +34,11 @@ from spantune.training.checkpoints import whole_or_gone
 from spantune.training.distillation import Lessons, TaughtRows
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from transformers import PreTrainedTokenizerFast
 
     from spantune.config import Labels, RunConfig
 
 CHECKPOINT_WEIGHTS, CHECKPOINT_BEST, CHECKPOINT_PROGRESS = "trainable.safetensors", "best.safetensors", "progress.json"
-CHECKPOINT_RANKS = "rank_budget.safetensors"
 _SCHEDULES = {"linear": "linear", "cosine": "cosine", "constant": "constant_with_warmup"}
 _LOGS_PER_RUN = 100
 _READERS = 2  # Processes that make the next batches while a GPU works on one; beside a CPU they would take from it.
@@ -133,16 +131,15 @@ class SpanTrainer(Trainer):
         self.remove_callback(ProgressCallback)
         if not arguments.disable_tqdm:
             self.add_callback(Bar)
-        self.add_callback(_LossGoesOn(self))
+        self.add_callback(_AfterStep(self))
         # The loss is a sum over windows, divided by the windows of the whole step: accumulation changes no gradient.
         self.model_accepts_loss_kwargs = True
         self.config, self.tokenizer, self.selection, self.dtype = config, tokenizer, selection, dtype
         self.lengths, self.max_length = numbers(trainable, "length"), train.rules.max_length
         self.progress = Progress()
         self.best: dict[str, Tensor] | None = None
-        self.ranks = RankBudget(model.network) if model.method.budgeted else None
-        if self.ranks is not None:
-            self.add_callback(_RanksGivenOut(self, self.ranks))
+        self.hook = model.hook
+        self._loss = torch.zeros((), device=arguments.device)  # of the steps since the last log
         self._side_by_side: Gradients | None = None
         self._mark = time.perf_counter()
 
@@ -177,7 +174,7 @@ class SpanTrainer(Trainer):
         inputs: dict[str, Tensor],
         return_outputs: bool = False,
         num_items_in_batch: Tensor | int | None = None,
-    ) -> Tensor | tuple[Tensor, SpanLogits]:
+    ) -> Tensor:
         """Span loss (with teachers: and theirs) summed over the micro-batch, divided by the windows of the step."""
         inputs = dict(inputs)
         starts, ends, allowed = (inputs.pop(key) for key in ("starts", "ends", "allowed"))
@@ -187,15 +184,13 @@ class SpanTrainer(Trainer):
         if taught is not None:
             theirs = distillation_loss(logits, taught, allowed, self.config.teacher_temperature)
             losses = torch.lerp(losses, theirs, self.config.teacher_weight)
-        if self.ranks is not None:
+        if (penalty := self.hook.penalty()) is not None:
             # Of each window, so that a step counts it once; of its gradient alone, so that the loss is the span loss.
-            penalty = self.ranks.penalty()
             losses = losses + (penalty - penalty.detach())
+        if num_items_in_batch is None:
+            return losses.mean()
         # Processes average their gradients, so each one scales its share of the sum up again.
-        loss = losses.mean() if num_items_in_batch is None else (
-            losses.sum() / num_items_in_batch * self.accelerator.num_processes
-        )  # fmt: skip
-        return (loss, logits) if return_outputs else loss
+        return losses.sum() / num_items_in_batch * self.accelerator.num_processes
 
     def training_step(
         self,
@@ -207,34 +202,33 @@ class SpanTrainer(Trainer):
         parts = inputs["parts"]
         if self._side_by_side is not None and len(parts) > 1:
             model.train()
-            ready: list[dict[str, Tensor]] = [self._prepare_inputs(part) for part in parts]  # type: ignore[misc]
-            return self._side_by_side.backward(
-                [functools.partial(self._loss_of, model, part, num_items_in_batch) for part in ready]
-            )
-        loss = torch.zeros((), device=self.args.device)
-        for place, part in enumerate(parts):
-            # Processes exchange gradients once a batch, since each may have cut its own into another number of parts.
-            last = place == len(parts) - 1
-            with nullcontext() if last else self.accelerator.no_sync(model):
-                loss = loss + super().training_step(model, part, num_items_in_batch)
+            loss_of = functools.partial(self.compute_loss, model, num_items_in_batch=num_items_in_batch)
+            loss = self._side_by_side.backward([functools.partial(loss_of, part) for part in parts])
+        else:
+            loss = torch.zeros((), device=self.args.device)
+            for place, part in enumerate(parts):
+                # Processes exchange gradients once a batch: each may have cut its own into another number of parts.
+                last = place == len(parts) - 1
+                with nullcontext() if last else self.accelerator.no_sync(model):
+                    loss = loss + super().training_step(model, part, num_items_in_batch)
+        self._loss += loss
         return loss
 
-    def _inner_training_loop(self, *arguments: Any, **named: Any) -> Any:
+    def train(self, *arguments: Any, **named: Any) -> Any:
+        """Train; on a CPU the parts of a batch side by side, where that is possible."""
         alone = self.args.world_size == 1
         with side_by_side(self.model, self.args.device) if alone else nullcontext() as self._side_by_side:
-            return super()._inner_training_loop(*arguments, **named)
+            return super().train(*arguments, **named)
 
-    def _loss_of(self, model: nn.Module, inputs: dict[str, Tensor], windows: Tensor | int | None) -> Tensor:
-        loss: Tensor = self.compute_loss(model, inputs, num_items_in_batch=windows)  # type: ignore[assignment]
-        return loss
-
-    def _get_num_items_in_batch(self, batch_samples: list[dict[str, Any]], device: torch.device) -> Tensor | int | None:
-        if not batch_samples:
-            return None
-        windows = sum(batch["windows"] for batch in batch_samples)
+    def get_batch_samples(
+        self, epoch_iterator: Iterator[dict[str, Any]], num_batches: int, device: torch.device
+    ) -> tuple[list[dict[str, Any]], Tensor | int | None]:
+        """The batches of a step, and how many windows they hold in all processes together."""
+        batches = list(islice(epoch_iterator, num_batches))
+        windows = sum(batch["windows"] for batch in batches)
         if self.args.world_size == 1:
-            return windows
-        return self.accelerator.gather(torch.tensor(windows, device=device)).sum()
+            return batches, windows
+        return batches, self.accelerator.gather(torch.tensor(windows, device=device)).sum()
 
     def evaluate(self, *_: Any, **__: Any) -> dict[str, float]:  # type: ignore[override]
         """Loss, EM and F1 on the selection split."""
@@ -277,24 +271,19 @@ class SpanTrainer(Trainer):
         self.best = trainable_state(self.accelerator.unwrap_model(self.model))
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
-        """Also the ranks that are kept at the moment, beside the training loss."""
-        if self.ranks is not None and "loss" in logs:
-            logs["ranks"] = len(self.ranks)
+        """With the mean loss of all steps since the last log; the Trainer forgets those before it was resumed."""
+        if "loss" in logs:
+            steps = self.state.global_step - self.progress.logged_step
+            logs["loss"] = self.accelerator.gather(self._loss).mean().item() / steps
+            logs |= self.hook.metrics()
+            self._loss.zero_()
+            self.progress.logged_step = self.state.global_step
         super().log(logs, start_time)
 
     def restore_best(self) -> None:
         """Put the weights of the best evaluation back; without one, the last weights stay."""
         if self.best is not None:
             load_trainable_state(self.accelerator.unwrap_model(self.model), self.best)
-
-    def drop_pruned_ranks(self) -> str | None:
-        """Take what a rank budget has pruned out of the model, after training; a note about it, None without one."""
-        if self.ranks is None:
-            return None
-        left = drop_pruned(self.accelerator.unwrap_model(self.model).network)
-        return (
-            f"{left} of {self.ranks.possible} ranks kept in {len(self.ranks.kept)} layers (budget {self.ranks.target})"
-        )
 
     def count_seconds(self, to: Literal["train_seconds", "eval_seconds"] | None = None) -> None:
         """Book the time since the last call to `to` (None: to nothing)."""
@@ -307,17 +296,19 @@ class SpanTrainer(Trainer):
         with whole_or_gone(Path(str(self.args.output_dir)) / f"checkpoint-{self.state.global_step}"):
             super()._save_checkpoint(model, trial)
 
-    def _save(self, output_dir: str | None = None, state_dict: Mapping[str, Tensor] | None = None) -> None:
+    def save_model(self, output_dir: str | None = None, _internal_call: bool = False) -> None:
         """Only what learns: the frozen encoder is not written again with every checkpoint."""
+        if not self.args.should_save:
+            return
         folder = Path(output_dir or str(self.args.output_dir))
         folder.mkdir(parents=True, exist_ok=True)
         self.count_seconds("train_seconds")
         save_file(trainable_state(self.accelerator.unwrap_model(self.model)), folder / CHECKPOINT_WEIGHTS)
         if self.best is not None:
             save_file(self.best, folder / CHECKPOINT_BEST)
-        if self.ranks is not None:
-            save_file(self.ranks.state(), folder / CHECKPOINT_RANKS)
-        self.progress.loss, self.progress.logged_step = float(self._tr_loss), self._globalstep_last_logged
+        if state := self.hook.state():
+            save_file(state, folder / self.hook.checkpoint)
+        self.progress.loss = float(self._loss)
         (folder / CHECKPOINT_PROGRESS).write_text(json.dumps(asdict(self.progress)), encoding="utf-8")
 
     def _load_from_checkpoint(self, resume_from_checkpoint: str, model: nn.Module | None = None) -> None:
@@ -325,31 +316,20 @@ class SpanTrainer(Trainer):
         load_trainable_state(self.accelerator.unwrap_model(model or self.model), load_file(folder / CHECKPOINT_WEIGHTS))
         self.progress = Progress(**json.loads((folder / CHECKPOINT_PROGRESS).read_text(encoding="utf-8")))
         self.best = load_file(folder / CHECKPOINT_BEST) if (folder / CHECKPOINT_BEST).exists() else None
-        if self.ranks is not None:
-            self.ranks.load_state(load_file(folder / CHECKPOINT_RANKS))
+        self._loss.fill_(self.progress.loss)
+        if (path := folder / self.hook.checkpoint).exists():
+            self.hook.load_state(load_file(path))
 
 
-class _LossGoesOn(TrainerCallback):
-    """The Trainer logs means over several steps and forgets the sum so far when it is resumed; this puts it back."""
+class _AfterStep(TrainerCallback):
+    """Calls the method's hook after each step of the optimiser, while its gradients are still there."""
 
     def __init__(self, trainer: SpanTrainer) -> None:
         self.trainer = trainer
 
-    def on_train_begin(self, *_: Any, **__: Any) -> None:
-        if self.trainer.state.global_step:
-            self.trainer._tr_loss.fill_(self.trainer.progress.loss)
-            self.trainer._globalstep_last_logged = self.trainer.progress.logged_step
-
-
-class _RanksGivenOut(TrainerCallback):
-    """Prunes to the rank budget behind each optimiser step, while its gradients are still there."""
-
-    def __init__(self, trainer: SpanTrainer, ranks: RankBudget) -> None:
-        self.trainer, self.ranks = trainer, ranks
-
     def on_optimizer_step(self, args: TrainingArguments, state: TrainerState, *_: Any, **__: Any) -> None:
         skipped = self.trainer.accelerator.optimizer_step_was_skipped
-        self.ranks.update(state.global_step + 1, state.max_steps, learned=not skipped)
+        self.trainer.hook.after_step(state.global_step + 1, state.max_steps, learned=not skipped)
 
 
 def _parts(

@@ -1,9 +1,8 @@
 """The queue before the models: one worker answers the questions of several requests together.
 
-A panel answers one request at a time and is fastest when it is given many questions: threads that each asked for
-themselves would only wait for each other. Here they leave their questions in a bounded queue; the worker takes what
-waits for the same models, as one call of the panel. A request that finds the queue full is refused at once; one whose
-client has gone is dropped, so that nobody waits for it.
+A panel answers one request at a time and is fastest with many questions. Threads leave theirs in a bounded queue, and
+the worker hands all that wait for the same models to one call of the panel. A request that meets a full queue is
+refused at once; one whose client has disconnected is dropped.
 """
 
 from __future__ import annotations
@@ -20,18 +19,19 @@ from typing import TYPE_CHECKING, Literal
 
 from spantune.errors import SpantuneError
 from spantune.web.limits import MOST_N_BEST
-from spantune.web.models import ModelPanel, PanelSource
+from spantune.web.models import PanelSource
 from spantune.web.problem_details import Problem, busy
 
 if TYPE_CHECKING:
+    from spantune.answering.model_panel import Panel
     from spantune.answering.token_probabilities import Inside
     from spantune.data import Example
     from spantune.data.prediction import Prediction
 
 _GATHER_SECONDS = 0.003
-"""How long the worker waits for more after the first request: what arrives together is answered together."""
+"""How long the worker waits for more requests after the first."""
 _CHARACTERS = 200_000
-"""Most characters of the contexts of a batch that holds several requests: a long document is answered alone."""
+"""Most characters in the contexts of a batch of several requests: a long document is answered alone."""
 State = Literal["loading", "ready", "failed", "closed"]
 _log = logging.getLogger(__name__)
 
@@ -41,9 +41,9 @@ class RequestAnswers:
     """One model's answers to a request.
 
     Attributes:
-        predictions: one a question. milliseconds: that the model computed, for all questions of the batch.
-        together: questions in the batch, those of other requests among them.
-        inside: where it sees the answer to the first question, if that was asked for.
+        predictions: one a question. milliseconds: of computing all questions of the batch.
+        together: questions in the batch, including those of other requests.
+        inside: where the model sees the answer to the first question, if that was asked for.
     """
 
     predictions: tuple[Prediction, ...]
@@ -77,8 +77,8 @@ class Answerer:
         self._queue: deque[_Request] = deque()
         self._changed = threading.Condition()
         self._worker = threading.Thread(target=self._work, name="spantune-answers", daemon=True)
-        self._panel: ModelPanel | None = None
-        self._seconds = 1.0  # that a batch takes, about: a full queue asks to come back after these
+        self._panel: Panel | None = None
+        self._seconds = 1.0  # of a batch, roughly: how long clients wait before they try again
         self.state: State = "loading"
         self.failure = ""
 
@@ -86,6 +86,13 @@ class Answerer:
     def ready(self) -> bool:
         """Whether questions are answered."""
         return self.state == "ready"
+
+    @property
+    def notice(self) -> str:
+        """Why no questions are answered, for a page; "" where they are."""
+        if self.state == "failed":
+            return f"The models could not be loaded: {self.failure}"
+        return "" if self.ready else "The models are being loaded; questions are answered in a few seconds."
 
     def start(self) -> None:
         """Begin to load; returns at once."""
@@ -100,7 +107,7 @@ class Answerer:
     def close(self, timeout: float | None = None) -> None:
         """Answer what is in the queue, refuse everything else, and end."""
         with self._changed:
-            if self.state in ("loading", "ready"):
+            if self.state != "failed":
                 self.state = "closed"
             self._changed.notify_all()
         if self._worker.is_alive():
@@ -109,7 +116,7 @@ class Answerer:
     def ask(
         self,
         examples: Sequence[Example],
-        names: Sequence[str] | None = None,
+        names: Sequence[str],
         *,
         inside: bool = False,
         gone: Callable[[], bool] = lambda: False,
@@ -117,18 +124,17 @@ class Answerer:
         """Each model's answers to some questions; waits for them.
 
         Args:
-            names: of the models; default: all. inside: also look inside, at the first question.
+            names: of the models. inside: also look inside, at the first question.
             gone: whether nobody waits for the answers any more; called until the models begin.
 
         Raises:
-            Problem: 503 while the models are loaded, where they could not be, where the queue is full, and where the
-                client has gone.
+            Problem: 500 or 503 while there are no models, 503 where the queue is full or the client has gone.
             DataError: a question or a context is empty.
         """
-        wanted = tuple(model.name for model in self._source.models) if names is None else tuple(names)
-        request = _Request(examples, wanted, inside, gone)
+        request = _Request(examples, tuple(names), inside, gone)
         with self._changed:
-            self._refuse_unless_ready()
+            if not self.ready:
+                raise self._refusal()
             self._drop_gone()
             if len(self._queue) >= self._waiting:
                 raise busy(f"{self._waiting} requests wait already.", max(1, round(self._seconds)))
@@ -136,27 +142,23 @@ class Answerer:
             self._changed.notify_all()
         return request.answers.result()
 
-    def _refuse_unless_ready(self) -> None:
-        if self.state == "loading":
-            raise busy("The models are being loaded.", 2)
+    def _refusal(self) -> Problem:
         if self.state == "failed":
-            raise Problem(500, "No models", f"The models could not be loaded: {self.failure}")
-        if self.state == "closed":
-            raise busy("The server is being stopped.", 10)
+            return Problem(500, "No models", self.notice)
+        loading = self.state == "loading"
+        return busy("The models are being loaded.", 2) if loading else busy("The server is being stopped.", 10)
 
     def _work(self) -> None:
-        panel, failure = None, ""
         try:
-            panel = self._source.load()
+            self._panel = self._source.load()
         except SpantuneError as error:
-            failure = str(error)
+            self.failure = str(error)
         except Exception as error:
             _log.error("the models could not be loaded", exc_info=error)
-            failure = f"{type(error).__name__}: {error}"
+            self.failure = f"{type(error).__name__}: {error}"
         with self._changed:
-            self._panel, self.failure = panel, failure
             if self.state == "loading":
-                self.state = "failed" if panel is None else "ready"
+                self.state = "failed" if self._panel is None else "ready"
             self._changed.notify_all()
         while batch := self._next():
             self._answer(batch)
@@ -176,7 +178,7 @@ class Answerer:
                     return self._batch()
 
     def _drop_gone(self) -> None:
-        """Drop the requests for which nobody waits; the lock is held."""
+        """Drop the requests whose clients have disconnected; the lock is held."""
         gone = [request for request in self._queue if request.gone()]
         for request in gone:
             self._queue.remove(request)
@@ -207,7 +209,7 @@ class Answerer:
             if len(batch) == 1:
                 batch[0].answers.set_exception(error)
             else:
-                for request in batch:  # one of them is at fault: the others are answered
+                for request in batch:  # a fault of one of them does not reach the others
                     self._answer([request])
         else:
             for request, of_request in zip(batch, answers, strict=True):
@@ -217,7 +219,7 @@ class Answerer:
     def _answers(self, batch: Sequence[_Request]) -> list[Mapping[str, RequestAnswers]]:
         assert self._panel is not None
         names = batch[0].names
-        # Ids count through the batch, since a corpus has each once.
+        # A corpus needs unique ids, and requests choose theirs by themselves.
         examples = [example for request in batch for example in request.examples]
         numbered = [replace(example, id=str(at)) for at, example in enumerate(examples)]
         answered = self._panel.answer(numbered, n_best=MOST_N_BEST, names=names)

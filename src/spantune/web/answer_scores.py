@@ -1,4 +1,4 @@
-"""An answer scored against the accepted ones, and where a context has these."""
+"""Answers scored against the accepted ones, and the places of these in a context."""
 
 from __future__ import annotations
 
@@ -22,12 +22,7 @@ _WITHOUT_SPACES = re.compile(
 
 @dataclass(frozen=True)
 class AnswerScore:
-    """An answer scored against the accepted ones, by the rules by which the model's run was scored.
-
-    Attributes:
-        em, f1: 0 to 1.
-        missed, added: words that the answer lacks of the nearest accepted one, and words beyond it, normalised.
-    """
+    """An answer scored by the rules by which the model's run was scored; EM and F1 from 0 to 1."""
 
     em: Annotated[float, Field(ge=0, le=1)]
     f1: Annotated[float, Field(ge=0, le=1)]
@@ -79,7 +74,7 @@ def find_answers(context: str, golds: Sequence[str]) -> list[tuple[int, int]]:
 
 
 def _is_border(context: str, at: int) -> bool:
-    """Whether no word goes on here. Some scripts have no spaces: next to their letters words may begin anywhere."""
+    """Whether a word may begin or end here; in scripts without spaces that is anywhere."""
     if not 0 < at < len(context):
         return True
     before, after = context[at - 1], context[at]

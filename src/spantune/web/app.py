@@ -35,7 +35,7 @@ NAVIGATION = (
 
 
 def create_app(settings: ServeConfig, panel_source: PanelSource, studies: Sequence[Path | str] = ()) -> Flask:
-    """A WSGI application; the models are loaded in the background from here on.
+    """A WSGI application that begins to load the models in the background.
 
     Args:
         panel_source: the models, known before they are loaded. studies: folders whose questions are explored.
@@ -76,18 +76,7 @@ def create_app(settings: ServeConfig, panel_source: PanelSource, studies: Sequen
 
 
 def _for_every_page() -> dict[str, Any]:
-    shared = web()
-    return {
-        "navigation": NAVIGATION,
-        "ready": shared.answerer.ready,
-        "not_ready": _not_ready(shared),
-    }
-
-
-def _not_ready(shared: Web) -> str:
-    if shared.answerer.state == "failed":
-        return f"The models could not be loaded: {shared.answerer.failure}"
-    return "The models are being loaded; questions are answered in a few seconds."
+    return {"navigation": NAVIGATION, "notice": web().answerer.notice}
 
 
 _ACCESS = Blueprint("access", __name__)
@@ -103,9 +92,9 @@ def healthz() -> Response:
 @_ACCESS.get("/readyz")
 def readyz() -> Response:
     """200 when questions are answered; 503 before and after."""
-    shared = web()
-    if shared.answerer.state == "failed":
-        raise Problem(503, "Not ready", _not_ready(shared))
-    if not shared.answerer.ready:
+    answerer = web().answerer
+    if answerer.state == "failed":
+        raise Problem(503, "Not ready", answerer.notice)
+    if not answerer.ready:
         raise busy("The models are not loaded.", 2)
-    return jsonify(status="ready", models=list(shared.names))
+    return jsonify(status="ready", models=web().names)

@@ -9,7 +9,7 @@ from dataclasses import astuple, dataclass
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from spantune.errors import DataError, RunError
 from spantune.scoring.error_kinds import occurrences
@@ -17,38 +17,26 @@ from spantune.scoring.error_kinds import occurrences
 FILE = "corrections.sqlite3"
 SCHEMA = 2
 """Kept in the file as `user_version`."""
-Format = Literal["v1.1", "v2.0"]
-_TABLE = """
+FORMATS = ("v1.1", "v2.0")
+_TABLES = f"""
 CREATE TABLE IF NOT EXISTS corrections (
-    key TEXT PRIMARY KEY,
-    question TEXT NOT NULL,
-    context TEXT NOT NULL,
-    answer_start INTEGER,
-    answer_text TEXT NOT NULL,
-    title TEXT NOT NULL,
-    corrected_at TEXT NOT NULL
-)
-"""
-_EARLIER = """
+    key TEXT PRIMARY KEY, question TEXT NOT NULL, context TEXT NOT NULL, answer_start INTEGER,
+    answer_text TEXT NOT NULL, title TEXT NOT NULL, corrected_at TEXT NOT NULL
+);
 CREATE TABLE IF NOT EXISTS earlier (
-    key TEXT PRIMARY KEY,
-    changed_at TEXT NOT NULL,
-    question TEXT,
-    context TEXT,
-    answer_start INTEGER,
-    answer_text TEXT,
-    title TEXT,
-    corrected_at TEXT
-)
+    key TEXT PRIMARY KEY, changed_at TEXT NOT NULL, question TEXT, context TEXT, answer_start INTEGER,
+    answer_text TEXT, title TEXT, corrected_at TEXT
+);
+PRAGMA user_version = {SCHEMA};
 """
-"""What was there before the last change of a correction; nulls where there was none. New in schema 2."""
+"""`earlier`, new in schema 2, is what was there before the last change of a correction; nulls where there was none."""
 _REMEMBER = """
 INSERT OR REPLACE INTO earlier
 SELECT asked.key, ?, question, context, answer_start, answer_text, title, corrected_at
 FROM (SELECT ? AS key) AS asked LEFT JOIN corrections USING (key)
 """
-_UNDONE_FOR = timedelta(days=1)
-"""How long a change can be undone; what was there before is then forgotten at the next change."""
+_UNDO_TIME = timedelta(days=1)
+"""How long a change can be undone; at the next change, older ones are forgotten."""
 _COLUMNS = "key, question, context, answer_start, answer_text, title, corrected_at"
 _INSERT = "INSERT INTO corrections VALUES (?, ?, ?, ?, ?, ?, ?)"
 _PATIENCE = 10.0
@@ -60,7 +48,7 @@ class Correction:
     """What a person says is right.
 
     Attributes:
-        key: of the question on its context, in the address of its page and as the id in the export.
+        key: see `key_of`; also the id in the export.
         start: first character of the answer in the context, counted in code points; None for "no answer".
         text: the answer as the context has it. title: where the question comes from. corrected_at: ISO 8601, UTC.
     """
@@ -76,11 +64,7 @@ class Correction:
 
 @dataclass(frozen=True)
 class Change:
-    """The last change of a question's correction.
-
-    Attributes:
-        key: as in `Correction`. now, before: None where it has, or had, none.
-    """
+    """The last change of a question's correction; `now` or `before` is None where there is, or was, none."""
 
     key: str
     now: Correction | None
@@ -88,25 +72,22 @@ class Change:
 
     @property
     def stamp(self) -> str:
-        """Tells this change from a later one."""
+        """Differs from that of a later change."""
         return self.now.corrected_at if self.now else ""
 
 
 def key_of(question: str, context: str) -> str:
-    """32 hexadecimal digits; two questions are the same where both texts are."""
+    """32 hexadecimal digits for a question on its context."""
     return sha256(f"{len(question)}:{question}{context}".encode("utf-8", "surrogatepass")).hexdigest()[:32]
 
 
 def place_of(context: str, text: str, start: int | None) -> int:
-    """Where the context has the answer.
-
-    Args:
-        start: where it was marked, in code points; None where only its text is known.
+    """Where the context has the answer: at `start`, or in its only place where that is None.
 
     Raises:
-        DataError: the context does not have it there, or nowhere, or in several places and none was chosen.
+        DataError: the context does not have it there, or has it nowhere or in several places.
     """
-    if start is not None and text and start >= 0 and context[start : start + len(text)] == text:
+    if start is not None and start >= 0 and text and context.startswith(text, start):
         return start
     places = [place for place, _ in occurrences(context, text)]
     if len(places) == 1 and start is None:
@@ -127,22 +108,16 @@ def place_of(context: str, text: str, start: int | None) -> int:
 
 
 class Corrections:
-    """One SQLite file (with write-ahead log) of one table. Any number of threads and processes may read and write.
+    """A SQLite file in a folder, made at the first write. Any number of threads and processes may use it.
 
-    A question on a context has one correction: a later one replaces the earlier.
-
-    Args:
-        folder: of the file; it is made when something is first written.
+    A later correction of the same question on the same context replaces the earlier one.
     """
 
     def __init__(self, folder: Path) -> None:
         self.path = folder / FILE
 
     def put(self, question: str, context: str, text: str, start: int | None, title: str = "") -> Correction:
-        """Keep a correction.
-
-        Args:
-            text, start: the answer and where it begins; "" and None for "no answer".
+        """Keep a correction; "" at None is "no answer".
 
         Raises:
             DataError: question or context is empty, or the context does not have the answer there.
@@ -150,17 +125,19 @@ class Corrections:
         """
         if not question.strip() or not context.strip():
             raise DataError("a correction needs a question and a context", found="an empty one")
-        if not all(map(_is_text, (question, context, title))):
-            raise DataError("a correction cannot hold half a character", found="a surrogate without its other half")
+        try:
+            (question + context + title).encode()  # as a file needs it
+        except UnicodeEncodeError as error:
+            fault = "a surrogate without its other half"
+            raise DataError("a correction cannot hold half a character", found=fault) from error
         if start is not None or text:
             if not text.strip():
                 raise DataError("the answer is empty", fix='mark some words, or choose "no answer"')
             start = place_of(context, text, start)
         made = Correction(key_of(question, context), question, context, start, text, title, _now())
-        with self._changing() as base:
-            change = _change(base, made.key)
-            known = change and change.now
-            if not (known and (known.start, known.text) == (start, text)):  # else a form was sent twice
+        with self._open(change=True) as base:
+            known = _correction(base, made.key)
+            if known is None or (known.start, known.text) != (start, text):  # else a form was sent twice
                 _remember(base, made.key)
             base.execute(
                 f"{_INSERT} ON CONFLICT (key) DO UPDATE SET answer_start = excluded.answer_start, "
@@ -171,23 +148,26 @@ class Corrections:
 
     def get(self, key: str) -> Correction | None:
         """The correction of a question; None where it has none."""
-        return next((Correction(*row) for row in self._select(f"{_COLUMNS} FROM corrections WHERE key = ?", key)), None)
+        with self._open() as base:
+            return _correction(base, key)
 
     def listed(self, offset: int = 0, limit: int = -1) -> list[Correction]:
-        """The corrections, the latest first; a limit of -1 is none."""
-        page = f"{_COLUMNS} FROM corrections ORDER BY corrected_at DESC, key LIMIT ? OFFSET ?"
-        return [Correction(*row) for row in self._select(page, limit, offset)]
+        """The corrections, the latest first; a limit of -1 gives all."""
+        page = f"SELECT {_COLUMNS} FROM corrections ORDER BY corrected_at DESC, key LIMIT ? OFFSET ?"
+        with self._open() as base:
+            return [Correction(*row) for row in base.execute(page, (limit, offset))]
 
     def count(self) -> int:
         """How many there are."""
-        return sum(number for (number,) in self._select("COUNT(*) FROM corrections"))
+        with self._open() as base:
+            return int(base.execute("SELECT COUNT(*) FROM corrections").fetchone()[0])
 
     def delete(self, key: str) -> bool:
         """Whether there was one."""
         if not self.path.exists():
             return False
-        with self._changing() as base:
-            if not base.execute("SELECT 1 FROM corrections WHERE key = ?", (key,)).fetchone():
+        with self._open(change=True) as base:
+            if _correction(base, key) is None:
                 return False
             _remember(base, key)
             base.execute("DELETE FROM corrections WHERE key = ?", (key,))
@@ -195,23 +175,16 @@ class Corrections:
 
     def last_change(self, key: str) -> Change | None:
         """What `undo` would undo; None where there is nothing (any more)."""
-        if not self.path.exists():
-            return None
         with self._open() as base:
             return _change(base, key)
 
     def undo(self, key: str, stamp: str) -> bool:
         """Put back what was there before the last change; a second time makes that change again.
 
-        Args:
-            stamp: of the change that is meant.
-
         Returns:
-            False where that is not the last one, or cannot be undone any more.
+            False where `stamp` is not that of the last change, or it cannot be undone any more.
         """
-        if not self.path.exists():
-            return False
-        with self._changing() as base:
+        with self._open(change=True) as base:
             change = _change(base, key)
             if change is None or change.stamp != stamp:
                 return False
@@ -221,31 +194,25 @@ class Corrections:
                 base.execute(_INSERT, astuple(change.before))
         return True
 
-    def _select(self, what: str, *values: Any) -> list[tuple[Any, ...]]:
-        if not self.path.exists():
-            return []
-        with self._open() as base:
-            return base.execute(f"SELECT {what}", values).fetchall()
-
     @contextmanager
-    def _changing(self) -> Iterator[sqlite3.Connection]:
-        """As `_open`, for a change that reads before it writes: no other change comes between."""
-        with self._open() as base, base:
-            base.execute("BEGIN IMMEDIATE")
-            yield base
+    def _open(self, change: bool = False) -> Iterator[sqlite3.Connection]:
+        """A connection for one call; to an empty database in memory where there is no file to read.
 
-    @contextmanager
-    def _open(self) -> Iterator[sqlite3.Connection]:
-        """A connection of its own for each call: they cost a fraction of a millisecond and no thread shares one."""
+        Args:
+            change: also begin a transaction, in which no other change comes between reading and writing.
+        """
         try:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            with closing(sqlite3.connect(self.path, timeout=_PATIENCE)) as base:
+            if change:
+                self.path.parent.mkdir(parents=True, exist_ok=True)
+            place = self.path if change or self.path.exists() else ":memory:"
+            with closing(sqlite3.connect(place, timeout=_PATIENCE)) as base, base:
                 self._prepare(base)
+                if change:
+                    base.execute("BEGIN IMMEDIATE")
                 yield base
         except (sqlite3.Error, OSError) as error:
-            raise RunError(
-                "the corrections cannot be read or written", where=str(self.path), found=str(error)
-            ) from error
+            problem = "the corrections cannot be read or written"
+            raise RunError(problem, where=str(self.path), found=str(error)) from error
 
     def _prepare(self, base: sqlite3.Connection) -> None:
         (version,) = base.execute("PRAGMA user_version").fetchone()
@@ -260,46 +227,38 @@ class Corrections:
                 fix="serve with that version, or choose another folder for the data",
             )
         base.execute("PRAGMA journal_mode = WAL")
-        with base:
-            base.execute(_TABLE)
-            base.execute(_EARLIER)
-            base.execute(f"PRAGMA user_version = {SCHEMA}")
+        base.executescript(_TABLES)
 
 
 def _now() -> str:
     return datetime.now(UTC).isoformat(timespec="milliseconds")
 
 
+def _correction(base: sqlite3.Connection, key: str) -> Correction | None:
+    row = base.execute(f"SELECT {_COLUMNS} FROM corrections WHERE key = ?", (key,)).fetchone()
+    return Correction(*row) if row else None
+
+
 def _change(base: sqlite3.Connection, key: str) -> Change | None:
     before = base.execute(f"SELECT {_COLUMNS} FROM earlier WHERE key = ?", (key,)).fetchone()
     if before is None:
         return None
-    now = base.execute(f"SELECT {_COLUMNS} FROM corrections WHERE key = ?", (key,)).fetchone()
     existed = before[1] is not None  # it has a question
-    return Change(key, Correction(*now) if now else None, Correction(*before) if existed else None)
+    return Change(key, _correction(base, key), Correction(*before) if existed else None)
 
 
 def _remember(base: sqlite3.Connection, key: str) -> None:
-    """Keep what is there, for the change that comes now."""
-    oldest = (datetime.now(UTC) - _UNDONE_FOR).isoformat(timespec="milliseconds")
+    """Keep what is there before a change."""
+    oldest = (datetime.now(UTC) - _UNDO_TIME).isoformat(timespec="milliseconds")
     base.execute("DELETE FROM earlier WHERE changed_at < ?", (oldest,))
     base.execute(_REMEMBER, (_now(), key))
 
 
-def _is_text(text: str) -> bool:
-    """Whether it has a UTF-8 form, which files need."""
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
-
-
-def to_squad(corrections: Sequence[Correction], version: Format) -> dict[str, Any]:
-    """Corrections as SQuAD JSON, which `spantune train --data FILE` takes; questions of one context are together.
+def to_squad(corrections: Sequence[Correction], version: str) -> dict[str, Any]:
+    """Corrections as SQuAD JSON, for `spantune train --data FILE`, grouped by title and context.
 
     Args:
-        version: v1.1 has no place for questions without an answer: they are left out.
+        version: of `FORMATS`; v1.1 leaves out questions without an answer.
     """
     titles: dict[str, dict[str, list[dict[str, Any]]]] = {}
     for correction in corrections:
@@ -308,8 +267,7 @@ def to_squad(corrections: Sequence[Correction], version: Format) -> dict[str, An
             continue
         answers = [] if impossible else [{"text": correction.text, "answer_start": correction.start}]
         entry: dict[str, Any] = {"id": correction.key, "question": correction.question, "answers": answers}
-        if version == "v2.0":
-            entry["is_impossible"] = impossible
+        entry |= {"is_impossible": impossible} if version == "v2.0" else {}
         contexts = titles.setdefault(correction.title or "corrections", {})
         contexts.setdefault(correction.context, []).append(entry)
     articles = [

@@ -46,7 +46,7 @@ class ExampleQuestions:
         return self._examples[number]
 
     def some(self, count: int) -> list[tuple[int, Example]]:
-        """The first ones with their numbers, no two on one context."""
+        """The first questions with their numbers, no two on the same context."""
         by_context: dict[str, tuple[int, Example]] = {}
         for number, example in enumerate(self._examples):
             by_context.setdefault(example.context, (number, example))
@@ -60,7 +60,7 @@ class ExampleQuestions:
         try:
             examples = _reported(self._models)
         except Exception as error:
-            # A run without its data is nobody's mistake: an adapter of the zoo comes without them.
+            # No mistake: an adapter of the zoo comes without its data.
             level = logging.INFO if isinstance(error, SpantuneError) else logging.WARNING
             _log.log(level, "the examples are from the sample: %s", error)
             examples = _sample()
@@ -70,14 +70,13 @@ class ExampleQuestions:
 
 
 def _reported(models: Sequence[Model]) -> Sequence[Example]:
-    """What the models were scored on: the set of the first record that names it."""
+    """What the models were scored on: the set of the first record that names one."""
     from spantune.reports.judged_answers import reported_set
 
     for model in models:
-        if model.record is not None and model.record.scored_on == "reported":
-            corpus = reported_set(model.record, model.folder)
-            if corpus is not None:
-                return corpus.examples
+        record = model.record
+        if record is not None and record.scored_on == "reported" and (corpus := reported_set(record, model.folder)):
+            return corpus.examples
     raise SpantuneError("no run says what it was scored on")
 
 

@@ -21,8 +21,7 @@ _UNSEEN_AS = Markup('<span class="unseen" data-name="U+{:04X}">{}</span>')
 class AnswerMark:
     """An answer in a context: its characters, the number of its method, and the class of the method's marks.
 
-    Attributes:
-        lane: how many other underlines it leaves room for above its own; see `in_lanes`.
+    `lane` counts the other underlines above its own; see `in_lanes`.
     """
 
     start: int
@@ -34,11 +33,11 @@ class AnswerMark:
 
 @dataclass(frozen=True)
 class ContextPiece:
-    """A piece of the context that is marked in one way throughout.
+    """A piece of the context with the same marks throughout.
 
     Attributes:
-        text: letter by letter. start: its first character in the context, in code points.
-        gold: whether it is part of an accepted answer. marks: those that it is part of, the lowest lane last.
+        start: its first character in the context, in code points. gold: whether it is part of an accepted answer.
+        marks: those that it is part of, the lowest lane last.
     """
 
     text: str
@@ -48,7 +47,7 @@ class ContextPiece:
 
 
 def in_lanes(marks: Sequence[AnswerMark]) -> list[AnswerMark]:
-    """The marks in as few lanes as keep overlapping ones apart, long ones next to their text."""
+    """The marks in the fewest lanes that keep overlapping marks apart, long marks next to their text."""
     placed: list[AnswerMark] = []
     for mark in sorted(marks, key=lambda mark: (mark.start - mark.end, mark.number)):
         taken = {other.lane for other in placed if other.start < mark.end and mark.start < other.end}
@@ -59,7 +58,7 @@ def in_lanes(marks: Sequence[AnswerMark]) -> list[AnswerMark]:
 def cut(context: str, golds: Sequence[tuple[int, int]], marks: Sequence[AnswerMark]) -> list[ContextPiece]:
     """The context cut wherever an accepted answer or a mark begins or ends. The pieces' texts add up to it."""
     by_lane = sorted(marks, key=lambda mark: -mark.lane)
-    # How many accepted answers begin at an edge, less those that end there: there may be thousands.
+    # How many accepted answers begin at an edge, less those that end there. There may be thousands.
     change = Counter(start for start, _ in golds)
     change.subtract(end for _, end in golds)
     edges = sorted({0, len(context), *change, *(edge for mark in marks for edge in (mark.start, mark.end))})
@@ -76,10 +75,10 @@ def cut(context: str, golds: Sequence[tuple[int, int]], marks: Sequence[AnswerMa
 
 
 def exact(text: str) -> Markup:
-    """A text as HTML whose characters are counted as in the source, so that a selection can be found in it.
+    """A text as HTML with the same characters, so that the offsets of a selection are those of the source.
 
-    Control characters stay, named by the style sheet and kept from changing the direction of the text around them; a
-    carriage return is written so that the parser does not swallow it.
+    The style sheet names control characters and isolates them from the text around; carriage returns are escaped,
+    since the parser would drop them.
     """
     parts = _UNSEEN.split(text)  # control characters have odd places
     return Markup("").join(

@@ -22,10 +22,7 @@ class Unread(Exception):
 
 
 class Shelf:
-    """The studies by name, which is that of their folder, numbered where two names are the same.
-
-    No path is ever made from a name: a name that is not here leads nowhere.
-    """
+    """The studies by the name of their folder; equal names are numbered. No path is ever made from a name."""
 
     def __init__(self, studies: Sequence[Path], read: Callable[[Path], QuestionIndex] = read_index) -> None:
         paths = dict.fromkeys(path.resolve() for path in studies)
@@ -36,10 +33,7 @@ class Shelf:
         self._lock = threading.Lock()
 
     def index(self, name: str, patience: float = _PATIENCE) -> QuestionIndex:
-        """The index of a study.
-
-        Args:
-            patience: seconds to wait for it.
+        """The index of a study, after waiting for it for `patience` seconds at most.
 
         Raises:
             KeyError: no study has this name. Unread: it is being read. Incomplete: it cannot be explored.
@@ -49,28 +43,23 @@ class Shelf:
         with self._lock:
             known, coming = self._indexes.get(name, ((), None))
             if coming is None or known != state:
-                coming = self._begin(folder)
+                coming = Future()
+                threading.Thread(target=self._fill, args=(coming, folder), daemon=True).start()
                 self._indexes[name] = (state, coming)
         try:
             return coming.result(timeout=patience)
         except TimeoutError:
             raise Unread(name) from None
         except Exception:
-            with self._lock:  # what is missing may come back: the next request looks again
+            with self._lock:  # the next request tries again: a missing file may come back
                 self._indexes.pop(name, None)
             raise
 
-    def _begin(self, folder: Path) -> Future[QuestionIndex]:
-        coming: Future[QuestionIndex] = Future()
-
-        def read() -> None:
-            try:
-                coming.set_result(self._read(folder))
-            except BaseException as error:
-                coming.set_exception(error)
-
-        threading.Thread(target=read, name=f"index of {folder.name}", daemon=True).start()
-        return coming
+    def _fill(self, coming: Future[QuestionIndex], folder: Path) -> None:
+        try:
+            coming.set_result(self._read(folder))
+        except BaseException as error:
+            coming.set_exception(error)
 
 
 def _state(study: Path) -> _State:

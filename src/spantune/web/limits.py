@@ -15,11 +15,11 @@ _LEAST_FORM, _BESIDE = 1_000_000, 100_000
 API_BYTES = 4_000_000
 """Largest body of a request to the API."""
 MOST_ANSWERS = 100
-"""Most true answers of a question: each is looked for in the context, and every answer is scored against it."""
+"""Most true answers of a question: each is searched for in the context and scored against every answer."""
 MOST_N_BEST = 20
 """Most candidates of an answer."""
 LONGEST_LINK = 6_000
-"""Characters of an address that browsers and most proxies accept; what is longer is sent by a form."""
+"""Characters of an address that browsers and most proxies accept; a form sends what is longer."""
 
 
 def whole(text: str | None) -> int | None:
@@ -28,20 +28,19 @@ def whole(text: str | None) -> int | None:
 
 
 def line_feeds(text: str) -> str:
-    """A text with LF at the ends of its lines: others do not come back the same from a form."""
+    """A text with LF at the ends of its lines, since a form changes others."""
     return text.replace("\r\n", "\n").replace("\r", "\n")
 
 
 def pages_of(count: int, per_page: int, asked: str | None) -> dict[str, int]:
-    """A list in pages, for a template: the page that was asked for (`page`), how many there are (`pages`), and the
-    number of the first entry on it (`first`, from 1)."""
+    """For a list in pages: the requested `page`, the number of `pages`, and the page's `first` entry, from 1."""
     pages = max(1, math.ceil(count / per_page))
     page = min(whole(asked) or 1, pages)
     return {"page": page, "pages": pages, "first": (page - 1) * per_page + 1}
 
 
 def form_bytes(limits: LimitsConfig) -> int:
-    """Largest form without a file: its longest text may take twelve bytes a character (four, each as `%F0`)."""
+    """Largest form without a file; a character takes up to twelve bytes (four, each as `%F0`)."""
     return max(_LEAST_FORM, 12 * limits.max_context + _BESIDE)
 
 
@@ -56,22 +55,21 @@ def body_bytes(limits: LimitsConfig) -> int:
 
 
 class Buckets:
-    """A minute's worth of questions for each client, refilled as time goes by. For several threads at once.
+    """A minute's worth of questions for each client, refilled evenly. Safe to use from several threads.
 
     Args:
-        per_minute: questions; 0 for any number.
-        clock: seconds, for tests.
+        per_minute: questions; 0 for any number. clock: seconds, for tests.
     """
 
     def __init__(self, per_minute: int, clock: Callable[[], float] = time.monotonic) -> None:
         self.per_minute, self._clock = per_minute, clock
-        self._left: OrderedDict[str, tuple[float, float]] = OrderedDict()  # the one who asked last comes last
+        self._left: OrderedDict[str, tuple[float, float]] = OrderedDict()  # the latest client comes last
         self._lock = threading.Lock()
 
     def take(self, client: str, questions: int = 1) -> int:
-        """Take some out: 0 where they are there, else the seconds until they will be, and nothing is taken.
+        """Take some out and return 0; or take none and return the seconds until there are enough.
 
-        More than a bucket holds are taken from a full one, so that a large request is not refused for ever.
+        A full bucket gives more than it holds, so that a large request is not refused for ever.
         """
         if not self.per_minute:
             return 0

@@ -1,4 +1,4 @@
-"""The colour and pattern of each method: those of its place in its study's report, so that pages and plots agree."""
+"""The colour and pattern of each method: by its place in its study's report, so that pages and plots agree."""
 
 from __future__ import annotations
 
@@ -24,15 +24,14 @@ def groups_of(study: Path) -> tuple[dict[int, Group], dict[int, RunFolder]]:
     folders = run_folders(study)
     records = [RunRecord.read(folder.path) for folder in folders]
     groups = group(records)
-    by_place = dict(zip(places([one.method for one in groups]), groups, strict=True))
+    by_place = dict(zip(places([runs.method for runs in groups]), groups, strict=True))
     return by_place, dict(zip(map(id, records), folders, strict=True))
 
 
 def with_places(models: Sequence[Model], studies: Iterable[Path]) -> tuple[Model, ...]:
-    """The models with the places of their methods.
+    """The models with the places of their methods: those in their study's report, else in the order of the registry.
 
-    A model has the place that it has in its study's report; models of no study follow the order of the methods'
-    registry. No two places are the same: where one is taken, as by another study's model, the next free one is used.
+    Places are unique: where one is taken, as by another study's model, the next free one is used.
     """
     known: dict[Path, int] = {}
     for study in studies:
@@ -52,4 +51,4 @@ def _places_in_report(study: Path) -> dict[Path, int]:
         by_place, folders = groups_of(study)
     except UserError:
         return {}
-    return {folders[id(run)].path.resolve(): place for place, one in by_place.items() for run in one.runs}
+    return {folders[id(run)].path.resolve(): place for place, runs in by_place.items() for run in runs.runs}

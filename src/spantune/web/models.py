@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
-from spantune.config import DecodeConfig
 from spantune.runs import RunRecord
 
 if TYPE_CHECKING:
-    from spantune.data import Example
+    from spantune.answering.model_panel import Panel
 
 LOOKS = 14
 """Classes of marks in the style sheet: the seven colours of the plots, each with two patterns."""
@@ -50,20 +48,10 @@ class Model:
         return look_of(self.number if self.place is None else self.place)
 
 
-class ModelPanel(Protocol):
-    """What the app asks of a panel (`spantune.answering.model_panel.Panel`)."""
-
-    def answer(
-        self, examples: Sequence[Example], *, n_best: int = DecodeConfig.n_best, names: Sequence[str] | None = None
-    ) -> Mapping[str, Any]: ...
-
-    def inside(self, example: Example, *, names: Sequence[str] | None = None) -> Mapping[str, Any]: ...
-
-
 class PanelSource(Protocol):
     """The models that are served, known before they are loaded."""
 
     @property
     def models(self) -> tuple[Model, ...]: ...
 
-    def load(self) -> ModelPanel: ...
+    def load(self) -> Panel: ...

@@ -10,6 +10,8 @@ from flask import Flask, Response, current_app, json, render_template, request
 from werkzeug.exceptions import HTTPException
 
 from spantune.errors import DataError, UserError
+from spantune.reports.judged_answers import Incomplete
+from spantune.web.index_cache import Unread
 
 JSON = "application/problem+json"
 
@@ -83,6 +85,10 @@ def _respond(error: Exception) -> Response:
 def _problem_of(error: Exception) -> Problem:
     if isinstance(error, DataError):
         return Problem(422, "Not understood", detail_of(error))
+    if isinstance(error, Unread):
+        return busy("The study's questions are being read.")
+    if isinstance(error, Incomplete):
+        return Problem(409, "The study cannot be read", sentence(str(error)))
     if isinstance(error, HTTPException):
         status = error.code or 500
         headers = {key: value for key, value in error.get_headers() if key in ("Allow", "Retry-After")}

@@ -1,20 +1,20 @@
 """A study's reported questions with every method's answer, to be filtered and sorted: what the Explore pages show.
 
-The index is in memory, in numpy columns over the rows of the report's browser (`reports.browser.questions`): a filter
-is a handful of Boolean operations over (Q, M), and a text search looks through each context once. For 10,570 questions
-and 10 methods a page takes milliseconds; SQLite with FTS5 would add a file to keep fresh, and its tokens would find
-fewer places than a plain search for characters does. It is built once for each study, in the background
-(`web.index_cache`).
+The index keeps numpy columns over the rows of the report's browser (`reports.browser.questions`) in memory. A filter is
+a few Boolean operations over (Q, M), and a text search scans each context once: milliseconds a page for 10,570
+questions and 10 methods, without a database that has to be kept up to date.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, fields
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from werkzeug.datastructures import MultiDict
 
 from spantune.errors import UserError
 from spantune.reports import browser
@@ -24,6 +24,7 @@ from spantune.scoring.disagreements import right_and_wrong
 from spantune.scoring.error_kinds import KINDS
 from spantune.scoring.statistics import Comparison, compare
 from spantune.web.model_colours import groups_of
+from spantune.web.models import look_of
 
 PER_PAGE = 10
 WHO = {
@@ -42,28 +43,48 @@ ORDERS = {
     "id": "by id",
     "data": "as in the data",
 }
+SLICES = {
+    f"{dimension.name}: {name}": (at, part)
+    for at, dimension in enumerate(DIMENSIONS)
+    for part, name in enumerate(dimension.slices)
+}
+"""The kinds of question: by name, the place of the dimension and of the slice in it."""
+LONGEST_SEARCH = 200
 _KINDS: tuple[str, ...] = tuple(KINDS)
 
 
 @dataclass(frozen=True)
 class QuestionFilters:
-    """What is looked for; each narrows the others.
+    """The questions that are shown; each filter narrows the others.
 
     Attributes:
-        who: of `WHO`. right, wrong: places of methods that must be right, or wrong.
-        kind: of `KINDS`: an answer of this kind, by one of the `wrong` methods where some are named.
-        slice: place of the dimension and of the slice in it.
-        words: each is in question, context or id, whatever its case.
-        order: of `ORDERS`.
+        who: of `WHO`. right, wrong: labels of methods that must be right, or wrong.
+        kind: of `KINDS`: that of an answer, of the `wrong` methods if any. slice: of `SLICES`.
+        words: all must be in question, context or id, in any case. order: of `ORDERS`.
     """
 
     who: str = "any"
-    right: tuple[int, ...] = ()
-    wrong: tuple[int, ...] = ()
+    right: tuple[str, ...] = ()
+    wrong: tuple[str, ...] = ()
     kind: str = ""
-    slice: tuple[int, int] | None = None
+    slice: str = ""
     words: str = ""
     order: str = "telling"
+
+    @classmethod
+    def read(cls, query: MultiDict[str, str], methods: Sequence[str]) -> QuestionFilters:
+        """From an address; values that do not exist are ignored."""
+        choices: dict[str, Collection[str]] = {"who": WHO, "kind": _KINDS, "slice": SLICES, "order": ORDERS}
+        chosen = {name: query[name] for name, values in choices.items() if query.get(name, "") in values}
+        right, wrong = (
+            tuple(dict.fromkeys(method for method in query.getlist(name) if method in methods))
+            for name in ("right", "wrong")
+        )
+        return cls(right=right, wrong=wrong, words=query.get("words", "").strip()[:LONGEST_SEARCH], **chosen)
+
+    def query(self) -> dict[str, Any]:
+        """As an address has them, without defaults."""
+        return {field.name: value for field in fields(self) if (value := getattr(self, field.name)) != field.default}
 
 
 NAMES: tuple[str, ...] = tuple(field.name for field in fields(QuestionFilters))
@@ -75,14 +96,12 @@ class QuestionMatches:
     """The questions that fit.
 
     Attributes:
-        rows: their places in the index, in the requested order.
-        kinds: how many there are by error kind, where everything but the kind fits.
-        slices: how many there are by dimension and slice, where everything but the slice fits.
+        rows: of the index, in the requested order. kinds, slices: how many questions each other choice would show.
     """
 
     rows: np.ndarray
     kinds: Mapping[str, int]
-    slices: Sequence[Sequence[int]]
+    slices: Mapping[str, int]
 
 
 @dataclass(frozen=True)
@@ -90,12 +109,13 @@ class MethodAnswer:
     """A method's answer to a question.
 
     Attributes:
-        method: its place. start, end: characters of the context; None where the context does not have the answer.
+        method: its place. look: the class of its marks. start, end: None where the context does not have the answer.
         em, f1: 0 to 100. kind: of `KINDS`. runs, runs_right: how many runs it has, and how many of them are right.
     """
 
     method: int
     label: str
+    look: str
     text: str
     start: int | None
     end: int | None
@@ -109,11 +129,7 @@ class MethodAnswer:
 
 @dataclass(frozen=True)
 class IndexedQuestion:
-    """A question with what is known about it.
-
-    Attributes:
-        place: in the reported set. golds: accepted places. slices: dimension and name.
-    """
+    """A question; `place` is that in the reported set, `golds` are accepted places, `slices` dimension and name."""
 
     place: int
     id: str
@@ -130,7 +146,7 @@ class IndexedQuestion:
 
     @property
     def different(self) -> list[list[MethodAnswer]]:
-        """The answers in groups of equal ones, right ones first, then that of most methods."""
+        """Groups of equal answers, right ones first, then that of most methods."""
         alike: dict[tuple[str, int | None, bool], list[MethodAnswer]] = {}
         for answer in self.answers:
             alike.setdefault((answer.text, answer.start, answer.right), []).append(answer)
@@ -141,12 +157,11 @@ class QuestionIndex:
     """The questions of one study. Its rows are ordered by how much the methods disagree.
 
     Args:
-        evidence: the judged answers.
-        places: of the methods in the study's report, which choose their colours; default: in order.
+        places: of the methods in the study's report, for their colours; default: in order.
         statistics: intervals and ties for the study's table.
 
     Attributes:
-        methods: labels, best F1 first. runs: how many each has.
+        methods: labels, best F1 first. runs: how many each has. looks: the classes of their marks.
         right: (Q, M) bool, by row. right_and_wrong: see `scoring.disagreements`.
     """
 
@@ -157,6 +172,7 @@ class QuestionIndex:
         self.methods: tuple[str, ...] = tuple(content["methods"])
         self.runs: tuple[int, ...] = tuple(content["runs"])
         self.places = tuple(places) or tuple(range(len(self.methods)))
+        self.looks = list(map(look_of, self.places))
         self.statistics = statistics
         self._place = np.array([row.place for row in self._rows], dtype=np.intp)  # in the data
         self.right = evidence.scores.right[:, self._place].T
@@ -166,28 +182,38 @@ class QuestionIndex:
         self._slice = np.array([row.slices for row in self._rows], dtype=np.int16)  # (Q, dimensions)
         self._context = np.array([row.context for row in self._rows], dtype=np.intp)
         self._row_of = np.argsort(self._place)  # by place in the data
-        self._asked = [f"{row.question} {row.id}".casefold() for row in self._rows]
-        self._read = [context.casefold() for context in self._contexts]
+        self._searched_questions = [f"{row.question} {row.id}".casefold() for row in self._rows]
+        self._searched_contexts = [context.casefold() for context in self._contexts]
 
     def __len__(self) -> int:
         return len(self._rows)
 
     def find(self, filters: QuestionFilters) -> QuestionMatches:
         """The questions that fit."""
-        people, words = self._by_people(filters), self._by_words(filters.words)
-        kinds = {kind: self._by_kind(kind, filters.wrong) for kind in _KINDS[1:]}
-        kind = kinds.get(filters.kind, np.ones(len(self), dtype=bool))
-        inside = np.ones(len(self), dtype=bool)
-        if filters.slice is not None:
-            inside = self._slice[:, filters.slice[0]] == filters.slice[1]
-        others = people & words & kind
-        slices = [
-            np.bincount(self._slice[others, at], minlength=len(dimension.slices)).tolist()
+        right, wrong = (list(map(self.methods.index, labels)) for labels in (filters.right, filters.wrong))
+        everything = np.ones(len(self), dtype=bool)
+        some, every = self.right.any(axis=1), self.right.all(axis=1)
+        matching = {"differ": some & ~every, "all": every, "none": ~some}.get(filters.who, everything)
+        matching = matching & self.right[:, right].all(axis=1) & ~self.right[:, wrong].any(axis=1)
+        matching &= self._by_words(filters.words)
+        kinds = self._kind[:, wrong] if wrong else self._kind
+        by_kind = {name: (kinds == at).any(axis=1) for at, name in enumerate(_KINDS) if at}
+        of_kind = by_kind.get(filters.kind, everything)
+        in_slice = everything
+        if filters.slice:
+            at, part = SLICES[filters.slice]
+            in_slice = self._slice[:, at] == part
+        counts = [
+            np.bincount(self._slice[matching & of_kind, at], minlength=len(dimension.slices)).tolist()
             for at, dimension in enumerate(DIMENSIONS)
         ]
-        rows = np.flatnonzero(others & inside)
-        counts = {name: int((people & words & inside & fits).sum()) for name, fits in kinds.items()}
-        return QuestionMatches(rows[self._sorted(rows, filters.order)], counts, slices)
+        rows = np.flatnonzero(matching & of_kind & in_slice)
+        key = self._keys.get(filters.order)  # rows are ordered by disagreement already
+        return QuestionMatches(
+            rows if key is None else rows[np.argsort(key[rows], kind="stable")],
+            {name: int((matching & in_slice & fits).sum()) for name, fits in by_kind.items()},
+            {name: counts[at][part] for name, (at, part) in SLICES.items()},
+        )
 
     def question(self, row: int) -> IndexedQuestion:
         """The question of a row."""
@@ -213,6 +239,7 @@ class QuestionIndex:
         return MethodAnswer(
             method=method,
             label=self.methods[method],
+            look=self.looks[method],
             text=answer if start is None else self._contexts[shown.context][start:end],
             start=start,
             end=end,
@@ -224,33 +251,13 @@ class QuestionIndex:
             runs_right=shown.right[method],
         )
 
-    def _by_people(self, filters: QuestionFilters) -> np.ndarray:
-        """(Q,) bool"""
-        some, every = self.right.any(axis=1), self.right.all(axis=1)
-        wanted = {"differ": some & ~every, "all": every, "none": ~some}
-        fits = np.asarray(wanted.get(filters.who, np.ones(len(self), dtype=bool)))
-        return fits & self.right[:, list(filters.right)].all(axis=1) & ~self.right[:, list(filters.wrong)].any(axis=1)
-
-    def _by_kind(self, kind: str, methods: Sequence[int]) -> np.ndarray:
-        """(Q,) bool"""
-        kinds = self._kind[:, list(methods)] if methods else self._kind
-        fits: np.ndarray = (kinds == _KINDS.index(kind)).any(axis=1)
-        return fits
-
     def _by_words(self, text: str) -> np.ndarray:
         """(Q,) bool"""
         fits = np.ones(len(self), dtype=bool)
         for word in text.casefold().split():
-            in_context, in_question = (
-                np.array([word in text for text in texts], dtype=bool) for texts in (self._read, self._asked)
-            )
-            fits &= in_context[self._context] | in_question
+            in_context = np.array([word in context for context in self._searched_contexts], dtype=bool)
+            fits &= in_context[self._context] | [word in question for question in self._searched_questions]
         return fits
-
-    def _sorted(self, rows: np.ndarray, order: str) -> np.ndarray:
-        """The places in `rows` in an order; equal ones stay in the order of disagreement."""
-        key = self._keys.get(order)
-        return np.arange(len(rows)) if key is None else np.argsort(key[rows], kind="stable")
 
     @cached_property
     def _keys(self) -> dict[str, np.ndarray]:

@@ -1,9 +1,9 @@
 """What keeps strangers out: headers, the Host check, the cross-origin check, and the token.
 
-No page has a script or a style of its own, so that the policy allows none. A browser says where a request that
-changes something comes from (Sec-Fetch-Site, or Origin); what comes from elsewhere is refused, so that no form needs
-a secret of its own. On a loopback address the Host header must name it: otherwise a name that a stranger's DNS points
-there would make his page the same origin (DNS rebinding).
+No page has inline scripts or styles, so the policy forbids them. Browsers state where a request comes from
+(Sec-Fetch-Site, or Origin); changes requested by other sites are refused, so forms need no secret against them. On a
+loopback address the Host header must name it: otherwise a foreign name that resolves to it would make another site's
+page the same origin (DNS rebinding).
 """
 
 from __future__ import annotations
@@ -44,42 +44,40 @@ HEADERS = {
 _SAFE = ("GET", "HEAD", "OPTIONS")
 _SESSION = "token"
 _MARKING = ("study", "place", "key", "question", "context", "text", "start")
-"""What the page on which a correction is marked takes."""
+"""The fields of the page on which a correction is marked."""
 
 
 def token_for(settings: ServeConfig) -> str | None:
-    """The secret that this app asks for: the one given, else a new one; None where only this machine reaches it."""
-    if settings.token:
-        return settings.token
-    return None if settings.loopback else secrets.token_urlsafe(24)
+    """The secret that this app asks for: the configured or a new one; None where only this machine reaches the app."""
+    return settings.token or (None if settings.loopback else secrets.token_urlsafe(24))
 
 
 def session_key(token: str | None) -> bytes:
-    """What cookies are signed with: the same after a restart with the same token."""
+    """The key that signs cookies; a restart with the same token keeps it."""
     return hmac.new(b"spantune web cookies", token.encode(), "sha256").digest() if token else secrets.token_bytes(32)
 
 
 class Sessions(SecureCookieSessionInterface):
-    """Cookies that a browser got with TLS are never sent without it."""
+    """Cookies that are set over TLS are sent over TLS only."""
 
     def get_cookie_secure(self, app: Flask) -> bool:
         return request.is_secure
 
 
 def protect(app: Flask, settings: ServeConfig) -> None:
-    """Check every request before anything else sees it, and put the headers on every response."""
+    """Check every request first, and put the headers on every response."""
     app.session_interface = Sessions()
-    allowed = _hosts(settings)
-    app.before_request(functools.partial(_check_host, allowed))
+    if settings.loopback or settings.names:
+        own = ("localhost", "127.0.0.1", "::1", settings.host.strip("[]"), *settings.names)
+        app.before_request(functools.partial(_check_host, frozenset(map(str.lower, own))))
     app.before_request(_check_origin)
     app.after_request(_with_headers)
 
 
 def requires_token(view: View) -> View:
-    """A view for those alone who know the token: as `Authorization: Bearer TOKEN`, or signed in with the browser.
+    """A view for those who know the token, if there is one: by `Authorization: Bearer TOKEN`, or signed in.
 
-    Nobody is asked for one where only this machine reaches the app. Others are sent to the page that asks for it; a
-    program gets 401, and so does a form, with a link to that page.
+    Others are redirected to the page that asks for it; programs and forms get 401, with a link to that page.
     """
 
     @functools.wraps(view)
@@ -102,20 +100,21 @@ def requires_token(view: View) -> View:
 
 
 def _way_on() -> str:
-    """The page that takes up what a form asked for, once its sender has signed in: the text on which a correction was
-    to be marked, as far as an address has room for it."""
+    """Where the sender of a form goes after signing in: to mark the same text, if an address has room for it."""
     if request.blueprint != "correct":
         return request.path
     sent: dict[str, Any] = {
-        name: some for name in (*_MARKING, *NAMES) if (some := [one for one in request.form.getlist(name) if one])
+        name: list(filter(None, request.form.getlist(name)))
+        for name in (*_MARKING, *NAMES)
+        if any(request.form.getlist(name))
     }
-    address = url_for("correct.mark", **sent) if sent else ""
+    address = url_for("correct.mark", **sent)
     room = len(url_for("access.sign_in", next=address)) <= LONGEST_LINK
     return address if sent and room else url_for("correct.listed")
 
 
 def keep_secret() -> None:
-    """Where a token is needed at all, let no browser keep the page that is being made."""
+    """Keep browsers from storing the page that is being made, if there is a token."""
     g.secret = web().token is not None
 
 
@@ -132,15 +131,14 @@ def knows_token() -> bool:
 
 
 def sign_in() -> ResponseReturnValue:
-    """The page that asks for the token; a right one is remembered by the browser until it is closed."""
-    wrong = False
-    if request.method == "POST":
-        charge(1)  # nobody tries many
+    """The page that asks for the token; the browser remembers a right one until it is closed."""
+    wrong = request.method == "POST"
+    if wrong:
+        charge(1)  # against guessing
         token = web().token
         if token is None or _same(request.form.get("token", "").strip(), token):
             session[_SESSION] = _digest(token or "")
             return redirect(_own_page(request.form.get("next", "")))
-        wrong = True
     page = render_template("sign_in.html", wrong=wrong, next=request.values.get("next", ""))
     return Response(page, 401 if wrong else 200)
 
@@ -159,17 +157,7 @@ def _same(given: str, wanted: str) -> bool:
     return hmac.compare_digest(given.encode(), wanted.encode())
 
 
-def _hosts(settings: ServeConfig) -> frozenset[str] | None:
-    """Names that a request may call this app by; None for any."""
-    if not settings.loopback and not settings.names:
-        return None
-    own = settings.host.strip("[]").lower()
-    return frozenset({"localhost", "127.0.0.1", "::1", own, *(one.lower() for one in settings.names)})
-
-
-def _check_host(allowed: frozenset[str] | None) -> None:
-    if allowed is None:
-        return
+def _check_host(allowed: frozenset[str]) -> None:
     try:
         name = urlsplit(f"//{request.headers.get('Host', '')}").hostname or ""
     except ValueError:
@@ -192,7 +180,7 @@ def _check_origin() -> None:
     elif origin is not None:
         foreign = origin.partition("://")[2].lower() != request.host.lower()
     else:
-        foreign = False  # no browser: nobody's cookies are sent along
+        foreign = False  # not a browser: it sends nobody's cookies
     if foreign:
         raise Problem(403, "From another site", "This request was sent by a page of another site.")
 
@@ -201,16 +189,13 @@ def _with_headers(response: Response) -> Response:
     for name, value in HEADERS.items():
         response.headers.setdefault(name, value)
     if request.endpoint == "static":
-        response.headers["Cache-Control"] = "no-cache"  # asked for again with its ETag, so that an update is seen
+        response.headers["Cache-Control"] = "no-cache"  # revalidated by its ETag, so that an update is seen
     else:
         response.headers.setdefault("Cache-Control", _kept(response))
     return response
 
 
 def _kept(response: Response) -> str:
-    """What a browser may keep: a page for its Back button, without which the answer to a form is lost there.
-
-    Nothing is kept of what needs the token or asks for it, nor of what programs read.
-    """
+    """Browsers may keep pages, for their Back button, but none that needs the token or asks for it."""
     secret = g.get("secret", False) or request.endpoint == "access.sign_in"
     return "private, no-cache" if response.mimetype == "text/html" and not secret else "no-store"

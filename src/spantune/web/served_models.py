@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from spantune import zoo
 from spantune.config import PredictorConfig
@@ -14,7 +15,10 @@ from spantune.runs import RunRecord
 from spantune.runs.manifest import MANIFEST, Manifest, read_manifest, saved_in
 from spantune.runs.record import RECORD
 from spantune.studies.report import runs_in
-from spantune.web.models import Model, ModelPanel
+from spantune.web.models import Model
+
+if TYPE_CHECKING:
+    from spantune.answering import Panel
 
 DEMO = Path("studies/demo")
 
@@ -26,7 +30,7 @@ class Runs:
     models: tuple[Model, ...]
     config: PredictorConfig
 
-    def load(self) -> ModelPanel:
+    def load(self) -> Panel:
         """All models on one panel; raises as `Predictor.load`."""
         from spantune.answering import Panel, Predictor
 
@@ -63,9 +67,9 @@ def named_models(paths: Sequence[Path]) -> tuple[Model, ...]:
     manifests = [_manifest(path) for path in paths]
     labels = list(map(_label, paths, records, manifests))
     models = []
-    for number, (path, name) in enumerate(zip(paths, _names(paths), strict=True)):
-        record, manifest, label = records[number], manifests[number], labels[number]
-        identified = record or (manifest.identity if manifest is not None else None)
+    known = zip(paths, _names(paths), labels, records, manifests, strict=True)
+    for number, (path, name, label, record, manifest) in enumerate(known):
+        identified = record or (manifest and manifest.identity)
         models.append(
             Model(
                 name,
@@ -75,7 +79,7 @@ def named_models(paths: Sequence[Path]) -> tuple[Model, ...]:
                 squad_v2=manifest is not None and manifest.settings.squad_v2,
                 language=manifest.settings.language if manifest is not None else None,
                 record=record,
-                method=identified.method if identified is not None else "",
+                method=identified.method if identified else "",
             )
         )
     return tuple(models)
@@ -84,15 +88,15 @@ def named_models(paths: Sequence[Path]) -> tuple[Model, ...]:
 def _names(paths: Sequence[Path]) -> list[str]:
     """The shortest ends of the paths that tell them apart."""
     whole = [path.resolve() for path in paths]
-    for parts in range(1, 1 + max((len(path.parts) for path in whole), default=1)):
-        names = ["/".join(path.parts[-parts:]) for path in whole]
+    for length in range(1, 1 + max((len(path.parts) for path in whole), default=1)):
+        names = ["/".join(path.parts[-length:]) for path in whole]
         if len(set(names)) == len(names):
             return names
-    return [str(path) for path in whole]
+    return list(map(str, whole))
 
 
 def _label(path: Path, record: RunRecord | None, manifest: Manifest | None) -> str:
-    """The method as people write it: as the record or else the registry has it, or the folder's name."""
+    """The label of the method in the record, else in the registry, else the folder's name."""
     if record is not None:
         return record.label
     known = methods().get(manifest.identity.method) if manifest is not None else None
@@ -105,7 +109,7 @@ def _manifest(path: Path) -> Manifest | None:
     try:
         return read_manifest(folder) if folder is not None else None
     except RunError:
-        return None  # it is refused when it is loaded, with the reason
+        return None  # loading reports the reason
 
 
 def _is_run(path: Path) -> bool:

@@ -27,8 +27,8 @@ _THREADS_BESIDE = 16
 _TO_FINISH = 60.0
 """Seconds for running requests to finish when the server is stopped."""
 _READ_ANYWAY = 4
-"""A body that is so many times too large is still read, so that the app can refuse it by a page or a problem; waitress
-refuses a larger one at once, by a line of text."""
+"""A body up to this many times too large is still read, so that the app refuses it with a page or a problem; waitress
+refuses larger bodies at once, with a line of text."""
 
 Say = Callable[[str], None]
 
@@ -55,10 +55,15 @@ def listening(settings: ServeConfig) -> socket.socket:
         family, _, _, _, address = socket.getaddrinfo(bare, settings.port, type=socket.SOCK_STREAM)[0]
         both = family == socket.AF_INET6 and socket.has_dualstack_ipv6()
         return socket.create_server(address, family=family, backlog=settings.waiting + 200, dualstack_ipv6=both)
-    except UnicodeError as error:  # such as 127.0.0..1
-        raise _cannot_listen(settings, OSError("not a name of a host")) from error
-    except OSError as error:
-        raise _cannot_listen(settings, error) from error
+    except (OSError, UnicodeError) as error:  # a UnicodeError for what is no name, such as 127.0.0..1
+        reason = (error.strerror or str(error)) if isinstance(error, OSError) else "not a name of a host"
+        taken = isinstance(error, OSError) and error.errno == errno.EADDRINUSE
+        raise ConfigError(
+            "the port is taken" if taken else "the address cannot be listened on",
+            where=f"{settings.host}:{settings.port}",
+            found=reason.partition(" (while")[0],  # `create_server` adds the address
+            fix=f"--port {settings.port + 1}, or --port 0 for any free one" if taken else "another --host or --port",
+        ) from error
 
 
 def serve_app(app: Flask, open_socket: socket.socket, stop: threading.Event, say: Say = print) -> None:
@@ -67,15 +72,15 @@ def serve_app(app: Flask, open_socket: socket.socket, stop: threading.Event, say
 
     shared: Web = app.extensions[EXTENSION]
     settings = shared.settings
-    logging.getLogger("waitress.queue").setLevel(logging.ERROR)  # waiting requests are counted by the app's own queue
+    logging.getLogger("waitress.queue").setLevel(logging.ERROR)  # the app's own queue counts waiting requests
     proxy: dict[str, Any] = {}
     if settings.proxy is not None:
         headers = {"x-forwarded-for", "x-forwarded-host", "x-forwarded-proto"}
         proxy = {"trusted_proxy": settings.proxy, "trusted_proxy_count": 1, "trusted_proxy_headers": headers}
-    running = _Running(app)
+    running: set[int] = set()
     connections: dict[int, Any] = {}
     server = create_server(
-        running,
+        _counted(app, running),
         map=connections,
         sockets=[open_socket],
         threads=settings.waiting + settings.batch + _THREADS_BESIDE,
@@ -98,7 +103,7 @@ def serve_app(app: Flask, open_socket: socket.socket, stop: threading.Event, say
     deadline = time.monotonic() + _TO_FINISH
     shared.answerer.close(_TO_FINISH)
     while time.monotonic() < deadline and (
-        running.count or any(connection.writable() for connection in list(connections.values()))
+        running or any(connection.writable() for connection in list(connections.values()))
     ):
         time.sleep(0.05)
     server.close()
@@ -106,23 +111,19 @@ def serve_app(app: Flask, open_socket: socket.socket, stop: threading.Event, say
         connection.close()
 
 
-class _Running:
-    """A WSGI application that counts the requests that it is answering."""
+def _counted(app: Flask, running: set[int]) -> Any:
+    """The WSGI application, with the requests that it is answering in `running`."""
 
-    def __init__(self, app: Flask) -> None:
-        self._app, self._lock, self.count = app, threading.Lock(), 0
-
-    def __call__(self, environ: dict[str, Any], start_response: Any) -> ClosingIterator:
-        self._add(1)
+    def answer(environ: dict[str, Any], start_response: Any) -> ClosingIterator:
+        key = id(environ)
+        running.add(key)
         try:
-            return ClosingIterator(self._app(environ, start_response), lambda: self._add(-1))
+            return ClosingIterator(app(environ, start_response), lambda: running.discard(key))
         except BaseException:
-            self._add(-1)
+            running.discard(key)
             raise
 
-    def _add(self, number: int) -> None:
-        with self._lock:
-            self.count += number
+    return answer
 
 
 def _announce(shared: Web, open_socket: socket.socket, say: Say) -> None:
@@ -135,13 +136,13 @@ def _announce(shared: Web, open_socket: socket.socket, say: Say) -> None:
         known = "the one that was set" if shared.settings.token else shared.token  # a secret is not for logs
         say(f"token for uploads and corrections: {known} (enter it at {address}/sign-in)")
 
-    def tell() -> None:
+    def report() -> None:
         if shared.answerer.wait_until_loaded():
             say(f"ready: {', '.join(shared.names)}")
         elif shared.answerer.state == "failed":
             say(f"the models could not be loaded: {shared.answerer.failure}")
 
-    threading.Thread(target=tell, name="spantune-ready", daemon=True).start()
+    threading.Thread(target=report, name="spantune-ready", daemon=True).start()
 
 
 @contextmanager
@@ -158,13 +159,3 @@ def _on_signals(stop: threading.Event) -> Iterator[None]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
-
-
-def _cannot_listen(settings: ServeConfig, error: OSError) -> ConfigError:
-    taken = error.errno == errno.EADDRINUSE
-    return ConfigError(
-        "the port is taken" if taken else "the address cannot be listened on",
-        where=f"{settings.host}:{settings.port}",
-        found=(error.strerror or str(error)).partition(" (while")[0],  # `create_server` adds the address
-        fix=f"--port {settings.port + 1}, or --port 0 for any free one" if taken else "another --host or --port",
-    )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from flask import current_app
+from flask import abort, current_app
 
 from spantune.config import ServeConfig
 from spantune.web.answer_queue import Answerer
@@ -14,6 +14,7 @@ from spantune.web.example_questions import ExampleQuestions
 from spantune.web.index_cache import Shelf
 from spantune.web.limits import Buckets
 from spantune.web.models import Model
+from spantune.web.question_index import QuestionIndex
 
 EXTENSION = "spantune"
 
@@ -40,6 +41,10 @@ class Web:
     def names(self) -> tuple[str, ...]:
         """The models' names."""
         return tuple(model.name for model in self.models)
+
+    def index(self, study: str) -> QuestionIndex:
+        """As `Shelf.index`; where no study has this name, the page is not found."""
+        return self.shelf.index(study) if study in self.shelf.folders else abort(404)
 
     @property
     def corrections(self) -> Corrections:

@@ -36,6 +36,9 @@ KINDS = MappingProxyType(
         "unanswerable": DefectKind(True, "a question without an answer where none is allowed (see --squad-v2)"),
         "duplicate-question": DefectKind(False, "the same question on the same context occurs twice"),
         "shared-context": DefectKind(False, "a context is in the other split too"),
+        "unsayable-answer": DefectKind(
+            False, "the model cannot say an answer; training stops where it cannot say more than 2% of a set's"
+        ),
         "unreachable-answer": DefectKind(False, "no window of the chosen length holds a whole answer"),
     }
 )

@@ -14,7 +14,8 @@ from spantune.data.example import Example
 from spantune.data.mixing import context_keys
 from spantune.data.source import SAMPLES
 
-Unreachable = Callable[[Sequence[Example]], Sequence[tuple[str, str]]]
+AnswerCheck = Callable[[Sequence[Example]], Sequence[tuple[str, str, str]]]
+"""Gives (kind of defect, id, detail) of the answers that a model cannot learn or give."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +99,7 @@ def diagnose(
     corpus: Corpus,
     other: Corpus | None = None,
     *,
-    unreachable: Unreachable | None = None,
+    answers: AnswerCheck | None = None,
     squad_v2: bool = True,
     language: str | None = None,
 ) -> Diagnosis:
@@ -107,8 +108,7 @@ def diagnose(
     Args:
         corpus: what is examined.
         other: its counterpart (validation for train): contexts that are in both are reported.
-        unreachable: gives (id, detail) of the examples that have no window with a whole answer; `answering`
-            makes it, since it needs a tokenizer.
+        answers: looks for answers that a model cannot learn or give; `answering` makes it, since it needs a tokenizer.
         squad_v2: False reports every question without an answer as a defect.
         language: of MLQA's rules, by which answers will be scored; None for the official rule.
     """
@@ -123,13 +123,11 @@ def diagnose(
         left_out.append("contexts shared with another split (no other split given)")
     else:
         defects += _shared_contexts(corpus.examples, other)
-    if unreachable is None:
-        left_out.append("answers that no window holds (no tokenizer given)")
+    if answers is None:
+        left_out.append("answers that a model cannot learn or give (no tokenizer given)")
     else:
         known = {one.id: one for one in corpus.examples}
-        defects += [
-            _about(known[id], "unreachable-answer", "answers", text) for id, text in unreachable(corpus.examples)
-        ]
+        defects += [_about(known[id], kind, "answers", detail) for kind, id, detail in answers(corpus.examples)]
     counts, lengths = statistics(corpus)
     note = script_note(corpus.examples, language)
     return Diagnosis(corpus.name, corpus.fingerprint, counts, lengths, tuple(defects), tuple(left_out), note)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING
@@ -17,6 +17,7 @@ from spantune.reports.run_groups import by_rule, rule_language
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+    from spantune.reports.judged_answers import Evidence
     from spantune.reports.report import ReportData
 
 
@@ -37,48 +38,32 @@ class Plan:
 
 def plans(report: ReportData) -> list[Plan]:
     """All that a report of this study may have, in its order."""
-    table = report.table
+    table, evidence, order = report.table, report.evidence, report.compared
     styles = dict(zip([one.label for one in table.groups], looks([one.method for one in table.groups]), strict=True))
-    bars = "Bars: 95% intervals." if report.evidence else "Bars: ± one standard deviation over seeds."
-    made = [
-        Plan(
-            "intervals",
-            "F1",
-            "F1 with its 95% interval; a dotted line parts the ranks.",
-            partial(intervals, table, styles),
-        )
-    ]
+    bounds = "F1 with its 95% interval; a dotted line parts the ranks."
+    made = [Plan("intervals", "F1", bounds, partial(intervals, table, styles))]
+    bars = "Bars: 95% intervals." if evidence else "Bars: ± one standard deviation over seeds."
     for cost in COSTS:
         caption = f"F1 against {cost.title.lower()}. {bars} The line joins what no other method beats in both."
         against = partial(f1_against, table.groups, cost, table.standings)
         made.append(Plan(f"f1_against_{cost.name}", cost.title, caption, against))
-    made += [*_choices(report, styles), *_training(report), *_questions(report, styles)]
-    rule = by_rule(rule_language(report.records))
-    return [replace(one, caption=one.caption + rule * ("F1" in one.caption)) for one in made]
-
-
-def _choices(report: ReportData, styles: dict[str, Look]) -> list[Plan]:
     grid = "Grey: the first grid. Hollow: added beyond its edge. Ring: chosen. ×: failed."
     each = "Left: the best F1 so far. Then F1 by each setting, whatever the others. Ring: chosen. ×: failed."
-    return [
-        Plan("sweep", "Sweep", grid, partial(sweep_curves, report.sweeps, styles)),
-        Plan("trials", "Trials", each, partial(sweep_trials, report.sweeps, styles)),
-    ]
-
-
-def _training(report: ReportData) -> list[Plan]:
     spread = "F1 on the selection split; with several seeds their mean ± one standard deviation."
     average = "Training loss, moving averages; with several seeds their mean."
-    return [
+    made += [
+        Plan("sweep", "Sweep", grid, partial(sweep_curves, report.sweeps, styles)),
+        Plan("trials", "Trials", each, partial(sweep_trials, report.sweeps, styles)),
         Plan("learning_curves", "F1", spread, partial(learning_curves, report.runs)),
         Plan("loss_curves", "Loss", average, partial(loss_curves, report.runs)),
     ]
+    if evidence is not None:
+        made += _questions(evidence, order, styles)
+    rule = by_rule(rule_language(report.records))
+    return [replace(plan, caption=plan.caption + rule * ("F1" in plan.caption)) for plan in made]
 
 
-def _questions(report: ReportData, styles: dict[str, Look]) -> list[Plan]:
-    evidence, order = report.evidence, report.compared
-    if evidence is None:
-        return []
+def _questions(evidence: Evidence, order: Sequence[str], styles: Mapping[str, Look]) -> list[Plan]:
     which = f" The first {MOST_IN_A_PANEL} methods of the table." if len(order) > MOST_IN_A_PANEL else ""
     divided = f"F1 by slice with its 95% interval; below each slice its number of questions.{which}"
     wrong = "Share of all questions, by what is wrong with the answer; means over seeds."

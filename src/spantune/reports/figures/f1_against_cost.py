@@ -37,9 +37,11 @@ class Cost:
     """Round values for the axis; default: 1, 2 and 5 times powers of ten."""
 
 
-_ROUND_TIMES = tuple(
-    unit * value for unit, values in ((1, (1, 2, 5, 10, 30)), (60, (1, 2, 5, 10, 30))) for value in values
-) + tuple(3600 * value for value in (1, 2, 5, 10, 20, 50, 100, 200, 500))
+_MINUTE, _HOUR = 60, 3600
+_ROUND_TIMES = (
+    *(unit * value for unit in (1, _MINUTE) for value in (1, 2, 5, 10, 30)),
+    *(_HOUR * value for value in (1, 2, 5, 10, 20, 50, 100, 200, 500)),
+)
 
 
 def _training(group: Group) -> float | None:
@@ -47,6 +49,8 @@ def _training(group: Group) -> float | None:
     return seconds.mean if seconds else None
 
 
+_WEIGHTS = "weights of the saved model on disk (logarithmic)"
+_STEPS = "optimiser steps, mean over seeds (logarithmic)"
 COSTS = (
     Cost(
         "parameters",
@@ -55,21 +59,8 @@ COSTS = (
         lambda one: one.parameters("trainable"),
         lambda value: number_format.count(round(value)),
     ),
-    Cost(
-        "adapter",
-        "Adapter size",
-        "weights of the saved model on disk (logarithmic)",
-        lambda one: one.largest("adapter_bytes"),
-        number_format.size,
-    ),
-    Cost(
-        "training",
-        "Training time",
-        "optimiser steps, mean over seeds (logarithmic)",
-        _training,
-        number_format.duration,
-        _ROUND_TIMES,
-    ),
+    Cost("adapter", "Adapter size", _WEIGHTS, lambda one: one.largest("adapter_bytes"), number_format.size),
+    Cost("training", "Training time", _STEPS, _training, number_format.duration, _ROUND_TIMES),
     Cost(
         "latency",
         "Latency",
@@ -138,17 +129,12 @@ def f1_against(
         axes.errorbar(**at, yerr=bars, fmt="none", color=one.look.colour, elinewidth=1.6, capsize=4, capthick=1.6)
         mark = axes.scatter(**at, color=one.look.colour, marker=one.look.marker, s=95, zorder=3)
         tip(mark, one.tip)
-    taken = [_error_box(axes, one.cost, one.low, one.high) for one in drawn]
+    taken = [_box(axes, (one.cost, one.low), (one.cost, one.high), 5, 5, 2) for one in drawn]
     for before, after in pairwise(best):  # the steps of the line
-        taken += [_line_box(axes, (before.cost, before.f1), (after.cost, before.f1))]
-        taken += [_line_box(axes, (after.cost, before.f1), (after.cost, after.f1))]
-    name_points(
-        axes,
-        [(one.cost, one.f1) for one in drawn],
-        [one.label for one in drawn],
-        [one.look.ink for one in drawn],
-        taken,
-    )
+        corner = (after.cost, before.f1)
+        taken += [_box(axes, (before.cost, before.f1), corner, 0, 1, 1)]
+        taken += [_box(axes, corner, (after.cost, after.f1), 0, 1, 1)]
+    name_points(axes, [(one.label, one.look, one.cost, one.f1) for one in drawn], taken)
     return figure
 
 
@@ -163,7 +149,7 @@ def _about(groups: Sequence[Group], intervals: bool) -> str:
 
 def _log_axis(axes: Axes, values: Sequence[float], cost: Cost, form: Form) -> None:
     """A logarithmic axis around the values, with room for names and never less than a factor of ten on it."""
-    from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, NullFormatter, NullLocator
+    from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, NullLocator
 
     axes.set_xscale("log")
     low, high = math.log10(min(values)), math.log10(max(values))
@@ -172,24 +158,18 @@ def _log_axis(axes: Axes, values: Sequence[float], cost: Cost, form: Form) -> No
     axes.set_autoscale_on(False)
     decades = high - low + 2 * room
     powers = LogLocator(subs=(1.0,) if decades > 2.5 else (1.0, 2.0, 5.0), numticks=20)
-    axes.xaxis.set_major_locator(FixedLocator(_thinned(cost.ticks, axes.get_xlim())) if cost.ticks else powers)
+    left, right = axes.get_xlim()
+    inside = [tick for tick in cost.ticks if left <= tick <= right]
+    few = inside if len(inside) < 6 else inside[::2]
+    axes.xaxis.set_major_locator(FixedLocator(few) if cost.ticks else powers)
     axes.xaxis.set_minor_locator(NullLocator())
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: cost.shown(value).replace(".0 ", " ")))
-    axes.xaxis.set_minor_formatter(NullFormatter())
     axes.grid(axis="x", color=FAINT, linewidth=0.6)
 
 
-def _thinned(ticks: Sequence[float], limits: tuple[float, float]) -> list[float]:
-    """Those within the limits, of many every second."""
-    inside = [one for one in ticks if limits[0] <= one <= limits[1]]
-    return inside if len(inside) < 6 else inside[::2]
-
-
-def _line_box(axes: Axes, start: tuple[float, float], end: tuple[float, float]) -> Box:
+def _box(
+    axes: Axes, start: tuple[float, float], end: tuple[float, float], before: float, after: float, around: float
+) -> Box:
+    """What a line between two points covers, with some pixels before, after, and above and below it."""
     (left, bottom), (right, top) = axes.transData.transform([start, end])
-    return (left, bottom - 1, right + 1, top + 1)
-
-
-def _error_box(axes: Axes, x: float, low: float, high: float) -> Box:
-    (left, bottom), (right, top) = axes.transData.transform([(x, low), (x, high)])
-    return (left - 5, bottom - 2, right + 5, top + 2)
+    return (left - before, bottom - around, right + after, top + around)

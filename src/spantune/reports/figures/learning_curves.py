@@ -49,7 +49,7 @@ def loss_curve(record: RunRecord, rows: Rows) -> Figure | None:
         ends.append(("selection", selection, checked.values[-1]))
     curves = [raw, checked] if checked else [raw]
     _finish(axes, "cross-entropy of start and end", curves, _ceiling([*smooth, *(checked.values if checked else ())]))
-    _name_ends(axes, ends)
+    name_line_ends(axes, ends)
     return figure
 
 
@@ -64,7 +64,7 @@ def loss_curves(runs: Sequence[tuple[RunRecord, Rows]], form: Form = WIDE) -> Fi
         axes.plot(curve.steps, line, color=look.colour, linestyle=look.dash, linewidth=2)
     highest = _ceiling([value for line in lines for value in line])
     _finish(axes, "cross-entropy of start and end", [curve for *_, curve in drawn], highest)
-    _name_ends(axes, [(one.label, look, line[-1]) for (one, look, _), line in zip(drawn, lines, strict=True)])
+    name_line_ends(axes, [(one.label, look, line[-1]) for (one, look, _), line in zip(drawn, lines, strict=True)])
     return figure
 
 
@@ -78,16 +78,17 @@ def learning_curves(runs: Sequence[tuple[RunRecord, Rows]], form: Form = WIDE) -
     about = _about(runs[0][0]) if len(runs) == 1 else _all_about(runs, band)
     figure, axes = new_figure("F1 on the selection split", about, _room_for(len(drawn), form))
     for _, look, curve in drawn:
-        low = [value - spread for value, spread in zip(curve.values, curve.spread, strict=True)]
-        high = [value + spread for value, spread in zip(curve.values, curve.spread, strict=True)]
         if any(curve.spread):
+            low, high = (
+                [value + sign * spread for value, spread in zip(curve.values, curve.spread, strict=True)]
+                for sign in (-1, 1)
+            )
             axes.fill_between(curve.steps, low, high, color=look.colour, alpha=0.15, linewidth=0)
-        style: dict[str, Any] = {"marker": look.marker, "markersize": 6, "clip_on": False}
-        style |= {"linestyle": look.dash, "linewidth": 2}
-        axes.plot(curve.steps, curve.values, color=look.colour, **style)
+        style: dict[str, Any] = {"marker": look.marker, "markersize": 6, "linestyle": look.dash, "linewidth": 2}
+        axes.plot(curve.steps, curve.values, color=look.colour, clip_on=False, **style)
     highest = max(value for _, _, curve in drawn for value in curve.values)
     _finish(axes, "F1", [curve for *_, curve in drawn], min(100.0, max(1.0, highest * 1.1)))
-    _name_ends(axes, [(one.label, look, curve.values[-1]) for one, look, curve in drawn])
+    name_line_ends(axes, [(one.label, look, curve.values[-1]) for one, look, curve in drawn])
     return figure
 
 
@@ -146,10 +147,9 @@ def _about(record: RunRecord) -> str:
 
 def _all_about(runs: Sequence[tuple[RunRecord, Rows]], more: str | None) -> str:
     """Encoders and training set, and what else a reader must know."""
-    record = runs[0][0]
     models = list(dict.fromkeys(one.model for one, _ in runs))
-    about = f"{' and '.join(models) if len(models) < 3 else f'{len(models)} encoders'}, {_training_set(record)}"
-    return about if more is None else f"{about}; {more}"
+    encoders = " and ".join(models) if len(models) < 3 else f"{len(models)} encoders"
+    return f"{encoders}, {_training_set(runs[0][0])}" + (f"; {more}" if more else "")
 
 
 def _training_set(record: RunRecord) -> str:
@@ -167,8 +167,3 @@ def _finish(axes: Axes, y: str, curves: Sequence[Curve], high: float) -> None:
 def _ceiling(values: Sequence[float]) -> float:
     """A little above the highest smoothed value: one wild batch must not flatten the rest."""
     return max(values) * 1.08 or 1.0
-
-
-def _name_ends(axes: Axes, ends: Sequence[tuple[str, Look, float]]) -> None:
-    names, drawn, values = zip(*ends, strict=True)
-    name_line_ends(axes, values, names, [look.colour for look in drawn], [look.ink for look in drawn])

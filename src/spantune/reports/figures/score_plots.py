@@ -16,12 +16,11 @@ from spantune.reports.figures.style import (
     add_panel,
     darker,
     empty_figure,
-    hatched,
     name_axes,
     new_figure,
     tip,
 )
-from spantune.reports.tables.main_table import Table, rank_of
+from spantune.reports.tables.main_table import Table
 from spantune.scoring.dimensions import DIMENSIONS
 from spantune.scoring.error_kinds import KINDS, KindCounts
 from spantune.scoring.slices import Slice
@@ -33,8 +32,9 @@ if TYPE_CHECKING:
 _ROW = 0.36  # inches for a method
 MOST_IN_A_PANEL = 6
 """Methods in the plot of slices; the tables have all."""
-# One colour and one pattern each, in the order of `KINDS`, without the first.
-_KIND_LOOKS = (("#0072B2", ""), ("#56B4E9", "///"), ("#D55E00", ""), ("#CC79A7", "..."), ("#E69F00", "xxx"))
+_FILLS = (("#0072B2", ""), ("#56B4E9", "///"), ("#D55E00", ""), ("#CC79A7", "..."), ("#E69F00", "xxx"))
+_KIND_LOOKS = dict(zip(list(KINDS)[1:], _FILLS, strict=True))
+"""A colour and a pattern for each kind of error."""
 
 
 def intervals(table: Table, looks: dict[str, Look], form: Form = WIDE) -> Figure | None:
@@ -50,21 +50,16 @@ def intervals(table: Table, looks: dict[str, Look], form: Form = WIDE) -> Figure
         axes.plot([low, high], [row, row], color=look.colour, linewidth=2.2, solid_capstyle="butt", zorder=2)
         mark = axes.scatter([standing.f1.mean], [row], color=look.colour, marker=look.marker, s=80, zorder=3)
         tip(mark, f"{one.label}: F1 {standing.f1.mean:.1f} ({low:.1f} to {high:.1f}), tied: {standing.letters}")
-    breaks = [
-        row + 0.5 for row, pair in enumerate(pairwise(rows)) if len({_rank(table, one.label) for one in pair}) > 1
-    ]
-    for height in breaks:
-        axes.axhline(height, color=GREY, linewidth=0.8, dashes=(2, 3))
+    ranks = [table.standings[one.label].rank for one in rows]
+    for row, (rank, following) in enumerate(pairwise(ranks)):
+        if rank != following:
+            axes.axhline(row + 0.5, color=GREY, linewidth=0.8, dashes=(2, 3))
     _name_rows(axes, [one.label for one in rows], form)
     for row, one in enumerate(rows):
         text: dict[str, Any] = {"transform": axes.get_yaxis_transform(), "va": "center", "color": GREY}
         axes.text(1.012, row, table.standings[one.label].letters, fontsize=11.5, **text)
     name_axes(axes, "F1", "")
     return figure
-
-
-def _rank(table: Table, label: str) -> int | None:
-    return rank_of(table.standings.get(label))
 
 
 def _name_rows(axes: Axes, names: Sequence[str], form: Form) -> None:
@@ -82,22 +77,21 @@ def _name_rows(axes: Axes, names: Sequence[str], form: Form) -> None:
 
 def error_kinds(counts: Sequence[KindCounts], questions: int, form: Form = WIDE) -> Figure | None:
     """What is wrong with the answers that are, as shares of all questions, stacked."""
-    kinds = [kind for kind in list(KINDS)[1:] if any(one.kinds[kind] for one in counts)]
+    import matplotlib
+
+    kinds = [kind for kind in _KIND_LOOKS if any(one.kinds[kind] for one in counts)]
     if not kinds:
         return None
     legend = 0.3 if form.band else 0.3 * ((len(kinds) + 1) // 2)
     form = form.taller(len(counts) * _ROW + legend - (form.height - form.band - 1.1))
     figure, axes = new_figure("What wrong answers are", f"share of {questions:,} questions, mean over seeds", form)
     left = [0.0] * len(counts)
-    for kind, (colour, hatch) in zip(list(KINDS)[1:], _KIND_LOOKS, strict=True):
-        if kind not in kinds:
-            continue
+    for kind in kinds:
+        colour, hatch = _KIND_LOOKS[kind]
         shares = [100 * one.kinds[kind] / questions for one in counts]
-        with hatched("#ffffff"):
-            bars = axes.barh(
-                range(len(counts)), shares, left=left, height=0.62, color=colour, hatch=hatch, label=kind,
-                edgecolor="#ffffff", linewidth=0.8,
-            )  # fmt: skip
+        look: dict[str, Any] = {"color": colour, "hatch": hatch, "edgecolor": "#ffffff", "linewidth": 0.8}
+        with matplotlib.rc_context({"hatch.linewidth": 0.8, "hatch.color": "#ffffff"}):
+            bars = axes.barh(range(len(counts)), shares, left=left, height=0.62, label=kind, **look)
         for bar, one, share in zip(bars, counts, shares, strict=True):
             tip(bar, f"{one.method}: {kind} {one.kinds[kind]:,.0f} ({share:.1f}%)")
         left = [before + share for before, share in zip(left, shares, strict=True)]
@@ -120,11 +114,8 @@ def _legend(axes: Axes, form: Form, inches: float) -> None:
 def slices(found: Sequence[Slice], looks: dict[str, Look], methods: Sequence[str], form: Form = WIDE) -> Figure | None:
     """F1 by slice, a panel a dimension, of the first `MOST_IN_A_PANEL` methods; bars are 95% intervals."""
     shown = list(methods)[:MOST_IN_A_PANEL]
-    panels = {
-        one.name: kept
-        for one in DIMENSIONS
-        if len(kept := [part for part in found if part.dimension == one.name and part.n]) > 1
-    }
+    by_dimension = {one.name: [part for part in found if part.dimension == one.name and part.n] for one in DIMENSIONS}
+    panels = {name: parts for name, parts in by_dimension.items() if len(parts) > 1}
     if not panels or not shown:
         return None
     columns = 2 if form.band else 1
@@ -134,9 +125,9 @@ def slices(found: Sequence[Slice], looks: dict[str, Look], methods: Sequence[str
     form = Form(form.width, head + lines * height + 0.1, form.band)
     which = "" if len(shown) == len(methods) else f" of the {len(shown)} methods that stand first in the table"
     figure = empty_figure("F1 by kind of question", f"bars: 95% intervals{which}", form)
+    width = form.width / columns
     for number, (dimension, parts) in enumerate(panels.items()):
         line, column = divmod(number, columns)
-        width = form.width / columns
         left, bottom = column * width + 0.5, head + line * height + 0.3 + height - 1.1
         axes = add_panel(figure, form, left, bottom, width - 0.75, height - 1.1)
         _panel(axes, dimension, parts, shown, looks)

@@ -5,8 +5,7 @@ from __future__ import annotations
 import io
 import itertools
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -80,11 +79,8 @@ def with_looks_of(styles: Mapping[str, Look], labels: Iterable[str]) -> list[Loo
 
 
 def _look(place: int) -> Look:
-    return Look(
-        _COLOURS[place % len(_COLOURS)],
-        _MARKERS[place % len(_MARKERS)],
-        _DASHES[place // len(_COLOURS) % len(_DASHES)],
-    )
+    line, colour = divmod(place, len(_COLOURS))
+    return Look(_COLOURS[colour], _MARKERS[place % len(_MARKERS)], _DASHES[line % len(_DASHES)])
 
 
 def places(methods: Sequence[str]) -> list[int]:
@@ -93,27 +89,21 @@ def places(methods: Sequence[str]) -> list[int]:
 
     known = list(registered())
     order = sorted(range(len(methods)), key=lambda i: (known.index(methods[i]) if methods[i] in known else 99, i))
-    found = {index: place for place, index in enumerate(order)}
-    return [found[index] for index in range(len(methods))]
+    return sorted(range(len(methods)), key=order.__getitem__)
 
 
 def new_figure(title: str, subtitle: str, form: Form = WIDE) -> tuple[Figure, Axes]:
     """A figure with its title on the left and one empty pair of axes."""
     figure = empty_figure(title, subtitle, form)
     left, right = (0.65, 0.27) if form.band else (0.48, 0.12)
-    bottom, top = 0.7, form.band + 0.31
-    axes = figure.add_axes(
-        (left / form.width, bottom / form.height, 1 - (left + right) / form.width, 1 - (bottom + top) / form.height)
-    )
-    calm(axes)
-    return figure, axes
+    width, height = 1 - (left + right) / form.width, 1 - (0.7 + form.band + 0.31) / form.height
+    return figure, calm(figure.add_axes((left / form.width, 0.7 / form.height, width, height)))
 
 
 def add_panel(figure: Figure, form: Form, left: float, bottom: float, width: float, height: float) -> Axes:
     """New axes, in inches; `bottom` is counted from the top of the figure."""
-    axes = figure.add_axes((left / form.width, 1 - bottom / form.height, width / form.width, height / form.height))
-    calm(axes)
-    return axes
+    place = (left / form.width, 1 - bottom / form.height, width / form.width, height / form.height)
+    return calm(figure.add_axes(place))
 
 
 def empty_figure(title: str, subtitle: str, form: Form = WIDE) -> Figure:
@@ -143,14 +133,15 @@ def _figure_class() -> type[Figure]:
     return ShownFigure
 
 
-def calm(axes: Axes) -> None:
-    """No frame but the bottom line, a faint grid behind the data, small grey numbers."""
+def calm(axes: Axes) -> Axes:
+    """The axes with no frame but the bottom line, a faint grid behind the data, small grey numbers."""
     for side in ("top", "right", "left"):
         axes.spines[side].set_visible(False)
     axes.spines["bottom"].set_color(GREY)
     axes.grid(axis="y", color=FAINT, linewidth=1)
     axes.set_axisbelow(True)
     axes.tick_params(which="both", colors=GREY, labelsize=11, length=0, pad=6)
+    return axes
 
 
 def name_axes(axes: Axes, x: str, y: str) -> None:
@@ -214,17 +205,7 @@ def page_svg(text: str, name: str, about: str, form: Form) -> str:
 
 def colour_names() -> dict[str, str]:
     """The CSS variables in which a page keeps the colours of its figures, so that a dark page has lighter ones."""
-    named = {INK: "--ink", GREY: "--grey", FAINT: "--faint", "#ffffff": "--paper"}
-    named |= {colour: f"--c{number}" for number, colour in enumerate(_COLOURS[:-1], 1)}
-    named |= {darker(colour): f"--t{number}" for number, colour in enumerate(_COLOURS[:-1], 1)}
-    named |= {darker(INK): "--ink"}
-    return {colour.lower(): name for colour, name in named.items()}
-
-
-@contextmanager
-def hatched(colour: str) -> Iterator[None]:
-    """Thin pattern lines in a colour, for the fills that are drawn meanwhile."""
-    import matplotlib
-
-    with matplotlib.rc_context({"hatch.linewidth": 0.8, "hatch.color": colour}):
-        yield
+    named = {INK: "--ink", darker(INK): "--ink", GREY: "--grey", FAINT: "--faint", "#ffffff": "--paper"}
+    for number, colour in enumerate(_COLOURS[:-1], 1):
+        named |= {colour.lower(): f"--c{number}", darker(colour): f"--t{number}"}
+    return named

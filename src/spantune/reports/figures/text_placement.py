@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-    from matplotlib.text import Text
+
+    from spantune.reports.figures.style import Look
 
 Box = tuple[float, float, float, float]
 """Left, bottom, right, top in pixels."""
@@ -27,68 +28,49 @@ _SIZE = 11.5  # points
 _CLEARANCE = 13.0  # pixels between a point's centre and its name
 
 
-def name_points(
-    axes: Axes,
-    points: Sequence[tuple[float, float]],
-    names: Sequence[str],
-    colours: Sequence[str],
-    taken: Sequence[Box],
-) -> list[Text]:
+def name_points(axes: Axes, points: Sequence[tuple[str, Look, float, float]], taken: Sequence[Box]) -> None:
     """Write each point's name where it covers no name, no point and none of the `taken` boxes, as near as it can be.
 
     Args:
-        points: data coordinates. taken: pixel boxes to keep free, such as the error bars'.
+        points: name, look and data coordinates. taken: pixel boxes to keep free, such as the error bars'.
     """
-    at = axes.transData.transform(list(points))
-    boxes: list[Box] = [(x - 8, y - 8, x + 8, y + 8) for x, y in at]
-    boxes += taken
+    to_data = axes.transData.inverted().transform
+    at = axes.transData.transform([(x, y) for *_, x, y in points])
+    boxes: list[Box] = [*((x - 8, y - 8, x + 8, y + 8) for x, y in at), *taken]
     frame = axes.get_window_extent()
     room = (frame.x0 + 2, frame.y0 + 2, frame.x1 - 2, frame.y1 + 6)
-    texts = []
-    for (x, y), name, colour in zip(at, names, colours, strict=True):
-        text = axes.text(0, 0, name, fontsize=_SIZE, color=colour, transform=None)
+    for (x, y), (name, look, *_) in zip(at, points, strict=True):
+        text = axes.text(0, 0, name, fontsize=_SIZE, color=look.ink, transform=None)
         extent = text.get_window_extent()
         places = [_placed(x, y, extent.width, extent.height, *place) for place in _PLACES]
         best = min(range(len(places)), key=lambda i: (_cost(places[i], boxes, room), i))
         left, bottom, right, top = places[best]
         if best >= _NEAR:  # too far to be seen as its point's name
             nearest = (min(max(x, left), right), min(max(y, bottom), top))
-            ends = axes.transData.inverted().transform([(x, y), nearest])
-            axes.plot(*zip(*ends, strict=True), color=colour, linewidth=0.8, alpha=0.6, zorder=1)
+            ends = to_data([(x, y), nearest])
+            axes.plot(*zip(*ends, strict=True), color=look.ink, linewidth=0.8, alpha=0.6, zorder=1)
         # data coordinates, so that the name stays with its point at any resolution
         text.set_transform(axes.transData)
-        text.set_position(tuple(axes.transData.inverted().transform((left, bottom - extent.y0))))
+        text.set_position(tuple(to_data((left, bottom - extent.y0))))
         boxes.append(places[best])
-        texts.append(text)
-    return texts
 
 
-def name_line_ends(
-    axes: Axes, ends: Sequence[float], names: Sequence[str], colours: Sequence[str], inks: Sequence[str]
-) -> list[Text]:
+def name_line_ends(axes: Axes, ends: Sequence[tuple[str, Look, float]]) -> None:
     """Write names right of the axes at the heights of the lines' ends (data units), moved apart where they touch.
 
     The axes are made narrower until the longest name fits.
     """
-    _make_room(axes, names)
-    pixels = [float(axes.transData.transform((0, end))[1]) for end in ends]
+    _make_room(axes, [name for name, _, _ in ends])
+    pixels = [float(axes.transData.transform((0, height))[1]) for _, _, height in ends]
     frame = axes.get_window_extent()
     heights = spread_apart(pixels, 19.0, frame.y0 + 6, frame.y1)
-    texts = []
-    for wanted, height, name, colour, ink in zip(pixels, heights, names, colours, inks, strict=True):
+    outside: dict[str, Any] = {"transform": axes.transAxes}
+    across = [1 + 7 / frame.width, 1 + 19 / frame.width]
+    for (name, look, _), wanted, height in zip(ends, pixels, heights, strict=True):
         y = (height - frame.y0) / frame.height
         ends_at = (wanted - frame.y0) / frame.height
-        axes.plot(
-            [1 + 7 / frame.width, 1 + 19 / frame.width],
-            [ends_at, y],
-            color=colour,
-            linewidth=1,
-            transform=axes.transAxes,
-            clip_on=False,
-        )
-        place: dict[str, Any] = {"transform": axes.transAxes, "va": "center"}
-        texts.append(axes.text(1 + 23 / frame.width, y, name, fontsize=_SIZE, color=ink, **place))
-    return texts
+        axes.plot(across, [ends_at, y], color=look.colour, linewidth=1, clip_on=False, **outside)
+        axes.text(1 + 23 / frame.width, y, name, fontsize=_SIZE, color=look.ink, va="center", **outside)
 
 
 def _make_room(axes: Axes, names: Sequence[str]) -> None:
@@ -105,26 +87,24 @@ def _make_room(axes: Axes, names: Sequence[str]) -> None:
 
 def spread_apart(wanted: Sequence[float], gap: float, low: float, high: float) -> list[float]:
     """The wanted positions, moved as little as it takes to lie `gap` apart, between low and high where they fit."""
-    order = sorted(range(len(wanted)), key=lambda i: wanted[i])
+
+    def centre(cluster: Sequence[int]) -> float:
+        half = (len(cluster) - 1) * gap / 2
+        return min(max(sum(wanted[i] for i in cluster) / len(cluster), low + half), max(high - half, low + half))
+
     clusters: list[list[int]] = []
-    centre = {}
-    for index in order:
-        clusters.append([index])
-        while True:
-            last = clusters[-1]
-            half = (len(last) - 1) * gap / 2
-            middle = sum(wanted[i] for i in last) / len(last)
-            centre[last[0]] = min(max(middle, low + half), max(high - half, low + half))
-            if len(clusters) < 2:
+    for index in sorted(range(len(wanted)), key=wanted.__getitem__):
+        last = [index]
+        while clusters:
+            upper = centre(clusters[-1]) + (len(clusters[-1]) - 1) * gap / 2
+            if upper + gap <= centre(last) - (len(last) - 1) * gap / 2:
                 break
-            before = clusters[-2]
-            if centre[before[0]] + (len(before) - 1) * gap / 2 + gap <= centre[last[0]] - half:
-                break
-            clusters[-2:] = [before + last]
+            last = clusters.pop() + last
+        clusters.append(last)
     placed = [0.0] * len(wanted)
     for cluster in clusters:
         for place, index in enumerate(cluster):
-            placed[index] = centre[cluster[0]] + (place - (len(cluster) - 1) / 2) * gap
+            placed[index] = centre(cluster) + (place - (len(cluster) - 1) / 2) * gap
     return placed
 
 

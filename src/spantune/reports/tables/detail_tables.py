@@ -3,7 +3,7 @@ page, Markdown and CSV."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,7 +13,7 @@ from spantune.reports.tables import number_format
 from spantune.reports.tables.main_table import escaped, markdown_lines
 from spantune.scoring.dimensions import DIMENSIONS
 from spantune.scoring.error_kinds import KINDS
-from spantune.scoring.statistics import Comparison, Estimate, Score
+from spantune.scoring.statistics import Score
 
 
 @dataclass(frozen=True, repr=False)
@@ -37,15 +37,12 @@ class Grid:
         return "\n".join([*([escaped(self.about), ""] if self.about else []), *lines]) + "\n"
 
 
-def differences_rows(comparison: Comparison) -> list[dict[str, Any]]:
+def differences_rows(evidence: Evidence) -> list[dict[str, Any]]:
     """A row a pair and metric."""
+    names = ("metric", "first", "second", "points", "low", "high", "p", "p_holm", "significant", "runs_above")
     return [
-        {
-            **{"metric": one.metric, "first": one.first, "second": one.second, "points": one.points},
-            **{"low": one.interval.low, "high": one.interval.high, "p": one.p, "p_holm": one.p_holm},
-            **{"significant": one.significant, "runs_above": one.runs_above, "run_pairs": one.run_pairs},
-        }
-        for one in comparison.differences
+        {name: getattr(one.interval if name in ("low", "high") else one, name) for name in (*names, "run_pairs")}
+        for one in evidence.comparison.differences
     ]
 
 
@@ -53,9 +50,9 @@ def slices_rows(evidence: Evidence) -> list[dict[str, Any]]:
     """A row a slice and method; of an empty slice one without a method."""
     rows = []
     for one in evidence.slices:
-        of = {"dimension": one.dimension, "slice": one.name, "questions": one.n, "contexts": one.units}
         for method, score in one.scores.items() or [("", None)]:
-            row: dict[str, Any] = {**of, "method": method}
+            row: dict[str, Any] = {"dimension": one.dimension, "slice": one.name, "questions": one.n}
+            row |= {"contexts": one.units, "method": method}
             for name in ("em", "f1"):
                 bounds = getattr(score, f"{name}_interval", None) or (None, None)
                 row |= {name: getattr(score, name, None), f"{name}_low": bounds[0], f"{name}_high": bounds[1]}
@@ -63,7 +60,7 @@ def slices_rows(evidence: Evidence) -> list[dict[str, Any]]:
     return rows
 
 
-def kinds_rows(evidence: Evidence) -> list[dict[str, Any]]:
+def errors_rows(evidence: Evidence) -> list[dict[str, Any]]:
     """A row a method: answers of each kind, means over seeds."""
     return [{"method": one.method} | dict(one.kinds.items()) | dict(one.faults.items()) for one in evidence.counts]
 
@@ -86,12 +83,12 @@ def slices_grids(evidence: Evidence, methods: Sequence[str], least: int = 2) -> 
     return grids
 
 
-def standings_grid(comparison: Comparison) -> Grid:
-    """Scores with their intervals, by rank."""
+def standings(evidence: Evidence) -> Grid:
+    """EM and F1 with 95% intervals, rank and letters: who is tied with whom."""
+    comparison = evidence.comparison
 
     def shown(one: Score) -> str:
-        spread = f" ± {one.over_runs.spread:.1f}" if one.over_runs.spread is not None else ""
-        return f"{one.mean:.1f}{spread} ({one.interval.low:.1f}–{one.interval.high:.1f})"
+        return f"{number_format.with_spread(one.over_runs)} ({one.interval.low:.1f}–{one.interval.high:.1f})"
 
     rows = [(one.method, str(one.rank), one.letters, shown(one.f1), shown(one.em)) for one in comparison.standings]
     about = f"In brackets: 95% intervals over {comparison.questions:,} questions."
@@ -99,8 +96,9 @@ def standings_grid(comparison: Comparison) -> Grid:
     return Grid("Scores", ("Method", "Rank", "Tied", "F1", "EM"), tuple(rows), about)
 
 
-def differences_grid(comparison: Comparison) -> Grid:
-    """F1 of every pair, the earlier line of the table minus the later one."""
+def differences(evidence: Evidence) -> Grid:
+    """F1 of every pair, the earlier line of the table minus the later one, with interval and corrected p-value."""
+    comparison = evidence.comparison
     rows = [
         (
             f"{one.first} − {one.second}",
@@ -117,18 +115,17 @@ def differences_grid(comparison: Comparison) -> Grid:
     return Grid("Differences", ("Pair", "Points", "95% interval", "p", "Significant"), tuple(rows), about)
 
 
-def kinds_grid(evidence: Evidence, groups: Sequence[Group] = ()) -> Grid:
-    """What wrong answers are; with what is right in meaning, where the groups' runs measured that."""
+def errors(evidence: Evidence, groups: Sequence[Group] = ()) -> Grid:
+    """How many answers are of each kind of error; and right in meaning, where the groups' runs measured that."""
     kinds = [kind for kind in KINDS if any(one.kinds[kind] for one in evidence.counts)]
     counts = {one.method: one for one in evidence.counts}
     meaning = {one.label: one.score("reported", "right_in_meaning") for one in groups}
     measured = any(meaning.values())
     rows = []
     for name in evidence.methods:
-        found = counts[name]
-        faults = " / ".join(f"{value:,.0f}" for value in found.faults.values())
-        said = (f"{value.mean:,.0f}" if (value := meaning.get(name)) else number_format.NOTHING,) if measured else ()
-        rows.append((name, *(f"{found.kinds[kind]:,.0f}" for kind in kinds), faults, *said))
+        faults = " / ".join(f"{value:,.0f}" for value in counts[name].faults.values())
+        rescued = [number_format.mean(meaning.get(name), ",.0f")] if measured else []
+        rows.append((name, *(f"{counts[name].kinds[kind]:,.0f}" for kind in kinds), faults, *rescued))
     header = ("Method", *(kind.capitalize() for kind in kinds), "Too long / short / shifted")
     about = "; ".join(f"{kind}: {KINDS[kind]}" for kind in kinds) + ". Means over seeds."
     about += " Right in meaning: wrong by EM, but close to an accepted answer in meaning." if measured else ""
@@ -174,27 +171,13 @@ def _further(one: Group, name: str) -> str:
         return number_format.NOTHING
     kept = one.finished[0].metrics.get(name, {})
     drop, low, high = (kept.get(key) for key in ("f1_drop", "f1_drop_low", "f1_drop_high"))
-    lost = f" (−{drop:.1f}: {low:.1f} to {high:.1f})" if None not in (drop, low, high) and drop >= 0 else ""  # type: ignore[operator]
-    return number_format.with_spread(f1) + lost
+    if drop is None or low is None or high is None or drop < 0:
+        return number_format.with_spread(f1)
+    return f"{number_format.with_spread(f1)} (−{drop:.1f}: {low:.1f} to {high:.1f})"
 
 
 def null_grid(groups: Sequence[Group]) -> Grid | None:
     """How well the models know what they cannot answer (v2.0); None where no run measured it."""
-    columns: tuple[tuple[str, str, Callable[[float], str]], ...] = (
-        ("null_threshold", "Threshold", lambda value: f"{value:.2f}"),
-        ("null_auc", "AUC", lambda value: f"{value:.3f}"),
-        ("risk_coverage_area", "Risk–coverage area", lambda value: f"{value:.3f}"),
-        ("risk_coverage_best", "Best possible", lambda value: f"{value:.3f}"),
-        ("calibration_error", "Calibration error", lambda value: f"{value:.3f}"),
-        ("calibration_error_scaled", "With temperature", lambda value: f"{value:.3f}"),
-    )
-
-    def cells(one: Group) -> list[str]:
-        found: list[tuple[Estimate | None, Callable[[float], str]]] = [
-            (one.score("reported", key), shown) for key, _, shown in columns
-        ]
-        return [shown(value.mean) if value else number_format.NOTHING for value, shown in found]
-
     if not any(one.score("reported", "calibration_error") for one in groups):
         return None
     about = (
@@ -202,5 +185,20 @@ def null_grid(groups: Sequence[Group]) -> Grid | None:
         "answer is told from one with. Area: mean error over all shares of questions, the surest first."
         + by_rule(groups[0].language)
     )
-    rows = tuple((one.label, *cells(one)) for one in groups if one.finished)
-    return Grid("Questions without an answer", ("Method", *(title for _, title, _ in columns)), rows, about)
+    rows = [
+        (one.label, *(number_format.mean(one.score("reported", key), form) for key, _, form in _NULL_COLUMNS))
+        for one in groups
+        if one.finished
+    ]
+    header = ("Method", *(title for _, title, _ in _NULL_COLUMNS))
+    return Grid("Questions without an answer", header, tuple(rows), about)
+
+
+_NULL_COLUMNS = (
+    ("null_threshold", "Threshold", ".2f"),
+    ("null_auc", "AUC", ".3f"),
+    ("risk_coverage_area", "Risk–coverage area", ".3f"),
+    ("risk_coverage_best", "Best possible", ".3f"),
+    ("calibration_error", "Calibration error", ".3f"),
+    ("calibration_error_scaled", "With temperature", ".3f"),
+)

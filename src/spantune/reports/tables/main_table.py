@@ -10,7 +10,8 @@ from dataclasses import dataclass, field
 from pathlib import PurePath
 from typing import Any
 
-from spantune.reports.run_groups import Group, by_rule, group, rule_language
+from spantune.config import rule_name
+from spantune.reports.run_groups import Group, by_rule, group
 from spantune.reports.tables import number_format
 from spantune.runs import RunRecord
 from spantune.scoring.statistics import Comparison, Standing
@@ -49,8 +50,9 @@ class Table:
 
     def begins_rank(self, row: int) -> bool:
         """Whether a row has another rank than the one above it."""
-        pair = [self.standings.get(one.label) for one in self.groups[max(row - 1, 0) : row + 1]]
-        return len(pair) == 2 and bool(self.standings) and rank_of(pair[0]) != rank_of(pair[1])
+        standings = [self.standings.get(one.label) for one in self.groups[: row + 1]]
+        ranks = {standing and standing.rank for standing in standings[-2:]}
+        return bool(self.standings) and len(ranks) > 1
 
     def to_text(self, width: int = 100) -> str:
         """Plain text for a terminal of `width` columns; long method names take several lines."""
@@ -79,25 +81,21 @@ class Table:
 
     def to_csv(self) -> str:
         """Unrounded numbers, for further work: scores 0 to 100, seconds, bytes; empty where unknown."""
-        rows = [_csv_row(one) | _standing_row(self.standings.get(one.label)) for one in self.groups]
+        rows = [_csv_row(one, self.standings.get(one.label)) for one in self.groups]
         return csv_text(rows) if rows else "method\n"
 
     def _cells(self, columns: Sequence[Column]) -> tuple[list[str], list[list[str]]]:
         titles = ["Method", *(column.title for column in columns)]
         return titles, [[one.label, *(column.shown(one) for column in columns)] for one in self.groups]
 
-    def _fitting(self, width: int) -> tuple[Column, ...]:
+    def _fitting(self, width: int) -> list[Column]:
         """The columns without as many minor ones, from the right, as have no room."""
+        widths = {one: max(map(len, [one.title, *map(one.shown, self.groups)])) for one in self.columns}
         kept = list(self.columns)
-        while _LEAST_LABEL + sum(1 + self._width(one) for one in kept) > width:
-            minor = [one for one in kept if one.minor]
-            if not minor:
-                break
-            kept.remove(minor[-1])
-        return tuple(kept)
-
-    def _width(self, column: Column) -> int:
-        return max(map(len, [column.title, *map(column.shown, self.groups)]))
+        for column in reversed(self.columns):
+            if column.minor and _LEAST_LABEL + sum(1 + widths[one] for one in kept) > width:
+                kept.remove(column)
+        return kept
 
 
 def comparison(records: Sequence[RunRecord], statistics: Comparison | None = None) -> Table:
@@ -105,9 +103,6 @@ def comparison(records: Sequence[RunRecord], statistics: Comparison | None = Non
 
     Args:
         statistics: of the groups by their label: the rows are then ordered by rank, else by mean F1.
-
-    Raises:
-        RunError: the runs were scored by different rules.
     """
     standings = {one.method: one for one in statistics.standings} if statistics else {}
     order = {label: place for place, label in enumerate(standings)}
@@ -115,11 +110,6 @@ def comparison(records: Sequence[RunRecord], statistics: Comparison | None = Non
     several = any(len(one.finished) > 1 for one in groups)
     notes = (*_failures(groups), *_significance(statistics), *_reading(records, several))
     return Table(_header(records), groups, _columns(groups, standings), notes, standings)
-
-
-def rank_of(standing: Standing | None) -> int | None:
-    """None for a group whose answers were not compared."""
-    return standing.rank if standing else None
 
 
 def _columns(groups: Sequence[Group], standings: Mapping[str, Standing]) -> tuple[Column, ...]:
@@ -130,30 +120,19 @@ def _columns(groups: Sequence[Group], standings: Mapping[str, Standing]) -> tupl
         Column("Share", lambda one: number_format.percent(one.parameters("share")), minor=True),
         Column("Adapter", lambda one: number_format.size(one.largest("adapter_bytes"))),
         Column("Train s", lambda one: number_format.with_spread(one.timing("train_seconds"), 0)),
-        Column("Ex/s", lambda one: _mean(one, "examples_per_second"), minor=True),
+        Column("Ex/s", lambda one: number_format.mean(one.timing("examples_per_second"), ",.1f"), minor=True),
         Column("Memory", lambda one: number_format.size(one.largest("peak_memory_bytes"))),
     ]
     if standings:
-        columns.insert(2, Column("95% of F1", lambda one: _interval(standings.get(one.label))))
-        columns.insert(3, Column("Tied", lambda one: _letters(standings.get(one.label))))
+        bounds = {label: f"{one.f1.interval.low:.1f}–{one.f1.interval.high:.1f}" for label, one in standings.items()}
+        tied = {label: one.letters for label, one in standings.items()}
+        columns.insert(2, Column("95% of F1", lambda one: bounds.get(one.label, number_format.NOTHING)))
+        columns.insert(3, Column("Tied", lambda one: tied.get(one.label, number_format.NOTHING)))
     if any(one.largest("peak_gpu_memory_bytes") for one in groups):
         columns.append(Column("GPU mem.", lambda one: number_format.size(one.largest("peak_gpu_memory_bytes"))))
     if any(len(one.runs) > 1 for one in groups):
         columns.append(Column("Runs", _runs))
     return tuple(columns)
-
-
-def _interval(standing: Standing | None) -> str:
-    return f"{standing.f1.interval.low:.1f}–{standing.f1.interval.high:.1f}" if standing else number_format.NOTHING
-
-
-def _letters(standing: Standing | None) -> str:
-    return standing.letters if standing else number_format.NOTHING
-
-
-def _mean(one: Group, name: str) -> str:
-    value = one.timing(name)
-    return f"{value.mean:,.1f}" if value else number_format.NOTHING
 
 
 def _runs(one: Group) -> str:
@@ -168,10 +147,15 @@ def _header(records: Sequence[RunRecord]) -> tuple[str, ...]:
         return ("No run has finished.",) if records else ("There are no runs.",)
     sets = list(dict.fromkeys(_set(record) for record in finished))
     machines = list(dict.fromkeys(machine(record) for record in finished))
-    rule = by_rule(rule_language(records))
+    rules = list(dict.fromkeys(record.language for record in finished))
+    rule = by_rule(rules[0]) if len(rules) == 1 else ""
     lines = [f"Scored on {'; '.join(sets)}.{rule}", f"Measured on {'; '.join(machines)}."]
-    if len({_fingerprint(record) for record in finished}) > 1:
+    used = [(record.scored_on, record.data.get(record.scored_on or "")) for record in finished]
+    if len({(scored_on, data and data.fingerprint) for scored_on, data in used}) > 1:
         lines.append("CAUTION: the runs were scored on different questions; their scores do not compare.")
+    if len(rules) > 1:
+        named = "; ".join(map(rule_name, rules))
+        lines.append(f"CAUTION: the runs were scored by different rules ({named}); their EM and F1 do not compare.")
     if any(record.scored_on == "selection" for record in finished):
         lines.append("CAUTION: the selection split also chose the best checkpoint, so scores on it are too high.")
     if len(machines) > 1:
@@ -188,11 +172,6 @@ def _set(record: RunRecord) -> str:
     return f"{kind}: {names}, {used.examples:,} questions"
 
 
-def _fingerprint(record: RunRecord) -> tuple[str | None, str | None]:
-    used = record.data.get(record.scored_on or "")
-    return record.scored_on, used.fingerprint if used else None
-
-
 def machine(record: RunRecord) -> str:
     """The hardware in a few words."""
     has = record.hardware
@@ -205,16 +184,17 @@ def machine(record: RunRecord) -> str:
 
 def _failures(groups: Sequence[Group]) -> list[str]:
     """A line for each reason why runs of a row are not in it."""
-    lines = []
+    seeds: dict[tuple[str, str], list[str]] = {}
     for one in groups:
-        seeds: dict[str, list[str]] = {}
         for run in one.runs:
             if run.status != "finished":
                 why = textwrap.shorten(run.reason or "", _REASON, placeholder=" …")
-                seeds.setdefault(f"{run.status}: {why}" if why else run.status, []).append(str(run.seed))
-        for why, them in seeds.items():
-            lines.append(f"Not in the table: {one.label}, seed{'s' * (len(them) > 1)} {', '.join(them)}, {why}")
-    return lines
+                why = f"{run.status}: {why}" if why else run.status
+                seeds.setdefault((one.label, why), []).append(str(run.seed))
+    return [
+        f"Not in the table: {label}, seed{'s' * (len(numbers) > 1)} {', '.join(numbers)}, {why}"
+        for (label, why), numbers in seeds.items()
+    ]
 
 
 def _significance(statistics: Comparison | None) -> list[str]:
@@ -239,20 +219,14 @@ def _reading(records: Sequence[RunRecord], several: bool) -> list[str]:
     notes = ["Trainable: parameters that learn, span head included. Memory: the most that the process held at once."]
     if several:
         notes.append("±: sample standard deviation over the runs with different seeds; memory is their largest.")
-    if learned := _learned_from_sample(records):
+    trained = [record.data["train"] for record in records if "train" in record.data]
+    if trained and all(source.startswith("sample") for used in trained for source in used.sources):
+        learned = max(used.examples for used in trained)
         notes.append(
             f"The embedded sample is small: the methods learned from {learned:,} questions. This shows the road, not "
             "what they can reach. On SQuAD: spantune compare --methods lora ia3 --data squad --model bert-base-uncased"
         )
     return notes
-
-
-def _learned_from_sample(records: Sequence[RunRecord]) -> int | None:
-    """Training questions of a study on the embedded sample alone; None for any other data."""
-    trained = [record.data["train"] for record in records if "train" in record.data]
-    if not trained or any(not source.startswith("sample") for used in trained for source in used.sources):
-        return None
-    return max(used.examples for used in trained)
 
 
 def _aligned(row: Sequence[str], widths: Sequence[int], gap: str) -> list[str]:
@@ -282,16 +256,7 @@ def escaped(text: str) -> str:
     return " ".join(text.replace("\\", "\\\\").replace("|", "\\|").replace("<", "&lt;").split())
 
 
-def _standing_row(standing: Standing | None) -> dict[str, Any]:
-    if standing is None:
-        return {}
-    row: dict[str, Any] = {"rank": standing.rank, "tied": standing.letters}
-    for name, score in (("em", standing.em), ("f1", standing.f1)):
-        row |= {f"{name}_low": score.interval.low, f"{name}_high": score.interval.high}
-    return row
-
-
-def _csv_row(one: Group) -> dict[str, Any]:
+def _csv_row(one: Group, standing: Standing | None) -> dict[str, Any]:
     row: dict[str, Any] = {"label": one.label, "method": one.method, "model": one.runs[0].model}
     row |= {"runs": len(one.runs), "finished": len(one.finished), "seeds": " ".join(str(run.seed) for run in one.runs)}
     estimates = {name: one.metric(name) for name in ("em", "f1")}
@@ -302,4 +267,8 @@ def _csv_row(one: Group) -> dict[str, Any]:
     row |= {name: one.largest(name) for name in ("adapter_bytes", "peak_memory_bytes", "peak_gpu_memory_bytes")}
     unfinished = [f"seed {run.seed}: {run.status} {run.reason or ''}" for run in one.runs if run.status != "finished"]
     row |= {"scored_on": one.runs[0].scored_on, "unfinished": " ".join("; ".join(unfinished).split())}
+    if standing is not None:
+        row |= {"rank": standing.rank, "tied": standing.letters}
+        for name, score in (("em", standing.em), ("f1", standing.f1)):
+            row |= {f"{name}_low": score.interval.low, f"{name}_high": score.interval.high}
     return row | ({"scoring": "mlqa", "language": one.language} if one.language else {})

@@ -17,6 +17,11 @@ def with_spread(value: Estimate | None, digits: int = 1) -> str:
     return mean if value.spread is None else f"{mean} ± {value.spread:,.{digits}f}"
 
 
+def mean(value: Estimate | None, form: str) -> str:
+    """The mean over runs by a format such as `.3f`."""
+    return NOTHING if value is None else f"{value.mean:{form}}"
+
+
 def count(value: int | None) -> str:
     """`770`, `74 k`, `22.7 M`."""
     return NOTHING if value is None else _scaled(value, ("", " k", " M", " G"))

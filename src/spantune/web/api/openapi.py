@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from pydantic import BaseModel
-from pydantic.json_schema import models_json_schema
+from pydantic.json_schema import JsonSchemaMode, models_json_schema
 
 from spantune import __version__
 from spantune.config import LimitsConfig
@@ -25,19 +25,36 @@ _PROBLEMS = {
     500: "Something failed in the server.",
     503: "The models are being loaded, or the queue is full; Retry-After says how long to wait.",
 }
+_OPERATIONS: dict[str, tuple[str, type[BaseModel]]] = {
+    "methods": ("The models that answer.", schemas.MethodsResponse),
+    "answer": ("One or many questions, answered by every chosen model.", schemas.AnswerResponse),
+    "inspect": (
+        "Where in the context each model sees the answer begin and end, token by token.",
+        schemas.InspectResponse,
+    ),
+}
+"""What each does, and its response; those with a body are POST."""
 
 
 def document(limits: LimitsConfig, names: Sequence[str]) -> dict[str, Any]:
     """OpenAPI 3.1."""
-    requests = schemas.schemas(limits, tuple(names))
-    responses = (schemas.AnswerResponse, schemas.InspectResponse, schemas.MethodsResponse, schemas.ProblemDetails)
-    _, defined = models_json_schema(
-        [
-            *((model, "validation") for model in (requests.answer, requests.inspect)),
-            *((model, "serialization") for model in responses),
-        ],
-        ref_template=_REF,
-    )
+    bodies = schemas.request_models(limits, tuple(names))
+    models: list[tuple[type[BaseModel], JsonSchemaMode]] = [(body, "validation") for body in bodies.values()]
+    models += [(response, "serialization") for _, response in _OPERATIONS.values()]
+    _, defined = models_json_schema([*models, (schemas.ProblemDetails, "serialization")], ref_template=_REF)
+    paths: dict[str, dict[str, Any]] = {}
+    for name, (summary, response) in _OPERATIONS.items():
+        answers: dict[str, Any] = {"200": {"description": summary, "content": _content(response)}}
+        for status in _PROBLEMS if name in bodies else (421,):
+            answers[str(status)] = {
+                "description": _PROBLEMS[status],
+                "content": _content(schemas.ProblemDetails, JSON),
+                "headers": {"Retry-After": {"schema": {"type": "string"}}} if status in (429, 503) else {},
+            }
+        operation: dict[str, Any] = {"operationId": name, "summary": summary, "responses": answers}
+        if name in bodies:
+            operation["requestBody"] = {"required": True, "content": _content(bodies[name])}
+        paths[f"/api/{name}"] = {"post" if name in bodies else "get": operation}
     return {
         "openapi": "3.1.0",
         "info": {
@@ -45,47 +62,10 @@ def document(limits: LimitsConfig, names: Sequence[str]) -> dict[str, Any]:
             "version": __version__,
             "description": "Questions to fine-tuned models, side by side. Places count Unicode code points.",
         },
-        "paths": {
-            "/api/methods": {"get": _operation("methods", "The models that answer.", schemas.MethodsResponse, (421,))},
-            "/api/answer": {
-                "post": _operation(
-                    "answer",
-                    "One or many questions, answered by every chosen model.",
-                    schemas.AnswerResponse,
-                    tuple(_PROBLEMS),
-                    body=requests.answer,
-                )
-            },
-            "/api/inspect": {
-                "post": _operation(
-                    "inspect",
-                    "Where in the context each model sees the answer begin and end, token by token.",
-                    schemas.InspectResponse,
-                    tuple(_PROBLEMS),
-                    body=requests.inspect,
-                )
-            },
-        },
+        "paths": paths,
         "components": {"schemas": defined["$defs"]},
     }
 
 
-def _operation(
-    name: str, summary: str, answer: type[BaseModel], problems: Sequence[int], body: type[BaseModel] | None = None
-) -> dict[str, Any]:
-    responses: dict[str, Any] = {"200": {"description": summary, **_content(answer, "application/json")}}
-    for status in problems:
-        headers = {"Retry-After": {"schema": {"type": "string"}}} if status in (429, 503) else {}
-        responses[str(status)] = {
-            "description": _PROBLEMS[status],
-            **_content(schemas.ProblemDetails, JSON),
-            **({"headers": headers} if headers else {}),
-        }
-    operation: dict[str, Any] = {"operationId": name, "summary": summary, "responses": responses}
-    if body is not None:
-        operation["requestBody"] = {"required": True, **_content(body, "application/json")}
-    return operation
-
-
-def _content(model: type[BaseModel], mimetype: str) -> Mapping[str, Any]:
-    return {"content": {mimetype: {"schema": {"$ref": _REF.format(model=model.__name__)}}}}
+def _content(model: type[BaseModel], mimetype: str = "application/json") -> dict[str, Any]:
+    return {mimetype: {"schema": {"$ref": _REF.format(model=model.__name__)}}}

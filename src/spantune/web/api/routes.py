@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 from flask import Blueprint, Response, json, render_template, request
 from pydantic import BaseModel, ValidationError
@@ -16,14 +16,13 @@ from spantune.web.api.openapi import document
 from spantune.web.limits import API_BYTES
 from spantune.web.models import Model
 from spantune.web.problem_details import Problem
-from spantune.web.state import Web, web
+from spantune.web.state import web
 
 if TYPE_CHECKING:
     from spantune.answering.token_probabilities import Inside
     from spantune.data.prediction import Prediction
 
 API = Blueprint("api", __name__)
-Read = TypeVar("Read", bound=BaseModel)
 _EMPTY = ("string_too_short", "string_pattern_mismatch")
 """What pydantic calls a text that is empty or only white space."""
 
@@ -54,10 +53,9 @@ def methods() -> Response:
 @API.post("/api/answer")
 def answer() -> Response:
     """One or many questions."""
-    shared = web()
-    asked: Any = _read(schemas.schemas(shared.settings, shared.names).answer)
+    asked = _read("answer")
     examples = [Example(str(at), question.question, question.context) for at, question in enumerate(asked.questions)]
-    models = _chosen(shared, asked.models)
+    models = _chosen(asked.models)
     answers = ask(examples, [model.name for model in models])
     by_question = [
         schemas.QuestionAnswers(
@@ -79,9 +77,8 @@ def answer() -> Response:
 @API.post("/api/inspect")
 def inspect() -> Response:
     """One question, token by token."""
-    shared = web()
-    asked: Any = _read(schemas.schemas(shared.settings, shared.names).inspect)
-    names = [model.name for model in _chosen(shared, asked.models)]
+    asked = _read("inspect")
+    names = [model.name for model in _chosen(asked.models)]
     answers = ask([Example("0", asked.question, asked.context)], names, inside=True)
     seen = {name: inside for name in names if (inside := answers[name].inside) is not None}
     return _json(
@@ -89,23 +86,20 @@ def inspect() -> Response:
     )
 
 
-def _read(kind: type[Read]) -> Read:
-    """The body of the request.
-
-    Raises:
-        Problem: 413 too large, 415 not JSON, 422 not what is asked for.
-    """
+def _read(operation: str) -> Any:
+    """The body of the request; Problem 413 where it is too large, 415 where it is not JSON, 422 where it is wrong."""
     if request.mimetype != "application/json":
         raise Problem(415, "Unsupported Media Type", "Send JSON, with Content-Type: application/json.")
     request.max_content_length = API_BYTES
+    model = schemas.request_models(web().settings, web().names)[operation]
     try:
-        return kind.model_validate_json(request.get_data())
+        return model.model_validate_json(request.get_data())
     except ValidationError as error:
         errors = [
-            {"where": _where(one["loc"]), "problem": "is empty" if one["type"] in _EMPTY else one["msg"]}
-            for one in error.errors(include_url=False, include_input=False, include_context=False)[:20]
+            {"where": _where(item["loc"]), "problem": "is empty" if item["type"] in _EMPTY else item["msg"]}
+            for item in error.errors(include_url=False, include_input=False, include_context=False)[:20]
         ]
-        detail = "; ".join(f"{one['where']}: {one['problem']}" for one in errors[:3])
+        detail = "; ".join(f"{item['where']}: {item['problem']}" for item in errors[:3])
         raise Problem(422, "Not understood", detail, errors=errors) from error
 
 
@@ -115,7 +109,8 @@ def _where(location: Sequence[int | str]) -> str:
     return parts.removeprefix(".") or "body"
 
 
-def _chosen(shared: Web, names: Sequence[str] | None) -> list[Model]:
+def _chosen(names: Sequence[str] | None) -> list[Model]:
+    shared = web()
     unknown = [name for name in names or () if name not in shared.names]
     if unknown:
         detail = f"There is no model {unknown[0]!r}; known: {', '.join(shared.names)}."

@@ -6,13 +6,19 @@ import math
 from functools import cache
 from typing import Annotated, Any
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, create_model
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, create_model
 
 from spantune.config import LimitsConfig
 from spantune.web.answer_scores import AnswerScore
 from spantune.web.limits import MOST_ANSWERS, MOST_N_BEST
 
-_TEXT = "Some text; more than white space."
+_Share = Annotated[float, Field(ge=0, le=1)]
+_NBest = Annotated[
+    int,
+    Field(ge=1, le=MOST_N_BEST, description="Candidates of each answer."),
+    # 7.0 is a whole number to JSON Schema.
+    BeforeValidator(lambda value: int(value) if isinstance(value, float) and value.is_integer() else value),
+]
 
 
 class _Strict(BaseModel):
@@ -29,7 +35,7 @@ class AnswerCandidate(_OfAttributes):
     text: str
     start: int
     end: int
-    probability: float = Field(ge=0, le=1)
+    probability: _Share
 
 
 class ModelAnswer(_OfAttributes):
@@ -38,8 +44,8 @@ class ModelAnswer(_OfAttributes):
     answer: str = Field(validation_alias="text")
     start: int
     end: int
-    probability: float = Field(ge=0, le=1)
-    null_probability: float = Field(ge=0, le=1)
+    probability: _Share
+    null_probability: _Share
     n_best: list[AnswerCandidate]
     score: Annotated[AnswerScore | None, BeforeValidator(lambda _: None)] = Field(
         default=None, description="Where accepted answers were sent."
@@ -140,69 +146,40 @@ class ProblemDetails(BaseModel):
     errors: list[Mistake] = Field(default_factory=list)
 
 
-class Schemas:
-    """The requests under the limits of some settings.
-
-    Attributes:
-        answer: of `POST /api/answer`. inspect: of `POST /api/inspect`.
-    """
-
-    def __init__(self, limits: LimitsConfig, names: tuple[str, ...]) -> None:
-        question: Any = _text(limits.max_question, "The question.")
-        context: Any = _text(limits.max_context, "The text that answers it.")
-        accepted: Any = Annotated[
-            list[Annotated[str, StringConstraints(max_length=limits.max_context)]] | None,
-            Field(
-                description="Accepted answers, [] where none is right: the answers are scored.", max_length=MOST_ANSWERS
-            ),
-        ]
-        models: Any = Annotated[
-            list[Annotated[str, Field(json_schema_extra={"enum": list(names)} if names else None)]] | None,
-            Field(description="Names of models; default: all.", min_length=1),
-        ]
-        n_best: Any = Annotated[
-            int, Field(ge=1, le=MOST_N_BEST, description="Candidates of each answer."), BeforeValidator(_whole)
-        ]
-        identifier: Any = Annotated[str | None, Field(max_length=200, description="Comes back; default: its place.")]
-        asked = create_model(
-            "Question",
-            __base__=_Strict,
-            __doc__="A question on a context.",
-            question=(question, ...),
-            context=(context, ...),
-            answers=(accepted, None),
-            id=(identifier, None),
-        )
-        questions: Any = Annotated[list[asked], Field(min_length=1, max_length=limits.max_questions)]  # type: ignore[valid-type]
-        self.answer = create_model(
-            "AnswerRequest",
-            __base__=_Strict,
-            __doc__="One or many questions.",
-            questions=(questions, ...),
-            models=(models, None),
-            n_best=(n_best, 5),
-        )
-        self.inspect = create_model(
-            "InspectRequest",
-            __base__=_Strict,
-            __doc__="One question on one context.",
-            question=(question, ...),
-            context=(context, ...),
-            models=(models, None),
-        )
-
-
-def _whole(value: Any) -> Any:
-    """7.0 is a whole number to JSON Schema."""
-    return int(value) if isinstance(value, float) and value.is_integer() else value
+@cache
+def request_models(limits: LimitsConfig, names: tuple[str, ...]) -> dict[str, type[BaseModel]]:
+    """The bodies of `POST /api/answer` and `POST /api/inspect` by operation, under the limits of some settings."""
+    asked: dict[str, Any] = {
+        "question": (_text(limits.max_question, "The question."), ...),
+        "context": (_text(limits.max_context, "The text that answers it."), ...),
+    }
+    gold = Annotated[str, Field(max_length=limits.max_context)]
+    identifier: Any = Annotated[str | None, Field(max_length=200, description="Comes back; default: its place.")]
+    about = "Accepted answers, [] where none is right: the answers are scored."
+    question: Any = create_model(
+        "Question",
+        __base__=_Strict,
+        __doc__="A question on a context.",
+        **asked,
+        answers=(Annotated[list[gold] | None, Field(description=about, max_length=MOST_ANSWERS)], None),
+        id=(identifier, None),
+    )
+    name = Annotated[str, Field(json_schema_extra={"enum": list(names)} if names else None)]
+    chosen: Any = Annotated[list[name] | None, Field(description="Names of models; default: all.", min_length=1)]
+    answer = create_model(
+        "AnswerRequest",
+        __base__=_Strict,
+        __doc__="One or many questions.",
+        questions=(Annotated[list[question], Field(min_length=1, max_length=limits.max_questions)], ...),
+        models=(chosen, None),
+        n_best=(_NBest, 5),
+    )
+    inspect = create_model(
+        "InspectRequest", __base__=_Strict, __doc__="One question on one context.", **asked, models=(chosen, None)
+    )
+    return {"answer": answer, "inspect": inspect}
 
 
 def _text(longest: int, about: str) -> Any:
-    blank = Field(min_length=1, max_length=longest, pattern=r"\S", description=f"{about} {_TEXT}")
-    return Annotated[str, blank]
-
-
-@cache
-def schemas(limits: LimitsConfig, names: tuple[str, ...]) -> Schemas:
-    """Made once for an app."""
-    return Schemas(limits, names)
+    description = f"{about} Some text; more than white space."
+    return Annotated[str, Field(min_length=1, max_length=longest, pattern=r"\S", description=description)]

@@ -24,14 +24,6 @@ _FAINT = 0.015
 
 
 @dataclass(frozen=True)
-class TokenColumn:
-    """A token, or (`text` is "") a number of tokens that are left out."""
-
-    text: str
-    left_out: int = 0
-
-
-@dataclass(frozen=True)
 class TokenHeat:
     """Probabilities in per cent, rounded; `start_heat` and `end_heat` in tenths, for the colour."""
 
@@ -52,9 +44,9 @@ class HeatRow:
 
 @dataclass(frozen=True)
 class HeatStrip:
-    """Models whose winning windows have the same tokens."""
+    """Models whose winning windows have the same tokens; `columns` has these, or how many are left out."""
 
-    columns: Sequence[TokenColumn]
+    columns: Sequence[str | int]
     rows: Sequence[HeatRow]
 
 
@@ -69,15 +61,15 @@ def strips(context: str, models: Sequence[Model], answers: Mapping[str, RequestA
 
 def _strip(context: str, seen: Sequence[tuple[Model, Inside]]) -> HeatStrip:
     spans = seen[0][1].spans
-    columns: list[TokenColumn] = []
+    columns: list[str | int] = []
     places: list[int | None] = []
     before = -1
     for at in [*_shown([inside for _, inside in seen]), len(spans)]:
         if at - before > 1:
-            columns.append(TokenColumn("", left_out=at - before - 1))
+            columns.append(at - before - 1)
             places.append(None)
         if at < len(spans):
-            columns.append(TokenColumn(context[slice(*spans[at].tolist())] or "␣"))
+            columns.append(context[slice(*spans[at].tolist())] or "␣")
             places.append(at)
         before = at
     return HeatStrip(columns, [HeatRow(model, _cells(inside, places), inside) for model, inside in seen])

@@ -6,19 +6,17 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, get_args
+from typing import Any
 
 from flask import Blueprint, Response, abort, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
 from spantune.errors import DataError
-from spantune.reports.judged_answers import Incomplete
 from spantune.scoring.error_kinds import occurrences
-from spantune.web.corrections import Format, key_of, to_squad
+from spantune.web.corrections import FORMATS, key_of, to_squad
 from spantune.web.highlight import cut
-from spantune.web.index_cache import Unread
 from spantune.web.limits import line_feeds, pages_of, whole
-from spantune.web.problem_details import Problem, busy, sentence
+from spantune.web.problem_details import Problem, sentence
 from spantune.web.question_index import NAMES
 from spantune.web.security import requires_token
 from spantune.web.state import web
@@ -37,7 +35,7 @@ class CorrectForm:
 
     Attributes:
         study, place: where it comes from, if from a study. golds: accepted places there.
-        query: the filters with which it was found there. key: of its earlier correction, if it is named by that.
+        query: the filters of Explore that led to it. key: of its earlier correction, if the request names that.
     """
 
     question: str
@@ -81,8 +79,8 @@ def save() -> ResponseReturnValue:
     nothing = "no_answer" in request.form
     text = "" if nothing else _as_in(form.context, request.form.get("text", ""))
     start = None if nothing else whole(request.form.get("start"))
-    if start is not None and form.context[start : start + len(text)] != text:
-        start = None  # the words were edited after they had been marked: these count
+    if start is not None and not form.context.startswith(text, start):
+        start = None  # the words were edited after marking, and they count
     problem = 'Nothing is marked: mark the right words, or choose "the context does not answer it".'
     if nothing or text.strip():
         try:
@@ -104,7 +102,7 @@ def delete(key: str) -> ResponseReturnValue:
 @PAGES.post("/corrections/<key>/undo")
 @requires_token
 def undo(key: str) -> ResponseReturnValue:
-    """Put back what was there before the last change; where another one came between, show that and do nothing."""
+    """Put back what was there before the last change; if that is a later one than the page showed, only show it."""
     kept = web().corrections
     if kept.last_change(key) is None:
         abort(404)
@@ -119,17 +117,16 @@ def export() -> Response:
     kept = web().corrections.listed()[::-1]
     default = "v2.0" if any(correction.start is None for correction in kept) else "v1.1"
     version = request.args.get("version", default)
-    versions: dict[str, Format] = {known: known for known in get_args(Format)}
-    if version not in versions:
-        raise Problem(422, "Not understood", f"version: expected {' or '.join(versions)}.")
-    content = json.dumps(to_squad(kept, versions[version]), ensure_ascii=False, indent=1) + "\n"
+    if version not in FORMATS:
+        raise Problem(422, "Not understood", f"version: expected {' or '.join(FORMATS)}.")
+    content = json.dumps(to_squad(kept, version), ensure_ascii=False, indent=1) + "\n"
     disposition = f'attachment; filename="corrections-{version}.json"'
     return Response(content, mimetype="application/json", headers={"Content-Disposition": disposition})
 
 
 def _back(key: str, undone: bool = False) -> ResponseReturnValue:
-    """To where the change was asked for, which says that it was made: the question in its study, else the list."""
-    changed: dict[str, Any] = {"changed": key, **({"undone": "1"} if undone else {})}
+    """To the page that requested the change and now shows it: the question in its study, else the list."""
+    changed: dict[str, Any] = {"changed": key, "undone": "1" if undone else None}  # None leaves it out
     study, place = request.form.get("study", ""), whole(request.form.get("place"))
     if study in web().shelf.folders and place is not None:
         return redirect(url_for("explore.question", study=study, place=place, **_query(), **changed), 303)
@@ -164,12 +161,16 @@ def _marking(form: CorrectForm, text: str, start: int | None, problem: str | Non
 def _form() -> CorrectForm:
     """The question that a request names: by its place in a study, by its earlier correction, or by its texts.
 
-    Browsers send every line break of a form as CR LF; a text that was entered has LF alone here. The text of a study
-    or of an earlier correction is read from there, letter by letter.
+    Browsers send every line break of a form as CR LF, so texts with others are read from where they are kept.
     """
     study, place = request.values.get("study", ""), whole(request.values.get("place"))
     if study and place is not None:
-        return _from_study(study, place)
+        index = web().index(study)
+        row = index.row_of(place)
+        if row is None:
+            abort(404)
+        shown = index.question(row)
+        return CorrectForm(shown.question, shown.context, study, place, shown.golds, _query())
     if key := request.values.get("key"):
         earlier = web().corrections.get(key)
         if earlier is None:
@@ -178,32 +179,15 @@ def _form() -> CorrectForm:
     question, context = (line_feeds(request.values.get(name, "")) for name in ("question", "context"))
     limits = web().settings
     if len(question) > limits.max_question or len(context) > limits.max_document:
-        raise Problem(
-            413, "Too long", f"At most {limits.max_question} characters of question, {limits.max_document} of context."
-        )
+        most = f"At most {limits.max_question} characters of question, {limits.max_document} of context."
+        raise Problem(413, "Too long", most)
     if not question.strip() or not context.strip():
         raise Problem(422, "Not understood", "A correction needs a question and a context.")
     return CorrectForm(question, context)
 
 
-def _from_study(study: str, place: int) -> CorrectForm:
-    if study not in web().shelf.folders:
-        abort(404)
-    try:
-        index = web().shelf.index(study)
-    except Unread:
-        raise busy("The study's questions are being read.") from None
-    except Incomplete as error:
-        raise Problem(409, "The study cannot be read", sentence(str(error))) from error
-    row = index.row_of(place)
-    if row is None:
-        abort(404)
-    shown = index.question(row)
-    return CorrectForm(shown.question, shown.context, study, place, shown.golds, _query())
-
-
 def _as_in(context: str, text: str) -> str:
-    """The words as the context has them: with its line breaks, and without spaces around them that it does not have."""
+    """The words with the line breaks of the context, and without spaces around them that the context lacks."""
     text = line_feeds(text)
     if "\r" in context and text not in context:
         match = re.search(r"(?:\r\n|\r|\n)".join(map(re.escape, text.split("\n"))), context)

@@ -5,18 +5,23 @@ from __future__ import annotations
 import hashlib
 import io
 import logging
+import re
 import threading
 import time
 from bisect import bisect_right
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from spantune.errors import DataError
 from spantune.web.limits import line_feeds
 
+if TYPE_CHECKING:
+    from pypdf import PdfReader
+
 _TEXTS = (".txt", ".md", ".markdown", ".text", "")
-_PDF = ".pdf"
 _MOST_PAGES = 500
 _PDF_SECONDS = 20.0
 _AROUND = 240
@@ -41,24 +46,19 @@ class Document:
         """Of the text as it comes back out of a form, in which no browser keeps a NUL."""
         return hashlib.sha256(self.text.replace("\0", "\ufffd").encode("utf-8", "replace")).hexdigest()
 
-    @cached_property
-    def _lines(self) -> list[int]:
-        return [0, *(at + 1 for at, one in enumerate(self.text) if one == "\n")]
-
     def place(self, character: int) -> str:
         """`page 3` where there are pages, else `line 12`; both count from 1."""
         if self.pages:
             return f"page {max(1, bisect_right(self.pages, character))}"
-        return f"line {bisect_right(self._lines, character)}"
+        return "line " + str(1 + self.text.count("\n", 0, character))
 
     def around(self, start: int, end: int) -> tuple[int, int]:
         """Characters of a stretch around an answer, cut at white space."""
         first, last = max(0, start - _AROUND), min(len(self.text), end + _AROUND)
-        if first > 0:
-            gap = next((at for at in range(first, start) if self.text[at].isspace()), first)
-            first = min(gap + 1, start) if gap != first or self.text[first].isspace() else first
-        if last < len(self.text):
-            last = next((at for at in range(last, end, -1) if self.text[at - 1].isspace()), last)
+        if first > 0 and (gap := re.search(r"\s", self.text[first:start])):
+            first += gap.end()
+        if last < len(self.text) and (gap := re.search(r"\s(?=\S*\Z)", self.text[end:last])):
+            last = end + gap.end()
         return first, last
 
 
@@ -71,13 +71,12 @@ def read_document(name: str, content: bytes, longest: int) -> Document:
     Raises:
         DataError: another kind of file, not UTF-8, a PDF that cannot be read or has no text, or too long.
     """
-    ending = name[name.rfind(".") :].lower() if "." in name else ""
-    if ending == _PDF or content.startswith(b"%PDF-"):
+    ending = Path(name).suffix.lower()
+    if ending == ".pdf" or content.startswith(b"%PDF-"):
         return _of_pdf(name, content, longest)
     if ending not in _TEXTS:
-        raise DataError(
-            "this kind of file is not read", where=name, expected="a text (.txt, .md) or a PDF", found=ending
-        )
+        expected = "a text (.txt, .md) or a PDF"
+        raise DataError("this kind of file is not read", where=name, expected=expected, found=ending)
     try:
         text = content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -113,20 +112,17 @@ def _of_pdf(name: str, content: bytes, longest: int) -> Document:
     parts: list[str] = []
     pages: list[int] = []
     length, end = 0, time.monotonic() + _PDF_SECONDS
-    # One at a time: a PDF may be a small file with much in it.
+    # One at a time: a small PDF may unpack to a lot.
     if not _reading.acquire(timeout=_PDF_SECONDS):
         raise DataError("another document is being read", where=name, fix="try again in a moment")
     try:
         reader = PdfReader(io.BytesIO(content), strict=False)
         if reader.is_encrypted and not reader.decrypt(""):
             raise DataError("the PDF needs a password", where=name, fix="save it without one, or paste its text")
-        if len(reader.pages) > _MOST_PAGES:
-            raise DataError(
-                "the PDF has too many pages",
-                where=name,
-                expected=f"at most {_MOST_PAGES}",
-                found=str(len(reader.pages)),
-            )
+        count = len(reader.pages)
+        if count > _MOST_PAGES:
+            limit = f"at most {_MOST_PAGES}"
+            raise DataError("the PDF has too many pages", where=name, expected=limit, found=str(count))
         for text in _page_texts(reader, end, name):
             pages.append(length)
             parts.append(text)
@@ -134,27 +130,25 @@ def _of_pdf(name: str, content: bytes, longest: int) -> Document:
             _refuse_long(length, longest, name)
     except DataError:
         raise
-    except Exception as error:  # a broken file fails in any of a parser's ways
-        raise DataError(
-            "the PDF cannot be read", where=name, fix="print it into a new PDF, or paste its text"
-        ) from error
+    except Exception as error:  # a parser fails in many ways on a broken file
+        remedy = "print it into a new PDF, or paste its text"
+        raise DataError("the PDF cannot be read", where=name, fix=remedy) from error
     finally:
         _reading.release()
     text = "".join(parts)
     if not text.strip():
-        raise DataError(
-            "the PDF has no text", where=name, expected="a PDF with text in it", fix="read a scan by OCR first"
-        )
+        expected, remedy = "a PDF with text in it", "read a scan by OCR first"
+        raise DataError("the PDF has no text", where=name, expected=expected, fix=remedy)
     return Document(text, name, tuple(pages))
 
 
-def _page_texts(reader: object, end: float, name: str) -> Iterator[str]:
+def _page_texts(reader: PdfReader, end: float, name: str) -> Iterator[str]:
     def in_time(*_: object) -> None:
         if time.monotonic() > end:
             raise DataError("the PDF takes too long to read", where=name, expected=f"at most {_PDF_SECONDS:.0f} s")
 
-    for page in reader.pages:  # type: ignore[attr-defined]
+    for page in reader.pages:
         text = page.extract_text(visitor_operand_before=in_time) or ""
-        in_time()  # within a form of the page the visitor's error is swallowed
-        # Lone surrogates come out of broken fonts, and no tokenizer takes them.
+        in_time()  # pypdf swallows the visitor's error inside a form of the page
+        # Broken fonts give lone surrogates, which no tokenizer takes.
         yield line_feeds(text.encode("utf-8", "replace").decode("utf-8")) + "\n"

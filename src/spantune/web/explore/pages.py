@@ -21,15 +21,13 @@ from spantune.web.corrections import Change, key_of
 from spantune.web.highlight import AnswerMark, cut, in_lanes
 from spantune.web.index_cache import Unread
 from spantune.web.limits import LONGEST_LINK, pages_of
-from spantune.web.models import look_of
 from spantune.web.question_index import (
+    LONGEST_SEARCH,
     ORDERS,
     PER_PAGE,
     WHO,
     IndexedQuestion,
     QuestionFilters,
-    QuestionIndex,
-    QuestionMatches,
 )
 from spantune.web.security import keep_secret, knows_token
 from spantune.web.state import web
@@ -49,9 +47,8 @@ _FILE_POLICY = (
     "sandbox allow-scripts; default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; img-src data:; "
     "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
-"""A report has its own style and script in it, and a policy of its own that knows them by their digest; in a sandbox it
-reaches nothing of this app."""
-_LONGEST_SEARCH = 200
+"""A report has inline style and script, and its own policy that lists their digests; the sandbox keeps it away from
+this app."""
 
 
 @PAGES.get("/explore")
@@ -64,12 +61,10 @@ def studies() -> ResponseReturnValue:
 
 
 @PAGES.get("/explore/<study>")
-def questions(study: str) -> ResponseReturnValue:
+def questions(study: str) -> str:
     """The questions that fit, a page of them."""
-    index = _index(study)
-    if not isinstance(index, QuestionIndex):
-        return index
-    filters = _filters(index, request.args)
+    index = web().index(study)
+    filters = QuestionFilters.read(request.args, index.methods)
     matches = index.find(filters)
     pages = pages_of(len(matches.rows), PER_PAGE, request.args.get("page"))
     rows = matches.rows[pages["first"] - 1 :][:PER_PAGE].tolist()
@@ -78,34 +73,33 @@ def questions(study: str) -> ResponseReturnValue:
         study=study,
         index=index,
         filters=filters,
-        count=len(matches.rows),
+        matches=matches,
         shown=[index.question(row) for row in rows],
-        longest_search=_LONGEST_SEARCH,
-        query=_query(index, filters),
-        choices=_choices(filters, matches),
-        looks=[*map(look_of, index.places)],
+        longest_search=LONGEST_SEARCH,
+        query=filters.query(),
+        who=WHO,
+        orders=ORDERS,
+        dimensions=DIMENSIONS,
         files=_files(study),
         **pages,
     )
 
 
 @PAGES.get("/explore/<study>/questions/<int:place>")
-def question(study: str, place: int) -> ResponseReturnValue:
+def question(study: str, place: int) -> str:
     """One question: the whole context, every answer with its scores, and its neighbours among those that fit."""
-    index = _index(study)
-    if not isinstance(index, QuestionIndex):
-        return index
+    index = web().index(study)
     row = index.row_of(place)
     if row is None:
         abort(404)
-    filters = _filters(index, request.args)
+    filters = QuestionFilters.read(request.args, index.methods)
     rows = index.find(filters).rows.tolist()
     at = rows.index(row) if row in rows else None
     neighbours = (None, None) if at is None else (rows[at - 1] if at else None, *rows[at + 1 : at + 2], None)
-    shown, looks, query = index.question(row), [*map(look_of, index.places)], _query(index, filters)
+    shown, query = index.question(row), filters.query()
     marks = in_lanes(
         [
-            AnswerMark(answer.start, answer.end, answer.method, looks[answer.method])
+            AnswerMark(answer.start, answer.end, answer.method, answer.look)
             for answer in shown.answers
             if answer.start is not None and answer.end is not None
         ]
@@ -129,7 +123,6 @@ def question(study: str, place: int) -> ResponseReturnValue:
         change=_change(shown),
         undone="undone" in request.args,
         back=[("study", study), ("place", place), *MultiDict(query).items(multi=True)],
-        looks=looks,
         kinds=KINDS,
     )
 
@@ -137,10 +130,9 @@ def question(study: str, place: int) -> ResponseReturnValue:
 @PAGES.get("/explore/<study>/overview")
 def overview(study: str) -> Response:
     """The study's table, its Pareto plots and its files."""
-    files = _files(study)
     problem, table, missing, unread, statistics = None, None, None, False, None
     try:
-        statistics = web().shelf.index(study).statistics
+        statistics = web().index(study).statistics
     except Unread:
         unread = True
     except Incomplete as error:
@@ -150,14 +142,11 @@ def overview(study: str) -> Response:
         table = comparison(records, statistics)
     except UserError as error:
         problem = error.problem
-    plots = {name: title for name, title in files.items() if name.endswith(".svg")}
-    others = {name: title for name, title in files.items() if name not in plots}
     page = render_template(
         "explore_overview.html",
         study=study,
         table=table,
-        plots=plots,
-        files=others,
+        files=_files(study),
         missing=missing,
         unread=unread,
         problem=problem,
@@ -167,7 +156,7 @@ def overview(study: str) -> Response:
 
 @PAGES.get("/explore/<study>/files/<path:name>")
 def file(study: str, name: str) -> Response:
-    """One of `FILES`; any other name is not found, whatever it is."""
+    """One of `FILES`; no other name is found."""
     if name not in _files(study):
         abort(404)
     response = send_file(web().shelf.folders[study] / name, conditional=True)
@@ -175,27 +164,25 @@ def file(study: str, name: str) -> Response:
     return response
 
 
-def _index(study: str) -> QuestionIndex | Response:
-    """The study's index, or the page that says why there is none (yet)."""
-    files = _files(study)
-    try:
-        return web().shelf.index(study)
-    except Unread:
-        return Response(render_template("explore_wait.html", study=study, missing=None), headers={"Refresh": "1"})
-    except Incomplete as error:
-        gone = isinstance(error, Gone)
-        return Response(render_template("explore_wait.html", study=study, files=files, missing=str(error), gone=gone))
+@PAGES.errorhandler(Unread)
+@PAGES.errorhandler(Incomplete)
+def _no_index(error: Exception) -> Response:
+    """The page that says why a study's questions cannot be shown (yet)."""
+    study = (request.view_args or {})["study"]
+    missing, gone = "" if isinstance(error, Unread) else str(error), isinstance(error, Gone)
+    page = render_template("explore_wait.html", study=study, files=_files(study), missing=missing, gone=gone)
+    return Response(page, headers=None if missing else {"Refresh": "1"})
 
 
 def _asked_again(shown: IndexedQuestion) -> dict[str, Any]:
-    """The fields of the Ask page's form: the question, and what is right, so that the answers are scored there, too."""
+    """The fields of the Ask page's form: the question, and the accepted answers to score with."""
     lines = "\n".join(text for text in shown.accepted if "\n" not in text and "\r" not in text)
     known = {"answers": lines} if lines else {} if shown.golds else {"unanswerable": "1"}
     return {"question": shown.question, "context": shown.context, **known}
 
 
 def _change(shown: IndexedQuestion) -> Change | None:
-    """The change of its correction that was made just now; only for those who may read corrections."""
+    """The last change of its correction, if it was just made; only for those who may read corrections."""
     if "changed" not in request.args or not knows_token():
         return None
     keep_secret()
@@ -208,54 +195,3 @@ def _files(study: str) -> Mapping[str, str]:
     if folder is None:
         abort(404)
     return {name: title for name, title in FILES.items() if (folder / name).is_file()}
-
-
-_SLICES = {
-    f"{dimension.name}: {name}": (at, part)
-    for at, dimension in enumerate(DIMENSIONS)
-    for part, name in enumerate(dimension.slices)
-}
-"""The slices by their names in an address."""
-_SLICE_NAMES = {place: name for name, place in _SLICES.items()}
-
-
-def _filters(index: QuestionIndex, given: MultiDict[str, str]) -> QuestionFilters:
-    """The filters of an address; values that do not exist are ignored."""
-    place = {name: at for at, name in enumerate(index.methods)}
-    right, wrong = (
-        tuple(dict.fromkeys(place[name] for name in given.getlist(key) if name in place)) for key in ("right", "wrong")
-    )
-    known = {
-        key: given[key]
-        for key, values in (("who", WHO), ("kind", KINDS), ("order", ORDERS))
-        if given.get(key, "") in values
-    }
-    words = given.get("words", "").strip()[:_LONGEST_SEARCH]
-    return QuestionFilters(right=right, wrong=wrong, slice=_SLICES.get(given.get("slice", "")), words=words, **known)
-
-
-def _query(index: QuestionIndex, filters: QuestionFilters) -> dict[str, Any]:
-    """The filters as an address has them, without those that say nothing."""
-    query = {
-        **vars(filters),
-        "right": [index.methods[at] for at in filters.right],
-        "wrong": [index.methods[at] for at in filters.wrong],
-        "slice": _SLICE_NAMES[filters.slice] if filters.slice else None,
-    }
-    plain = vars(QuestionFilters())
-    return {key: value for key, value in query.items() if value and value != plain[key]}
-
-
-def _choices(filters: QuestionFilters, matches: QuestionMatches) -> dict[str, Any]:
-    """What the form offers: values with their titles."""
-    slices: dict[str, dict[str, str]] = {dimension.name: {} for dimension in DIMENSIONS}
-    for name, (at, part) in _SLICES.items():
-        dimension = DIMENSIONS[at]
-        slices[dimension.name][name] = f"{dimension.slices[part]} ({matches.slices[at][part]:,})"
-    return {
-        "who": WHO,
-        "order": ORDERS,
-        "kind": {name: f"{name} ({count:,})" for name, count in matches.kinds.items()},
-        "slice": slices,
-        "chosen_slice": _SLICE_NAMES[filters.slice] if filters.slice else "",
-    }

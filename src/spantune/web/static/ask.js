@@ -15,7 +15,7 @@ form.addEventListener("submit", async (event) => {
     line.className = "progress";
     results.prepend(line);
   }
-  for (const one of results.children) if (!one.classList.contains("progress")) one.classList.add("waiting");
+  for (const child of results.children) if (!child.classList.contains("progress")) child.classList.add("waiting");
   const sent = new FormData(form);
   try {
     const response = await fetch(form.dataset.results, { method: "POST", body: sent, signal: mine.signal });
@@ -25,8 +25,8 @@ form.addEventListener("submit", async (event) => {
     const made = new DOMParser().parseFromString(text, "text/html");
     const known = made.querySelector(".outcome, .alert");
     // A whole page instead says what is wrong with it: with a body that is too large, say.
-    const said = made.querySelector("main .lead")?.textContent ?? `The server said ${response.status}.`;
-    results.replaceChildren(...(known ? made.body.childNodes : [alertOf(said)]));
+    const problem = made.querySelector("main .lead")?.textContent ?? `The server answered ${response.status}.`;
+    results.replaceChildren(...(known ? made.body.childNodes : [alertOf(problem)]));
     turnStrips();
     showMark();
     // The address asks what is shown. Where that is too long for an address, the form is kept beside it.
@@ -90,7 +90,7 @@ for (const [kind, strong] of [["pointerover", true], ["pointerout", false], ["fo
 function turnStrips() {
   for (const table of results.querySelectorAll(".strip")) {
     const heat = (cell) => Math.max(0, ...[...cell.querySelectorAll(".half")].map((half) => Number(half.className.split("-")[1])));
-    const surest = [...table.querySelectorAll("tbody td:not(.gap)")].sort((one, other) => heat(other) - heat(one))[0];
+    const surest = [...table.querySelectorAll("tbody td:not(.gap)")].sort((left, right) => heat(right) - heat(left))[0];
     const box = table.parentElement;
     if (surest) box.scrollLeft = surest.offsetLeft - box.clientWidth / 2;
   }

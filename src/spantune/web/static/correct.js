@@ -1,7 +1,7 @@
 // Marks the right words of a context. The server counts code points, JavaScript UTF-16 code units: hence `points`.
 const context = document.getElementById("context");
 const form = document.getElementById("correction");
-const said = document.getElementById("chosen");
+const status = document.getElementById("chosen");
 const field = form.elements.namedItem("text");
 
 const points = text => { let count = 0; for (const _ of text) count += 1; return count; };
@@ -42,14 +42,14 @@ function place(start) {
 }
 
 function take() {
-  const found = selected();
-  if (!found) return;
-  field.value = found.text;
-  place(found.start);
-  said.textContent = `Marked: characters ${found.start + 1} to ${found.start + points(found.text)}.`;
+  const marked = selected();
+  if (!marked) return;
+  field.value = marked.text;
+  place(marked.start);
+  status.textContent = `Marked: characters ${marked.start + 1} to ${marked.start + points(marked.text)}.`;
 }
 
-field.addEventListener("input", () => { place(null); said.textContent = ""; }); // who types means the words, wherever they stand
+field.addEventListener("input", () => { place(null); status.textContent = ""; }); // typed words count wherever they are
 document.addEventListener("selectionchange", () => { if (!document.activeElement?.matches("input, textarea")) take(); });
 // A field keeps the focus when the context is touched, and with it its own selection.
 context.addEventListener("pointerdown", () => { document.activeElement?.blur(); });
@@ -57,8 +57,8 @@ context.addEventListener("pointerdown", () => { document.activeElement?.blur(); 
 // With the keyboard: from word to word, and more words with Shift.
 const WORDS = typeof Intl.Segmenter === "function" ? new Intl.Segmenter(undefined, { granularity: "word" }) : null;
 const text = context.textContent;
-const words = WORDS ? [...WORDS.segment(text)].filter(one => one.isWordLike).map(one => [one.index, one.index + one.segment.length])
-  : [...text.matchAll(/\S+/g)].map(one => [one.index, one.index + one[0].length]);
+const words = WORDS ? [...WORDS.segment(text)].filter(word => word.isWordLike).map(word => [word.index, word.index + word.segment.length])
+  : [...text.matchAll(/\S+/g)].map(match => [match.index, match.index + match[0].length]);
 let [from, to] = [-1, -1]; // words
 
 context.tabIndex = 0;

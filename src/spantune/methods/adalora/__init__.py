@@ -8,7 +8,7 @@ are left on average.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from spantune.methods.architectures import EncoderShape
 from spantune.methods.options import require, require_rank, target_layers
@@ -17,7 +17,9 @@ from spantune.methods.registry import method
 if TYPE_CHECKING:
     from peft import AdaLoraConfig
 
-# The number of steps is not known here: shares are given as steps of a run this long, and `modeling.rank_budget`
+    from spantune.methods.hook import Hook
+
+# The number of steps is not known here: shares are given as steps of a run this long, and `RankBudget`
 # stretches them to the real one.
 _STEPS = 1_000_000
 
@@ -37,7 +39,7 @@ class AdaloraOptions:
     initial: float = 0.1
     """Share of the steps before the first rank is pruned."""
     final: float = 0.5
-    """Share of the steps behind the last change of ranks."""
+    """Share of the steps after the last change of ranks."""
     targets: str = "linear"
     """Which layers are adapted: query-value, attention, linear, or names separated by commas."""
 
@@ -51,6 +53,12 @@ class AdaloraOptions:
         require(share <= 0.99, "initial + final", "at most 0.99: ranks are pruned between them", share)
 
 
+def _rank_budget(network: Any) -> Hook:
+    from spantune.methods.adalora.rank_budget import RankBudget
+
+    return RankBudget(network)
+
+
 @method(
     "adalora",
     label="AdaLoRA",
@@ -60,7 +68,7 @@ class AdaloraOptions:
     grid=(1e-3, 2e-3, 4e-3),
     options=AdaloraOptions,
     mergeable=True,
-    budgeted=True,
+    hook=_rank_budget,
 )
 def adalora(options: AdaloraOptions, encoder: EncoderShape) -> AdaLoraConfig:
     """Low-rank updates whose ranks are given out among the layers while training."""
