@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING
@@ -63,7 +63,7 @@ def plans(report: ReportData) -> list[Plan]:
     return [replace(plan, caption=plan.caption + rule * ("F1" in plan.caption)) for plan in made]
 
 
-def _questions(evidence: Evidence, order: Sequence[str], styles: Mapping[str, Look]) -> list[Plan]:
+def _questions(evidence: Evidence, order: Sequence[str], styles: dict[str, Look]) -> list[Plan]:
     which = f" The first {MOST_IN_A_PANEL} methods of the table." if len(order) > MOST_IN_A_PANEL else ""
     divided = f"F1 by slice with its 95% interval; below each slice its number of questions.{which}"
     wrong = "Share of all questions, by what is wrong with the answer; means over seeds."
