@@ -9,7 +9,7 @@ from spantune.config.parse.command import Command
 
 
 def run(config: EvaluateConfig) -> None:
-    """Scores every run; each keeps its scores in its folder."""
+    """Score every run and print a table; the scores are also saved in each run's folder."""
     from spantune.scoring.score_run import evaluate_run
 
     scores = {folder: evaluate_run(folder, config) for folder in zoo.each(config.runs)}
@@ -27,7 +27,6 @@ def run(config: EvaluateConfig) -> None:
 
 COMMAND = Command(
     name="evaluate",
-    summary="Score finished runs on a data source with the official metrics, or by MLQA's rules for a language.",
     config=EvaluateConfig,
     run=run,
     examples="""

@@ -1,4 +1,4 @@
-"""`spantune predict`: a file of questions in, a file of answers out."""
+"""`spantune predict`: answers to a file of questions."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from spantune.config.parse.command import Command
 
 
 def run(config: PredictConfig) -> None:
-    """Answers all questions in batches and writes the official files, each whole or not at all."""
+    """Answer all questions in batches and write the official files, each completely or not at all."""
     from spantune.answering import Predictor
     from spantune.data import load_corpus
     from spantune.runs.atomic_files import require_writable
@@ -34,7 +34,6 @@ def run(config: PredictConfig) -> None:
 
 COMMAND = Command(
     name="predict",
-    summary="Answer a file of questions in batches and write the official prediction format.",
     config=PredictConfig,
     run=run,
     examples="""

@@ -8,7 +8,7 @@ from spantune.config.parse.command import Command
 
 
 def run(config: ScoreConfig) -> None:
-    """Prints the scores, the official ones unless another rule is asked for, and what was counted."""
+    """Print the scores, the official ones unless another rule is asked for, and counts."""
     from spantune.scoring.prediction_files import score_file
 
     scores: dict[str, float | str] = {}
@@ -31,7 +31,6 @@ def run(config: ScoreConfig) -> None:
 
 COMMAND = Command(
     name="score",
-    summary="Score a prediction file exactly as the official SQuAD scorers do, or by MLQA's rules for a language.",
     config=ScoreConfig,
     run=run,
     examples="""

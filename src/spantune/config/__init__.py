@@ -18,13 +18,11 @@ from spantune.config.commands import (
 )
 from spantune.config.languages import LANGUAGES, LANGUAGES_OF_SCRIPT, rule_name
 from spantune.config.serving import LimitsConfig, ServeConfig, is_loopback
-from spantune.config.study import CompareConfig, SweepConfig
+from spantune.config.study import CompareConfig
 from spantune.config.training import (
     AFTERWARDS,
     BOOKKEEPING,
     BUNDLED,
-    AfterwardsConfig,
-    ConfigGroup,
     DataConfig,
     DecodeConfig,
     Device,
@@ -35,9 +33,6 @@ from spantune.config.training import (
     Precision,
     RunConfig,
     ScoringConfig,
-    ScoringRule,
-    StartConfig,
-    TeacherConfig,
     TrackingConfig,
     TrainConfig,
     WindowConfig,
@@ -49,10 +44,8 @@ __all__ = [
     "BUNDLED",
     "LANGUAGES",
     "LANGUAGES_OF_SCRIPT",
-    "AfterwardsConfig",
     "AskConfig",
     "CompareConfig",
-    "ConfigGroup",
     "DataConfig",
     "DecodeConfig",
     "Device",
@@ -72,11 +65,7 @@ __all__ = [
     "RunConfig",
     "ScoreConfig",
     "ScoringConfig",
-    "ScoringRule",
     "ServeConfig",
-    "StartConfig",
-    "SweepConfig",
-    "TeacherConfig",
     "TrackingConfig",
     "TrainConfig",
     "WindowConfig",

@@ -27,7 +27,7 @@ from spantune.modeling.encoders import (
     public_name,
 )
 from spantune.modeling.load_errors import not_numbers, pickle_fault
-from spantune.modeling.peft_compat import explained_by_release, read_adapter_config, require_same_meaning
+from spantune.modeling.peft_compat import require_same_meaning
 from spantune.modeling.span_model import SpanModel, adapt
 from spantune.runs.manifest import MANIFEST, AnsweringSettings, Manifest, known_method, read_manifest, saved_in
 
@@ -166,11 +166,10 @@ def load(folder: Path, *, model: str | None = None, dropout: float = 0.0, attent
             found=f"{encoder} ({network.config.model_type}, weights {fingerprint(network)})",
             fix=f"bring the encoder {identity.model!r} back as it was, or train again on this one",
         )
-    state, config = _read_weights(folder / WEIGHTS), read_adapter_config(folder)
-    with explained_by_release(folder, config):
-        loaded = adapt(network, identity, _for_inference(method.inject(options, shape_of(network))))
-        require_same_meaning(_peft_config(loaded), config, folder)
-        _put_back(loaded, state, folder / WEIGHTS)
+    state = _read_weights(folder / WEIGHTS)
+    loaded = adapt(network, identity, _for_inference(method.inject(options, shape_of(network))))
+    require_same_meaning(_peft_config(loaded), folder)
+    _put_back(loaded, state, folder / WEIGHTS)
     return Saved(loaded.eval(), load_tokenizer(encoder), manifest.settings)
 
 

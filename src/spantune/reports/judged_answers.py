@@ -46,7 +46,7 @@ class Judged:
 
     Attributes:
         divided: by dimension (slices, Q), see `scoring.slices.members`.
-        spans: places of the answers, as far as `n_best.json` tells them.
+        spans: places of the answers, as far as they are known.
         kinds: by method (S, Q), see `scoring.error_kinds.error_kinds`.
     """
 
@@ -75,12 +75,7 @@ class Evidence(Judged):
 
     @classmethod
     def of(cls, scores: Scores, spans: Spans | None = None, resamples: int | None = None) -> Evidence:
-        """What scored answers say.
-
-        Args:
-            spans: places of the answers, as far as they are known.
-            resamples: of the bootstrap; default as in `scoring.statistics.compare`.
-        """
+        """What scored answers say; `resamples` as in `scoring.statistics.compare`."""
         answers = judged(scores, spans)
         few = min(resamples or SLICE_RESAMPLES, SLICE_RESAMPLES)
         slices = slice_scores(scores, DIMENSIONS, answers.divided, resamples=few)
@@ -141,11 +136,7 @@ def read_scores(groups: Sequence[Group], folders: Mapping[int, RunFolder]) -> Sc
 
 
 def judged(scores: Scores, spans: Spans | None = None) -> Judged:
-    """Every answer's kind and every question's slices: what takes seconds, not minutes.
-
-    Args:
-        spans: places of the answers, as far as they are known.
-    """
+    """Every answer's kind and every question's slices: what takes seconds, not minutes."""
     known = {
         name: (spans or {}).get(name) or [{}] * len(runs)
         for name, runs in zip(scores.methods, scores.answers, strict=True)
@@ -160,20 +151,6 @@ def read_spans(scores: Scores, groups: Sequence[Group], folders: Mapping[int, Ru
         label: [_places(scores.examples, *pair) for pair in zip(answers, map(first_places, files[label]), strict=True)]
         for label, answers in zip(scores.methods, scores.answers, strict=True)
     }
-
-
-def gather(groups: Sequence[Group], folders: Mapping[int, RunFolder], resamples: int | None = None) -> Evidence:
-    """What the answers say.
-
-    Args:
-        folders: of the runs, by the `id` of their record.
-        resamples: of the bootstrap; default as in `scoring.statistics.compare`.
-
-    Raises:
-        Incomplete: as `read_scores`.
-    """
-    scores = read_scores(groups, folders)
-    return Evidence.of(scores, read_spans(scores, groups, folders), resamples)
 
 
 def _reported(runs: Sequence[RunRecord], folders: Mapping[int, RunFolder]) -> Corpus:

@@ -8,12 +8,11 @@ import base64
 import hashlib
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from spantune.reports.figures.style import Form, page_svg
 from spantune.reports.headline import p_shown
 from spantune.reports.tables import number_format
 from spantune.scoring.disagreements import right_and_wrong
@@ -22,7 +21,6 @@ from spantune.scoring.statistics import Comparison
 
 if TYPE_CHECKING:
     from jinja2 import Template
-    from matplotlib.figure import Figure
 
     from spantune.reports.browser import Shown
     from spantune.reports.judged_answers import Evidence
@@ -56,21 +54,6 @@ class MatrixCell:
     about: str = ""
     right: int | None = None
     wrong: int | None = None
-
-
-def picture(name: str, title: str, caption: str, drawn: Sequence[tuple[str, Figure, Form]]) -> Picture:
-    """A figure for the page from its forms: each as SVG (its ids salted with what `salt` makes of name and form), the
-    figure, and the form that it was made in."""
-    texts = (
-        page_svg(text, salt(name, form), f"{title}. {caption}", replace(form, height=figure.get_figheight()))
-        for text, figure, form in drawn
-    )
-    return Picture(title, caption, "".join(texts))
-
-
-def salt(name: str, form: Form) -> str:
-    """What the ids of a figure's form begin with."""
-    return f"{name}-{'wide' if form.band else 'narrow'}"
 
 
 Matrix = list[tuple[str, list[MatrixCell]]]

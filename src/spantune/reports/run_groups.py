@@ -53,6 +53,12 @@ class Group:
         return estimate([getattr(run.timings, name) for run in self.finished])
 
     @property
+    def training_seconds(self) -> float | None:
+        """Mean over the finished runs."""
+        seconds = self.timing("train_seconds")
+        return seconds.mean if seconds else None
+
+    @property
     def latency(self) -> float | None:
         """Milliseconds for a question by itself (median), mean over the runs that measured it."""
         measured = estimate([run.serving.latency_p50_ms for run in self.finished if run.serving])

@@ -1,4 +1,4 @@
-"""A run is a folder, and `record.json` in it is the truth. No torch."""
+"""A run is a folder, described by the `record.json` in it. No torch."""
 
 from spantune.runs.atomic_files import write_json_atomic, write_text_atomic
 from spantune.runs.environment import (

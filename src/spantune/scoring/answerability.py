@@ -50,16 +50,7 @@ def threshold_curve(
     return ThresholdCurve(np.append(-np.inf, odds[order][last]), em, f1)
 
 
-@dataclass(frozen=True)
-class Threshold:
-    """A null threshold, and the EM and F1 (0 to 100) that it reaches where it was chosen."""
-
-    value: float
-    em: float
-    f1: float
-
-
-def best_threshold(curve: ThresholdCurve) -> Threshold:
+def best_threshold(curve: ThresholdCurve) -> float:
     """The lowest threshold with the highest F1: to be chosen on the selection split (elsewhere it is an oracle's).
 
     As `best_f1` of `official_metrics.score_v2`, but for three oddities of the official scorer. It parts questions of
@@ -70,12 +61,8 @@ def best_threshold(curve: ThresholdCurve) -> Threshold:
     best = int(np.argmax(np.round(curve.f1, 9)))
     here, beyond = np.append(curve.thresholds, np.inf)[best : best + 2]
     if best == 0:
-        value = beyond - 1.0
-    elif np.isfinite(beyond):
-        value = (here + beyond) / 2
-    else:
-        value = here
-    return Threshold(float(value), float(curve.em[best]), float(curve.f1[best]))
+        return float(beyond - 1.0)
+    return float((here + beyond) / 2 if np.isfinite(beyond) else here)
 
 
 def odds_of(examples: Sequence[Example], null_odds: Mapping[str, float]) -> np.ndarray:
@@ -184,7 +171,7 @@ def fit_null(
 ) -> NullFit:
     """Threshold and temperature from a model's spans and null odds on the selection split."""
     odds, which = odds_of(examples, null_odds), unanswerable(examples)
-    threshold = best_threshold(threshold_curve(examples, spans, null_odds, language)).value
+    threshold = best_threshold(threshold_curve(examples, spans, null_odds, language))
     temperature = 1.0 if which.all() or not which.any() else fit_temperature(odds, which)
     return NullFit(threshold, temperature)
 

@@ -83,12 +83,7 @@ def evaluate_run(run: str, config: EvaluateConfig) -> dict[str, Any]:
 
 
 class ScoredSet(NamedTuple):
-    """A set that was answered and scored.
-
-    Attributes:
-        about: `data` (the sources), `fingerprint`, `scoring` and `language` (the rule), `seconds`, `windows`,
-            `broken_windows`.
-    """
+    """A set that was answered and scored; `about` holds what `score_set` writes beside the scores."""
 
     scores: dict[str, float]
     about: dict[str, Any]

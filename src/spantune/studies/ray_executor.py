@@ -22,7 +22,7 @@ from typing import Any
 from spantune.config import TrainConfig
 from spantune.errors import ConfigError, RunError
 from spantune.runs.atomic_files import TEMPORARY, replace_folder
-from spantune.studies.worker_process import Outcome, Place, lock_of, start
+from spantune.studies.worker_process import Outcome, Place, RunProcess, lock_of
 
 _PATIENCE_SECONDS = 5
 _POLL_SECONDS = 1.0
@@ -161,14 +161,14 @@ def _carry_out(
 
 def _run(config: TrainConfig, bell: Any, place: Place | None = None) -> Outcome:
     ray = _imported()
-    started = start(config, place)
+    run = RunProcess(config, place)
     try:
-        while started.process.is_alive() and not ray.get(bell.has_rung.remote()):
-            started.process.join(_POLL_SECONDS)
+        while run.process.is_alive() and not ray.get(bell.has_rung.remote()):
+            run.process.join(_POLL_SECONDS)
     except KeyboardInterrupt:  # cancelled
         pass
-    started.stop()
-    return started.outcome()
+    run.stop()
+    return run.outcome()
 
 
 def _packed(folder: Path) -> bytes | None:

@@ -15,7 +15,7 @@ from spantune.reports.tables.number_format import duration
 from spantune.runs import RunFolder, RunRecord
 from spantune.runs.atomic_files import explained
 from spantune.studies.budget import Clock, Forecast, Rate
-from spantune.studies.executors import Executor
+from spantune.studies.executors import Executor, Say
 from spantune.studies.grid_search import Search, Trial
 from spantune.studies.parameters import Values, described
 from spantune.studies.plan import Arm, final_name, final_run, sweep_name, sweep_run
@@ -28,7 +28,6 @@ from spantune.training.run_settings import resolve
 RETRIES = 2
 """How often a run that crashed is tried again, each time in half the portions."""
 _POLL_SECONDS = 1.0
-Say = Callable[[str], None]
 
 
 @dataclass(frozen=True)
@@ -190,19 +189,15 @@ class Schedule:
     def _announce(self, run: StudyRun) -> None:
         self._begun += 1
         record = self.recorder.record
-        known = len(record.runs) + sum(len(sweep.points) for sweep in record.sweeps)
-        known -= sum(one.status == "skipped" for one in record.runs)
+        known = len(record.all_runs) - sum(one.status == "skipped" for one in record.runs)
         self.say(f"[{self._begun}/{max(known, self._begun)}] {run.title}: {run.plan} ({run.why})")
 
     def _to_carry_out(self, run: StudyRun) -> TrainConfig:
         """By its plan, and in the portions with which a run of the arm went through that had crashed."""
         config = replace(run.config, resume=run.plan == "resume", overwrite=run.plan == "run")
         tokens, windows = self._portions.get(run.arm.folder, (config.max_batch_tokens, config.eval_batch_size))
-        return replace(
-            config,
-            max_batch_tokens=min(tokens, config.max_batch_tokens),
-            eval_batch_size=min(windows, config.eval_batch_size),
-        )
+        tokens, windows = min(tokens, config.max_batch_tokens), min(windows, config.eval_batch_size)
+        return replace(config, max_batch_tokens=tokens, eval_batch_size=windows)
 
     def _no_time(self, run: StudyRun) -> str | None:
         """Why a run is not begun; None if it will end in time, and leaves the final runs theirs."""

@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Any, TypeVar
 
 from pydantic import Field
 
@@ -18,6 +18,9 @@ _WITHOUT_SPACES = re.compile(
     "[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u2e80-\u30ff\u31f0-\u9fff\uf900-\ufaff\U00020000-\U0003ffff]"
 )
 """Letters of Thai, Lao, Burmese, Khmer, Chinese and Japanese."""
+
+
+Shown = TypeVar("Shown")
 
 
 @dataclass(frozen=True)
@@ -51,6 +54,14 @@ def score_answer(
     nearest = max(golds, key=lambda gold: f1(text, [gold], language), default="")
     accepted, answered = (normalizer(language)(one).split() for one in (nearest, text))
     return AnswerScore(em, best_f1, _beyond(accepted, answered), _beyond(answered, accepted))
+
+
+def in_groups(answers: Iterable[Shown], key: Callable[[Shown], tuple[bool, Any]]) -> list[list[Shown]]:
+    """Groups of answers with the same key, which begins with whether they are right: those first, then large groups."""
+    groups: dict[tuple[bool, Any], list[Shown]] = {}
+    for answer in answers:
+        groups.setdefault(key(answer), []).append(answer)
+    return [group for _, group in sorted(groups.items(), key=lambda item: (not item[0][0], -len(item[1])))]
 
 
 def _beyond(words: Sequence[str], others: Sequence[str]) -> list[str]:

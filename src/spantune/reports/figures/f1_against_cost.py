@@ -44,11 +44,6 @@ _ROUND_TIMES = (
 )
 
 
-def _training(group: Group) -> float | None:
-    seconds = group.timing("train_seconds")
-    return seconds.mean if seconds else None
-
-
 _WEIGHTS = "weights of the saved model on disk (logarithmic)"
 _STEPS = "optimiser steps, mean over seeds (logarithmic)"
 COSTS = (
@@ -60,7 +55,7 @@ COSTS = (
         lambda value: number_format.count(round(value)),
     ),
     Cost("adapter", "Adapter size", _WEIGHTS, lambda one: one.largest("adapter_bytes"), number_format.size),
-    Cost("training", "Training time", _STEPS, _training, number_format.duration, _ROUND_TIMES),
+    Cost("training", "Training time", _STEPS, lambda one: one.training_seconds, number_format.duration, _ROUND_TIMES),
     Cost(
         "latency",
         "Latency",

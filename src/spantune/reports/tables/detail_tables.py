@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from statistics import fmean
 from typing import Any
 
 from spantune.reports.judged_answers import Evidence
@@ -135,13 +136,12 @@ def errors(evidence: Evidence, groups: Sequence[Group] = ()) -> Grid:
 
 def speed_grid(groups: Sequence[Group]) -> Grid | None:
     """How fast the trained models answer; None where no run measured it."""
-    rows = []
-    for one in groups:
-        for form in ("merged", "unmerged"):
-            runs = [run.answering[form] for run in one.finished if form in run.answering]
-            if runs:
-                mean = {key: sum(getattr(run, key) for run in runs) / len(runs) for key in _SPEEDS}
-                rows.append((one.label, form, *(f"{value:,.3g}" for value in mean.values())))
+    rows = [
+        (one.label, form, *(f"{fmean(getattr(speed, key) for speed in speeds):,.3g}" for key in _SPEEDS))
+        for one in groups
+        for form in ("merged", "unmerged")
+        if (speeds := [run.answering[form] for run in one.finished if form in run.answering])
+    ]
     header = ("Method", "Form", "p50 ms", "p95 ms", "Questions/s")
     about = (
         "Milliseconds for a question by itself, and questions a second in batches, on the machine that trained, "

@@ -130,15 +130,9 @@ def _columns(groups: Sequence[Group], standings: Mapping[str, Standing]) -> tupl
         columns.insert(3, Column("Tied", lambda one: tied.get(one.label, number_format.NOTHING)))
     if any(one.largest("peak_gpu_memory_bytes") for one in groups):
         columns.append(Column("GPU mem.", lambda one: number_format.size(one.largest("peak_gpu_memory_bytes"))))
-    if any(len(one.runs) > 1 for one in groups):
-        columns.append(Column("Runs", _runs))
+    if any(len(one.runs) > 1 for one in groups):  # finished runs, `2/3` where some did not finish
+        columns.append(Column("Runs", lambda one: "/".join(map(str, sorted({len(one.finished), len(one.runs)})))))
     return tuple(columns)
-
-
-def _runs(one: Group) -> str:
-    """Finished runs, `2/3` where some did not finish."""
-    done, all_of_them = len(one.finished), len(one.runs)
-    return str(done) if done == all_of_them else f"{done}/{all_of_them}"
 
 
 def _header(records: Sequence[RunRecord]) -> tuple[str, ...]:
