@@ -165,7 +165,7 @@ class ScoringConfig(ConfigGroup):
     language: str | None = None
     """Language of the answers, for `--scoring mlqa`: `es`, `zh`."""
 
-    def problems(self) -> list[str | None]:
+    def problems(self) -> Iterable[str | None]:
         known = f"one of {', '.join(LANGUAGES)} (for --scoring mlqa)"
         problems = [check(self.scoring in get_args(ScoringRule), "scoring", "squad or mlqa", self.scoring)]
         if self.scoring != "mlqa" and self.language is not None:
