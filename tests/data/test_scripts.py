@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from spantune.config import LANGUAGES
+from spantune.config.languages import LANGUAGES
 from spantune.data import Answer, Example
 from spantune.data.checks.scripts import dominant_script, script_note
 

@@ -12,7 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spantune.config import LANGUAGES, ScoringConfig
+from spantune.config import ScoringConfig
+from spantune.config.languages import LANGUAGES
 from spantune.data import Answer, Example
 from spantune.errors import ConfigError
 from spantune.scoring.official_metrics import exact_match, f1, normalize_answer, normalizer, question_scores, score

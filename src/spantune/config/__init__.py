@@ -4,20 +4,9 @@ The text under a field is its help. A command's configuration inherits the group
 (`--max-length`, `max_length:`) and a stage asks only for its own group.
 """
 
-from spantune.config.commands import (
-    AskConfig,
-    DoctorConfig,
-    EvaluateConfig,
-    MethodsConfig,
-    PredictConfig,
-    PredictorConfig,
-    RecommendConfig,
-    ReportConfig,
-    ScoreConfig,
-    ZooConfig,
-)
-from spantune.config.languages import LANGUAGES, LANGUAGES_OF_SCRIPT, rule_name
-from spantune.config.serving import LimitsConfig, ServeConfig, is_loopback
+from spantune.config.commands import EvaluateConfig, PredictorConfig, RecommendConfig
+from spantune.config.languages import rule_name
+from spantune.config.serving import LimitsConfig, ServeConfig
 from spantune.config.study import CompareConfig
 from spantune.config.training import (
     AFTERWARDS,
@@ -26,7 +15,6 @@ from spantune.config.training import (
     DataConfig,
     DecodeConfig,
     Device,
-    DeviceConfig,
     EncoderConfig,
     Labels,
     OptimiserConfig,
@@ -42,34 +30,23 @@ __all__ = [
     "AFTERWARDS",
     "BOOKKEEPING",
     "BUNDLED",
-    "LANGUAGES",
-    "LANGUAGES_OF_SCRIPT",
-    "AskConfig",
     "CompareConfig",
     "DataConfig",
     "DecodeConfig",
     "Device",
-    "DeviceConfig",
-    "DoctorConfig",
     "EncoderConfig",
     "EvaluateConfig",
     "Labels",
     "LimitsConfig",
-    "MethodsConfig",
     "OptimiserConfig",
     "Precision",
-    "PredictConfig",
     "PredictorConfig",
     "RecommendConfig",
-    "ReportConfig",
     "RunConfig",
-    "ScoreConfig",
     "ScoringConfig",
     "ServeConfig",
     "TrackingConfig",
     "TrainConfig",
     "WindowConfig",
-    "ZooConfig",
-    "is_loopback",
     "rule_name",
 ]

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import regex
 
-from spantune.config import LANGUAGES_OF_SCRIPT
+from spantune.config.languages import LANGUAGES_OF_SCRIPT
 from spantune.data.example import Example
 
 _WITHOUT_BLANKS = frozenset(("Han", "Japanese", "Thai", "Lao", "Khmer", "Myanmar"))
