@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from spantune import zoo
 from spantune.cli.output import print_json
-from spantune.config import AskConfig
+from spantune.config.commands import AskConfig
 from spantune.config.parse.command import Command
 from spantune.errors import DataError
 

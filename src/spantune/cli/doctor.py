@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from spantune.cli.output import print_json
-from spantune.config import DoctorConfig
+from spantune.config.commands import DoctorConfig
 from spantune.config.parse.command import Command
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from spantune.cli.output import print_json, print_table
-from spantune.config import MethodsConfig
+from spantune.config.commands import MethodsConfig
 from spantune.config.parse.command import Command
 from spantune.errors import MethodError
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import nullcontext
 from pathlib import Path
 
-from spantune.config import PredictConfig
+from spantune.config.commands import PredictConfig
 from spantune.config.parse.command import Command
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from spantune.config import ReportConfig
+from spantune.config.commands import ReportConfig
 from spantune.config.parse.command import Command
 
 

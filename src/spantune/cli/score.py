@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from spantune.cli.output import print_json, print_table
-from spantune.config import ScoreConfig
+from spantune.config.commands import ScoreConfig
 from spantune.config.parse.command import Command
 
 

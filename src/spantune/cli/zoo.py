@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from spantune.cli.output import print_json, print_table
-from spantune.config import ZooConfig
+from spantune.config.commands import ZooConfig
 from spantune.config.parse.command import Command
 
 _NUMBERS = ("trainable", "size", "EM", "F1")

@@ -4,19 +4,8 @@ The text under a field is its help. A command's configuration inherits the group
 (`--max-length`, `max_length:`) and a stage asks only for its own group.
 """
 
-from spantune.config.commands import (
-    AskConfig,
-    DoctorConfig,
-    EvaluateConfig,
-    MethodsConfig,
-    PredictConfig,
-    PredictorConfig,
-    RecommendConfig,
-    ReportConfig,
-    ScoreConfig,
-    ZooConfig,
-)
-from spantune.config.serving import LimitsConfig, ServeConfig, is_loopback
+from spantune.config.commands import EvaluateConfig, PredictorConfig, RecommendConfig
+from spantune.config.serving import LimitsConfig, ServeConfig
 from spantune.config.study import CompareConfig
 from spantune.config.training import (
     AFTERWARDS,
@@ -25,7 +14,6 @@ from spantune.config.training import (
     DataConfig,
     DecodeConfig,
     Device,
-    DeviceConfig,
     EncoderConfig,
     Labels,
     OptimiserConfig,
@@ -40,30 +28,21 @@ __all__ = [
     "AFTERWARDS",
     "BOOKKEEPING",
     "BUNDLED",
-    "AskConfig",
     "CompareConfig",
     "DataConfig",
     "DecodeConfig",
     "Device",
-    "DeviceConfig",
-    "DoctorConfig",
     "EncoderConfig",
     "EvaluateConfig",
     "Labels",
     "LimitsConfig",
-    "MethodsConfig",
     "OptimiserConfig",
     "Precision",
-    "PredictConfig",
     "PredictorConfig",
     "RecommendConfig",
-    "ReportConfig",
     "RunConfig",
-    "ScoreConfig",
     "ServeConfig",
     "TrackingConfig",
     "TrainConfig",
     "WindowConfig",
-    "ZooConfig",
-    "is_loopback",
 ]

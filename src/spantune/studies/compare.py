@@ -19,13 +19,13 @@ from spantune.runs.record import RECORD
 from spantune.scoring.statistics import estimate
 from spantune.studies.budget import Clock, Forecast, fit
 from spantune.studies.executors import Executor, LocalExecutor, Say
-from spantune.studies.make_search import searches
+from spantune.studies.grid_search import GridSearch, Search
 from spantune.studies.plan import FLOOR, SWEEP, SWEEP_BUDGET, Arm, arms, final_run, own_keys, sweep_run
 from spantune.studies.plan_text import notes_after, notes_before, outline
 from spantune.studies.probe import timed
 from spantune.studies.record import STUDY, StudyRecord
 from spantune.studies.report import report_of
-from spantune.studies.run_state import facts_as_they_are, record_in, shared_differences
+from spantune.studies.run_state import Facts, facts_as_they_are, record_in, shared_differences
 from spantune.studies.schedule import Schedule
 from spantune.studies.study_recorder import StudyRecorder, earlier_record, protocol_of
 from spantune.studies.worker_process import LOCKS, alone_in
@@ -82,6 +82,17 @@ def compare_and_report(
             executor.close()
 
 
+def _search(config: CompareConfig, arm: Arm, facts: Facts) -> Search:
+    """The search of an arm's sweep that the configuration names."""
+    base = sweep_run(config, arm, "any", {})
+    if config.search == "optuna":
+        from spantune.studies.optuna_search import OptunaSearch
+
+        return OptunaSearch(config, arm, base, facts(base))
+    default = {one.key: one.default(base) for one in arm.parameters}
+    return GridSearch(arm.parameters, default, config.sweep_extend, lambda one, value: one.problem(base, value))
+
+
 def _executor(config: CompareConfig) -> Executor:
     """The executor that the configuration names."""
     if config.executor == "ray":
@@ -110,8 +121,8 @@ def _carried_out(
         tracker.start(protocol_of(config))
     kept = replace(fitted.config, **{key: value for one in trackers for key, value in one.passed_on.items()})
     try:
-        wanted = searches(kept, fitted.arms, facts)
-        Schedule(kept, fitted.arms, executor, recorder, wanted, forecast, facts, clock, say, _write).run()
+        searches = {arm.folder: _search(kept, arm, facts) for arm in fitted.arms if arm.parameters}
+        Schedule(kept, fitted.arms, executor, recorder, searches, forecast, facts, clock, say, _write).run()
         if trackers and (before := _untracked(recorder.record)):
             recorder.note(f"trained without MLflow, so not shown there: {', '.join(before)}")
         recorder.note(*notes_after(recorder.record))

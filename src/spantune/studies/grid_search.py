@@ -76,7 +76,6 @@ class GridSearch:
         self,
         parameters: Sequence[Parameter],
         default: Values,
-        *,
         extend: int,
         problem: Callable[[Parameter, Any], str | None],
     ) -> None:

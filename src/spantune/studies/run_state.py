@@ -118,7 +118,6 @@ def shared_differences(config: TrainConfig, own: frozenset[str]) -> list[str]:
     """
     folder = RunFolder(Path(resolve(config).output))
     before = record_in(folder.path)
-    if not any(one.exists() for one in (folder.history, folder.checkpoints, folder.adapter)):
-        before = None  # it ended before its first step (a mistyped encoder, say) and has nothing to lose
-    differences = changed(resolve(config), before) if before else {}
-    return [text for key, text in differences.items() if key not in own]
+    if before is None or not any(one.exists() for one in (folder.history, folder.checkpoints, folder.adapter)):
+        return []  # it ended before its first step (a mistyped encoder, say) and has nothing to lose
+    return [text for key, text in changed(resolve(config), before).items() if key not in own]

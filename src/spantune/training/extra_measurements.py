@@ -14,7 +14,8 @@ from spantune.config import AFTERWARDS, TrainConfig
 from spantune.data import Corpus, Splits, load_evaluation, load_splits
 from spantune.data.splits import refuse_unanswerable
 from spantune.errors import DataError
-from spantune.runs import DataRecord, RunFolder, RunRecord, hardware
+from spantune.runs import DataRecord, RunFolder, RunRecord
+from spantune.runs.environment import hardware
 from spantune.scoring.domains import drop_scores
 from spantune.scoring.official_metrics import rules_of
 from spantune.scoring.score_run import evaluation_folder, score_set

@@ -22,8 +22,9 @@ from spantune.modeling.devices import choose_device, choose_dtype
 from spantune.modeling.load_errors import not_numbers
 from spantune.modeling.save_load import trainable_state
 from spantune.reports.figures.files import run_plots
-from spantune.runs import Best, DataRecord, ParameterCount, RunFolder, RunRecord, Timings, reset_peak_memory
+from spantune.runs import Best, DataRecord, ParameterCount, RunFolder, RunRecord, Timings
 from spantune.runs.atomic_files import TEMPORARY, replace_folder
+from spantune.runs.environment import reset_peak_memory
 from spantune.runs.folder import N_BEST
 from spantune.runs.manifest import AnsweringSettings, NullFit
 from spantune.scoring.answerability import fit_null
