@@ -93,7 +93,8 @@ def measured(
     changes: dict[str, Any] = {"metrics": metrics, "data": data}
     if config.cost_seconds != 0 and not record.answering:
         asked = splits.selection if splits.selection.examples else splits.train
-        changes["answering"] = answering(predictor, asked, _seconds(config, record))
+        seconds = config.cost_seconds or min(max((record.timings.train_seconds or 0.0) / 50, 1.0), 20.0)
+        changes["answering"] = answering(predictor, asked, seconds)
         here = hardware()
         if any(record.hardware.get(part) != here.get(part) for part in _PARTS):
             machine = ", ".join(f"{part} {here[part]}" for part in _PARTS if part in here)
@@ -102,13 +103,6 @@ def measured(
 
 
 _PARTS = ("cpu", "cores", "gpu")  # of a machine, as far as speed depends on them
-
-
-def _seconds(config: TrainConfig, record: RunRecord) -> float:
-    """How long speed is measured."""
-    if config.cost_seconds is not None:
-        return config.cost_seconds
-    return min(max((record.timings.train_seconds or 0.0) / 50, 1.0), 20.0)
 
 
 def _reported(predictor: Predictor, folder: RunFolder, corpus: Corpus | None) -> Scores | None:

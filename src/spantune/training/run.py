@@ -33,7 +33,7 @@ from spantune.scoring.prediction_files import n_best_file
 from spantune.scoring.score_run import scores, write_answers
 from spantune.training import distributed
 from spantune.training.callbacks import Cadence, GracefulStop, Journal
-from spantune.training.checkpoints import last_checkpoint, remove_checkpoints, whole_or_gone
+from spantune.training.checkpoints import last_checkpoint, whole_or_gone
 from spantune.training.distillation import Lessons, lessons, refuse_teachers
 from spantune.training.extra_measurements import completed, further_sets, measured
 from spantune.training.lineage import Origins, refuse_other_origins, refuse_own_folder
@@ -147,13 +147,13 @@ def train(config: TrainConfig) -> RunRecord:
         run_plots(folder)
         sheet.close("finished")
         if not config.keep_checkpoints:
-            remove_checkpoints(folder)
+            shutil.rmtree(folder.checkpoints, ignore_errors=True)
     return sheet.record
 
 
 def _prepared(folder: RunFolder, config: TrainConfig) -> RunRecord | None:
     """The record of the run to go on with; None for a fresh start."""
-    if config.overwrite and folder.holds_work:  # a mistyped name must not cost the run that stands there
+    if config.overwrite and folder.holds_work:  # a mistyped name must not cost the run that is there
         load_tokenizer(config.model)
         load_splits(config, config.seed)
         further_sets(config)
