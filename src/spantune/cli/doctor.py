@@ -21,7 +21,10 @@ def run(config: DoctorConfig) -> None:
 
     corpora = [(examine(source, columns=config.columns), _held_out(source, config)) for source in config.sources]
     answers = _answer_check(config)
-    reports = [diagnose(corpus, other, answers=answers, squad_v2=config.squad_v2) for corpus, other in corpora]
+    reports = [
+        diagnose(corpus, other, answers=answers, squad_v2=config.squad_v2, language=config.language)
+        for corpus, other in corpora
+    ]
     if config.json:
         print_json([report.as_dict() for report in reports])
     else:

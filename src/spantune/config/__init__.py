@@ -5,6 +5,7 @@ The text under a field is its help. A command's configuration inherits the group
 """
 
 from spantune.config.commands import EvaluateConfig, PredictorConfig, RecommendConfig
+from spantune.config.languages import rule_name
 from spantune.config.serving import LimitsConfig, ServeConfig
 from spantune.config.study import CompareConfig
 from spantune.config.training import (
@@ -19,6 +20,7 @@ from spantune.config.training import (
     OptimiserConfig,
     Precision,
     RunConfig,
+    ScoringConfig,
     TrackingConfig,
     TrainConfig,
     WindowConfig,
@@ -41,8 +43,10 @@ __all__ = [
     "PredictorConfig",
     "RecommendConfig",
     "RunConfig",
+    "ScoringConfig",
     "ServeConfig",
     "TrackingConfig",
     "TrainConfig",
     "WindowConfig",
+    "rule_name",
 ]
