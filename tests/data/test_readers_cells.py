@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from spantune.data import Answer, load_corpus
@@ -306,3 +306,37 @@ def test_keys_and_columns_that_are_given_twice(tmp_path: Path) -> None:
         load_corpus(str(path))
     path.write_text(",question,context,answer,,\n0,Who?,It was Ada.,Ada,,\n")
     assert len(load_corpus(str(path)).examples) == 1
+
+
+@pytest.mark.parametrize("start", ["16.0", " 16", "16 ", "16.00"])
+def test_whole_numbers_in_a_csv(start: str, tmp_path: Path) -> None:
+    assert answers(tmp_path, row(answer="1934", answer_start=start)) == (Answer("1934", 16),)
+
+
+PIECES = [
+    "question",
+    "context",
+    "answer",
+    "answers.text",
+    ",",
+    ";",
+    "\t",
+    "\n",
+    "\r\n",
+    '"',
+    "sep=",
+    "[",
+    "]",
+    "{",
+    "'",
+]
+PIECES += ["Ada", "16", "is_impossible", "maybe", "text", "answer_start", "\ufeff", "\0", "NaN", " "]
+
+
+@given(pieces=st.lists(st.sampled_from(PIECES) | st.text(max_size=3), max_size=40), head=st.booleans())
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=300)
+def test_any_text_as_a_csv_gives_rows_or_a_clear_error(pieces: list[str], head: bool, tmp_path: Path) -> None:
+    text = "question,context,answers,answer_start,is_impossible\n" * head + "".join(pieces)
+    (tmp_path / "a.csv").write_bytes(text.encode("utf-8", "replace"))
+    with suppress(DataError):
+        load_corpus(str(tmp_path / "a.csv"), repair=True)

@@ -263,3 +263,21 @@ def test_a_question_of_a_wrong_type_is_a_defect_and_no_crash(tmp_path: Path) -> 
     corpus = load_corpus(str(tmp_path / "a.json"), repair=True)
     assert [one.id for one in corpus.examples] == ["a2"] and corpus.counts["examples dropped"] == 1
     assert isinstance(corpus.examples[0], Example)
+
+
+def test_json_as_a_text_of_json(tmp_path: Path) -> None:
+    assert read(tmp_path / "a.json", json.dumps(json.dumps(ROWS))) == WANTED
+    assert read(tmp_path / "b.json", json.dumps(pandas.DataFrame(ROWS).to_json())) == WANTED
+    with pytest.raises(DataError):
+        read(tmp_path / "c.json", json.dumps(json.dumps('"[')))
+
+
+def test_pythons_text_in_place_of_json(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"write it with json\.dump"):
+        read(tmp_path / "a.json", str(ROWS))
+
+
+def test_a_column_of_objects_is_not_offered_for_a_text(tmp_path: Path) -> None:
+    paragraph = {"context": "It was Ada.", "questions": [{"question": "Who?", "answers": ["Ada"]}]}
+    with pytest.raises(DataError, match=r"no column for the question(.|\n)*add a column 'question'"):
+        read(tmp_path / "a.json", json.dumps([paragraph, paragraph]))

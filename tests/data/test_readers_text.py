@@ -38,6 +38,7 @@ def test_gzip(ending: str, mark: str, tmp_path: Path) -> None:
         (f"b{ending}.gz", content),
         (f"c{ending}.gz", gzip.compress(content[:20]) + gzip.compress(content[20:])),
         (f"d{ending}.gz", packed + b"\0" * 64),
+        (f"d2{ending}.gz", gzip.compress(packed)),
         (f"e{ending.upper()}.GZ", packed),
     ):
         (tmp_path / name).write_bytes(written)

@@ -189,7 +189,7 @@ def test_the_page_quotes_messages_of_the_program() -> None:
     quotes = re.findall(
         r"^\| `(?:warning: )?([^`]+)` \|", (DOCS / "troubleshooting.md").read_text("utf-8"), re.MULTILINE
     )
-    assert len(quotes) == 2
+    assert len(quotes) == 4
     for quote in quotes:
         assert all(part.strip(" ,") in source for part in quote.split("…")), quote
 

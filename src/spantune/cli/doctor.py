@@ -22,7 +22,10 @@ def run(config: DoctorConfig) -> None:
     examined = [examine(source, columns=config.columns, rows=config.rows) for source in config.sources]
     corpora = [(corpus, _held_out(source, config)) for corpus, source in zip(examined, config.sources, strict=True)]
     answers = _answer_check(config)
-    reports = [diagnose(corpus, other, answers=answers, squad_v2=config.squad_v2) for corpus, other in corpora]
+    reports = [
+        diagnose(corpus, other, answers=answers, squad_v2=config.squad_v2, language=config.language)
+        for corpus, other in corpora
+    ]
     if config.json:
         print_json([report.as_dict() for report in reports])
     else:

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 
 from spantune import __version__
 from spantune.cli import ask, compare, doctor, evaluate, methods, predict, recommend, report, score, serve, train, zoo
-from spantune.cli.output import quoted
+from spantune.cli.output import quoted, speaks_unicode
 from spantune.config.parse.command import Command
 from spantune.errors import ConfigError, SpantuneError, did_you_mean
 
@@ -62,7 +62,6 @@ def _dispatch(words: Sequence[str]) -> None:
 
 
 def _run(command: Command, argv: Sequence[str]) -> None:
-    from spantune.cli.output import speaks_unicode
     from spantune.config.parse import yaml_file
     from spantune.config.parse.parse import parse_command
     from spantune.methods import methods as registry
@@ -80,19 +79,15 @@ def _warn(message: Warning | str, category: type[Warning], filename: str, *_: ob
 
 def _overview() -> str:
     width = max(map(len, COMMANDS))
-    lines = [f"  {name:<{width}}  {command.summary}" for name, command in COMMANDS.items()]
-    return "\n".join(
-        [
-            "usage: spantune COMMAND [OPTIONS]",
-            "",
-            "Parameter-efficient fine-tuning of encoders for extractive question answering, compared fairly.",
-            "",
-            "commands:",
-            *lines,
-            "",
-            "Run spantune COMMAND --help for its options and examples, spantune --version for the version.",
-        ]
-    )
+    commands = "\n".join(f"  {name:<{width}}  {command.summary}" for name, command in COMMANDS.items())
+    return f"""usage: spantune COMMAND [OPTIONS]
+
+Parameter-efficient fine-tuning of encoders for extractive question answering, compared fairly.
+
+commands:
+{commands}
+
+Run spantune COMMAND --help for its options and examples, spantune --version for the version."""
 
 
 def _interrupted(words: Sequence[str]) -> str:
@@ -111,8 +106,6 @@ def _explain(error: Exception, *, debug: bool) -> int:
         return error.exit_code
     if not debug:
         shown = " ".join(str(error).split()) or "no message"
-        print(
-            f"spantune failed: {type(error).__name__}: {shown}; set SPANTUNE_DEBUG=1 (or --debug) for the traceback",
-            file=sys.stderr,
-        )
+        how = "set SPANTUNE_DEBUG=1 (or --debug) for the traceback"
+        print(f"spantune failed: {type(error).__name__}: {shown}; {how}", file=sys.stderr)
     return 1

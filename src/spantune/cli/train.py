@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from spantune.config import TrainConfig
+from spantune.config import TrainConfig, rule_name
 from spantune.config.parse.command import Command
 
 if TYPE_CHECKING:
@@ -45,7 +45,8 @@ def _scores(record: RunRecord) -> str:
     if em is None or f1 is None or scored_on is None:
         return "not scored"
     questions = f", {record.data[scored_on].examples} questions" if scored_on in record.data else ""
-    return f"EM {em:.2f}, F1 {f1:.2f} ({scored_on} set{questions})"
+    rule = f", {rule_name(record.language)}" if record.language else ""
+    return f"EM {em:.2f}, F1 {f1:.2f} ({scored_on} set{questions}{rule})"
 
 
 def _drop(scored: Mapping[str, float | None]) -> str:

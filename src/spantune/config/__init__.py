@@ -5,6 +5,7 @@ The text under a field is its help. A command's configuration inherits the group
 """
 
 from spantune.config.commands import EvaluateConfig, PredictorConfig, RecommendConfig
+from spantune.config.languages import rule_name
 from spantune.config.serving import LimitsConfig, ServeConfig
 from spantune.config.study import CompareConfig
 from spantune.config.training import (
@@ -21,6 +22,7 @@ from spantune.config.training import (
     ReadConfig,
     Rows,
     RunConfig,
+    ScoringConfig,
     TrackingConfig,
     TrainConfig,
     WindowConfig,
@@ -46,8 +48,10 @@ __all__ = [
     "ReportConfig",
     "Rows",
     "RunConfig",
+    "ScoringConfig",
     "ServeConfig",
     "TrackingConfig",
     "TrainConfig",
     "WindowConfig",
+    "rule_name",
 ]

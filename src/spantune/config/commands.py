@@ -16,6 +16,7 @@ from spantune.config.training import (
     DecodeConfig,
     DeviceConfig,
     ReadConfig,
+    ScoringConfig,
     Seed,
     WindowConfig,
     check,
@@ -57,8 +58,8 @@ class ReportConfig(ConfigGroup):
 
 
 @dataclass(frozen=True)
-class EvaluateConfig(ReadConfig, PredictorConfig):
-    """Score finished runs on a data source with the official metrics."""
+class EvaluateConfig(ReadConfig, PredictorConfig, ScoringConfig):
+    """Score finished runs on a data source with the official metrics, or by MLQA's rules for a language."""
 
     runs: tuple[str, ...] = positional((), "RUN")
     """Run folders; `zoo` for all adapters that ship with spantune."""
@@ -132,8 +133,8 @@ class PredictConfig(ReadConfig, PredictorConfig):
 
 
 @dataclass(frozen=True)
-class ScoreConfig(ReadConfig):
-    """Score a prediction file exactly as the official SQuAD scorers do."""
+class ScoreConfig(ReadConfig, ScoringConfig):
+    """Score a prediction file exactly as the official SQuAD scorers do, or by MLQA's rules for a language."""
 
     data: str = ""
     """The references: SQuAD JSON or another source. v2.0's rules apply if a question has no answer, or with odds."""
@@ -194,7 +195,7 @@ class ZooConfig(ConfigGroup):
 
 
 @dataclass(frozen=True)
-class DoctorConfig(ReadConfig, WindowConfig):
+class DoctorConfig(ReadConfig, WindowConfig, ScoringConfig):
     """Look for broken offsets, duplicates, leaks and answers that no window holds in a data source."""
 
     sources: tuple[str, ...] = positional((), "SOURCE")

@@ -6,14 +6,16 @@ import typing
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, fields
 from functools import cache
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
+from spantune.config.languages import LANGUAGES
 from spantune.errors import ConfigError
 
 Precision = Literal["auto", "fp32", "bf16", "fp16"]
 Device = Literal["auto", "cpu", "cuda", "mps"]
 Labels = Literal["first", "all"]
 Rows = Literal["joined", "separate"]
+ScoringRule = Literal["squad", "mlqa"]
 BUNDLED = "minilm"
 """The name of the encoder that comes with the package, and the default wherever one is named."""
 
@@ -154,6 +156,27 @@ class DecodeConfig(ConfigGroup):
 
 
 @dataclass(frozen=True)
+class ScoringConfig(ConfigGroup):
+    """How answers are compared with the accepted ones, for EM and F1."""
+
+    scoring: ScoringRule = "squad"
+    """`squad`: as the official scorers do, which is right for English; `mlqa`: with the articles, the punctuation and
+    the tokens of `language`, as MLQA's scorer does."""
+    language: str | None = None
+    """Language of the answers, for `--scoring mlqa`: `es`, `zh`."""
+
+    def problems(self) -> Iterable[str | None]:
+        known = f"one of {', '.join(LANGUAGES)} (for --scoring mlqa)"
+        problems = [check(self.scoring in get_args(ScoringRule), "scoring", "squad or mlqa", self.scoring)]
+        if self.scoring != "mlqa" and self.language is not None:
+            problems.append(f"language: given ({self.language}), but it is for --scoring mlqa")
+        elif self.scoring == "mlqa" and self.language not in LANGUAGES:
+            found = "nothing" if self.language is None else repr(self.language)
+            problems.append(f"language: expected {known}, found {found}")
+        return problems
+
+
+@dataclass(frozen=True)
 class DeviceConfig(ConfigGroup):
     """The hardware and arithmetic that the encoder runs on."""
 
@@ -277,6 +300,7 @@ class RunConfig(
     DataConfig,
     WindowConfig,
     DecodeConfig,
+    ScoringConfig,
     EncoderConfig,
     OptimiserConfig,
     TeacherConfig,

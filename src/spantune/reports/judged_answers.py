@@ -15,7 +15,7 @@ from spantune.data import Corpus, Example, load_reported
 from spantune.data.prediction import Prediction
 from spantune.data.source import NoSource, reached
 from spantune.errors import UserError
-from spantune.reports.run_groups import Group
+from spantune.reports.run_groups import Group, rule_language
 from spantune.runs import RunFolder, RunRecord
 from spantune.scoring.dimensions import DIMENSIONS
 from spantune.scoring.error_kinds import KindCounts, Span, error_kinds, kind_counts
@@ -84,14 +84,18 @@ class Evidence(Judged):
 
     @classmethod
     def of_predictions(
-        cls, examples: Sequence[Example], predictions: Mapping[str, Sequence[Prediction]], rules: Rules | None = None
+        cls,
+        examples: Sequence[Example],
+        predictions: Mapping[str, Sequence[Prediction]],
+        rules: Rules | None = None,
+        language: str | None = None,
     ) -> Evidence:
         """What the answers of several models to the same questions say, as `Panel.predict` gives them.
 
         Args:
             examples: the questions, with accepted answers.
             predictions: by name of the model, one for each example.
-            rules: the official scorer to follow; default as in `scoring.official_metrics.score`.
+            rules, language: as in `scoring.official_metrics.score`.
 
         Raises:
             DataError: there is nothing to compare, or a model answered other questions.
@@ -100,7 +104,7 @@ class Evidence(Judged):
         spans = {
             name: [{one.id: (one.start, one.end) for one in given if one.text}] for name, given in predictions.items()
         }
-        return cls.of(score_runs(examples, answers, rules), spans)
+        return cls.of(score_runs(examples, answers, rules, language), spans)
 
     @property
     def methods(self) -> tuple[str, ...]:
@@ -115,8 +119,8 @@ def read_scores(groups: Sequence[Group], folders: Mapping[int, RunFolder]) -> Sc
         folders: of the runs, by the `id` of their record.
 
     Raises:
-        Incomplete: no run has finished, the runs were not scored on the same reported set, the set is gone (`Gone`) or
-            has changed, or answers are missing.
+        Incomplete: no run has finished, the runs were not scored on the same reported set or not by the same rule, the
+            set is gone (`Gone`) or has changed, or answers are missing.
     """
     finished = {one.label: one.finished for one in groups if one.finished}
     runs = [run for some in finished.values() for run in some]
@@ -126,7 +130,7 @@ def read_scores(groups: Sequence[Group], folders: Mapping[int, RunFolder]) -> Sc
         answers = {
             label: [read_predictions(folders[id(run)].predictions) for run in some] for label, some in finished.items()
         }
-        return score_runs(examples, answers, rules_of(squad_v2))
+        return score_runs(examples, answers, rules_of(squad_v2), rule_language(runs))
     except UserError as error:
         raise Incomplete(_sentence(error)) from error
 

@@ -76,15 +76,10 @@ def differences_matrix(comparison: Comparison) -> Matrix:
         low, high = sorted(sign * one for one in pair.interval)
         kind = ("plus" if points > 0 else "minus") if pair.significant else "none"
         about = f"{row} minus {column}: {points:+.2f} points ({low:+.2f} to {high:+.2f}), {p_shown(pair.p_holm)}"
-        return MatrixCell(signed(points), kind, about)
+        text = f"{points:+.1f}".replace("-", "−")
+        return MatrixCell("0.0" if text[1:] == "0.0" else text, kind, about)
 
     return _matrix([one.method for one in comparison.standings], cell)
-
-
-def signed(points: float) -> str:
-    """`+1.2`, `−0.3`, `0.0`."""
-    text = f"{points:+.1f}".replace("-", "−")
-    return "0.0" if text in ("+0.0", "−0.0") else text
 
 
 def right_matrix(evidence: Evidence, order: Sequence[str]) -> Matrix:

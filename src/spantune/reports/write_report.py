@@ -17,7 +17,7 @@ from spantune.reports.headline import finding
 from spantune.reports.judged_answers import Evidence, Incomplete, read_scores, read_spans
 from spantune.reports.page import Picture, render
 from spantune.reports.report import ReportData
-from spantune.reports.run_groups import group
+from spantune.reports.run_groups import group, rule_language
 from spantune.reports.tables.detail_tables import Grid, differences, slices_grids
 from spantune.reports.tables.main_table import comparison
 from spantune.runs import History, RunFolder, RunRecord, write_text_atomic
@@ -124,9 +124,10 @@ def read_report(
         resamples: of the bootstrap; default as in `scoring.statistics.compare`.
 
     Raises:
-        RunError: a record or history is broken.
+        RunError: a record or history is broken, or the runs were scored by different rules.
     """
     records = tuple(RunRecord.read(one.path) for one in runs)
+    rule_language(records)  # refuses several
     histories = tuple(History(one.history).read() for one in runs)
     evidence, missing, statistics = None, None, None
     groups, folders = group(records), {id(key): one for key, one in zip(records, runs, strict=True)}

@@ -58,6 +58,8 @@ class AnsweringSettings:
     """See `NullFit.threshold`."""
     null_temperature: float = 1.0
     """See `NullFit.temperature`; older models have none."""
+    language: str | None = None
+    """Of MLQA's rules, by which its answers were scored; None for the official rule."""
 
     @property
     def null(self) -> NullFit | None:

@@ -174,6 +174,11 @@ class RunRecord:
         """Whether it learned anything; the floor of a study, with no epochs, did not."""
         return self.config.get("epochs") != 0 or bool(self.started_from)
 
+    @property
+    def language(self) -> str | None:
+        """Of MLQA's rules, by which it was scored; None for the official rule."""
+        return self.config.get("language")
+
     def metric(self, name: str) -> float | None:
         """A metric (`em`, `f1`) on the set `scored_on`; None where there is none."""
         return self.metrics[self.scored_on].get(name) if self.scored_on else None

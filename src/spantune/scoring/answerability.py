@@ -34,10 +34,12 @@ class ThresholdCurve:
     f1: np.ndarray
 
 
-def threshold_curve(examples: Sequence[Example], spans: Predictions, null_odds: Mapping[str, float]) -> ThresholdCurve:
+def threshold_curve(
+    examples: Sequence[Example], spans: Predictions, null_odds: Mapping[str, float], language: str | None = None
+) -> ThresholdCurve:
     """The whole sweep, for a plot. Questions of equal odds are answered together, since no threshold parts them."""
     odds = odds_of(examples, null_odds)
-    raw = question_scores(examples, spans, rules="v2.0")
+    raw = question_scores(examples, spans, rules="v2.0", language=language)
     answered = np.array([raw[example.id] for example in examples])  # (Q, 2)
     nothing = np.array([[float(not example.answerable)] for example in examples])
     order = np.argsort(odds, kind="stable")
@@ -164,16 +166,22 @@ def calibration_error(probabilities: ArrayLike, happened: ArrayLike, bins: int =
     return float(np.abs(sums[0] - sums[1]).sum() / len(promised))
 
 
-def fit_null(examples: Sequence[Example], spans: Predictions, null_odds: Mapping[str, float]) -> NullFit:
+def fit_null(
+    examples: Sequence[Example], spans: Predictions, null_odds: Mapping[str, float], language: str | None = None
+) -> NullFit:
     """Threshold and temperature from a model's spans and null odds on the selection split."""
     odds, which = odds_of(examples, null_odds), unanswerable(examples)
-    threshold = best_threshold(threshold_curve(examples, spans, null_odds))
+    threshold = best_threshold(threshold_curve(examples, spans, null_odds, language))
     temperature = 1.0 if which.all() or not which.any() else fit_temperature(odds, which)
     return NullFit(threshold, temperature)
 
 
 def null_scores(
-    examples: Sequence[Example], spans: Predictions, null_odds: Mapping[str, float], fit: NullFit
+    examples: Sequence[Example],
+    spans: Predictions,
+    null_odds: Mapping[str, float],
+    fit: NullFit,
+    language: str | None = None,
 ) -> dict[str, float]:
     """How well a model knows what it cannot answer, as a run's record keeps it: all from 0 to 1 but what was fitted.
 
@@ -187,7 +195,7 @@ def null_scores(
         example.id: "" if above else spans[example.id]
         for example, above in zip(examples, odds > fit.threshold, strict=True)
     }
-    scored = question_scores(examples, answers, rules="v2.0")
+    scored = question_scores(examples, answers, rules="v2.0", language=language)
     losses = np.array([1 - scored[example.id][1] for example in examples])
     ranked = auc(odds, which)
     return {

@@ -96,7 +96,11 @@ def meanings(scores: Scores, embed: Embed | None = None, threshold: float = THRE
 
 
 def semantic_scores(
-    examples: Sequence[Example], answers: Answers, rules: Rules | None = None, embed: Embed | None = None
+    examples: Sequence[Example],
+    answers: Answers,
+    rules: Rules | None = None,
+    embed: Embed | None = None,
+    language: str | None = None,
 ) -> dict[str, float]:
     """What the record of a run keeps: `semantic` (mean cosine, 0 to 100), and how many answers are wrong by EM
     (`em_wrong`) and of these right in meaning (`right_in_meaning`).
@@ -104,7 +108,7 @@ def semantic_scores(
     Raises:
         DataError: other questions were answered. EncoderError: the encoder cannot be loaded.
     """
-    (meaning,) = meanings(score_runs(examples, {"run": [answers]}, rules), embed)
+    (meaning,) = meanings(score_runs(examples, {"run": [answers]}, rules, language), embed)
     return {"semantic": meaning.similarity, "em_wrong": meaning.wrong, "right_in_meaning": meaning.right_in_meaning}
 
 

@@ -106,7 +106,7 @@ class QuestionForm:
         answers = []
         for model in self.models:
             text = given[model.name].predictions[0].text
-            score = score_answer(text, self.accepted, squad_v2=model.squad_v2)
+            score = score_answer(text, self.accepted, squad_v2=model.squad_v2, language=model.language)
             answers.append(ScoredAnswer(model, given[model.name], score))
         return answers
 

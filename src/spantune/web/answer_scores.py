@@ -12,7 +12,7 @@ from typing import Annotated, Any, TypeVar
 from pydantic import Field
 
 from spantune.data import Answer, Example
-from spantune.scoring.official_metrics import f1, normalize_answer, question_scores, rules_of
+from spantune.scoring.official_metrics import f1, normalizer, question_scores, rules_of
 
 _WITHOUT_SPACES = re.compile(
     "[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u2e80-\u30ff\u31f0-\u9fff\uf900-\ufaff\U00020000-\U0003ffff]"
@@ -25,7 +25,7 @@ Shown = TypeVar("Shown")
 
 @dataclass(frozen=True)
 class AnswerScore:
-    """An answer scored by the official rules of the data that the model was trained on; EM and F1 from 0 to 1."""
+    """An answer scored by the rules by which the model's run was scored; EM and F1 from 0 to 1."""
 
     em: Annotated[float, Field(ge=0, le=1)]
     f1: Annotated[float, Field(ge=0, le=1)]
@@ -38,14 +38,21 @@ class AnswerScore:
         return bool(self.em)
 
 
-def score_answer(text: str, golds: Sequence[str] | None, *, squad_v2: bool) -> AnswerScore | None:
-    """An answer against the accepted ones; None where these are not known."""
+def score_answer(
+    text: str, golds: Sequence[str] | None, *, squad_v2: bool, language: str | None = None
+) -> AnswerScore | None:
+    """An answer against the accepted ones; None where these are not known.
+
+    Args:
+        language: of MLQA's rules; None for the official rule.
+    """
     if golds is None:
         return None
     example = Example("0", "", "", tuple(Answer(gold, 0) for gold in golds))
-    ((em, best_f1),) = question_scores([example], {"0": text}, rules=rules_of(squad_v2 or not golds)).values()
-    nearest = max(golds, key=lambda gold: f1(text, [gold]), default="")
-    accepted, answered = normalize_answer(nearest).split(), normalize_answer(text).split()
+    rules = rules_of(squad_v2 or not golds)
+    ((em, best_f1),) = question_scores([example], {"0": text}, rules=rules, language=language).values()
+    nearest = max(golds, key=lambda gold: f1(text, [gold], language), default="")
+    accepted, answered = (normalizer(language)(one).split() for one in (nearest, text))
     return AnswerScore(em, best_f1, _beyond(accepted, answered), _beyond(answered, accepted))
 
 

@@ -54,6 +54,7 @@ def check_rows(
     unit = offset_unit(every) if require_answers else None
     seen: dict[str, Example] = {}
     for number, row in enumerate(every):
+        checked.tallies.update(row.left_out)
         example = _RowCheck(row, number, source, checked, unit).example(require_answers)
         if example is not None and (example := _unique(example, row, source, seen, checked)):
             seen[example.id] = example

@@ -143,15 +143,21 @@ def _no_column(
     wanted = mapping.get(part)
     known = DEFAULTS[part] if part != "answers" else (*DEFAULTS["answers"], *DEFAULTS["answer"])
     free = [name for name in present if name not in parts.values() and name.strip()]
-    texts = [name for name in free if not sample or any(_is_filled(record.get(name)) for record in sample)]
-    quoting = [name for name in texts if part in ("answers", "answer") and _quotes(name, parts["context"], sample)]
+    answers = part in ("answers", "answer")
+    kinds = (str, list, tuple, Mapping) if answers else (str,)
+    texts = [name for name in free if not sample or any(isinstance(record.get(name), kinds) for record in sample)]
+    quoting = [name for name in texts if answers and _quotes(name, parts["context"], sample)]
     near = next((match for name in (wanted, *known) if name and (match := nearest(name, quoting or texts))), None)
     if len(quoting) == 1:
         near = quoting[0]
     if near:
         fix = f"did you mean {near!r}? --columns {shlex.quote(f'{part}={near.strip()}')}"
     else:
-        fix = f"name it: --columns {part}=YOUR_COLUMN" if free else f"add a column {known[0]!r}: all others are in use"
+        fix = (
+            f"name it: --columns {part}=YOUR_COLUMN"
+            if texts
+            else f"add a column {known[0]!r}: no other is left that could hold it"
+        )
     shown = ", ".join(map(repr, present[:_COLUMNS_SHOWN])) or "(none)"
     return DataError(
         f"no column for the {part}",
@@ -160,10 +166,6 @@ def _no_column(
         found=f"the columns {shown}" + (" …" if len(present) > _COLUMNS_SHOWN else ""),
         fix=fix,
     )
-
-
-def _is_filled(value: object) -> bool:
-    return isinstance(value, (str, list, tuple, Mapping)) and bool(value)
 
 
 def _quotes(name: str, context: str, sample: Sequence[Mapping[str, Any]]) -> bool:

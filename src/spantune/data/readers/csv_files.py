@@ -13,6 +13,7 @@ from spantune.errors import DataError
 
 _NOT_A_NUMBER = ("NaN", "nan")
 _SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "bars"}
+_WHOLE = re.compile(r"\s*(-?[0-9]{1,18})(?:\.0+)?\s*")  # pandas writes 12.0 in a column with gaps
 _SAID = re.compile(r"sep=(.)\r?\n")
 
 
@@ -92,8 +93,8 @@ def with_numbers(records: Records, column: str) -> Records:
 
 def _with_number(record: Mapping[str, Any], column: str) -> Mapping[str, Any]:
     value = record.get(column)
-    if isinstance(value, str) and re.fullmatch(r"-?[0-9]{1,18}", value):
-        return {**record, column: int(value)}
+    if isinstance(value, str) and (match := _WHOLE.fullmatch(value)):
+        return {**record, column: int(match[1])}
     return record
 
 

@@ -51,11 +51,10 @@ def _documents(text: str, file: str) -> list[tuple[int, Any]]:
 
     Only line feeds separate lines: a text may contain U+2028.
     """
-    lines = text.split("\n")
-    filled = [(number, line) for number, line in enumerate(lines, start=1) if line.strip()]
-    if len(filled) > 1 and _is_object(filled[0][1]):
+    if _begins_with_an_object_on_a_line(text):
+        lines = enumerate(text.split("\n"), start=1)
         try:
-            return [(number, parse_json(line.lstrip("\ufeff"), file, number)) for number, line in filled]
+            return [(at, parse_json(line.lstrip("\ufeff"), file, at)) for at, line in lines if line.strip()]
         except NotJson:
             try:
                 return list(json_values(text, file))
@@ -70,8 +69,11 @@ def _documents(text: str, file: str) -> list[tuple[int, Any]]:
         raise not_json(error, text, file) from error
 
 
-def _is_object(line: str) -> bool:
-    line = line.strip().lstrip("\ufeff")
+def _begins_with_an_object_on_a_line(text: str) -> bool:
+    line, _, others = text.lstrip().partition("\n")
+    line = line.strip()
+    if not others.strip():
+        return False
     if not (line.startswith("{") and line.endswith("}")):
         return False
     try:
@@ -84,6 +86,8 @@ def _unwrapped(value: Any, place: str, file: str, names: Collection[str]) -> Rec
     """The objects of a value in which they may be listed, keyed, or cut into columns."""
     if isinstance(value, list):
         return _listed(value, place, file)
+    if isinstance(value, str) and not place and value.lstrip().startswith(("[", "{")):
+        return json_records(value, file, names)  # `json.dump(frame.to_json())`: JSON as a text of JSON
     if not isinstance(value, dict):
         raise not_squad(value, _in(file, place))
     if is_nested(value) or is_task(value):

@@ -29,7 +29,9 @@ _OTHER_MARKS = {b"\xff\xfe": "UTF-16", b"\xfe\xff": "UTF-16"}
 _LARGEST = 4 * 2**30
 _LARGEST_UNCHECKED = 64 * 2**20
 _SHRINKS = 300
+_PYTHONS = "this is Python's text of a value: write it with json.dump"
 _READ_AT_ONCE = 2**20
+_PACKED_AT_MOST = 3
 _BETWEEN = re.compile("[\\s\ufeff\x1e,]*")
 _SHORT = reprlib.Repr()
 _SHORT.maxlevel, _SHORT.maxstring, _SHORT.maxother = 4, 200, 200
@@ -81,8 +83,8 @@ def read_bytes(path: Path, *, expected: str = "questions") -> bytes:
         raise DataError("the file does not exist", where=str(path), expected=expected) from None
     except OSError as error:
         raise DataError("a file cannot be read", where=str(path), found=error.strerror or str(error)) from error
-    if raw.startswith(_GZIP):
-        raw = _unpacked(raw, path)
+    for _ in range(_PACKED_AT_MOST):  # a server may pack what is packed already
+        raw = _unpacked(raw, path) if raw.startswith(_GZIP) else raw
     if kind := next((kind for mark, kind in _PACKED.items() if raw.startswith(mark)), None):
         named = shlex.quote(path.name)
         unzip = f"python -m zipfile -e {named} FOLDER (an Excel file: save it as CSV instead)"
@@ -151,13 +153,14 @@ def json_values(text: str, where: str) -> Iterator[tuple[int, Any]]:
 def not_json(error: ValueError | RecursionError, text: str, where: str, first_line: int = 1) -> NotJson:
     """The message for an error of `json` on a text that starts on the given line of its file."""
     if isinstance(error, json.JSONDecodeError):
+        fix = "the file was cut off: fetch or write it again"
         ended = error.pos >= len(text.rstrip()) or error.msg.startswith("Unterminated string")
         return NotJson(
             "the JSON ends too early" if ended else "the file is not valid JSON",
             where=f"{where}, line {error.lineno + first_line - 1}, column {error.colno}",
             expected="JSON" if not ended else "the rest of the JSON",
             found=error.msg,
-            fix="the file was cut off: fetch or write it again" if ended else None,
+            fix=fix if ended else _PYTHONS if text[error.pos : error.pos + 1] == "'" else None,
         )
     # Otherwise a number has more digits than Python reads.
     found = "JSON nested too deeply" if isinstance(error, RecursionError) else str(error)
