@@ -75,7 +75,8 @@ def test_a_stopped_run_goes_on_from_its_checkpoint(here: Path, monkeypatch: pyte
     without_plots(monkeypatch)
     (checkpoint,) = Path("runs/stopped/checkpoints").iterdir()
     done = int(checkpoint.name.removeprefix("checkpoint-"))
-    assert main(["train", "--config", "runs/stopped/config.yaml", "--resume"]) == 0
+    words = ["--config", "runs/stopped/config.yaml", "--resume", "--checkpoint-seconds", "600"]
+    assert main(["train", *words]) == 0
     record = read("runs/stopped/record.json")
     assert (record["status"], record["resumed"]) == ("finished", 1)
     steps = [json.loads(line)["step"] for line in Path("runs/stopped/history.jsonl").read_text().splitlines()]
