@@ -14,7 +14,8 @@ import pytest
 
 import spantune.scoring.score_run
 from spantune.cli.main import main
-from spantune.config import AskConfig, CompareConfig, TrainConfig
+from spantune.config import CompareConfig, TrainConfig
+from spantune.config.commands import AskConfig
 from spantune.data import Corpus
 from spantune.data.prediction import Candidate, Prediction
 from spantune.runs import DataRecord, ParameterCount, RunRecord, Timings

@@ -63,7 +63,7 @@ REGISTRY = {
 
 
 def command(config: type[Any]) -> Command:
-    return Command("try", "Try it.", config, run=lambda config: None, examples="spantune try")
+    return Command("try", config, run=lambda config: None, examples="spantune try")
 
 
 @pytest.fixture

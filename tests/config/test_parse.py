@@ -10,7 +10,8 @@ import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from spantune.config import AskConfig, CompareConfig, EvaluateConfig, PredictConfig, TrainConfig
+from spantune.config import CompareConfig, EvaluateConfig, TrainConfig
+from spantune.config.commands import AskConfig, PredictConfig
 from spantune.config.parse import yaml_file
 from spantune.config.parse.parse import ParsedCommand
 from spantune.errors import ConfigError

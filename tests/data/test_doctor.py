@@ -92,3 +92,12 @@ def test_a_broken_source_is_reported_and_not_refused(tmp_path: Path) -> None:
 
 def test_an_empty_corpus_has_a_report() -> None:
     assert "questions" in diagnose(Corpus.of([], "nothing")).to_text()
+
+
+def test_a_rule_that_does_not_fit_the_script_of_the_answers_is_said() -> None:
+    chinese = Corpus.of([Example("1", "?", "北京是首都", (Answer("北京", 0),))], "chinese")
+    found = diagnose(chinese)
+    assert "--scoring mlqa --language zh" in (found.scoring_note or "")
+    assert f"Scoring: {found.scoring_note}" in found.to_text().splitlines()
+    assert found.as_dict()["scoring_note"] == found.scoring_note
+    assert diagnose(chinese, language="zh").scoring_note is None and diagnose(CORPUS).scoring_note is None

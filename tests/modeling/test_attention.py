@@ -60,17 +60,29 @@ def test_what_is_frozen_gets_no_gradient(frozen: int) -> None:
     assert [one.grad is None for one in given] == [place == frozen for place in range(3)]
 
 
-def test_a_model_trains_and_answers_with_the_same_logits(tiny_encoder: Path, inputs_of: Any) -> None:
-    """With gradients the attention above runs, without them PyTorch's."""
+@pytest.mark.parametrize(("bf16", "rtol", "atol"), [(False, 1e-4, 1e-5), (True, 2e-2, 2e-2)])
+def test_a_model_trains_and_answers_with_the_same_logits(
+    bf16: bool, rtol: float, atol: float, tiny_encoder: Path, inputs_of: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With gradients the attention above runs in bf16; without them, and in fp32, PyTorch's does."""
+    calls: list[torch.dtype] = []
+    apply = SmallAttention.apply
+    monkeypatch.setattr(
+        SmallAttention, "apply", lambda query, *rest: (calls.append(query.dtype), apply(query, *rest))[1]
+    )
     inputs = inputs_of(tiny_encoder)
     model = build(str(tiny_encoder), "prefix-tuning").eval()
-    training = model(**inputs)
-    with torch.no_grad():
-        answering = model(**inputs)
+    with torch.autocast("cpu", dtype=torch.bfloat16, enabled=bf16):
+        training = model(**inputs)
+        assert set(calls) == ({torch.bfloat16} if bf16 else set())
+        made = len(calls)
+        with torch.no_grad():
+            answering = model(**inputs)
+    assert len(calls) == made
     real = inputs["attention_mask"].bool()
     for one, other in zip(training, answering, strict=True):
         assert one.requires_grad and not other.requires_grad
-        torch.testing.assert_close(one[real], other[real], rtol=1e-4, atol=1e-5)
+        torch.testing.assert_close(one[real], other[real], rtol=rtol, atol=atol)
 
 
 @torch.no_grad()

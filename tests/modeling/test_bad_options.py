@@ -11,7 +11,7 @@ import pytest
 from spantune.answering.window_rules import window_rules
 from spantune.config import WindowConfig
 from spantune.errors import ConfigError, MethodError
-from spantune.methods import get, methods, registry
+from spantune.methods import get, methods
 from spantune.modeling import build
 
 
@@ -151,66 +151,3 @@ def test_an_option_of_another_method(name: str, tiny_bert: Path) -> None:
     option = "length" if "rank" in vars(get(name).resolve({})) else "rank"
     with pytest.raises(MethodError, match=f"{name} has no such option:\n  '{option}'"):
         build(str(tiny_bert), name, {option: 3})
-
-
-# An older PEFT
-
-
-def older_peft(options: Any, encoder: Any) -> Any:
-    """Asks for what the installed PEFT does not have."""
-    from peft import ConfigOfTomorrow  # type: ignore[attr-defined]
-
-    return ConfigOfTomorrow()
-
-
-def older_field(options: Any, encoder: Any) -> Any:
-    """Asks for a field that the installed PEFT does not know."""
-    from peft import LoraConfig
-
-    return LoraConfig(field_of_tomorrow=1)
-
-
-def broken(options: Any, encoder: Any) -> Any:
-    """Is wrong by itself."""
-    return len(7)  # type: ignore[arg-type]
-
-
-@pytest.fixture
-def registered(monkeypatch: pytest.MonkeyPatch) -> Callable[[Any], str]:
-    monkeypatch.setattr(registry, "methods", methods.__wrapped__)
-    monkeypatch.setattr(registry, "_METHODS", dict(registry._METHODS))
-
-    def register(inject: Any) -> str:
-        registry.method(
-            "tomorrow",
-            label="Tomorrow",
-            family="reparametrisation",
-            paper="",
-            learning_rate=1e-3,
-            grid=(1e-3,),
-        )(inject)
-        return "tomorrow"
-
-    return register
-
-
-@pytest.mark.parametrize(
-    ("inject", "said"),
-    [
-        (older_peft, "cannot import name 'ConfigOfTomorrow' from 'peft'"),
-        (older_field, "LoraConfig.__init__() got an unexpected keyword argument 'field_of_tomorrow'"),
-    ],
-)
-def test_a_method_that_the_installed_peft_does_not_have(
-    inject: Any, said: str, registered: Any, tiny_bert: Path
-) -> None:
-    from peft import __version__
-
-    message = refusal(lambda: build(str(tiny_bert), registered(inject)))
-    assert message["problem"] == "Tomorrow needs a newer PEFT"
-    assert message["found"] == f"PEFT {__version__}: {said}" and message["fix"] == "pip install -U peft"
-
-
-def test_a_method_with_a_mistake_of_its_own_is_not_blamed_on_peft(registered: Any, tiny_bert: Path) -> None:
-    with pytest.raises(TypeError, match="has no len"):
-        build(str(tiny_bert), registered(broken))

@@ -245,41 +245,11 @@ def test_an_adapter_of_the_installed_peft_gives_no_warning(adapter: Path, recwar
     assert not [one for one in recwarn if "PEFT" in str(one.message)]
 
 
-@pytest.mark.parametrize("release", ["99.0.0", "99.0.0.dev0@abc123"])
-def test_an_adapter_of_a_newer_peft_that_loads_all_the_same(release: str, lora: Path) -> None:
-    from peft import __version__
-
+@pytest.mark.parametrize("release", ["0.1.0", "99.0.0", "nonsense", None, [7]])
+def test_an_adapter_of_another_or_unnamed_release(release: Any, lora: Path, recwarn: pytest.WarningsRecorder) -> None:
     rewrite(lora / ADAPTER_CONFIG, peft_version=release, field_of_tomorrow=True)
-    before = load_file(lora / WEIGHTS)
-    with pytest.warns(UserWarning, match=f"made with PEFT 99.0.0.*newer than the installed {__version__}") as warned:
-        loaded = load(lora).model
-    (one,) = [one for one in warned if "PEFT" in str(one.message)]
-    assert str(one.message).endswith("pip install -U peft") and "\n" not in str(one.message)
-    assert one.filename == __file__, "it points at whoever loads"
-    saved = {name.partition(".")[2]: weight for name, weight in loaded.state_dict().items()}
-    assert torch.equal(
-        saved["base_model.model.qa_outputs.modules_to_save.default.bias"], before["base_model.model.qa_outputs.bias"]
-    )
-
-
-@pytest.mark.parametrize("release", ["0.1.0", "nonsense", None, [7]])
-def test_an_adapter_of_an_older_or_unnamed_release(release: Any, lora: Path, recwarn: pytest.WarningsRecorder) -> None:
-    rewrite(lora / ADAPTER_CONFIG, peft_version=release)
     load(lora)
     assert not [one for one in recwarn if "PEFT" in str(one.message)]
-
-
-def test_an_adapter_of_a_newer_peft_that_cannot_be_loaded(lora: Path) -> None:
-    from peft import __version__
-
-    rewrite(lora / ADAPTER_CONFIG, peft_version="99.0.0")
-    state = load_file(lora / WEIGHTS)
-    save_file({name.replace("lora_A", "lora_of_tomorrow"): weight for name, weight in state.items()}, lora / WEIGHTS)
-    with pytest.raises(RunError, match="made with a newer PEFT, and the installed one cannot load it") as raised:
-        load(lora)
-    assert raised.value.where == str(lora) and raised.value.expected == "PEFT 99.0.0 or later"
-    assert raised.value.found.startswith(f"PEFT {__version__}: the adapter's weights do not fit its description (")
-    assert raised.value.fix == "pip install -U peft"
 
 
 def test_a_default_of_peft_that_has_changed_since(lora: Path) -> None:
@@ -302,7 +272,7 @@ def test_a_default_of_peft_that_has_changed_since(lora: Path) -> None:
 @pytest.mark.parametrize("text", ["{", "[]", ""])
 def test_a_broken_configuration_of_peft(text: str, lora: Path) -> None:
     (lora / ADAPTER_CONFIG).write_text(text)
-    with pytest.raises(RunError, match="adapter's configuration cannot be read") as raised:
+    with pytest.raises(RunError, match="adapter's configuration is broken") as raised:
         load(lora)
     assert raised.value.where == str(lora / ADAPTER_CONFIG)
 

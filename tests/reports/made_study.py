@@ -21,14 +21,17 @@ def write_study(
     wrong: Mapping[str, Sequence[int]],
     rows: Sequence[Mapping[str, object]] | None = None,
     words: int = 3,
+    language: str | None = None,
 ) -> list[RunFolder]:
     """A run for each method and number: the method misses every n-th question, answering the context's first words.
 
     Args:
         rows: questions as SQuAD JSON; default: the embedded sample's.
+        language: of MLQA's rules, by which the runs are scored.
     """
     sources = (_written(folder, rows),) if rows else ()
-    config = TrainConfig(data=("sample",), eval_data=sources)
+    rule = {"scoring": "mlqa", "language": language} if language else {}
+    config = TrainConfig(data=("sample",), eval_data=sources, **rule)
     corpus = load_reported(config)
     assert corpus is not None
     folders = []
@@ -47,7 +50,7 @@ def write_study(
                 "reported": DataRecord(sources or ("sample",), corpus.fingerprint, len(corpus.examples)),
             }
             settings = {**config.as_dict(), "method": method, "seed": seed, "output": str(run.path)}
-            scored = headline(score(corpus.examples, answers, rules="v1.1"))
+            scored = headline(score(corpus.examples, answers, rules="v1.1", language=language))
             made = record(method, seed, config=settings, data=data, metrics={"reported": scored})
             made.write(run.path)
             folders.append(run)

@@ -145,6 +145,5 @@ def test_a_method_looks_alike_in_all_figures_of_a_report():
 def test_the_edge_of_a_sweep_is_where_the_search_saw_it():
     """A point that failed beyond the best one ends the sweep: it was tried."""
     inside = swept("LoRA", (1.0, 40.0), (2.0, 50.0), (4.0, None, True))
-    assert not inside.at_edge and replace(inside, note="2 is the highest that was tried").at_edge
     titles = [axes.get_title("left") for axes in sweep_curves([inside, replace(inside, note="so it is")], {}).axes]
     assert titles == ["LoRA", "LoRA (at the edge)"]

@@ -11,14 +11,18 @@ from html.parser import HTMLParser
 import pytest
 from made_study import RESAMPLES, write_study
 
+from spantune.config import RecommendConfig
 from spantune.errors import RunError
 from spantune.reports import browser
 from spantune.reports.browser import Mark, Row, pieces
 from spantune.reports.figures.all_figures import plans
 from spantune.reports.figures.sweep_plots import SweepCurve, SweepTrial
 from spantune.reports.page import visible
+from spantune.reports.run_groups import group
+from spantune.reports.tables.main_table import comparison
 from spantune.reports.write_report import read_report
 from spantune.runs import DataRecord, RunFolder, RunRecord
+from spantune.studies.recommend import recommend
 from spantune.studies.report import report
 
 LOADS = re.compile(
@@ -258,3 +262,38 @@ def test_size(study):
     """Ten methods on 10,570 questions within 15 seconds and 8 MB are measured by hand; of this study, a hundredth."""
     made, _ = study
     assert made.written[0].stat().st_size < 1_000_000
+
+
+def test_another_rule_is_named_wherever_there_are_scores(tmp_path):
+    runs = write_study(tmp_path, {"full": (9,), "lora": (7,)}, language="de")
+    made = _read(tmp_path, runs).write()
+    said = "EM and F1 are by MLQA's rules for de."
+    assert made.evidence is not None and made.evidence.scores.language == "de"
+    assert said in made.table.to_text().replace("\n", " ")
+    assert all(said in grid.about for title, grid in made.grids().items() if title != "Speed of the trained models")
+    assert all(said in plan.caption for plan in plans(made) if "F1" in plan.caption)
+    page = (tmp_path / "report.html").read_text(encoding="utf-8").replace("&#39;", "'")
+    assert page.count(said) > 10
+    (row, *_) = csv.DictReader((tmp_path / "table.csv").read_text(encoding="utf-8").splitlines())
+    assert (row["scoring"], row["language"]) == ("mlqa", "de")
+
+
+def test_the_official_rule_is_not_named(study):
+    _, page = study
+    assert "MLQA" not in page
+
+
+def test_runs_of_different_rules_are_refused(tmp_path):
+    runs = write_study(tmp_path, {"full": (9,)}) + write_study(tmp_path, {"lora": (7,)}, language="de")
+    with pytest.raises(RunError, match=r"different rules[\s\S]*the official SQuAD rule; MLQA's rules for de"):
+        report(tmp_path)
+    with pytest.raises(RunError, match="different rules"):
+        recommend(RecommendConfig(str(tmp_path)))
+    records = [RunRecord.read(run.path) for run in runs]
+    assert "CAUTION: the runs were scored by different rules" in comparison(records).to_text()
+
+
+def test_runs_from_before_there_were_rules_are_of_the_official_one(tmp_path):
+    new, old = (RunRecord.read(run.path) for run in write_study(tmp_path, {"lora": (9, 7)}))
+    settings = {key: value for key, value in old.config.items() if key not in ("scoring", "language")}
+    assert len(group([new, replace(old, config=settings)])) == 1

@@ -6,12 +6,13 @@ import sys
 from pathlib import Path
 
 import spantune
-from spantune.runs import environment, git_state, hardware, peak_memory_bytes, reset_peak_memory, versions
+from spantune.runs import environment
+from spantune.runs.environment import git_state, hardware, peak_memory_bytes, reset_peak_memory, versions
 
 
 def test_importing_the_room_and_asking_everything_loads_nothing_heavy():
     code = (
-        "import sys; from spantune.runs import *; versions(); hardware(); peak_memory_bytes(); git_state();"
+        "import sys; from spantune.runs.environment import *; versions(); hardware(); peak_memory_bytes(); git_state();"
         "print([name for name in ('torch', 'transformers', 'numpy', 'mlflow', 'pandas') if name in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from spantune.cli.main import main
 from spantune.data.prediction import Candidate, Prediction
 from spantune.errors import DataError, RunError
 from spantune.runs.atomic_files import TEMPORARY
@@ -145,3 +146,23 @@ def test_the_report_finds_the_places_of_answers_in_the_candidates_file(tmp_path:
     assert path.read_text(encoding="utf-8") == json.dumps(content, indent=2, ensure_ascii=False) + "\n"
     assert first_places(path) == {"1": (3, 10), 'q "2"\n': (3, 10), "ü": (3, 10)}
     assert first_places(tmp_path / "none.json") == {}
+
+
+def test_a_file_is_scored_by_the_rules_of_its_language(tmp_path, capsys):
+    answers = {"text": ["北京市"], "answer_start": [0]}
+    row = {"id": "q", "question": "?", "context": "北京市是首都", "answers": answers}
+    references, predictions = tmp_path / "zh.jsonl", tmp_path / "answers.json"
+    references.write_text(json.dumps(row), encoding="utf-8")
+    predictions.write_text(json.dumps({"q": "北京"}), encoding="utf-8")
+    assert score_file(str(references), predictions, language="zh")["f1"] == pytest.approx(80.0)
+    with pytest.warns(UserWarning, match="its F1 is 0 or 100; --scoring mlqa --language zh"):
+        assert score_file(str(references), predictions)["f1"] == 0
+    words = ["score", "--data", str(references), "--predictions", str(predictions), "--json"]
+    assert main([*words, "--scoring", "mlqa", "--language", "zh"]) == 0
+    printed = json.loads(capsys.readouterr().out)
+    assert (printed["scoring"], printed["language"], printed["exact_match"]) == ("mlqa", "zh", 0.0)
+    assert main(words) == 0
+    printed = capsys.readouterr()
+    assert "language" not in json.loads(printed.out) and "warning: the answers are written in Han" in printed.err
+    assert main([*words, "--scoring", "mlqa"]) == 2
+    assert "language: expected one of" in capsys.readouterr().err

@@ -14,7 +14,7 @@ from stand_ins import Pretend, made_up
 from spantune.config import CompareConfig, TrainConfig
 from spantune.errors import UserError
 from spantune.reports.tables.number_format import duration
-from spantune.runs import RunRecord
+from spantune.runs import DataRecord, RunRecord
 from spantune.studies import StudyRecord, compare
 from spantune.studies.budget import Clock, Forecast, Rate, fit
 from spantune.studies.plan import arms, final_run
@@ -52,7 +52,8 @@ def test_a_rate_is_what_a_run_took(config: Any) -> None:
     assert rate is not None
     assert (rate.start, rate.learn, rate.score) == pytest.approx((2.0, 0.1, 0.01))
     assert Rate.of(replace(record, timings=replace(record.timings, examples_per_second=None))) is None
-    facts = DataFacts({}, train=100, selection=10, reported=20, shared_contexts=0)
+    sizes = {"train": 100, "selection": 10, "reported": 20}
+    facts = DataFacts({name: DataRecord((), "", size) for name, size in sizes.items()})
     # 2 to begin, 2 epochs of 100 examples, the selection split thrice and the reported set once.
     assert rate.seconds(config(epochs=2.0), facts) == pytest.approx(2 + 20 + 0.5)
 

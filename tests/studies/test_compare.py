@@ -23,7 +23,7 @@ from spantune.reports import Report
 from spantune.runs import RunRecord
 from spantune.studies import StudyRecord, compare, report_of, summary
 from spantune.studies.plan import arms, final_run
-from spantune.studies.worker_process import Outcome, _context, start
+from spantune.studies.worker_process import Outcome, RunProcess, _context
 from spantune.training import train
 
 PATIENCE_SECONDS = 60
@@ -264,7 +264,7 @@ def test_what_a_reader_of_the_numbers_must_know(study: Any, train_file: str, tmp
     result = compare(study(eval_data=(train_file,)), said.append, Pretend())
     alone, shared = result.notes
     assert alone.startswith("one seed: how much of a difference is the seed's chance cannot be known")
-    assert shared.startswith("CAUTION: 40 contexts of the reported set stand in the training data too")
+    assert shared.startswith("CAUTION: 40 contexts of the reported set are also in the training data")
     assert said[1:3] == [f"note: {alone}", f"note: {shared}"], "before anything runs"
     assert shared in summary(result)
     record = RunRecord.read(tmp_path / "study" / "lora-0")
@@ -371,7 +371,7 @@ def test_a_killed_study_leaves_no_run_behind(long: Any, tmp_path: Path) -> None:
 
 def test_an_interruption_while_the_libraries_load_is_one_too(long: Any, tmp_path: Path) -> None:
     config = long()
-    started = start(final_run(config, arms(config)[0], 0, {}))
+    started = RunProcess(final_run(config, arms(config)[0], 0, {}))
     end = time.monotonic() + PATIENCE_SECONDS
     while not (tmp_path / "study" / "full-0" / "record.json").exists() and time.monotonic() < end:
         time.sleep(0.001)

@@ -27,7 +27,7 @@ def searched(
     problem: Callable[[Parameter, Any], str | None] = lambda parameter, value: None,
 ) -> tuple[Chosen, list[tuple[int, Values]]]:
     """The choice, and what was tried: the extension and the values of each trial."""
-    search, tried = GridSearch(parameters, default, extend=extend, problem=problem), []
+    search, tried = GridSearch(parameters, default, extend, problem), []
     while not search.done:
         for trial in search.ask(1):
             tried.append((trial.extension, dict(trial.values)))

@@ -33,10 +33,15 @@ def start(words: list[str], log: Path) -> subprocess.Popen[bytes]:
         )
 
 
+def records_in(study: Path) -> set[Path]:
+    """Of final runs and of points; deeper folders, such as those of checkpoints, may vanish while they are searched."""
+    return {*study.glob("*/record.json"), *study.glob("sweep/*/record.json")}
+
+
 def kill_somewhere(process: subprocess.Popen[bytes], study: Path, chance: random.Random) -> None:
     """As soon as a run beyond those that were there has begun, and a while later, kill all of its processes."""
-    begun, end = set(study.rglob("record.json")), time.monotonic() + PATIENCE_SECONDS
-    while set(study.rglob("record.json")) == begun:
+    begun, end = records_in(study), time.monotonic() + PATIENCE_SECONDS
+    while records_in(study) == begun:
         assert process.poll() is None and time.monotonic() < end, "no run was begun"
         time.sleep(0.01)
     time.sleep(chance.uniform(0, 4))

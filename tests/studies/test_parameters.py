@@ -88,7 +88,7 @@ def test_ranges_are_for_a_search_that_does_not_try_all() -> None:
         ({"grid": ("learning-rate=fast,1e-3",)}, "expected a number, found 'fast'"),
         ({"grid": ("learning-rate=1e-3,100",)}, "learning-rate: expected above 0 and below 10, found 100.0"),
         ({"grid": ("learning-rate",)}, "grid: expected NAME=VALUE,VALUE, found 'learning-rate'"),
-        ({"grid": ("learning-rate=1,2", "learning_rate=1,2")}, "grid: learning_rate: stands twice"),
+        ({"grid": ("learning-rate=1,2", "learning_rate=1,2")}, "grid: learning_rate: given twice"),
         ({"grid": ("weight-decay=0,0.1",)}, "grid: weight_decay: not swept; name it in sweep as well"),
         ({"grid": ("dora.learning-rate=1,2",)}, "dora: not among the compared methods"),
         ({"grid": ("lorra.learning-rate=1,2",)}, "lorra: no such method, did you mean 'lora'?"),

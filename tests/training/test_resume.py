@@ -18,7 +18,7 @@ from tiny import history, same_weights, squad, write
 from spantune.config import TrainConfig
 from spantune.errors import ConfigError
 from spantune.runs import History, RunFolder, RunRecord
-from spantune.studies.worker_process import start
+from spantune.studies.worker_process import RunProcess
 from spantune.training import train
 from spantune.training.callbacks import GracefulStop
 from spantune.training.checkpoints import last_checkpoint
@@ -56,7 +56,7 @@ def whole(settings: dict[str, Any], long_file: str, tmp_path_factory: pytest.Tem
 
 def started(config: TrainConfig) -> BaseProcess:
     """The run in a process of its own, as `compare` starts it."""
-    return start(config).process
+    return RunProcess(config).process
 
 
 def wait_for_checkpoint(process: BaseProcess, run: Path, *, after: int = 0) -> None:

@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from spantune.config import ServeConfig, is_loopback
+from spantune.config import ServeConfig
+from spantune.config.serving import is_loopback
 from spantune.errors import ConfigError
 from spantune.web import limits
 from spantune.web.limits import Buckets

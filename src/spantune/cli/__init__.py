@@ -1,1 +1,1 @@
-"""The command line: thin. A subcommand a file; each imports its stage only inside the function that runs it."""
+"""The command line, a file per subcommand. Each imports its stage only in the function that runs it."""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from spantune import zoo
 from spantune.cli.output import print_json
-from spantune.config import AskConfig
+from spantune.config.commands import AskConfig
 from spantune.config.parse.command import Command
 from spantune.errors import DataError
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def run(config: AskConfig) -> None:
-    """Prints each run's answer, its probability and, if asked for, its candidates."""
+    """Print each run's answer, its probability and, on request, its candidates."""
     context = read_context(config)
     from spantune.answering import Panel
 
@@ -64,7 +64,6 @@ def as_json(answer: Prediction, n_best: int) -> dict[str, object]:
 
 COMMAND = Command(
     name="ask",
-    summary="Ask finished runs one question on one context.",
     config=AskConfig,
     run=run,
     examples="""
@@ -72,7 +71,7 @@ COMMAND = Command(
 spantune ask runs/lora-0 --question "Who built it?" --context "Ada built the mill in 1832."
 # several runs side by side, three candidates each, the context from a file
 spantune ask runs/lora-0 runs/full-0 --question "Who built it?" --context-file mill.txt --n-best 3
-# the context from another program, the answer for one
+# read the context from another program, print JSON
 cat mill.txt | spantune ask runs/lora-0 --question "Who built it?" --context-file - --json
 """,
 )

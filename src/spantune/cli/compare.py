@@ -8,7 +8,7 @@ from spantune.errors import SpantuneError
 
 
 def run(config: CompareConfig) -> None:
-    """Runs what is missing of the study and prints its table (`studies.summary`); fails where a run did."""
+    """Run what is missing of the study and print its table; SpantuneError if a run fails."""
     from spantune.studies import compare_and_report, summary
 
     if config.plan:
@@ -22,7 +22,6 @@ def run(config: CompareConfig) -> None:
 
 COMMAND = Command(
     name="compare",
-    summary="Compare methods on the same data: sweeps, seeds, one report. Continues where it was stopped.",
     config=CompareConfig,
     run=run,
     resume=(),
@@ -33,9 +32,9 @@ spantune compare
 spantune compare --methods full lora ia3 --seeds 0 1 2 --lora.rank 8 --output studies/ranks
 # on SQuAD with BERT
 spantune compare --data squad --model bert-base-uncased --max-train-examples 10000
-# each method with the learning rate that suits it, within an hour; first only the plan
+# with a learning rate chosen for each method, within an hour; first only the plan
 spantune compare --methods full lora ia3 --seeds 0 1 --sweep learning-rate --budget-minutes 60 --plan
-# the whole protocol as a file, on two encoders
+# the whole protocol from a file, on two encoders
 spantune compare --config configs/study.yaml --models bert-base-uncased distilbert-base-uncased
 """,
 )

@@ -1,4 +1,4 @@
-"""`spantune doctor`: what is broken or doubtful in a data source."""
+"""`spantune doctor`: defects in a data source."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from spantune.cli.output import print_json
-from spantune.config import DoctorConfig
+from spantune.config.commands import DoctorConfig
 from spantune.config.parse.command import Command
 
 if TYPE_CHECKING:
@@ -16,12 +16,15 @@ if TYPE_CHECKING:
 
 
 def run(config: DoctorConfig) -> None:
-    """Prints a report on each source. Findings are no failure of the command: it exits with 0."""
+    """Print a report on each source. Defects are no failure of the command."""
     from spantune.data import diagnose, examine
 
     corpora = [(examine(source, columns=config.columns), _held_out(source, config)) for source in config.sources]
     answers = _answer_check(config)
-    reports = [diagnose(corpus, other, answers=answers, squad_v2=config.squad_v2) for corpus, other in corpora]
+    reports = [
+        diagnose(corpus, other, answers=answers, squad_v2=config.squad_v2, language=config.language)
+        for corpus, other in corpora
+    ]
     if config.json:
         print_json([report.as_dict() for report in reports])
     else:
@@ -29,7 +32,7 @@ def run(config: DoctorConfig) -> None:
 
 
 def _held_out(source: str, config: DoctorConfig) -> Corpus | None:
-    """What training on the source would report on: the given set, else the source's own validation split."""
+    """The reported set of a training on the source: the given one, else the source's own validation split."""
     from spantune.data import examine
     from spantune.data.corpus import has_validation
 
@@ -65,13 +68,12 @@ def _answer_check(config: DoctorConfig) -> AnswerCheck:
 
 COMMAND = Command(
     name="doctor",
-    summary="Look for broken offsets, duplicates, leaks and answers that no window holds in a data source.",
     config=DoctorConfig,
     run=run,
     examples="""
 # a file before training on it
 spantune doctor mine.json
-# against the reported set, with the windows and the tokenizer of the training
+# together with the reported set, with the windows and the tokenizer of the training
 spantune doctor mine.json --eval-data dev.json --model bert-base-uncased --max-length 256 --doc-stride 64
 """,
 )

@@ -1,6 +1,6 @@
-"""Entry point: finds the subcommand, turns every outcome into a message and an exit code.
+"""Entry point: runs the subcommand and turns every outcome into a message and an exit code.
 
-0: done. 1: something failed. 2: the user's mistake. 130: interrupted. 141: nobody reads the output any more.
+0: done. 1: something failed. 2: the user made a mistake. 130: interrupted. 141: the reader of the output has left.
 """
 
 from __future__ import annotations
@@ -14,22 +14,22 @@ from collections.abc import Sequence
 
 from spantune import __version__
 from spantune.cli import ask, compare, doctor, evaluate, methods, predict, recommend, report, score, serve, train, zoo
-from spantune.cli.output import quoted
+from spantune.cli.output import quoted, speaks_unicode
 from spantune.config.parse.command import Command
 from spantune.errors import ConfigError, SpantuneError, did_you_mean
 
 _FILES = (train, compare, report, recommend, evaluate, ask, serve, predict, score, methods, zoo, doctor)
-COMMANDS = {one.COMMAND.name: one.COMMAND for one in _FILES}
+COMMANDS = {file.COMMAND.name: file.COMMAND for file in _FILES}
 _RESTARTS = ("--resume", "--overwrite")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Runs a command line (default: the process's own) and returns its exit code."""
+    """Run a command line (default: that of the process) and return its exit code."""
     words = list(sys.argv[1:] if argv is None else argv)
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")  # a Windows console that cannot show a symbol shows `?`
-    # The libraries' own deprecations are ours to follow, not the user's; our warnings are one plain line.
+    # Users cannot act on deprecations in the libraries. Our own warnings are a plain line.
     warnings.filterwarnings("ignore", category=FutureWarning)
     warnings.showwarning = _warn
     try:
@@ -41,7 +41,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(_interrupted(words), file=sys.stderr)
         return 130
     except BrokenPipeError:
-        # What Python would write at its end has nowhere to go either.
+        # Python flushes standard output at exit, which would fail again.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 141
     except Exception as error:
@@ -62,7 +62,6 @@ def _dispatch(words: Sequence[str]) -> None:
 
 
 def _run(command: Command, argv: Sequence[str]) -> None:
-    from spantune.cli.output import speaks_unicode
     from spantune.config.parse import yaml_file
     from spantune.config.parse.parse import parse_command
     from spantune.methods import methods as registry
@@ -80,19 +79,15 @@ def _warn(message: Warning | str, category: type[Warning], filename: str, *_: ob
 
 def _overview() -> str:
     width = max(map(len, COMMANDS))
-    lines = [f"  {name:<{width}}  {command.summary}" for name, command in COMMANDS.items()]
-    return "\n".join(
-        [
-            "usage: spantune COMMAND [OPTIONS]",
-            "",
-            "Parameter-efficient fine-tuning of encoders for extractive question answering, compared fairly.",
-            "",
-            "commands:",
-            *lines,
-            "",
-            "spantune COMMAND --help shows its options and examples, spantune --version the version.",
-        ]
-    )
+    commands = "\n".join(f"  {name:<{width}}  {command.summary}" for name, command in COMMANDS.items())
+    return f"""usage: spantune COMMAND [OPTIONS]
+
+Parameter-efficient fine-tuning of encoders for extractive question answering, compared fairly.
+
+commands:
+{commands}
+
+Run spantune COMMAND --help for its options and examples, spantune --version for the version."""
 
 
 def _interrupted(words: Sequence[str]) -> str:
@@ -111,8 +106,6 @@ def _explain(error: Exception, *, debug: bool) -> int:
         return error.exit_code
     if not debug:
         shown = " ".join(str(error).split()) or "no message"
-        print(
-            f"spantune failed: {type(error).__name__}: {shown}; set SPANTUNE_DEBUG=1 (or --debug) for the traceback",
-            file=sys.stderr,
-        )
+        how = "set SPANTUNE_DEBUG=1 (or --debug) for the traceback"
+        print(f"spantune failed: {type(error).__name__}: {shown}; {how}", file=sys.stderr)
     return 1

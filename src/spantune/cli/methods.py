@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from spantune.cli.output import print_json, print_table
-from spantune.config import MethodsConfig
+from spantune.config.commands import MethodsConfig
 from spantune.config.parse.command import Command
+from spantune.errors import MethodError
+
+if TYPE_CHECKING:
+    from spantune.modeling.costs import Costs
 
 _NUMBERS = ("trainable", "share", "saved", "forward", "learning rate")
 
 
 def run(config: MethodsConfig) -> None:
-    """Prints one line for each method; those that the encoder cannot take follow the table, with the reason."""
+    """Print a line for each method, and below the table why the encoder does not support some."""
     from spantune.methods import methods
     from spantune.modeling import costs_of_all
 
@@ -24,7 +28,7 @@ def run(config: MethodsConfig) -> None:
             "label": method.label,
             "family": method.family,
             "summary": method.summary,
-            **_cost(costs[name]),
+            **_columns(costs[name]),
             "mergeable": method.mergeable,
             "learning_rate": method.learning_rate,
             "paper": method.paper,
@@ -37,24 +41,16 @@ def run(config: MethodsConfig) -> None:
         _print(rows, config.encoder)
 
 
-def _cost(found: Any) -> dict[str, object]:
-    """The columns of a `modeling.Costs`, or of the error that says why there is none."""
-    from spantune.errors import MethodError
-
-    refused = isinstance(found, MethodError)
-    return {
-        "supported": not refused,
-        "reason": found.problem if refused else None,
-        "trainable": None if refused else found.parameters.trainable,
-        "total": None if refused else found.parameters.total,
-        "share": None if refused else found.parameters.share,
-        "saved_bytes": None if refused else found.saved_bytes,
-        "forward": None if refused else found.forward,
-    }
+def _columns(cost: Costs | MethodError) -> dict[str, object]:
+    if isinstance(cost, MethodError):
+        nothing = dict.fromkeys(("trainable", "total", "share", "saved_bytes", "forward"))
+        return {"supported": False, "reason": cost.problem, **nothing}
+    counts = {key: getattr(cost.parameters, key) for key in ("trainable", "total", "share")}
+    return {"supported": True, "reason": None, **counts, "saved_bytes": cost.saved_bytes, "forward": cost.forward}
 
 
 def _print(rows: Sequence[dict[str, Any]], encoder: str) -> None:
-    print(f"on {encoder}, with default options; forward: one pass unmerged, the encoder alone being 1×")
+    print(f"on {encoder}, with default options; forward: cost of a pass, unmerged, relative to the encoder alone")
     print_table(
         ("method", "family", "supported", "trainable", "share", "saved", "forward", "mergeable", "learning rate"),
         [(row["name"], row["family"], *_cells(row), f"{row['learning_rate']:g}") for row in rows],
@@ -76,7 +72,6 @@ def _cells(row: dict[str, Any]) -> tuple[str, ...]:
 
 COMMAND = Command(
     name="methods",
-    summary="List the methods on one encoder: supported, parameters, size on disk, forward cost, learning rate.",
     config=MethodsConfig,
     run=run,
     examples="""

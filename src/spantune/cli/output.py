@@ -10,12 +10,12 @@ from typing import Any
 
 
 def print_json(value: Any) -> None:
-    """JSON, escaped where the console could not show it."""
+    """Print JSON, escaped if the console cannot show Unicode."""
     print(json.dumps(value, ensure_ascii=not speaks_unicode(), indent=2))
 
 
 def print_table(head: Sequence[str], rows: Sequence[Sequence[str]], *, right: Sequence[str] = ()) -> None:
-    """Columns two blanks apart; those named in `right` are aligned to the right."""
+    """Print columns two blanks apart; those named in `right` are aligned to the right."""
     lines = [list(head), *map(list, rows)]
     widths = [max(len(line[column]) for line in lines) for column in range(len(head))]
     for line in lines:
@@ -27,7 +27,7 @@ def print_table(head: Sequence[str], rows: Sequence[Sequence[str]], *, right: Se
 
 
 def quoted(words: Sequence[str]) -> str:
-    """A command line as one types it into this system's shell."""
+    """A command line, quoted for this system's shell."""
     import shlex
     import subprocess
 
@@ -35,5 +35,5 @@ def quoted(words: Sequence[str]) -> str:
 
 
 def speaks_unicode() -> bool:
-    """Whether standard output can carry any character."""
+    """Whether standard output can show any character."""
     return (sys.stdout.encoding or "ascii").lower().startswith("utf")

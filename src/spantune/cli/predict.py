@@ -1,16 +1,16 @@
-"""`spantune predict`: a file of questions in, a file of answers out."""
+"""`spantune predict`: answers to a file of questions."""
 
 from __future__ import annotations
 
 from contextlib import nullcontext
 from pathlib import Path
 
-from spantune.config import PredictConfig
+from spantune.config.commands import PredictConfig
 from spantune.config.parse.command import Command
 
 
 def run(config: PredictConfig) -> None:
-    """Answers all questions in batches and writes the official files, each whole or not at all."""
+    """Answer all questions in batches and write the official files, each completely or not at all."""
     from spantune.answering import Predictor
     from spantune.data import load_corpus
     from spantune.runs.atomic_files import require_writable
@@ -34,7 +34,6 @@ def run(config: PredictConfig) -> None:
 
 COMMAND = Command(
     name="predict",
-    summary="Answer a file of questions in batches and write the official prediction format.",
     config=PredictConfig,
     run=run,
     examples="""

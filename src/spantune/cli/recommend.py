@@ -1,4 +1,4 @@
-"""`spantune recommend`: which method to take, from a finished study."""
+"""`spantune recommend`: which method to use, according to a finished study."""
 
 from __future__ import annotations
 
@@ -9,21 +9,20 @@ from spantune.errors import RunError
 
 
 def run(config: RecommendConfig) -> None:
-    """Prints the choice and its reasons; where nothing is within the limits, that is an error that says how near."""
+    """Print the choice and its reasons; RunError if no method is within the limits."""
     from spantune.studies.recommend import recommend
 
-    found = recommend(config)
+    recommendation = recommend(config)
     if config.json:
-        print_json(found.as_json())
-    if found.taken is None:
-        raise RunError(found.nothing(), where=config.study, fix=found.remedy())
+        print_json(recommendation.as_json())
+    if recommendation.taken is None:
+        raise RunError(recommendation.nothing(), where=config.study, fix=recommendation.remedy())
     if not config.json:
-        print(found.text(quoted))
+        print(recommendation.text(quoted))
 
 
 COMMAND = Command(
     name="recommend",
-    summary="Choose a method from a finished study within limits: which, why, what the next best would cost.",
     config=RecommendConfig,
     run=run,
     examples="""

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from spantune.config import ReportConfig
+from spantune.config.commands import ReportConfig
 from spantune.config.parse.command import Command
 
 
 def run(config: ReportConfig) -> None:
-    """Writes the report and prints the finding, the table and the path of the page."""
+    """Write the report and print its headline, the table and the path of the page."""
     from spantune.studies.report import report
 
     made = report(config.study)
@@ -16,7 +16,6 @@ def run(config: ReportConfig) -> None:
 
 COMMAND = Command(
     name="report",
-    summary="Write the report of a study: one HTML page, Markdown, CSV, plots. `compare` does so at its end.",
     config=ReportConfig,
     run=run,
     examples="""

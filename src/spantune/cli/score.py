@@ -1,22 +1,26 @@
-"""`spantune score`: the official scorers on a prediction file."""
+"""`spantune score`: the official scorers, or MLQA's rules, on a prediction file."""
 
 from __future__ import annotations
 
 from spantune.cli.output import print_json, print_table
-from spantune.config import ScoreConfig
+from spantune.config.commands import ScoreConfig
 from spantune.config.parse.command import Command
 
 
 def run(config: ScoreConfig) -> None:
-    """Prints the official scores and what was counted."""
+    """Print the scores, the official ones unless another rule is asked for, and counts."""
     from spantune.scoring.prediction_files import score_file
 
-    scores = score_file(
+    scores: dict[str, float | str] = {}
+    if config.language is not None:
+        scores |= {"scoring": config.scoring, "language": config.language}
+    scores |= score_file(
         config.data,
         config.predictions,
         config.null_odds,
         null_threshold=config.null_threshold,
         columns=config.columns,
+        language=config.language,
     )
     if config.json:
         print_json(scores)
@@ -27,7 +31,6 @@ def run(config: ScoreConfig) -> None:
 
 COMMAND = Command(
     name="score",
-    summary="Score a prediction file exactly as the official SQuAD scorers do.",
     config=ScoreConfig,
     run=run,
     examples="""
@@ -35,5 +38,7 @@ COMMAND = Command(
 spantune score --data dev-v1.1.json --predictions predictions.json
 # SQuAD v2.0 with the best threshold for "no answer", all digits
 spantune score --data dev-v2.0.json --predictions predictions.json --null-odds odds.json --json
+# answers in Chinese, by MLQA's rules
+spantune score --data dev-zh.json --predictions predictions.json --scoring mlqa --language zh
 """,
 )

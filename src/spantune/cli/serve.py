@@ -2,46 +2,35 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 from dataclasses import replace
+from functools import partial
 
 from spantune.config import ServeConfig
 from spantune.config.parse.command import Command
 
-_TOKEN = "SPANTUNE_TOKEN"
-
 
 def run(config: ServeConfig) -> None:
-    """Listens, loads the models, and answers until it is stopped; then finishes what runs."""
+    """Listen, load the models, and answer until stopped; then finish the requests that are running."""
     from spantune.web.server import serve
 
-    def say(line: str) -> None:
-        print(line, flush=True)
-
-    logging_to_stderr()
-    token = config.token or os.environ.get(_TOKEN) or None
-    serve(replace(config, token=token), say)
-
-
-def logging_to_stderr() -> None:
-    """Warnings and errors of the server, a line each."""
-    import logging
-
     logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
+    token = config.token or os.environ.get("SPANTUNE_TOKEN") or None
+    serve(replace(config, token=token), partial(print, flush=True))
 
 
 COMMAND = Command(
     name="serve",
-    summary="Ask finished runs in the browser, side by side, and through an API.",
     config=ServeConfig,
     run=run,
     examples="""
-# what `make demo` trained, else the adapters that ship, on http://127.0.0.1:8000
+# the models of `make demo`, or else the adapters that ship with spantune, on http://127.0.0.1:8000
 spantune serve
 # two runs and a study, on another port
 spantune serve runs/lora-0 runs/full-0 studies/compare --port 8080
-# for the whole team: uploads and corrections need the token that is printed
+# for the whole team; uploads and corrections need the token that is printed
 spantune serve studies/compare --host 0.0.0.0
 """,
 )

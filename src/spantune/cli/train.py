@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from spantune.config import TrainConfig
+from spantune.config import TrainConfig, rule_name
 from spantune.config.parse.command import Command
 
 if TYPE_CHECKING:
@@ -13,16 +13,16 @@ if TYPE_CHECKING:
 
 
 def run(config: TrainConfig) -> None:
-    """Trains and says where the run is and how well it answers."""
+    """Train, and print a summary."""
     from spantune.training import train
 
     record = train(config)
-    if record.status == "finished":  # of several processes, the first one finishes the run
+    if record.status == "finished":  # of several processes, only the first finishes the run
         print(summary(record))
 
 
 def summary(record: RunRecord) -> str:
-    """What a person wants to know first; the rest is in the run folder."""
+    """The most important numbers; the rest is in the run folder."""
     lines = [f"{record.label} on {record.model}: {_scores(record)}"]
     if record.parameters is not None:
         lines.append(f"trainable parameters: {record.parameters.trainable:,} ({record.parameters.share:.2%})")
@@ -45,11 +45,12 @@ def _scores(record: RunRecord) -> str:
     if em is None or f1 is None or scored_on is None:
         return "not scored"
     questions = f", {record.data[scored_on].examples} questions" if scored_on in record.data else ""
-    return f"EM {em:.2f}, F1 {f1:.2f} ({scored_on} set{questions})"
+    rule = f", {rule_name(record.language)}" if record.language else ""
+    return f"EM {em:.2f}, F1 {f1:.2f} ({scored_on} set{questions}{rule})"
 
 
 def _drop(scored: Mapping[str, float | None]) -> str:
-    """The loss of F1 against the reported set."""
+    """The drop in F1 from the reported set."""
     points, low, high = (scored.get(f"f1_drop{end}") for end in ("", "_low", "_high"))
     if points is None or low is None or high is None:
         return ""
@@ -58,21 +59,20 @@ def _drop(scored: Mapping[str, float | None]) -> str:
 
 COMMAND = Command(
     name="train",
-    summary="Fine-tune an encoder with one method; the run folder holds everything about it.",
     config=TrainConfig,
     run=run,
     resume=("--resume",),
     examples="""
 # LoRA on the embedded sample: minutes on two cores
 spantune train
-# another method with options of its own
+# another method with its own options
 spantune train --method prefix-tuning --prefix-tuning.length 30 --epochs 5
-# your documents twice, together with half of SQuAD
+# your own data twice, together with half of SQuAD
 spantune train --data "mine.json*2" "squad*0.5" --model bert-base-uncased --output runs/mine
-# settings from a file, one of them changed
+# settings from a file, with one changed
 spantune train --print-config > lora.yaml
 spantune train --config lora.yaml --lora.rank 32
-# go on after Ctrl-C or a crash
+# continue after Ctrl-C or a crash
 spantune train --config lora.yaml --resume
 """,
 )

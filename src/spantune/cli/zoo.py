@@ -6,14 +6,14 @@ from pathlib import Path
 from typing import Any
 
 from spantune.cli.output import print_json, print_table
-from spantune.config import ZooConfig
+from spantune.config.commands import ZooConfig
 from spantune.config.parse.command import Command
 
 _NUMBERS = ("trainable", "size", "EM", "F1")
 
 
 def run(config: ZooConfig) -> None:
-    """Prints one line for each adapter."""
+    """Print a line for each adapter."""
     from spantune import zoo
 
     rows = [_row(name) for name in zoo.names()]
@@ -45,30 +45,19 @@ def _row(name: str) -> dict[str, Any]:
 def _print(rows: list[dict[str, Any]]) -> None:
     from spantune.reports.tables.number_format import size
 
-    print_table(
-        ("name", "method", "encoder", *_NUMBERS, "scored on"),
-        [
-            (
-                *(row[key] for key in ("name", "method", "encoder")),
-                f"{row['trainable']:,}",
-                size(row["bytes"]),
-                f"{row['em']:.1f}",
-                f"{row['f1']:.1f}",
-                row["scored_on"],
-            )
-            for row in rows
-        ],
-        right=_NUMBERS,
-    )
+    lines = []
+    for row in rows:
+        numbers = (f"{row['trainable']:,}", size(row["bytes"]), f"{row['em']:.1f}", f"{row['f1']:.1f}")
+        lines.append((row["name"], row["method"], row["encoder"], *numbers, row["scored_on"]))
+    print_table(("name", "method", "encoder", *_NUMBERS, "scored on"), lines, right=_NUMBERS)
 
 
 COMMAND = Command(
     name="zoo",
-    summary="List the adapters that ship with the package: `zoo/NAME` is a run wherever one is named.",
     config=ZooConfig,
     run=run,
     examples="""
-# what there is
+# list all adapters
 spantune zoo
 """,
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import os
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Annotated
 
@@ -15,65 +16,62 @@ _SHORTEST_TOKEN = 16
 
 @dataclass(frozen=True)
 class LimitsConfig(ConfigGroup):
-    """What one request, one client and all of them together may ask."""
+    """Limits for a request, for a client, and for all of them together."""
 
     max_context: Count = 20_000
-    """Longest context of a question, in characters."""
+    """Longest context, in characters."""
     max_question: Count = 1_000
     """Longest question, in characters."""
     max_questions: Count = 64
-    """Most questions of a request of the API."""
+    """Most questions in one request to the API."""
     max_document: Count = 100_000
-    """Longest document, in characters of text."""
+    """Longest document, in characters of its text."""
     max_upload_mb: Annotated[float, Allowed("above 0, at most 100", lambda value: 0 < value <= 100)] = 10.0
-    """Largest file that is uploaded, in 10^6 bytes."""
+    """Largest upload, in 10^6 bytes."""
     batch: Count = 16
-    """Questions of different requests that are answered together; more are faster on a GPU, and on a CPU no faster."""
+    """Questions from different requests that are answered together; more are faster on a GPU, but not on a CPU."""
     waiting: Count = 64
-    """Requests that may wait for the models; any further one is refused at once (503)."""
+    """Requests that may wait for the models; further ones are refused at once (503)."""
     questions_per_minute: Annotated[int | None, Allowed("0 or more", lambda value: value >= 0)] = None
-    """Questions that one client may ask (429 above it), 0 for any number; default: any number on this machine alone,
-    600 elsewhere."""
+    """Questions that one client may ask per minute (429 beyond that); 0: no limit. Default: no limit if only this
+    machine reaches the app, else 600."""
 
 
 @dataclass(frozen=True)
 class ServeConfig(PredictorConfig, LimitsConfig):
-    """Ask finished runs in the browser, and through an API."""
+    """Ask finished runs in the browser, side by side, and through an API."""
 
     runs: tuple[str, ...] = positional((), "RUN|STUDY")
-    """Run folders, and study folders for their finished runs: of each method and encoder the one with the lowest seed
-    (not the best one: that would choose on the reported set); `zoo` for all adapters that ship with spantune. Default:
-    studies/demo where it is (`make demo`), else the zoo."""
+    """Run folders, and study folders for their finished runs: for each method and encoder the one with the lowest
+    seed (not the best one, which would select on the reported set); `zoo` for all adapters that ship with spantune.
+    Default: studies/demo if it exists (`make demo`), else the zoo."""
     host: Annotated[str, Allowed("an address", lambda value: bool(value.strip()))] = "127.0.0.1"
-    """Address to listen on; `0.0.0.0` is every one of this machine, and uploads and corrections then need the token."""
+    """Address to listen on; `0.0.0.0` is all of this machine's, and uploads and corrections then need the token."""
     port: Annotated[int, Allowed("0 to 65535", lambda value: 0 <= value <= 65535)] = 8000
-    """Port to listen on; 0 takes a free one."""
+    """Port to listen on; 0 chooses a free one."""
     names: tuple[str, ...] = ()
-    """Names under which browsers reach the app besides `host`, behind a proxy: `qa.example.org`."""
+    """Further host names of the app, as browsers see it behind a proxy: `qa.example.org`."""
     proxy: str | None = None
-    """Address of the reverse proxy whose X-Forwarded headers are believed; default: nobody's are."""
+    """Address of the reverse proxy whose X-Forwarded headers are trusted; default: none."""
     token: str | None = None
-    """Secret for uploads and corrections where others reach the app; default: made at the start and printed. The
-    environment variable SPANTUNE_TOKEN sets it without showing it to `ps`."""
+    """Secret for uploads and corrections if other machines reach the app; default: generated at the start and printed.
+    The environment variable SPANTUNE_TOKEN sets it without showing it to `ps`."""
     data_dir: str = "spantune-web"
-    """Folder for what people enter: corrections.sqlite3."""
+    """Folder for what users enter: corrections.sqlite3."""
 
-    def problems(self) -> list[str | None]:
-        return [
-            check(not os.path.isfile(self.data_dir), "data_dir", "a folder", self.data_dir),
-            None
-            if self.token is None or len(self.token) >= _SHORTEST_TOKEN
-            else f"token: expected {_SHORTEST_TOKEN} characters or more, found {len(self.token)}",
-        ]
+    def problems(self) -> Iterable[str | None]:
+        yield check(not os.path.isfile(self.data_dir), "data_dir", "a folder", self.data_dir)
+        if self.token is not None and len(self.token) < _SHORTEST_TOKEN:
+            yield f"token: expected {_SHORTEST_TOKEN} characters or more, found {len(self.token)}"
 
     @property
     def loopback(self) -> bool:
-        """Whether only this machine reaches the app."""
+        """Whether only this machine can reach the app."""
         return is_loopback(self.host) and not self.names and self.proxy is None
 
     @property
     def rate(self) -> int:
-        """Questions a minute of one client; 0 for any number."""
+        """Questions per minute for one client; 0: no limit."""
         if self.questions_per_minute is not None:
             return self.questions_per_minute
         return 0 if self.loopback else 600

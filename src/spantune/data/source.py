@@ -12,12 +12,14 @@ from typing import Literal
 from spantune.errors import DataError
 
 SAMPLES = {"sample": "v1.1", "sample-v2": "v2.0"}
-FILE_ENDINGS = (".json", ".jsonl", ".csv", ".parquet")
+FILE_ENDINGS = (".json", ".jsonl", ".ndjson", ".csv", ".tsv", ".parquet")
 VALIDATION_NAMES = ("validation", "valid", "val", "dev")
 
 _GRAMMAR = re.compile(r"(?P<address>[^#*]+)(?:#(?P<split>[^#*]+))?(?:\*(?P<weight>[^#*]*))?")
 # What only a path looks like; `owner/name` and `name` may be on the hub.
-_PATH = re.compile(r"^[.~/]|\\|/$|/.*/|^[A-Za-z]:|\.(json|jsonl|ndjson|csv|tsv|txt|parquet|xlsx?|arrow|gz|zip|ya?ml)$")
+_PATH = re.compile(
+    r"^[.~/]|\\|/$|/.*/|^[A-Za-z]:|\.(json|jsonl|ndjson|csv|tsv|txt|parquet|xlsx?|ods|arrow|gz|bz2|xz|zst|7z|zip|ya?ml)$"
+)
 
 
 class NoSource(DataError):
@@ -125,6 +127,6 @@ def _what_is_there(path: Path) -> str:
     folder = path.parent
     if not folder.is_dir():
         return f"no folder {str(folder)!r} either"
-    names = sorted(name for name in os.listdir(folder) if name.endswith(FILE_ENDINGS))
+    names = sorted(name for name in os.listdir(folder) if name.removesuffix(".gz").endswith(FILE_ENDINGS))
     listed = ", ".join(names[:8]) + (f" and {len(names) - 8} more" if len(names) > 8 else "")
     return f"in {str(folder)!r}: {listed or 'no data files'}"

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
-from typing import Any, Literal, get_args
+from dataclasses import dataclass, replace
+from typing import Literal, get_args
 
 Role = Literal["query", "key", "value", "attention_output", "ffn_in", "ffn_out"]
 LINEAR: tuple[Role, ...] = get_args(Role)
@@ -87,19 +87,20 @@ class EncoderShape:
     linears: Mapping[str, tuple[int, int]]
 
 
-_BERT_LAYER: dict[str, Any] = {
-    "layer": "encoder.layer",
-    "query": "attention.self.query",
-    "key": "attention.self.key",
-    "value": "attention.self.value",
-    "attention_output": "attention.output.dense",
-    "ffn_in": "intermediate.dense",
-    "ffn_out": "output.dense",
-}
+_BERT = Architecture(
+    "bert",
+    layer="encoder.layer",
+    query="attention.self.query",
+    key="attention.self.key",
+    value="attention.self.value",
+    attention_output="attention.output.dense",
+    ffn_in="intermediate.dense",
+    ffn_out="output.dense",
+)
 # RoBERTa's one segment embedding tells nothing apart, so no segment ids travel.
-_ROBERTA: dict[str, Any] = {**_BERT_LAYER, "segment_ids": False, "positions": "after-padding"}
+_ROBERTA = replace(_BERT, model_type="roberta", segment_ids=False, positions="after-padding")
 _FAMILIES = (
-    Architecture("bert", **_BERT_LAYER),
+    _BERT,
     Architecture(
         "distilbert",
         layer="transformer.layer",
@@ -111,10 +112,10 @@ _FAMILIES = (
         ffn_out="ffn.lin2",
         segment_ids=False,
     ),
-    Architecture("roberta", **_ROBERTA),
-    Architecture("xlm-roberta", **_ROBERTA),
-    Architecture("camembert", **_ROBERTA),
-    Architecture("electra", **_BERT_LAYER),
+    _ROBERTA,
+    replace(_ROBERTA, model_type="xlm-roberta"),
+    replace(_ROBERTA, model_type="camembert"),
+    replace(_BERT, model_type="electra"),
     Architecture(
         "albert",
         layer="albert_layers",
@@ -126,26 +127,20 @@ _FAMILIES = (
         ffn_out="ffn_output",
         note="one layer is used for all depths, so an adapter is, too",
     ),
-    Architecture(
-        "mpnet",
-        layer="encoder.layer",
+    replace(
+        _ROBERTA,
+        model_type="mpnet",
         query="attention.attn.q",
         key="attention.attn.k",
         value="attention.attn.v",
         attention_output="attention.attn.o",
-        ffn_in="intermediate.dense",
-        ffn_out="output.dense",
-        segment_ids=False,
-        positions="after-padding",
     ),
-    Architecture(
-        "deberta-v2",
-        **{
-            **_BERT_LAYER,
-            "query": "attention.self.query_proj",
-            "key": "attention.self.key_proj",
-            "value": "attention.self.value_proj",
-        },
+    replace(
+        _BERT,
+        model_type="deberta-v2",
+        query="attention.self.query_proj",
+        key="attention.self.key_proj",
+        value="attention.self.value_proj",
         note="also DeBERTa-v3; published weights have no learned positions and no segments, so no segment ids travel",
     ),
     Architecture(
@@ -162,13 +157,11 @@ _FAMILIES = (
         positions="relative",
         note="one module makes queries, keys and values: what targets one of them adapts all three",
     ),
-    Architecture(
-        "mobilebert",
-        **{
-            **_BERT_LAYER,
-            "ffn_in": "intermediate.dense|ffn.*.intermediate.dense",
-            "ffn_out": "output.dense|ffn.*.output.dense",
-        },
+    replace(
+        _BERT,
+        model_type="mobilebert",
+        ffn_in="intermediate.dense|ffn.*.intermediate.dense",
+        ffn_out="output.dense|ffn.*.output.dense",
         note="a token's embedding looks at its neighbours, so the last token of a window sees the padding",
     ),
 )

@@ -1,4 +1,4 @@
-"""Bottleneck adapters: small networks with a skip connection behind the sublayers, `x + up(act(down(x)))`."""
+"""Bottleneck adapters: small networks with a skip connection after the sublayers, `x + up(act(down(x)))`."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ class BottleneckOptions:
     size: int = 48
     """Inner width."""
     placement: Literal["houlsby", "pfeiffer"] = "houlsby"
-    """Behind attention and feed-forward (houlsby), or behind the feed-forward alone (pfeiffer)."""
+    """After attention and feed-forward (houlsby), or after the feed-forward alone (pfeiffer)."""
     activation: Literal["gelu", "relu", "tanh"] = "gelu"
     """Between the two matrices."""
 
@@ -33,6 +33,6 @@ class BottleneckOptions:
     options=BottleneckOptions,
 )
 def bottleneck(options: BottleneckOptions, encoder: EncoderShape) -> Bottleneck:
-    """Small networks behind the sublayers, before their residual connection."""
+    """Small networks after the sublayers, before their residual connection."""
     roles: tuple[Role, ...] = ("ffn_out",) if options.placement == "pfeiffer" else ("attention_output", "ffn_out")
     return Bottleneck(encoder.architecture.pattern(roles), options.size, options.activation)

@@ -1,4 +1,4 @@
-"""Prefix tuning (P-tuning v2): V learned keys and values stand before the real ones in every layer."""
+"""Prefix tuning (P-tuning v2): V learned keys and values before the real ones in every layer."""
 
 from __future__ import annotations
 

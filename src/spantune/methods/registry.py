@@ -12,13 +12,11 @@ This module imports neither torch nor peft; a method's function imports what it 
 from __future__ import annotations
 
 import dataclasses
-import functools
 import importlib
 import pkgutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache
-from importlib.metadata import version
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, get_args, get_origin, get_type_hints
 
 from spantune.errors import MethodError, did_you_mean
@@ -137,35 +135,13 @@ def method(
             raise ValueError(f"two methods are called {name!r}")
         summary = (inject.__doc__ or "").strip().splitlines()[0].rstrip(".")
         traits.setdefault("options", NoOptions)
-        made = Method(name=name, summary=summary, inject=_explained(inject, traits["label"]), **traits)
+        made = Method(name=name, summary=summary, inject=inject, **traits)
         if made.learning_rate not in made.grid:
             raise ValueError(f"{name}: the default learning rate is not on its grid")
         _METHODS[name] = made
         return inject
 
     return register
-
-
-def _explained(
-    inject: Callable[[Any, EncoderShape], Injection], label: str
-) -> Callable[[Any, EncoderShape], Injection]:
-    """`inject`, with MethodError where the installed PEFT lacks the configuration, or one of its fields."""
-
-    @functools.wraps(inject)
-    def explained(options: Any, encoder: EncoderShape) -> Injection:
-        try:
-            return inject(options, encoder)
-        except (ImportError, TypeError) as error:
-            if isinstance(error, TypeError) and "unexpected keyword argument" not in str(error):
-                raise
-            raise MethodError(
-                f"{label} needs a newer PEFT",
-                expected="a release of PEFT that has it",
-                found=f"PEFT {version('peft')}: {str(error).partition(' (')[0]}",
-                fix="pip install -U peft",
-            ) from error
-
-    return explained
 
 
 @cache

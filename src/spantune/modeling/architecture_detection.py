@@ -94,7 +94,12 @@ def _inspected(network: PreTrainedModel) -> Architecture:
         segment_ids="token_type_ids" in signature(network.forward).parameters,
         positions=_positions(network),
     )
-    _say(row)
+    layers = ", ".join(f"{role} {getattr(row, role)}" for role in LINEAR)
+    warnings.warn(  # whoever trains on such an encoder must be able to check what is adapted
+        f"the family {row.model_type!r} is not in the table of architectures; found by inspection in each {row.layer}: "
+        f"{layers}; span head: {', '.join(row.heads)}; positions: {row.positions}",
+        stacklevel=2,
+    )
     return row
 
 
@@ -142,14 +147,4 @@ def _unknown(config: PretrainedConfig, found: str) -> EncoderError:
         expected=f"one of {', '.join(sorted(ARCHITECTURES))}; or layers that can be told apart by name and width",
         found=found,
         fix="choose one of these families, or add a row in methods/architectures.py",
-    )
-
-
-def _say(row: Architecture) -> None:
-    """Whoever trains on such an encoder must be able to check what is adapted."""
-    layers = ", ".join(f"{role} {getattr(row, role)}" for role in LINEAR)
-    warnings.warn(
-        f"the family {row.model_type!r} is not in the table of architectures; found by inspection in each {row.layer}: "
-        f"{layers}; span head: {', '.join(row.heads)}; positions: {row.positions}",
-        stacklevel=2,
     )

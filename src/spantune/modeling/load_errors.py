@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from spantune.errors import RunError
 from spantune.runs.atomic_files import listing
+from spantune.runs.from_json import read_json
 from spantune.runs.manifest import ADAPTER_CONFIG
 from spantune.runs.record import RECORD
 
@@ -67,9 +68,14 @@ def encoder_fault(place: str, what: str, error: Exception, instead: str) -> Faul
         what: that was asked for: `configuration`, `tokenizer` or `weights`.
         error: that transformers raised. instead: what the user can always do.
     """
-    folder, said = Path(place), _first_line(error)
-    if (known := _of_any_place(said, instead)) is not None:
-        return known
+    folder, lines = Path(place), [line.strip() for line in str(error).splitlines() if line.strip()]
+    # The second line where the first only announces it.
+    said = " ".join(lines[: 2 if lines[0].endswith(":") else 1]) if lines else type(error).__name__
+    if "custom code" in said:
+        return Fault("code of its own, which spantune does not run", instead, "a family that transformers has itself")
+    if family := re.search(r"model type `(\S+)` but Transformers does not recognize", said):
+        found = f"the family {family[1]!r}, which the installed transformers does not know"
+        return Fault(found, f"pip install -U transformers, or {instead}", "a family that transformers has itself")
     if folder.is_dir():
         return _of_folder(folder, what, said, instead)
     if folder.exists():
@@ -80,16 +86,6 @@ def encoder_fault(place: str, what: str, error: Exception, instead: str) -> Faul
         fix = f"convert them (see docs/troubleshooting.md), or {instead}"
         return Fault("no weights as safetensors in that repository", fix, f"weights as safetensors ({ENCODER_WEIGHTS})")
     return Fault(said, f"check the name and the connection, or {instead}")
-
-
-def _of_any_place(said: str, instead: str) -> Fault | None:
-    """What transformers itself cannot do, wherever the files lie."""
-    if "custom code" in said:
-        return Fault("code of its own, which spantune does not run", instead, "a family that transformers has itself")
-    if family := re.search(r"model type `(\S+)` but Transformers does not recognize", said):
-        found = f"the family {family[1]!r}, which the installed transformers does not know"
-        return Fault(found, f"pip install -U transformers, or {instead}", "a family that transformers has itself")
-    return None
 
 
 def _of_folder(folder: Path, what: str, said: str, instead: str) -> Fault:
@@ -112,20 +108,9 @@ def _without_config(folder: Path, instead: str) -> Fault:
         return Fault("a run that did not finish", f"finish it with --resume, name an encoder, or {instead}")
     if not (folder / ADAPTER_CONFIG).is_file():
         return Fault(f"no config.json in {listing(folder)}", f"name an encoder's folder, or {instead}")
-    encoder = _encoder_of(folder)
-    fix = f"name the encoder that it was trained on: {encoder}" if encoder else f"name an encoder, or {instead}"
-    return Fault("an adapter of PEFT, not an encoder", fix)
-
-
-def _encoder_of(adapter: Path) -> str | None:
     try:
-        encoder = json.loads((adapter / ADAPTER_CONFIG).read_text(encoding="utf-8"))["base_model_name_or_path"]
-    except (OSError, ValueError, KeyError, TypeError):
-        return None
-    return encoder if isinstance(encoder, str) else None
-
-
-def _first_line(error: Exception) -> str:
-    """Also the next one, where the first only announces it."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()] or [type(error).__name__]
-    return " ".join(lines[: 2 if lines[0].endswith(":") else 1])
+        encoder = read_json(folder / ADAPTER_CONFIG, "adapter's configuration").get("base_model_name_or_path")
+    except RunError:
+        encoder = None
+    known = f"name the encoder that it was trained on: {encoder}" if isinstance(encoder, str) and encoder else None
+    return Fault("an adapter of PEFT, not an encoder", known or f"name an encoder, or {instead}")

@@ -6,9 +6,8 @@ Every folder also holds `spantune.json`: what the model is and the settings that
 from __future__ import annotations
 
 import copy
-import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,8 +26,9 @@ from spantune.modeling.encoders import (
     public_name,
 )
 from spantune.modeling.load_errors import not_numbers, pickle_fault
-from spantune.modeling.peft_compat import explained_by_release, read_adapter_config, require_same_meaning
+from spantune.modeling.peft_compat import require_same_meaning
 from spantune.modeling.span_model import SpanModel, adapt
+from spantune.runs.atomic_files import write_json_atomic
 from spantune.runs.manifest import MANIFEST, AnsweringSettings, Manifest, known_method, read_manifest, saved_in
 
 if TYPE_CHECKING:
@@ -56,19 +56,20 @@ def trainable_state(model: SpanModel) -> dict[str, Tensor]:
 
 def load_trainable_state(model: SpanModel, state: Mapping[str, Tensor]) -> None:
     """Put `trainable_state` back; RunError where names or shapes differ."""
-    weights = {name: weight for name, weight in model.named_parameters() if weight.requires_grad}
-    wrong = sorted(weights.keys() ^ state.keys()) or [
-        name for name, weight in weights.items() if weight.shape != state[name].shape
-    ]
-    if wrong:
+    if found := misfit(trainable_state(model), state):
         raise RunError(
             "the checkpoint does not fit the model",
-            found=f"{len(wrong)} weights differ in name or shape, first {wrong[0]}",
+            found=found,
             fix="resume with the configuration that the run was started with",
         )
-    with torch.no_grad():
-        for name, weight in weights.items():
-            weight.copy_(state[name])
+    model.load_state_dict(state, strict=False)
+
+
+def misfit(wanted: Mapping[str, Tensor], found: Mapping[str, Tensor]) -> str | None:
+    """What differs in names or shapes between two sets of weights, in words; None if nothing does."""
+    ours, theirs = ({(name, weight.shape) for name, weight in state.items()} for state in (wanted, found))
+    wrong = sorted({name for name, _ in ours ^ theirs})
+    return f"{len(wrong)} weights differ in name or shape, first {wrong[0]}" if wrong else None
 
 
 def save(model: SpanModel, folder: Path, *, settings: AnsweringSettings, tokenizer: PreTrainedTokenizerFast) -> int:
@@ -82,15 +83,13 @@ def save(model: SpanModel, folder: Path, *, settings: AnsweringSettings, tokeniz
         model.network.save_pretrained(folder)
         tokenizer.save_pretrained(folder)
     else:
-        config, state = _peft_config(model), _adapter_state(model)
+        config = _peft_config(model)
+        state = {name: weight.detach().to("cpu").contiguous() for name, weight in saved_tensors(model).items()}
         model.hook.before_saving(config, state)
         if config is not None:
             config.save_pretrained(str(folder))
         save_file(state, folder / WEIGHTS, metadata={"format": "pt"})
-    manifest = Manifest(**vars(model.identity), settings=settings)
-    (folder / MANIFEST).write_text(
-        json.dumps(manifest.to_json(), indent=2, ensure_ascii=False) + "\n", encoding="utf-8"
-    )
+    write_json_atomic(folder / MANIFEST, Manifest(**vars(model.identity), settings=settings).to_json())
     return sum(file.stat().st_size for file in folder.iterdir() if file.suffix == ".safetensors")
 
 
@@ -133,10 +132,6 @@ def saved_tensors(model: SpanModel) -> dict[str, Tensor]:
     return {name: weight for name, weight in state.items() if first[id(weight)] == name}
 
 
-def _adapter_state(model: SpanModel) -> dict[str, Tensor]:
-    return {name: weight.detach().to("cpu").contiguous() for name, weight in saved_tensors(model).items()}
-
-
 def load(folder: Path, *, model: str | None = None, dropout: float = 0.0, attention_dropout: float = 0.0) -> Saved:
     """Load a saved model to identical logits, in evaluation mode, on the CPU.
 
@@ -166,11 +161,10 @@ def load(folder: Path, *, model: str | None = None, dropout: float = 0.0, attent
             found=f"{encoder} ({network.config.model_type}, weights {fingerprint(network)})",
             fix=f"bring the encoder {identity.model!r} back as it was, or train again on this one",
         )
-    state, config = _read_weights(folder / WEIGHTS), read_adapter_config(folder)
-    with explained_by_release(folder, config):
-        loaded = adapt(network, identity, _for_inference(method.inject(options, shape_of(network))))
-        require_same_meaning(_peft_config(loaded), config, folder)
-        _put_back(loaded, state, folder / WEIGHTS)
+    state = _read_weights(folder / WEIGHTS)
+    loaded = adapt(network, identity, _for_inference(method.inject(options, shape_of(network))))
+    require_same_meaning(_peft_config(loaded), folder)
+    _put_back(loaded, state, folder / WEIGHTS)
     return Saved(loaded.eval(), load_tokenizer(encoder), manifest.settings)
 
 
@@ -188,13 +182,8 @@ def _read_weights(path: Path) -> dict[str, Tensor]:
     try:
         state = load_file(path)
     except (OSError, SafetensorError) as error:
-        raise RunError(
-            "the adapter's weights cannot be read",
-            where=str(path),
-            expected=fault.expected if fault else None,
-            found=fault.found if fault else str(error),
-            fix=fault.fix if fault else None,
-        ) from error
+        parts = asdict(fault) if fault else {"found": str(error)}
+        raise RunError("the adapter's weights cannot be read", where=str(path), **parts) from error
     if broken := sorted(not_numbers(state.items())):
         found = f"{len(broken)} tensors with values that are not numbers, first {broken[0]}"
         raise RunError("the adapter's weights are damaged", where=str(path), found=found)
@@ -204,16 +193,8 @@ def _read_weights(path: Path) -> dict[str, Tensor]:
 def _put_back(model: SpanModel, state: dict[str, Tensor], path: Path) -> None:
     """Load an adapter's and the head's weights; RunError where names or shapes differ from what the method made."""
     model.hook.before_loading(state)
-    wanted = _adapter_state(model)
-    wrong = sorted(wanted.keys() ^ state.keys()) or [
-        name for name, weight in wanted.items() if weight.shape != state[name].shape
-    ]
-    if wrong:
-        raise RunError(
-            "the adapter's weights do not fit its description",
-            where=str(path),
-            found=f"{len(wrong)} weights differ in name or shape, first {wrong[0]}",
-        )
+    if found := misfit(saved_tensors(model), state):
+        raise RunError("the adapter's weights do not fit its description", where=str(path), found=found)
     if hasattr(model.network, "peft_config"):
         from peft import set_peft_model_state_dict
 
@@ -222,10 +203,7 @@ def _put_back(model: SpanModel, state: dict[str, Tensor], path: Path) -> None:
     if model.virtual is not None:
         model.virtual.load(state.pop("prompt_embeddings"))
         state = {name.removeprefix("base_model."): weight for name, weight in state.items()}
-    weights = dict(model.network.named_parameters())
-    with torch.no_grad():
-        for name, weight in state.items():
-            weights[name].copy_(weight)
+    model.network.load_state_dict(state, strict=False)
 
 
 # A finished run may be named where an encoder is expected.

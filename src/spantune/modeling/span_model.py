@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from spantune.errors import EncoderError, MethodError
-from spantune.methods import Bottleneck, Method, Unfreeze, get
+from spantune.methods import Bottleneck, Method, Unfreeze, get, methods
 from spantune.methods.architectures import Architecture
 from spantune.methods.hook import Hook
 from spantune.methods.registry import Injection
@@ -153,7 +153,7 @@ class SpanModel(nn.Module):
         if not self.method.mergeable:
             raise MethodError(
                 f"{self.method.label} cannot be merged into the encoder's weights",
-                expected=f"a mergeable method: {', '.join(name for name in _mergeable())}",
+                expected=f"a mergeable method: {', '.join(name for name, one in methods().items() if one.mergeable)}",
             )
         if self.shares_encoder:
             for name, weight in self.named_parameters():
@@ -163,12 +163,6 @@ class SpanModel(nn.Module):
             self.network = self.network.merge_and_unload()
             self.hook = Hook(self.network)  # the method's own would keep its adapter in memory
         return self
-
-
-def _mergeable() -> list[str]:
-    from spantune.methods import methods
-
-    return [name for name, method in methods().items() if method.mergeable]
 
 
 def adapt(network: PreTrainedModel, identity: Identity, injection: Injection) -> SpanModel:

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from spantune.errors import MethodError
+from spantune.modeling.save_load import misfit
 from spantune.modeling.span_model import SpanModel
 
 Weights = Mapping[str, Tensor]
@@ -30,14 +31,13 @@ def go_on_from(model: SpanModel, trained: SpanModel, *, where: str | None = None
     Raises:
         MethodError: a saved model of this method has other weights than one that learns.
     """
-    learns, learned = model.state_dict(), trained.state_dict()
-    shapes = [{name: weight.shape for name, weight in one.items()} for one in (learns, learned)]
-    if wrong := sorted(name for name, _ in shapes[0].items() ^ shapes[1].items()):
+    learned = trained.state_dict()
+    if found := misfit(model.state_dict(), learned):
         raise MethodError(
             f"{model.method.label} cannot be trained on from a saved model",
             where=where,
             expected=f"the weights that it learns: what is saved of {model.method.label} is only what they came to",
-            found=f"{len(set(wrong))} missing or of another shape, first {wrong[0]}",
+            found=found,
             fix="train it anew, for longer; --resume goes on with a run that was interrupted",
         )
     model.load_state_dict(learned)

@@ -63,12 +63,8 @@ class Row(NamedTuple):
 
 @dataclass(frozen=True)
 class Piece:
-    """A piece of a context.
-
-    Attributes:
-        gold: whether it is part of an accepted answer. wrong: of an answer that is not right.
-        ends: letters of the answers that end here.
-    """
+    """A piece of a context: whether it is part of an accepted answer (`gold`) and of a wrong one, and the letters of
+    the answers that end here."""
 
     text: str
     gold: bool = False
@@ -78,12 +74,10 @@ class Piece:
 
 @dataclass(frozen=True)
 class Said:
-    """An answer that one or more methods gave.
+    """An answer, "" for "no answer", with F1 (0 to 100) and kind, by the methods that gave it (see `questions`).
 
     Attributes:
         letter: what marks it in the context; "" where the context does not have it.
-        text: "" for "no answer". f1: 0 to 100. kind: see `scoring.error_kinds.KINDS`.
-        methods: who gave it (in most of its runs, see `questions`).
     """
 
     letter: str
@@ -101,7 +95,6 @@ class Shown:
     question: str
     pieces: tuple[Piece, ...]
     answers: tuple[Said, ...]
-    golds: tuple[str, ...]
 
 
 def questions(evidence: Judged) -> dict[str, Any]:
@@ -112,7 +105,8 @@ def questions(evidence: Judged) -> dict[str, Any]:
     """
     scores = evidence.scores
     spans = [evidence.spans[name] for name in scores.methods]
-    shown_run = [_agreeing(*pair) for pair in zip(scores.em_runs, scores.right, strict=True)]  # by method (Q,)
+    # By method (Q,) the first run whose answer is as right as those of most runs.
+    shown_run = [np.argmax((em == 1) == right, axis=0) for em, right in zip(scores.em_runs, scores.right, strict=True)]
     f1, kinds = (
         [runs[which, np.arange(len(which))].round(4).tolist() for runs, which in zip(by_run, shown_run, strict=True)]
         for by_run in (scores.f1_runs, evidence.kinds)
@@ -160,11 +154,6 @@ def questions(evidence: Judged) -> dict[str, Any]:
     }
 
 
-def _agreeing(em: np.ndarray, right: np.ndarray) -> np.ndarray:
-    """(Q,) the first run whose answer is as right as those of most runs: em (S, Q), right (Q,)."""
-    return np.argmax(np.equal(em == 1, right[None]), axis=0)
-
-
 def _order(evidence: Judged) -> list[int]:
     """All questions: those on which methods differ, then those that none gets right, then the rest."""
     scores = evidence.scores
@@ -185,18 +174,16 @@ def packed(content: Mapping[str, Any], most: int = MOST_BYTES) -> tuple[str, int
     """The questions as base64 of gzip of JSON, and how many are in it: as many of the first as `most` bytes hold."""
     rows = content["questions"]
     while True:
-        text = json.dumps(_cut(content, rows), ensure_ascii=False, separators=(",", ":"))
+        kept = {number: place for place, number in enumerate(dict.fromkeys(row.context for row in rows))}
+        cut = {
+            "contexts": [content["contexts"][number] for number in kept],
+            "questions": [row._replace(context=kept[row.context]) for row in rows],
+        }
+        text = json.dumps({**content, **cut}, ensure_ascii=False, separators=(",", ":"))
         made = base64.b64encode(gzip.compress(text.encode(), compresslevel=7, mtime=0)).decode("ascii")
         if len(made) <= most or not rows:
             return made, len(rows)
         rows = rows[: int(len(rows) * min(0.9, 0.95 * most / len(made)))]
-
-
-def _cut(content: Mapping[str, Any], rows: Sequence[Row]) -> dict[str, Any]:
-    """The content with these questions alone, and their contexts."""
-    kept = {number: place for place, number in enumerate(dict.fromkeys(row.context for row in rows))}
-    contexts = [content["contexts"][number] for number in kept]
-    return {**content, "contexts": contexts, "questions": [row._replace(context=kept[row.context]) for row in rows]}
 
 
 def shown(content: Mapping[str, Any], most: int = SHOWN_PLAINLY, ids: Sequence[str] | None = None) -> list[Shown]:
@@ -210,23 +197,21 @@ def shown(content: Mapping[str, Any], most: int = SHOWN_PLAINLY, ids: Sequence[s
 
 
 def _shown(content: Mapping[str, Any], row: Row) -> Shown:
-    context, golds = content["contexts"][row.context], row.gold_spans
+    context = content["contexts"][row.context]
     answers: list[Said] = []
     marks: list[Mark] = []
     for number, (said, f1, kind) in enumerate(zip(row.answers, row.f1, row.kinds, strict=True)):
         methods = tuple(name for name, given in zip(content["methods"], row.given, strict=True) if given == number)
-        placed = not isinstance(said, str)
-        letter = (LETTERS[len(marks)] if len(marks) < len(LETTERS) else "·") if placed else ""
-        text = context[said[0] : said[0] + said[1]] if placed else said
-        if placed:
-            marks.append(Mark(said[0], said[0] + said[1], letter, kind != 0))
+        text, letter = said, ""
+        if not isinstance(said, str):
+            start, end = said[0], said[0] + said[1]
+            text, letter = context[start:end], LETTERS[len(marks)] if len(marks) < len(LETTERS) else "·"
+            marks.append(Mark(start, end, letter, kind != 0))
         answers.append(Said(letter, text, f1, content["kinds"][kind], methods))
-    accepted = tuple(dict.fromkeys(context[slice(*gold)] for gold in golds))
-    return Shown(row.id, row.question, tuple(pieces(context, golds, marks)), tuple(answers), accepted)
+    return Shown(row.id, row.question, tuple(pieces(context, row.gold_spans, marks)), tuple(answers))
 
 
-@dataclass(frozen=True)
-class Mark:
+class Mark(NamedTuple):
     """An answer in its context: characters, its letter, and whether it is wrong."""
 
     start: int

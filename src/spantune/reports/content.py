@@ -10,6 +10,7 @@ from spantune import __version__
 from spantune.reports import browser, reproduce
 from spantune.reports.figures.f1_against_cost import COSTS
 from spantune.reports.page import Picture, differences_matrix, right_matrix
+from spantune.reports.run_groups import by_rule, rule_language
 from spantune.reports.tables import detail_tables
 from spantune.reports.tables.main_table import csv_text, escaped
 
@@ -85,6 +86,7 @@ def page(report: ReportData, pictures: Mapping[str, Picture]) -> dict[str, Any]:
         "date": finished[:10],
         "finding": report.finding,
         "missing": report.missing,
+        "rule": by_rule(rule_language(report.records)),
         "table": report.table,
         "failures": report.failures,
         "intervals": pictures.get("intervals"),

@@ -79,18 +79,12 @@ def _leader(comparison: Comparison, best: Standing) -> tuple[tuple[str, ...], st
 def _tied(comparison: Comparison, first: Sequence[Standing], groups: Sequence[Group]) -> tuple[str, ...]:
     """Rank 1 holds several methods."""
     low, high = (pick(one.f1.mean for one in first) for pick in (min, max))
-    between = f"(F1 {low:.1f} to {high:.1f})"
-    if len(first) == len(comparison.standings):
-        sentence = (
-            f"No difference can be shown between {_named(first)} {between}: on {comparison.questions:,} "
-            "questions all are tied."
-        )
-    else:
-        sentence = (
-            f"{_upper(_named(first))} lead {between}, and no difference between them can be shown on "
-            f"{comparison.questions:,} questions."
-        )
+    between, on = f"(F1 {low:.1f} to {high:.1f})", f"on {comparison.questions:,} questions"
     names = [one.method for one in first]
+    named = listed(names) if len(names) <= 6 else f"{len(names)} methods ({listed(names)})"
+    sentence = f"{_upper(named)} lead {between}, and no difference between them can be shown {on}."
+    if len(first) == len(comparison.standings):
+        sentence = f"No difference can be shown between {named} {between}: {on} all are tied."
     near = [
         one.method
         for one in comparison.standings
@@ -98,11 +92,6 @@ def _tied(comparison: Comparison, first: Sequence[Standing], groups: Sequence[Gr
     ]
     also = (f"{listed(near)} {'is' if len(near) == 1 else 'are'} tied with some of them, too.",) if near else ()
     return (sentence, *also, *_cheapest(names, groups))
-
-
-def _named(standings: Sequence[Standing]) -> str:
-    names = [one.method for one in standings]
-    return listed(names) if len(names) <= 6 else f"{len(names)} methods ({listed(names)})"
 
 
 def _cheapest(tied: Sequence[str], groups: Sequence[Group]) -> tuple[str, ...]:
@@ -138,8 +127,8 @@ def _seeds(groups: Sequence[Group], runs_above: str | None = None) -> tuple[str,
         return (f"{every} trained with one seed, so how much of this depends on the seed cannot be known.",)
     if 1 in runs:
         once = [one.label for one in groups if len(one.finished) == 1]
-        return (f"{listed(once)} {'has' if len(once) == 1 else 'have'} one run only: how much depends on the seed "
-                "cannot be known there.",)  # fmt: skip
+        who = f"{listed(once)} {'has' if len(once) == 1 else 'have'} one run only"
+        return (f"{who}: how much depends on the seed cannot be known there.",)
     return (runs_above,) if runs_above else ()
 
 

@@ -15,7 +15,7 @@ from spantune.data import Corpus, Example, load_reported
 from spantune.data.prediction import Prediction
 from spantune.data.source import NoSource, reached
 from spantune.errors import UserError
-from spantune.reports.run_groups import Group
+from spantune.reports.run_groups import Group, rule_language
 from spantune.runs import RunFolder, RunRecord
 from spantune.scoring.dimensions import DIMENSIONS
 from spantune.scoring.error_kinds import KindCounts, Span, error_kinds, kind_counts
@@ -46,7 +46,7 @@ class Judged:
 
     Attributes:
         divided: by dimension (slices, Q), see `scoring.slices.members`.
-        spans: places of the answers, as far as `n_best.json` tells them.
+        spans: places of the answers, as far as they are known.
         kinds: by method (S, Q), see `scoring.error_kinds.error_kinds`.
     """
 
@@ -75,12 +75,7 @@ class Evidence(Judged):
 
     @classmethod
     def of(cls, scores: Scores, spans: Spans | None = None, resamples: int | None = None) -> Evidence:
-        """What scored answers say.
-
-        Args:
-            spans: places of the answers, as far as they are known.
-            resamples: of the bootstrap; default as in `scoring.statistics.compare`.
-        """
+        """What scored answers say; `resamples` as in `scoring.statistics.compare`."""
         answers = judged(scores, spans)
         few = min(resamples or SLICE_RESAMPLES, SLICE_RESAMPLES)
         slices = slice_scores(scores, DIMENSIONS, answers.divided, resamples=few)
@@ -89,14 +84,18 @@ class Evidence(Judged):
 
     @classmethod
     def of_predictions(
-        cls, examples: Sequence[Example], predictions: Mapping[str, Sequence[Prediction]], rules: Rules | None = None
+        cls,
+        examples: Sequence[Example],
+        predictions: Mapping[str, Sequence[Prediction]],
+        rules: Rules | None = None,
+        language: str | None = None,
     ) -> Evidence:
         """What the answers of several models to the same questions say, as `Panel.predict` gives them.
 
         Args:
             examples: the questions, with accepted answers.
             predictions: by name of the model, one for each example.
-            rules: the official scorer to follow; default as in `scoring.official_metrics.score`.
+            rules, language: as in `scoring.official_metrics.score`.
 
         Raises:
             DataError: there is nothing to compare, or a model answered other questions.
@@ -105,7 +104,7 @@ class Evidence(Judged):
         spans = {
             name: [{one.id: (one.start, one.end) for one in given if one.text}] for name, given in predictions.items()
         }
-        return cls.of(score_runs(examples, answers, rules), spans)
+        return cls.of(score_runs(examples, answers, rules, language), spans)
 
     @property
     def methods(self) -> tuple[str, ...]:
@@ -120,8 +119,8 @@ def read_scores(groups: Sequence[Group], folders: Mapping[int, RunFolder]) -> Sc
         folders: of the runs, by the `id` of their record.
 
     Raises:
-        Incomplete: no run has finished, the runs were not scored on the same reported set, the set is gone (`Gone`) or
-            has changed, or answers are missing.
+        Incomplete: no run has finished, the runs were not scored on the same reported set or not by the same rule, the
+            set is gone (`Gone`) or has changed, or answers are missing.
     """
     finished = {one.label: one.finished for one in groups if one.finished}
     runs = [run for some in finished.values() for run in some]
@@ -131,17 +130,13 @@ def read_scores(groups: Sequence[Group], folders: Mapping[int, RunFolder]) -> Sc
         answers = {
             label: [read_predictions(folders[id(run)].predictions) for run in some] for label, some in finished.items()
         }
-        return score_runs(examples, answers, rules_of(squad_v2))
+        return score_runs(examples, answers, rules_of(squad_v2), rule_language(runs))
     except UserError as error:
         raise Incomplete(_sentence(error)) from error
 
 
 def judged(scores: Scores, spans: Spans | None = None) -> Judged:
-    """Every answer's kind and every question's slices: what takes seconds, not minutes.
-
-    Args:
-        spans: places of the answers, as far as they are known.
-    """
+    """Every answer's kind and every question's slices: what takes seconds, not minutes."""
     known = {
         name: (spans or {}).get(name) or [{}] * len(runs)
         for name, runs in zip(scores.methods, scores.answers, strict=True)
@@ -156,20 +151,6 @@ def read_spans(scores: Scores, groups: Sequence[Group], folders: Mapping[int, Ru
         label: [_places(scores.examples, *pair) for pair in zip(answers, map(first_places, files[label]), strict=True)]
         for label, answers in zip(scores.methods, scores.answers, strict=True)
     }
-
-
-def gather(groups: Sequence[Group], folders: Mapping[int, RunFolder], resamples: int | None = None) -> Evidence:
-    """What the answers say.
-
-    Args:
-        folders: of the runs, by the `id` of their record.
-        resamples: of the bootstrap; default as in `scoring.statistics.compare`.
-
-    Raises:
-        Incomplete: as `read_scores`.
-    """
-    scores = read_scores(groups, folders)
-    return Evidence.of(scores, read_spans(scores, groups, folders), resamples)
 
 
 def _reported(runs: Sequence[RunRecord], folders: Mapping[int, RunFolder]) -> Corpus:

@@ -8,12 +8,11 @@ import base64
 import hashlib
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from spantune.reports.figures.style import Form, page_svg
 from spantune.reports.headline import p_shown
 from spantune.reports.tables import number_format
 from spantune.scoring.disagreements import right_and_wrong
@@ -22,7 +21,6 @@ from spantune.scoring.statistics import Comparison
 
 if TYPE_CHECKING:
     from jinja2 import Template
-    from matplotlib.figure import Figure
 
     from spantune.reports.browser import Shown
     from spantune.reports.judged_answers import Evidence
@@ -58,21 +56,6 @@ class MatrixCell:
     wrong: int | None = None
 
 
-def picture(name: str, title: str, caption: str, drawn: Sequence[tuple[str, Figure, Form]]) -> Picture:
-    """A figure for the page from its forms: each as SVG (its ids salted with what `salt` makes of name and form), the
-    figure, and the form that it was made in."""
-    texts = (
-        page_svg(text, salt(name, form), f"{title}. {caption}", replace(form, height=figure.get_figheight()))
-        for text, figure, form in drawn
-    )
-    return Picture(title, caption, "".join(texts))
-
-
-def salt(name: str, form: Form) -> str:
-    """What the ids of a figure's form begin with."""
-    return f"{name}-{'wide' if form.band else 'narrow'}"
-
-
 Matrix = list[tuple[str, list[MatrixCell]]]
 
 
@@ -93,15 +76,10 @@ def differences_matrix(comparison: Comparison) -> Matrix:
         low, high = sorted(sign * one for one in pair.interval)
         kind = ("plus" if points > 0 else "minus") if pair.significant else "none"
         about = f"{row} minus {column}: {points:+.2f} points ({low:+.2f} to {high:+.2f}), {p_shown(pair.p_holm)}"
-        return MatrixCell(signed(points), kind, about)
+        text = f"{points:+.1f}".replace("-", "−")
+        return MatrixCell("0.0" if text[1:] == "0.0" else text, kind, about)
 
     return _matrix([one.method for one in comparison.standings], cell)
-
-
-def signed(points: float) -> str:
-    """`+1.2`, `−0.3`, `0.0`."""
-    text = f"{points:+.1f}".replace("-", "−")
-    return "0.0" if text in ("+0.0", "−0.0") else text
 
 
 def right_matrix(evidence: Evidence, order: Sequence[str]) -> Matrix:

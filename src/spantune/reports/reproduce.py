@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from spantune.config import AFTERWARDS, BOOKKEEPING
+from spantune.reports.run_groups import by_rule, rule_language
 from spantune.reports.tables import number_format
 from spantune.reports.tables.detail_tables import Grid
 from spantune.reports.tables.main_table import machine
@@ -99,4 +100,5 @@ def runs_grid(runs: Sequence[tuple[RunFolder, RunRecord]], root: Path) -> Grid:
         rows.append((place.as_posix(), record.status, str(record.seed), score, *cells, options))
     header = ("Run", "Status", "Seed", "F1", *(key.replace("_", " ").capitalize() for key in differing), "Options")
     about = "Each folder has a record.json and a config.yaml: `spantune train --config RUN/config.yaml` makes it again."
+    about += by_rule(rule_language(records))
     return Grid("Runs", header, tuple(rows), about)

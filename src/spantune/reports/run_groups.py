@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from pathlib import PurePath
 from typing import Any
 
-from spantune.config import AFTERWARDS, BOOKKEEPING
+from spantune.config import AFTERWARDS, BOOKKEEPING, ScoringConfig, rule_name
+from spantune.errors import RunError
 from spantune.reports.tables import number_format
 from spantune.runs import RunRecord
 from spantune.scoring.statistics import Estimate, estimate
@@ -31,6 +32,11 @@ class Group:
         return self.runs[0].method
 
     @property
+    def language(self) -> str | None:
+        """See `RunRecord.language`; all runs of a group have the same."""
+        return self.runs[0].language
+
+    @property
     def finished(self) -> tuple[RunRecord, ...]:
         return tuple(run for run in self.runs if run.status == "finished")
 
@@ -45,6 +51,12 @@ class Group:
     def timing(self, name: str) -> Estimate | None:
         """A field of `Timings` over the finished runs."""
         return estimate([getattr(run.timings, name) for run in self.finished])
+
+    @property
+    def training_seconds(self) -> float | None:
+        """Mean over the finished runs."""
+        seconds = self.timing("train_seconds")
+        return seconds.mean if seconds else None
 
     @property
     def latency(self) -> float | None:
@@ -78,9 +90,32 @@ def group(records: Sequence[RunRecord]) -> list[Group]:
     return sorted(groups, key=lambda one: (one.rank, one.label))
 
 
+def rule_language(records: Sequence[RunRecord]) -> str | None:
+    """The language of MLQA's rules, by which all finished runs were scored; None for the official rule.
+
+    Raises:
+        RunError: they were scored by different rules.
+    """
+    rules = list(dict.fromkeys(record.language for record in records if record.status == "finished"))
+    if len(rules) > 1:
+        raise RunError(
+            "the runs were scored by different rules, so their EM and F1 do not compare",
+            expected="runs of one --scoring and --language",
+            found="; ".join(map(rule_name, rules)),
+            fix="report them in studies of their own, or run those of one rule again with the other",
+        )
+    return rules[0] if rules else None
+
+
+def by_rule(language: str | None) -> str:
+    """A sentence after a caption that names the rule, "" for the official one."""
+    return "" if language is None else f" EM and F1 are by {rule_name(language)}."
+
+
 def _settings(record: RunRecord) -> dict[str, Any]:
     """What tells runs of one method and encoder apart."""
-    shared = {key: value for key, value in record.config.items() if key not in _NO_DIFFERENCE | _COMPARED_APART}
+    config = {**ScoringConfig().as_dict(), **record.config}  # older runs do not name their rule
+    shared = {key: value for key, value in config.items() if key not in _NO_DIFFERENCE | _COMPARED_APART}
     return {**shared, **record.options}
 
 

@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING
 from spantune.errors import ConfigError
 from spantune.reports.content import further_tables, page, texts
 from spantune.reports.figures.all_figures import Plan, plans
-from spantune.reports.figures.style import NARROW, WIDE, Form, save, svg
+from spantune.reports.figures.style import NARROW, WIDE, Form, page_svg, save, svg
 from spantune.reports.figures.sweep_plots import SweepCurve
 from spantune.reports.headline import finding
-from spantune.reports.judged_answers import Incomplete, gather
-from spantune.reports.page import Picture, picture, render, salt
+from spantune.reports.judged_answers import Evidence, Incomplete, read_scores, read_spans
+from spantune.reports.page import Picture, render
 from spantune.reports.report import ReportData
-from spantune.reports.run_groups import group
+from spantune.reports.run_groups import group, rule_language
 from spantune.reports.tables.detail_tables import Grid, differences, slices_grids
 from spantune.reports.tables.main_table import comparison
 from spantune.runs import History, RunFolder, RunRecord, write_text_atomic
@@ -91,11 +91,15 @@ class Report(ReportData):
         """Figures for the page, and (in their wide form, with their SVG) for files, by name."""
         pictures, drawn = {}, {}
         for plan in self._plans.values():
-            forms = [(figure, form) for form in (NARROW, WIDE) if (figure := plan.draw(form))]
-            if forms:
-                made = [(svg(figure, salt(plan.name, form)), figure, form) for figure, form in forms]
-                pictures[plan.name] = picture(plan.name, plan.title, plan.caption, made)
-                drawn[plan.name] = made[-1][1], made[-1][0]
+            texts_of_page = []
+            for figure, form in ((plan.draw(form), form) for form in (NARROW, WIDE)):
+                if figure is not None:
+                    salt = f"{plan.name}-{'wide' if form.band else 'narrow'}"
+                    drawn[plan.name] = figure, svg(figure, salt)
+                    height, about = figure.get_figheight(), f"{plan.title}. {plan.caption}"
+                    texts_of_page.append(page_svg(drawn[plan.name][1], salt, about, replace(form, height=height)))
+            if texts_of_page:
+                pictures[plan.name] = Picture(plan.title, plan.caption, "".join(texts_of_page))
         return pictures, drawn
 
 
@@ -120,13 +124,16 @@ def read_report(
         resamples: of the bootstrap; default as in `scoring.statistics.compare`.
 
     Raises:
-        RunError: a record or history is broken.
+        RunError: a record or history is broken, or the runs were scored by different rules.
     """
     records = tuple(RunRecord.read(one.path) for one in runs)
+    rule_language(records)  # refuses several
     histories = tuple(History(one.history).read() for one in runs)
     evidence, missing, statistics = None, None, None
+    groups, folders = group(records), {id(key): one for key, one in zip(records, runs, strict=True)}
     try:
-        evidence = gather(group(records), {id(key): one for key, one in zip(records, runs, strict=True)}, resamples)
+        scores = read_scores(groups, folders)
+        evidence = Evidence.of(scores, read_spans(scores, groups, folders), resamples)
         statistics = evidence.comparison
     except Incomplete as error:
         missing = str(error)

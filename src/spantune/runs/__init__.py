@@ -1,14 +1,6 @@
-"""A run is a folder, and `record.json` in it is the truth. No torch."""
+"""A run is a folder, described by the `record.json` in it. No torch."""
 
 from spantune.runs.atomic_files import write_json_atomic, write_text_atomic
-from spantune.runs.environment import (
-    git_state,
-    hardware,
-    peak_gpu_memory_bytes,
-    peak_memory_bytes,
-    reset_peak_memory,
-    versions,
-)
 from spantune.runs.folder import RunFolder, distinct_names
 from spantune.runs.history import History
 from spantune.runs.record import SETS, AnswerSpeed, Best, DataRecord, ParameterCount, RunRecord, Timings, utc_now
@@ -26,13 +18,7 @@ __all__ = [
     "Timings",
     "command_line",
     "distinct_names",
-    "git_state",
-    "hardware",
-    "peak_gpu_memory_bytes",
-    "peak_memory_bytes",
-    "reset_peak_memory",
     "utc_now",
-    "versions",
     "without_password",
     "without_paths",
     "write_json_atomic",

@@ -1,4 +1,4 @@
-"""Write files whole or not at all, and say clearly what the file system refuses."""
+"""Write files completely or not at all, and explain errors of the file system."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from uuid import uuid4
 from spantune.errors import RunError
 
 TEMPORARY = ".spantune-"
-"""How the names of unfinished files begin; one that is left over belongs to a killed process."""
+"""Prefix of unfinished files; a killed process may leave one."""
 _FIXES = {
     errno.ENOSPC: "free some space, or choose another --output",
     errno.EDQUOT: "free some space, or choose another --output",
@@ -32,7 +32,7 @@ _FIXES = {
 
 @contextmanager
 def explained(where: Path) -> Iterator[None]:
-    """Turn what the file system refuses into one clear RunError."""
+    """Turn an error of the file system into a RunError that explains it."""
     try:
         yield
     except OSError as error:

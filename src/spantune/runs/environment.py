@@ -1,4 +1,4 @@
-"""What a run runs on: packages, hardware, memory, commit. Nothing heavy is imported to find out."""
+"""The environment of a run: packages, hardware, memory, commit. Nothing heavy is imported for it."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _PACKAGES = ("torch", "transformers", "peft", "datasets", "accelerate", "numpy")
 
 
 def versions() -> dict[str, str]:
-    """Version of Python, spantune and the packages that decide the numbers; a missing package is left out."""
+    """Versions of Python, spantune and the installed packages that influence the numbers."""
     known = {"python": platform.python_version(), "spantune": spantune.__version__}
     for name in _PACKAGES:
         with suppress(metadata.PackageNotFoundError):
@@ -44,8 +44,7 @@ def hardware() -> dict[str, Any]:
 
 
 def reset_peak_memory() -> None:
-    """Count peak memory anew, for several runs in one process. On the host this works on Linux only; elsewhere the peak
-    is that of the whole process."""
+    """Start measuring peak memory anew, for several runs in one process. For main memory this works on Linux only."""
     with suppress(OSError):
         Path("/proc/self/clear_refs").write_text("5")
     torch = sys.modules.get("torch")
@@ -54,7 +53,7 @@ def reset_peak_memory() -> None:
 
 
 def peak_memory_bytes() -> int:
-    """Most memory that this process held at once (resident), since `reset_peak_memory`."""
+    """Peak resident memory of this process since `reset_peak_memory`."""
     with suppress(OSError):
         match = re.search(r"^VmHWM:\s*(\d+) kB", Path("/proc/self/status").read_text(), re.MULTILINE)
         if match:
@@ -68,7 +67,7 @@ def peak_memory_bytes() -> int:
 
 
 def peak_gpu_memory_bytes() -> int | None:
-    """Most GPU memory that tensors held at once; None without a CUDA GPU or before torch is loaded."""
+    """Peak GPU memory of tensors; None without a CUDA GPU or before torch is loaded."""
     torch = sys.modules.get("torch")
     if torch is None or not torch.cuda.is_available():
         return None

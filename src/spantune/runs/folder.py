@@ -1,4 +1,4 @@
-"""The run folder: which file is where, and how the folder is prepared."""
+"""The run folder: where each file is, and how the folder is prepared."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from spantune.runs.atomic_files import TEMPORARY, explained, probe, refuse_forei
 from spantune.runs.record import RECORD, RunRecord
 
 PREDICTIONS, N_BEST, NULL_ODDS = "predictions.json", "n_best.json", "null_odds.json"
-"""What a model answered: in a run's folder on its reported set, in one of `evaluations/` on another."""
+"""Files of answers: in a run's folder on its reported set, in one of `evaluations/` on another."""
 MLFLOW = "mlflow.json"
-"""Which MLflow run mirrors the run or the study in the same folder."""
+"""Names the MLflow run that mirrors the run or study in the same folder."""
 
 
 def distinct_names(names: Iterable[str]) -> list[str]:
@@ -31,7 +31,7 @@ class RunFolder:
     """The paths inside one run's folder.
 
     Attributes:
-        record: the truth about the run.
+        record: everything about the run.
         config: the resolved configuration; `spantune train --config` takes it.
         adapter: the trained model: adapter and span head, or the whole encoder.
         history: metrics over steps, one JSON object a line.
@@ -40,7 +40,7 @@ class RunFolder:
         null_odds: each question's score for "no answer" (v2.0).
         evaluations: scores and answers on other sets (`spantune evaluate`).
         checkpoints: what a resumed run needs; gone from a finished one.
-        tracking: which MLflow run mirrors this one.
+        tracking: names the MLflow run that mirrors this one.
     """
 
     def __init__(self, path: Path) -> None:
@@ -59,7 +59,7 @@ class RunFolder:
 
     @property
     def holds_work(self) -> bool:
-        """Whether the folder holds a run that got to its first step, or may still be running."""
+        """Whether the folder holds a run that reached its first step or may still be running."""
         return self.record.exists() and not self._is_without_work()
 
     def prepare(self, *, overwrite: bool = False, resume: bool = False) -> RunRecord | None:

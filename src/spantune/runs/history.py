@@ -1,4 +1,4 @@
-"""Metrics over steps: append-only, one JSON object a line, whole up to the moment the process dies."""
+"""Metrics over steps: one JSON object per line, appended, so that a killed process loses at most its last line."""
 
 from __future__ import annotations
 

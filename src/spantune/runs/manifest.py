@@ -1,4 +1,4 @@
-"""What a saved model says of itself: `spantune.json`, beside its weights."""
+"""The description of a saved model: `spantune.json`, beside its weights."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from spantune.runs.from_json import FORMAT, from_json, read_json
 
 MANIFEST = "spantune.json"
 ADAPTER_CONFIG = "adapter_config.json"
-"""What PEFT says of an adapter, beside it."""
+"""PEFT's description of an adapter, beside it."""
 
 
 @dataclass(frozen=True)
@@ -44,20 +44,22 @@ class NullFit:
 
 @dataclass(frozen=True)
 class AnsweringSettings:
-    """How a model was trained to answer, saved with it: what a `Predictor` must know beside the weights."""
+    """How a model was trained to answer: what a `Predictor` needs besides the weights."""
 
     max_length: int
-    """Tokens of a window, question and special tokens included."""
+    """Tokens in a window, including the question and special tokens."""
     doc_stride: int
-    """Context tokens that two neighbouring windows share."""
+    """Context tokens shared by two neighbouring windows."""
     max_answer_length: int
     """Longest answer in tokens."""
     squad_v2: bool
-    """Whether the model may answer nothing."""
+    """Whether the model may abstain."""
     null_threshold: float
     """See `NullFit.threshold`."""
     null_temperature: float = 1.0
     """See `NullFit.temperature`; older models have none."""
+    language: str | None = None
+    """Of MLQA's rules, by which its answers were scored; None for the official rule."""
 
     @property
     def null(self) -> NullFit | None:
@@ -105,7 +107,7 @@ def read_manifest(folder: Path) -> Manifest:
 
 
 def known_method(identity: Identity, path: Path) -> tuple[Method, Any]:
-    """The saved model's method and its options; RunError where this version knows one or the other differently."""
+    """The saved model's method and options; RunError if this version does not know them."""
     try:
         method = get(identity.method)
         return method, method.resolve(identity.options)

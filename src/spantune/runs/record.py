@@ -28,11 +28,11 @@ class DataRecord:
     fingerprint: str
     """SHA-256 over the examples' content."""
     examples: int
-    """Questions kept."""
+    """Questions that were kept."""
     windows: int | None = None
-    """Windows that they were cut into."""
+    """Windows cut from them."""
     dropped: Mapping[str, int] = field(default_factory=dict)
-    """Examples and windows left out or mended, by reason."""
+    """Numbers of examples and windows that were dropped or repaired, by reason."""
 
 
 @dataclass(frozen=True)
@@ -40,35 +40,35 @@ class ParameterCount:
     """Numbers of weights while training."""
 
     trainable: int
-    """Those that learn, span head included."""
+    """Trainable weights, including the span head."""
     total: int
-    """All, encoder included."""
+    """All weights, including the encoder."""
     head: int = 0
-    """Those of the span head."""
+    """Weights of the span head."""
 
     @property
     def share(self) -> float:
-        """Trainable among all, 0 to 1."""
+        """Share of the weights that are trainable, 0 to 1."""
         return self.trainable / self.total if self.total else 0.0
 
 
 @dataclass(frozen=True)
 class Timings:
-    """Where the time went; a resumed run adds up its parts."""
+    """How long the parts of a run took; a resumed run adds them up."""
 
     train_seconds: float | None = None
     """Optimiser steps alone."""
     eval_seconds: float | None = None
     """Scoring the selection split and the reported set."""
     wall_seconds: float | None = None
-    """From start to end, loading included."""
+    """From start to end, including loading."""
     examples_per_second: float | None = None
-    """Training examples (with repetitions) by `train_seconds`."""
+    """Training examples (with repetitions) divided by `train_seconds`."""
 
 
 @dataclass(frozen=True)
 class Best:
-    """The evaluation on the selection split whose weights were kept."""
+    """The evaluation on the selection split that chose the weights."""
 
     step: int
     """Optimiser steps done."""
@@ -82,19 +82,19 @@ class Best:
 class AnswerSpeed:
     """How fast the trained model answers, from text to text, on the machine that trained it or that a note names.
 
-    Questions are answered several times and the median counts, since other work on the machine slows some down.
+    Each is a median over repetitions, because other work on the machine slows some of them down.
     """
 
     latency_p50_ms: float
-    """Milliseconds for a question by itself: median over the questions."""
+    """Milliseconds for a single question: median over the questions."""
     latency_p95_ms: float
-    """The same: 95th percentile over the questions."""
+    """The same, 95th percentile."""
     questions_per_second: float
-    """Questions answered in a second, in batches."""
+    """Questions answered per second, in batches."""
     questions: int
-    """Questions that were answered by themselves."""
+    """Questions that were answered singly."""
     rounds: int
-    """How often, at most."""
+    """Repetitions, at most."""
 
 
 @dataclass(frozen=True)
@@ -102,67 +102,67 @@ class RunRecord:
     """One training run. `dataclasses.replace` makes the next state, `write` puts it into the run folder."""
 
     status: Status
-    """`running` also stays in the record of a run that was killed."""
+    """The record of a killed run says `running`, too."""
     method: str
     """The method's name."""
     label: str
-    """The method's name as people write it."""
+    """The method's name as it is usually written."""
     model: str
-    """Encoder as given on the command line."""
+    """Encoder, as given on the command line."""
     seed: int
-    """Seeds initial weights, order, splits and limits."""
+    """Seed of the initial weights, the order of examples, the splits and the samples."""
     command: tuple[str, ...] = ()
-    """Command line that started the run."""
+    """The command line that started the run."""
     reason: str | None = None
     """Why it failed or was interrupted."""
     config: Mapping[str, Any] = field(default_factory=dict)
     """Resolved settings by key."""
     options: Mapping[str, Any] = field(default_factory=dict)
-    """The method's options, defaults included."""
+    """The method's options, including defaults."""
     data: Mapping[str, DataRecord] = field(default_factory=dict)
     """The sets: `train`, `selection`, `reported`, further ones by name."""
     teachers: Mapping[str, str] = field(default_factory=dict)
-    """By name the digest of each teacher's model: trained again, it is another."""
+    """The digest of each teacher's model, by name; it changes if the teacher is trained again."""
     started_from: Mapping[str, str] = field(default_factory=dict)
     """By name the digest of the run that `start_from` names."""
     began_with: str | None = None
-    """Digest of the run that `model` names; None where it names an encoder."""
+    """Digest of the run that `model` names; None if it names an encoder."""
     versions: Mapping[str, str] = field(default_factory=dict)
     """Python and packages."""
     device: str | None = None
-    """Where it ran: `cpu`, `cuda`, `mps`."""
+    """Device: `cpu`, `cuda`, `mps`."""
     precision: str | None = None
     """Arithmetic of the forward pass: `float32`, `bfloat16`, `float16`."""
     hardware: Mapping[str, Any] = field(default_factory=dict)
     """See `environment.hardware`."""
     git: Mapping[str, Any] | None = None
-    """`commit` and `dirty` of the spantune checkout; None where it runs from an installed package."""
+    """`commit` and `dirty` of the spantune checkout; None for an installed package."""
     code: str | None = None
-    """Digest of the sources of spantune that can touch the run's numbers."""
+    """Digest of the spantune sources that can change the run's numbers."""
     parameters: ParameterCount | None = None
     adapter_bytes: int | None = None
-    """Weights of the saved model on disk."""
+    """Size of the saved weights on disk."""
     timings: Timings = Timings()
     peak_memory_bytes: int | None = None
-    """Most memory that the process held at once."""
+    """Peak memory of the process."""
     peak_gpu_memory_bytes: int | None = None
-    """Most GPU memory that tensors held at once; None without a GPU."""
+    """Peak GPU memory of tensors; None without a GPU."""
     metrics: Mapping[str, Mapping[str, float | None]] = field(default_factory=dict)
     """By set (`selection`, `reported`, further ones by name): `em` and `f1`, 0 to 100, and what else was scored."""
     answering: Mapping[str, AnswerSpeed] = field(default_factory=dict)
-    """By form of the model: `unmerged`, and `merged` where the encoder's weights can take the adapter in."""
+    """By form of the model: `unmerged`, and `merged` if the adapter can be merged into the encoder's weights."""
     best: Best | None = None
-    """Where the kept weights come from; None before the first evaluation."""
+    """The evaluation that chose the weights; None before the first one."""
     steps: int = 0
     """Optimiser steps done."""
     notes: tuple[str, ...] = ()
-    """Warnings and counts that a reader of the numbers must know."""
+    """Warnings and counts that matter for reading the numbers."""
     started_at: str | None = None
     """ISO 8601, UTC."""
     finished_at: str | None = None
     """ISO 8601, UTC; also of a failed or interrupted run."""
     resumed: int = 0
-    """How often it was resumed."""
+    """Number of times it was resumed."""
 
     @property
     def scored_on(self) -> str | None:
@@ -171,8 +171,13 @@ class RunRecord:
 
     @property
     def trained(self) -> bool:
-        """Whether it knows more than the encoder: not where it had no epochs, as the floor of a study."""
+        """Whether it learned anything; the floor of a study, with no epochs, did not."""
         return self.config.get("epochs") != 0 or bool(self.started_from)
+
+    @property
+    def language(self) -> str | None:
+        """Of MLQA's rules, by which it was scored; None for the official rule."""
+        return self.config.get("language")
 
     def metric(self, name: str) -> float | None:
         """A metric (`em`, `f1`) on the set `scored_on`; None where there is none."""
@@ -180,7 +185,7 @@ class RunRecord:
 
     @property
     def serving(self) -> AnswerSpeed | None:
-        """The speed in the form in which one would use the model: merged where it can be; None where not measured."""
+        """The speed in the form in which the model is used: merged if possible; None if it was not measured."""
         return self.answering.get("merged") or self.answering.get("unmerged")
 
     @property
@@ -192,7 +197,7 @@ class RunRecord:
         """The content of record.json; NaN and infinities are null."""
         content = finite({"format": FORMAT, **asdict(self)})
         if self.parameters is not None:
-            content["parameters"]["share"] = self.parameters.share  # for those who read the file without us
+            content["parameters"]["share"] = self.parameters.share  # for other readers of the file
         return cast(dict[str, Any], content)
 
     @classmethod

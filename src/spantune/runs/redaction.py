@@ -1,4 +1,4 @@
-"""Remove from a record what must not leave the machine: passwords and local paths."""
+"""Removes from a record what must not leave the machine: passwords and local paths."""
 
 from __future__ import annotations
 

@@ -34,10 +34,12 @@ class ThresholdCurve:
     f1: np.ndarray
 
 
-def threshold_curve(examples: Sequence[Example], spans: Predictions, null_odds: Mapping[str, float]) -> ThresholdCurve:
+def threshold_curve(
+    examples: Sequence[Example], spans: Predictions, null_odds: Mapping[str, float], language: str | None = None
+) -> ThresholdCurve:
     """The whole sweep, for a plot. Questions of equal odds are answered together, since no threshold parts them."""
     odds = odds_of(examples, null_odds)
-    raw = question_scores(examples, spans, rules="v2.0")
+    raw = question_scores(examples, spans, rules="v2.0", language=language)
     answered = np.array([raw[example.id] for example in examples])  # (Q, 2)
     nothing = np.array([[float(not example.answerable)] for example in examples])
     order = np.argsort(odds, kind="stable")
@@ -48,16 +50,7 @@ def threshold_curve(examples: Sequence[Example], spans: Predictions, null_odds: 
     return ThresholdCurve(np.append(-np.inf, odds[order][last]), em, f1)
 
 
-@dataclass(frozen=True)
-class Threshold:
-    """A null threshold, and the EM and F1 (0 to 100) that it reaches where it was chosen."""
-
-    value: float
-    em: float
-    f1: float
-
-
-def best_threshold(curve: ThresholdCurve) -> Threshold:
+def best_threshold(curve: ThresholdCurve) -> float:
     """The lowest threshold with the highest F1: to be chosen on the selection split (elsewhere it is an oracle's).
 
     As `best_f1` of `official_metrics.score_v2`, but for three oddities of the official scorer. It parts questions of
@@ -68,12 +61,8 @@ def best_threshold(curve: ThresholdCurve) -> Threshold:
     best = int(np.argmax(np.round(curve.f1, 9)))
     here, beyond = np.append(curve.thresholds, np.inf)[best : best + 2]
     if best == 0:
-        value = beyond - 1.0
-    elif np.isfinite(beyond):
-        value = (here + beyond) / 2
-    else:
-        value = here
-    return Threshold(float(value), float(curve.em[best]), float(curve.f1[best]))
+        return float(beyond - 1.0)
+    return float((here + beyond) / 2 if np.isfinite(beyond) else here)
 
 
 def odds_of(examples: Sequence[Example], null_odds: Mapping[str, float]) -> np.ndarray:
@@ -177,16 +166,22 @@ def calibration_error(probabilities: ArrayLike, happened: ArrayLike, bins: int =
     return float(np.abs(sums[0] - sums[1]).sum() / len(promised))
 
 
-def fit_null(examples: Sequence[Example], spans: Predictions, null_odds: Mapping[str, float]) -> NullFit:
+def fit_null(
+    examples: Sequence[Example], spans: Predictions, null_odds: Mapping[str, float], language: str | None = None
+) -> NullFit:
     """Threshold and temperature from a model's spans and null odds on the selection split."""
     odds, which = odds_of(examples, null_odds), unanswerable(examples)
-    threshold = best_threshold(threshold_curve(examples, spans, null_odds)).value
+    threshold = best_threshold(threshold_curve(examples, spans, null_odds, language))
     temperature = 1.0 if which.all() or not which.any() else fit_temperature(odds, which)
     return NullFit(threshold, temperature)
 
 
 def null_scores(
-    examples: Sequence[Example], spans: Predictions, null_odds: Mapping[str, float], fit: NullFit
+    examples: Sequence[Example],
+    spans: Predictions,
+    null_odds: Mapping[str, float],
+    fit: NullFit,
+    language: str | None = None,
 ) -> dict[str, float]:
     """How well a model knows what it cannot answer, as a run's record keeps it: all from 0 to 1 but what was fitted.
 
@@ -200,7 +195,7 @@ def null_scores(
         example.id: "" if above else spans[example.id]
         for example, above in zip(examples, odds > fit.threshold, strict=True)
     }
-    scored = question_scores(examples, answers, rules="v2.0")
+    scored = question_scores(examples, answers, rules="v2.0", language=language)
     losses = np.array([1 - scored[example.id][1] for example in examples])
     ranked = auc(odds, which)
     return {

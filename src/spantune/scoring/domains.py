@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from spantune.errors import DataError
 from spantune.scoring.bootstrap import RESAMPLES, Interval, Unit, intervals, resampled_means, units_of
@@ -10,19 +10,13 @@ from spantune.scoring.scores import Scores
 from spantune.scoring.statistics import METRICS, Metric
 
 
-@dataclass(frozen=True)
-class Drop:
+class Drop(NamedTuple):
     """A method's score on the first set minus that on the second, in points of per cent, with its 95% interval."""
 
     method: str
     metric: Metric
-    first: float
-    second: float
+    points: float
     interval: Interval
-
-    @property
-    def points(self) -> float:
-        return self.first - self.second
 
 
 def drops(
@@ -41,12 +35,12 @@ def drops(
         )
     means, drawn = [], []
     for number, scores in enumerate((first, second)):
-        means.append((100 * scores.columns.mean(axis=0)).tolist())
+        means.append(100 * scores.columns.mean(axis=0))
         units = units_of(scores.contexts, unit)
         drawn.append(100 * resampled_means(units, scores.columns, resamples=resamples, seed=seed + number)[:, 0])
     names = [(method, metric) for metric in METRICS for method in first.methods]
-    rows = zip(names, *means, intervals(drawn[0] - drawn[1]), strict=True)
-    return tuple(Drop(method, metric, here, there, interval) for (method, metric), here, there, interval in rows)
+    rows = zip(names, (means[0] - means[1]).tolist(), intervals(drawn[0] - drawn[1]), strict=True)
+    return tuple(Drop(*name, points, interval) for name, points, interval in rows)
 
 
 def drop_scores(first: Scores, second: Scores) -> dict[str, float]:

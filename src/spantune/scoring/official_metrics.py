@@ -5,6 +5,9 @@ stand in an odd order or an integer stays an integer, it is because theirs do: f
 
 Two rules differ, and `score` chooses: under v1.1 an answer that normalises to nothing can earn EM but never F1, and
 every question counts; under v2.0 questions without an answer count too, and null odds may override an answer.
+
+Both compare what is left of an answer after normalisation, which is made for English. Where a `language` is given, what
+is compared is made by MLQA's rules for it (`scoring.mlqa`), and all else stays as it is.
 """
 
 from __future__ import annotations
@@ -12,10 +15,11 @@ from __future__ import annotations
 import re
 import string
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Literal
 
 from spantune.errors import DataError
+from spantune.scoring.mlqa import mlqa_normalizer
 
 if TYPE_CHECKING:
     from spantune.data.example import Example
@@ -33,14 +37,20 @@ def normalize_answer(text: str) -> str:
     return " ".join(_ARTICLES.sub(" ", text.lower().translate(_NO_PUNCTUATION)).split())
 
 
-def exact_match(prediction: str, golds: Sequence[str]) -> int:
+def normalizer(language: str | None = None) -> Callable[[str], str]:
+    """What makes of an answer the words that are compared, with a blank between two: the official rule's, or MLQA's for
+    a language."""
+    return normalize_answer if language is None else mlqa_normalizer(language)
+
+
+def exact_match(prediction: str, golds: Sequence[str], language: str | None = None) -> int:
     """1 if the prediction equals one of the accepted answers after normalisation, else 0."""
-    return _pair_scores(prediction, golds, "v2.0")[0]
+    return _pair_scores(prediction, golds, "v2.0", normalizer(language))[0]
 
 
-def f1(prediction: str, golds: Sequence[str]) -> float:
+def f1(prediction: str, golds: Sequence[str], language: str | None = None) -> float:
     """Highest F1 of the prediction's bag of words with that of a gold; golds [""] means no answer (v2.0)."""
-    return _pair_scores(prediction, golds, "v2.0")[1]
+    return _pair_scores(prediction, golds, "v2.0", normalizer(language))[1]
 
 
 def score(
@@ -49,6 +59,7 @@ def score(
     null_odds: Mapping[str, float] | None = None,
     null_threshold: float = 1.0,
     rules: Rules | None = None,
+    language: str | None = None,
 ) -> dict[str, float]:
     """The official scores, in per cent, and what was counted.
 
@@ -58,6 +69,7 @@ def score(
         null_odds: id to the odds or probability of "no answer", the official `--na-prob-file` (v2.0 only).
         null_threshold: with `null_odds`, a question whose odds are above it counts as "no answer".
         rules: the scorer to follow. Default: v2.0 if a question has no answer or null odds are given, else v1.1.
+        language: compare by MLQA's rules for it. Default: by the official ones.
 
     Returns:
         The dictionary of `score_v1` or `score_v2`; in both cases `exact_match`, `f1`, `total`, `missing` (questions
@@ -67,9 +79,9 @@ def score(
         DataError: no examples, or a prediction without null odds where odds are given.
     """
     if rules_for(examples, null_odds, rules) == "v1.1":
-        official = score_v1(examples, predictions)
+        official = score_v1(examples, predictions, language)
     else:
-        official = score_v2(examples, predictions, null_odds, null_threshold)
+        official = score_v2(examples, predictions, null_odds, null_threshold, language)
         official = {"exact_match": official["exact"], **official}
     ids = {example.id for example in examples}
     missing = sum(predictions.get(example.id) is None for example in examples)
@@ -77,13 +89,13 @@ def score(
     return {**official, "total": official.get("total", len(examples)), "missing": missing, "unknown": unknown}
 
 
-def score_v1(examples: Sequence[Example], predictions: Predictions) -> dict[str, float]:
+def score_v1(examples: Sequence[Example], predictions: Predictions, language: str | None = None) -> dict[str, float]:
     """`exact_match` and `f1` as `evaluate-v1.1.py` prints them. Examples without an answer score 0."""
     _refuse_nothing(examples)
     exact_sum: float = 0
     f1_sum: float = 0
     for example in examples:
-        exact, overlap = _example_scores(example, predictions.get(example.id), "v1.1")
+        exact, overlap = _example_scores(example, predictions.get(example.id), "v1.1", normalizer(language))
         exact_sum += exact
         f1_sum += overlap
     return {"exact_match": 100.0 * exact_sum / len(examples), "f1": 100.0 * f1_sum / len(examples)}
@@ -94,6 +106,7 @@ def score_v2(
     predictions: Predictions,
     null_odds: Mapping[str, float] | None = None,
     null_threshold: float = 1.0,
+    language: str | None = None,
 ) -> dict[str, float]:
     """What `evaluate-v2.0.py` prints: `exact`, `f1`, `total`, and the same as `HasAns_…` and `NoAns_…`.
 
@@ -103,7 +116,7 @@ def score_v2(
     A question without a prediction scores 0 in every line; the official scorer stops with a KeyError there.
     """
     _refuse_nothing(examples)
-    raw = _raw_scores(examples, predictions, "v2.0")
+    raw = _raw_scores(examples, predictions, "v2.0", language)
     answerable = {example.id: example.answerable for example in examples}
     final = _with_threshold(raw, predictions, answerable, null_odds, null_threshold)
     result = _means(final, list(final))
@@ -131,10 +144,11 @@ def question_scores(
     null_odds: Mapping[str, float] | None = None,
     null_threshold: float = 1.0,
     rules: Rules | None = None,
+    language: str | None = None,
 ) -> dict[str, tuple[float, float]]:
-    """Id to (EM, F1) from 0 to 1, under the rules that `score` would follow: their means are its numbers."""
+    """Id to (EM, F1) from 0 to 1, by the rules that `score` would follow: their means are its numbers."""
     chosen = rules_for(examples, null_odds, rules)
-    raw = _raw_scores(examples, predictions, chosen)
+    raw = _raw_scores(examples, predictions, chosen, language)
     if chosen == "v1.1":
         return raw
     answerable = {example.id: example.answerable for example in examples}
@@ -160,27 +174,34 @@ def _refuse_nothing(examples: Sequence[Example]) -> None:
         raise DataError("there is no question to score", expected="at least one example", found="none")
 
 
-def _raw_scores(examples: Sequence[Example], predictions: Predictions, rules: Rules) -> dict[str, tuple[float, float]]:
-    return {example.id: _example_scores(example, predictions.get(example.id), rules) for example in examples}
+def _raw_scores(
+    examples: Sequence[Example], predictions: Predictions, rules: Rules, language: str | None
+) -> dict[str, tuple[float, float]]:
+    normalize = normalizer(language)
+    return {example.id: _example_scores(example, predictions.get(example.id), rules, normalize) for example in examples}
 
 
-def _example_scores(example: Example, prediction: str | None, rules: Rules) -> tuple[int, float]:
+def _example_scores(
+    example: Example, prediction: str | None, rules: Rules, normalize: Callable[[str], str]
+) -> tuple[int, float]:
     if prediction is None:
         return 0, 0
     golds = [answer.text for answer in example.answers]
     if rules == "v2.0":
-        golds = [gold for gold in golds if normalize_answer(gold)] or [""]
-    return _pair_scores(prediction, golds, rules)
+        golds = [gold for gold in golds if normalize(gold)] or [""]
+    return _pair_scores(prediction, golds, rules, normalize)
 
 
-def _pair_scores(prediction: str, golds: Sequence[str], rules: Rules) -> tuple[int, float]:
+def _pair_scores(
+    prediction: str, golds: Sequence[str], rules: Rules, normalize: Callable[[str], str]
+) -> tuple[int, float]:
     """Highest EM and highest F1 over the golds, which need not come from the same gold."""
-    said = normalize_answer(prediction)
+    said = normalize(prediction)
     words = said.split()
     bag = Counter(words)
     exact, best = 0, 0.0
     for gold in dict.fromkeys(golds):
-        meant = normalize_answer(gold)
+        meant = normalize(gold)
         exact = max(exact, int(said == meant))
         if rules == "v2.0" and not (said and meant):
             best = max(best, int(said == meant))

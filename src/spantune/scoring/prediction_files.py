@@ -8,6 +8,7 @@ import math
 import os
 import re
 import sys
+import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -118,8 +119,10 @@ def score_file(
     null_threshold: float = 1.0,
     rules: Rules | None = None,
     columns: tuple[str, ...] = (),
+    language: str | None = None,
 ) -> dict[str, float]:
-    """Scores a prediction file against any data source; see `metrics.score` for the arguments and the result."""
+    """Scores a prediction file against any data source; arguments and result as of `official_metrics.score`."""
+    from spantune.data.checks.scripts import script_note
     from spantune.data.corpus import load_references
 
     answers = read_predictions(predictions)
@@ -135,7 +138,9 @@ def score_file(
                 found=f"{len(content)} ids" + (f", such as {next(iter(content))!r}" if content else ""),
                 fix="check that references and predictions belong together",
             )
-    return score(examples, answers, odds, null_threshold, rules)
+    if note := script_note(examples, language):
+        warnings.warn(note, stacklevel=2)
+    return score(examples, answers, odds, null_threshold, rules, language)
 
 
 def _read(path: str | os.PathLike[str], expected: str) -> dict[str, Any]:

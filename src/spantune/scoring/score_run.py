@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -13,6 +14,7 @@ from spantune.answering.engine import CorpusAnswers
 from spantune.answering.predictor import Predictor
 from spantune.config import DecodeConfig, EvaluateConfig
 from spantune.data import Corpus, load_evaluation
+from spantune.data.checks.scripts import script_note
 from spantune.data.splits import refuse_unanswerable
 from spantune.runs import SETS, RunFolder
 from spantune.runs.atomic_files import explained, write_json_atomic
@@ -24,23 +26,30 @@ from spantune.scoring.semantic import Embed, semantic_scores, sentence_encoder
 
 
 def scores(
-    corpus: Corpus, answers: CorpusAnswers, *, squad_v2: bool, null: NullFit | None = None, embed: Embed | None = None
+    corpus: Corpus,
+    answers: CorpusAnswers,
+    *,
+    squad_v2: bool,
+    null: NullFit | None = None,
+    embed: Embed | None = None,
+    language: str | None = None,
 ) -> dict[str, float]:
     """EM and F1 (0 to 100) under `em` and `f1`, and all that the official scorer returns.
 
     Args:
         null: of a v2.0 model: also score how well it knows what it cannot answer (`scoring.answerability`).
         embed: an encoder of texts: also score by meaning (`scoring.semantic`).
+        language: of MLQA's rules; None for the official one.
     """
     rules = rules_of(squad_v2)
-    scored = score(corpus.examples, answers.texts, rules=rules)
+    scored = score(corpus.examples, answers.texts, rules=rules, language=language)
     if squad_v2:
-        with_odds = score(corpus.examples, answers.spans, answers.null_odds, float("inf"))
+        with_odds = score(corpus.examples, answers.spans, answers.null_odds, float("inf"), language=language)
         scored |= {key: value for key, value in with_odds.items() if key.startswith(("best_", "pr_"))}
     if null is not None:
-        scored |= null_scores(corpus.examples, answers.spans, answers.null_odds, null)
+        scored |= null_scores(corpus.examples, answers.spans, answers.null_odds, null, language)
     if embed is not None:
-        scored |= semantic_scores(corpus.examples, answers.texts, rules, embed)
+        scored |= semantic_scores(corpus.examples, answers.texts, rules, embed, language)
     return {**headline(scored), **scored}
 
 
@@ -67,16 +76,14 @@ def evaluate_run(run: str, config: EvaluateConfig) -> dict[str, Any]:
     own = Path(run) if zoo.find(run) == Path(run) else Path("runs") / run.replace("/", "-")
     folder = evaluation_folder(RunFolder(own).evaluations, corpus, config.data)
     embed = sentence_encoder(device=config.device) if config.semantic else None
-    scored = score_set(predictor, corpus, folder, config.data, embed)
+    if note := script_note(corpus.examples, config.language):
+        warnings.warn(note, stacklevel=2)
+    scored = score_set(predictor, corpus, folder, config.data, embed, language=config.language)
     return {**scored.scores, **scored.about}
 
 
 class ScoredSet(NamedTuple):
-    """A set that was answered and scored.
-
-    Attributes:
-        about: `data` (the sources), `fingerprint`, `seconds`, `windows`, `broken_windows`.
-    """
+    """A set that was answered and scored; `about` holds what `score_set` writes beside the scores."""
 
     scores: dict[str, float]
     about: dict[str, Any]
@@ -90,20 +97,25 @@ def score_set(
     sources: Sequence[str],
     embed: Embed | None = None,
     n_best: int = DecodeConfig.n_best,
+    language: str | None = None,
 ) -> ScoredSet:
     """Answer a set and score the answers: both go into `folder`, which is made.
 
     Args:
-        sources: where the set is from. embed: see `scores`. n_best: candidates kept for a question.
+        sources: where the set is from. embed, language: see `scores`. n_best: candidates kept for a question.
     """
     with explained(folder):
         folder.mkdir(parents=True, exist_ok=True)
     with n_best_file(folder / N_BEST) as sink:
         answers = predictor.answer(corpus, n_best=n_best, cache=True, sink=sink)
-        scored = scores(corpus, answers, squad_v2=predictor.squad_v2, null=predictor.null, embed=embed)
+        scored = scores(
+            corpus, answers, squad_v2=predictor.squad_v2, null=predictor.null, embed=embed, language=language
+        )
         about = {
             "data": list(sources),
             "fingerprint": corpus.fingerprint,
+            "scoring": "squad" if language is None else "mlqa",
+            "language": language,
             "seconds": answers.seconds,
             "windows": answers.windows,
             "broken_windows": answers.broken_windows,

@@ -26,6 +26,7 @@ class Scores:
         examples: (Q) the questions; every array and every answer is in their order.
         answers: by method and run, (Q) answers.
         em_runs, f1_runs: by method, (S, Q) scores of its S runs, 0 to 1.
+        language: of MLQA's rules, by which the answers were compared; None for the official rule.
     """
 
     methods: tuple[str, ...]
@@ -33,6 +34,7 @@ class Scores:
     answers: tuple[tuple[tuple[str, ...], ...], ...]
     em_runs: tuple[np.ndarray, ...]
     f1_runs: tuple[np.ndarray, ...]
+    language: str | None = None
 
     @cached_property
     def em(self) -> np.ndarray:
@@ -62,14 +64,17 @@ class Scores:
 
 
 def score_runs(
-    examples: Sequence[Example], answers: Mapping[str, Sequence[Answers]], rules: Rules | None = None
+    examples: Sequence[Example],
+    answers: Mapping[str, Sequence[Answers]],
+    rules: Rules | None = None,
+    language: str | None = None,
 ) -> Scores:
     """Score every run of every method on the same questions.
 
     Args:
         examples: the questions.
         answers: by method, the answers of each of its runs.
-        rules: the official scorer to follow; default as in `scoring.official_metrics.score`.
+        rules, language: as in `scoring.official_metrics.score`.
 
     Raises:
         DataError: there is nothing to score, or a run answered other questions.
@@ -87,12 +92,12 @@ def score_runs(
     }
     refuse_other_questions([example.id for example in examples], named)
     ordered = [tuple(run[example.id] for example in examples) for run in named.values()]
-    em, f1 = _scored(examples, ordered, rules_for(examples, rules=rules))
+    em, f1 = _scored(examples, ordered, rules_for(examples, rules=rules), language)
     edges = [0, *np.cumsum([len(runs) for runs in answers.values()]).tolist()]
     parts = [slice(*pair) for pair in pairwise(edges)]
     texts = tuple(tuple(ordered[part]) for part in parts)
     em_runs, f1_runs = (tuple(rows[part] for part in parts) for rows in (em, f1))
-    return Scores(tuple(answers), tuple(examples), texts, em_runs, f1_runs)
+    return Scores(tuple(answers), tuple(examples), texts, em_runs, f1_runs, language)
 
 
 def refuse_other_questions(ids: Sequence[str], runs: Mapping[str, Answers]) -> None:
@@ -120,7 +125,9 @@ def _some(names: Sequence[str], shown: int = 3) -> str:
     return ", ".join(map(repr, names[:shown])) + (", …" if len(names) > shown else "")
 
 
-def _scored(examples: Sequence[Example], runs: Sequence[Sequence[str]], rules: Rules) -> tuple[np.ndarray, np.ndarray]:
+def _scored(
+    examples: Sequence[Example], runs: Sequence[Sequence[str]], rules: Rules, language: str | None
+) -> tuple[np.ndarray, np.ndarray]:
     """EM and F1, (runs, Q) each. Methods often agree, so an answer that several runs gave is scored once.
 
     In round k the k-th different answer to each question is scored: one call of the scorer for each round.
@@ -130,7 +137,7 @@ def _scored(examples: Sequence[Example], runs: Sequence[Sequence[str]], rules: R
     for number in range(max(map(len, distinct))):
         at = [index for index, texts in enumerate(distinct) if len(texts) > number]
         given = {examples[index].id: distinct[index][number] for index in at}
-        scored = question_scores([examples[index] for index in at], given, rules=rules)
+        scored = question_scores([examples[index] for index in at], given, rules=rules, language=language)
         for index in at:
             place[index][distinct[index][number]] = scored[examples[index].id]
     pairs = np.array([[place[index][text] for index, text in enumerate(run)] for run in runs], dtype=np.float64)

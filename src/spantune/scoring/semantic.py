@@ -8,7 +8,7 @@ two names is right.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -71,7 +71,16 @@ def meanings(scores: Scores, embed: Embed | None = None, threshold: float = THRE
     Raises:
         EncoderError: the encoder cannot be loaded.
     """
-    compared = list(_compared(scores))
+    accepted = [
+        list(dict.fromkeys(text for answer in example.answers if (text := answer.text.strip())))
+        for example in scores.examples
+    ]
+    compared = [
+        ((method, run, question), said, golds)
+        for method, (runs, em) in enumerate(zip(scores.answers, scores.em_runs, strict=True))
+        for run, question in np.argwhere(em < 1).tolist()
+        if (said := runs[run][question].strip()) and (golds := accepted[question])
+    ]
     texts = list(dict.fromkeys(text for _, said, golds in compared for text in (said, *golds)))
     place = {text: at for at, text in enumerate(texts)}
     vectors = (embed or sentence_encoder())(texts) if texts else np.empty((0, 1), dtype=np.float32)
@@ -87,7 +96,11 @@ def meanings(scores: Scores, embed: Embed | None = None, threshold: float = THRE
 
 
 def semantic_scores(
-    examples: Sequence[Example], answers: Answers, rules: Rules | None = None, embed: Embed | None = None
+    examples: Sequence[Example],
+    answers: Answers,
+    rules: Rules | None = None,
+    embed: Embed | None = None,
+    language: str | None = None,
 ) -> dict[str, float]:
     """What the record of a run keeps: `semantic` (mean cosine, 0 to 100), and how many answers are wrong by EM
     (`em_wrong`) and of these right in meaning (`right_in_meaning`).
@@ -95,21 +108,8 @@ def semantic_scores(
     Raises:
         DataError: other questions were answered. EncoderError: the encoder cannot be loaded.
     """
-    (meaning,) = meanings(score_runs(examples, {"run": [answers]}, rules), embed)
+    (meaning,) = meanings(score_runs(examples, {"run": [answers]}, rules, language), embed)
     return {"semantic": meaning.similarity, "em_wrong": meaning.wrong, "right_in_meaning": meaning.right_in_meaning}
-
-
-def _compared(scores: Scores) -> Iterator[tuple[tuple[int, int, int], str, list[str]]]:
-    """(method, run, question), the answer and the accepted ones, where EM is 0 and there are answers to compare."""
-    golds = [
-        list(dict.fromkeys(text for answer in example.answers if (text := answer.text.strip())))
-        for example in scores.examples
-    ]
-    for method, (runs, em) in enumerate(zip(scores.answers, scores.em_runs, strict=True)):
-        for run, question in np.argwhere(em < 1).tolist():
-            said = runs[run][question].strip()
-            if said and golds[question]:
-                yield (method, run, question), said, golds[question]
 
 
 def sentence_encoder(name: str | None = None, device: Device = "auto") -> Embed:

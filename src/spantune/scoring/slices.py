@@ -73,28 +73,18 @@ def slice_scores(
     held = [len(np.unique(units.of[which])) for which in inside]
     kept = np.flatnonzero(sizes).tolist()
     drawn = 100 * resampled_means(units, scores.columns, inside[kept], resamples=resamples, seed=seed)
+    few = f"no interval: fewer than {FEWEST_UNITS} {units.unit}s"
+    notes = ["no question of this kind" if not count else few if count < FEWEST_UNITS else None for count in held]
     made = {
-        at: _scores(scores.methods, scores.columns[inside[at]], drawn[:, place], held[at])
+        at: _scores(scores.methods, scores.columns[inside[at]], None if notes[at] else drawn[:, place])
         for place, at in enumerate(kept)
     }
-    return tuple(
-        Slice(*name, int(sizes[at]), held[at], made.get(at, {}), _note(held[at], units.unit))
-        for at, name in enumerate(names)
-    )
+    return tuple(Slice(*name, int(sizes[at]), held[at], made.get(at, {}), notes[at]) for at, name in enumerate(names))
 
 
-def _scores(methods: Sequence[str], values: np.ndarray, drawn: np.ndarray, held: int) -> dict[str, SliceScore]:
+def _scores(methods: Sequence[str], values: np.ndarray, drawn: np.ndarray | None) -> dict[str, SliceScore]:
     """Of one slice: values (n, 2M) of its questions, and means (R, 2M) over it in every resample."""
-    means = (100 * values.mean(axis=0)).tolist()
-    bounds: Sequence[Interval | None] = [None] * len(means) if held < FEWEST_UNITS else intervals(drawn)
-    count = len(methods)
-    return {
-        method: SliceScore(means[at], means[count + at], bounds[at], bounds[count + at])
-        for at, method in enumerate(methods)
-    }
-
-
-def _note(held: int, unit: Unit) -> str | None:
-    if held == 0:
-        return "no question of this kind"
-    return f"no interval: fewer than {FEWEST_UNITS} {unit}s" if held < FEWEST_UNITS else None
+    means, count = (100 * values.mean(axis=0)).tolist(), len(methods)
+    bounds: Sequence[Interval | None] = [None] * len(means) if drawn is None else intervals(drawn)
+    rows = zip(methods, means[:count], means[count:], bounds[:count], bounds[count:], strict=True)
+    return {method: SliceScore(*row) for method, *row in rows}

@@ -111,6 +111,7 @@ class Comparison:
         ranked_by: the metric behind ranks and letters.
         unit: what was resampled. contexts: how many the questions have.
         notes: what a reader of the numbers must know.
+        language: of MLQA's rules, by which EM and F1 are; None for the official rule.
     """
 
     standings: tuple[Standing, ...]
@@ -122,6 +123,7 @@ class Comparison:
     resamples: int
     seed: int
     notes: tuple[str, ...] = ()
+    language: str | None = None
 
     def difference(self, first: str, second: str, metric: Metric = RANKED_BY) -> Difference:
         """The pair in the order in which the table has it; KeyError where there is no such pair."""
@@ -186,6 +188,7 @@ def compare(
         resamples,
         seed,
         (units.note,) if units.note else (),
+        scores.language,
     )
 
 

@@ -82,15 +82,11 @@ def sentence_at(context: str, place: int) -> tuple[int, int]:
     return next((one for one in sentences(context) if place < one[1]), (0, len(context)))
 
 
-def content_words(text: str) -> set[str]:
-    """Normalised words that are no function words."""
-    return set(words(normalize_answer(text))) - FUNCTION_WORDS
-
-
 def overlap(question: str, sentence: str) -> float:
-    """Share of the question's content words that the sentence has in the same form; 0 where it has none."""
-    asked = content_words(question)
-    return len(asked & set(words(normalize_answer(sentence)))) / len(asked) if asked else 0.0
+    """Share of the question's words, but function words, that the sentence has in the same form; 0 without any."""
+    asked, given = (set(words(normalize_answer(text))) for text in (question, sentence))
+    asked -= FUNCTION_WORDS
+    return len(asked & given) / len(asked) if asked else 0.0
 
 
 def main_answer(example: Example) -> Answer | None:

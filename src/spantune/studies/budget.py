@@ -5,12 +5,12 @@ from __future__ import annotations
 import glob
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from spantune.config import CompareConfig, TrainConfig
-from spantune.runs import RunRecord
+from spantune.runs import DataRecord, RunRecord
 from spantune.studies.grid_search import combinations, label_of
 from spantune.studies.plan import TRIAL, Arm, final_run, own_keys, sweep_run
 from spantune.studies.run_state import DataFacts, Facts, record_in
@@ -42,11 +42,7 @@ class Rate:
             return None
         if record.trained and not per_second:
             return None
-        questions = {name: used.examples for name, used in record.data.items()}
-        config = record.config
-        scored = _scored(
-            questions.get("selection", 0), questions.get("reported", 0), config["epochs"], config["evals_per_epoch"]
-        )
+        scored = _scored(record.data, record.config["epochs"], record.config["evals_per_epoch"])
         return cls(
             start=max(0.0, spent.wall_seconds - spent.train_seconds - spent.eval_seconds),
             learn=1 / per_second if per_second else 0.0,
@@ -55,12 +51,13 @@ class Rate:
 
     def seconds(self, config: TrainConfig, facts: DataFacts) -> float:
         """What a run with this configuration and these data will take."""
-        scored = _scored(facts.selection, facts.reported, config.epochs, config.evals_per_epoch)
-        return self.start + self.learn * facts.train * config.epochs + self.score * scored
+        scored = _scored(facts.sets, config.epochs, config.evals_per_epoch)
+        return self.start + self.learn * facts.sets["train"].examples * config.epochs + self.score * scored
 
 
-def _scored(selection: int, reported: int, epochs: float, evals_per_epoch: int) -> int:
+def _scored(sets: Mapping[str, DataRecord], epochs: float, evals_per_epoch: int) -> int:
     """Questions that a run answers: the selection split at every evaluation and once more at the end."""
+    selection, reported = (sets[name].examples if name in sets else 0 for name in ("selection", "reported"))
     return selection * (max(1, math.ceil(epochs * evals_per_epoch)) + 1) + reported
 
 

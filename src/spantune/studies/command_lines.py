@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, fields
+from dataclasses import asdict
 from typing import Any
 
 from spantune.config import AFTERWARDS, BOOKKEEPING, CompareConfig, TrainConfig
@@ -20,12 +20,10 @@ def train_words(record: RunRecord) -> list[str]:
     Raises:
         MethodError: this version does not know the run's method or its options.
     """
-    method, default = get(record.method), TrainConfig()
-    usual = {one.name: getattr(default, one.name) for one in fields(TrainConfig) if one.name not in _APART}
-    usual["learning_rate"] = method.learning_rate
-    chosen = {key: value for key, value in record.config.items() if key in usual}
-    words = ["spantune", "train", "--method", record.method, *_words(chosen, usual), *_options(method, record.options)]
-    return words
+    method = get(record.method)
+    usual = {**vars(TrainConfig()), "learning_rate": method.learning_rate}
+    chosen = {key: value for key, value in record.config.items() if key not in _APART}
+    return ["spantune", "train", "--method", record.method, *_words(chosen, usual), *_options(method, record.options)]
 
 
 def compare_words(protocol: Mapping[str, Any]) -> list[str]:
@@ -37,12 +35,10 @@ def compare_words(protocol: Mapping[str, Any]) -> list[str]:
     Raises:
         MethodError: this version does not know a method or its options.
     """
-    default = CompareConfig()
-    usual = {one.name: getattr(default, one.name) for one in fields(CompareConfig) if one.name not in _NOT_TYPED}
-    chosen = {key: value for key, value in protocol.items() if key in usual}
+    chosen = {key: value for key, value in protocol.items() if key not in _NOT_TYPED}
     given = protocol.get("options") or {}
     options = [word for name in given for word in _options(get(name), given[name])]
-    return ["spantune", "compare", *_words(chosen, usual), *options]
+    return ["spantune", "compare", *_words(chosen, vars(CompareConfig())), *options]
 
 
 def _options(method: Method, given: Mapping[str, Any]) -> Iterator[str]:
@@ -50,16 +46,16 @@ def _options(method: Method, given: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _words(values: Mapping[str, Any], usual: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
+    """Flags for the values that are not as usual; keys that this version does not know are left out."""
     for key, value in values.items():
         given = tuple(value) if isinstance(value, list) else value
         name = f"{prefix}{key}".replace("_", "-")
-        if given == usual[key]:
+        if given == usual.get(key, given):
             continue
         if isinstance(given, bool):
             yield f"--{name}" if given else f"--no-{name}"
-            continue
-        yield f"--{name}"
-        yield from map(_word, given if isinstance(given, tuple) else (given,))
+        else:
+            yield from (f"--{name}", *map(_word, given if isinstance(given, tuple) else (given,)))
 
 
 def _word(value: Any) -> str:

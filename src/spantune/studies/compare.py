@@ -18,15 +18,15 @@ from spantune.runs.atomic_files import explained, refuse_foreign
 from spantune.runs.record import RECORD
 from spantune.scoring.statistics import estimate
 from spantune.studies.budget import Clock, Forecast, fit
-from spantune.studies.executors import Executor, LocalExecutor
-from spantune.studies.make_search import searches
+from spantune.studies.executors import Executor, LocalExecutor, Say
+from spantune.studies.grid_search import GridSearch, Search
 from spantune.studies.plan import FLOOR, SWEEP, SWEEP_BUDGET, Arm, arms, final_run, own_keys, sweep_run
-from spantune.studies.plan_text import notes_before, notes_behind, outline
+from spantune.studies.plan_text import notes_after, notes_before, outline
 from spantune.studies.probe import timed
 from spantune.studies.record import STUDY, StudyRecord
 from spantune.studies.report import report_of
-from spantune.studies.run_state import facts_as_they_are, record_in, shared_differences
-from spantune.studies.schedule import Say, Schedule
+from spantune.studies.run_state import Facts, facts_as_they_are, record_in, shared_differences
+from spantune.studies.schedule import Schedule
 from spantune.studies.study_recorder import StudyRecorder, earlier_record, protocol_of
 from spantune.studies.worker_process import LOCKS, alone_in
 
@@ -82,8 +82,19 @@ def compare_and_report(
             executor.close()
 
 
+def _search(config: CompareConfig, arm: Arm, facts: Facts) -> Search:
+    """The search of an arm's sweep that the configuration names."""
+    base = sweep_run(config, arm, "any", {})
+    if config.search == "optuna":
+        from spantune.studies.optuna_search import OptunaSearch
+
+        return OptunaSearch(config, arm, base, facts(base))
+    default = {one.key: one.default(base) for one in arm.parameters}
+    return GridSearch(arm.parameters, default, config.sweep_extend, lambda one, value: one.problem(base, value))
+
+
 def _executor(config: CompareConfig) -> Executor:
-    """Where the configuration wants the runs to be carried out."""
+    """The executor that the configuration names."""
     if config.executor == "ray":
         from spantune.studies.ray_executor import RayExecutor
 
@@ -110,14 +121,14 @@ def _carried_out(
         tracker.start(protocol_of(config))
     kept = replace(fitted.config, **{key: value for one in trackers for key, value in one.passed_on.items()})
     try:
-        wanted = searches(kept, fitted.arms, facts)
-        Schedule(kept, fitted.arms, executor, recorder, wanted, forecast, facts, clock, say, _write).run()
+        searches = {arm.folder: _search(kept, arm, facts) for arm in fitted.arms if arm.parameters}
+        Schedule(kept, fitted.arms, executor, recorder, searches, forecast, facts, clock, say, _write).run()
         if trackers and (before := _untracked(recorder.record)):
             recorder.note(f"trained without MLflow, so not shown there: {', '.join(before)}")
-        recorder.note(*notes_behind(recorder.record))
+        recorder.note(*notes_after(recorder.record))
         _refuse_nothing(recorder.record)
     except KeyboardInterrupt:
-        recorder.close("interrupted", "stopped by the user or the system; the same command goes on")
+        recorder.close("interrupted", "stopped by the user or the system; the same command continues")
         raise
     except BaseException as error:
         recorder.close("failed", str(error) or type(error).__name__)
@@ -135,18 +146,18 @@ def _carried_out(
 def _refuse_other_study(config: CompareConfig, compared: Sequence[Arm]) -> None:
     """ConfigError if the folder holds runs of a study with other settings; RunError if it holds other things."""
     refuse_foreign(Path(config.output), "study", STUDY, _of_a_study)
-    own, found = own_keys(compared), dict[str, str]()
+    own, differences = own_keys(compared), dict[str, str]()
     for arm in compared:
         for seed in config.seeds:
             run = final_run(config, arm, seed, {})
             RunFolder(Path(run.output)).refuse_others()
-            found |= dict.fromkeys(shared_differences(run, own), run.output)
+            differences |= dict.fromkeys(shared_differences(run, own), run.output)
     for run in _points_there(config, compared):
-        found |= dict.fromkeys(shared_differences(run, own | SWEEP_BUDGET), run.output)
-    if found and not config.overwrite:
+        differences |= dict.fromkeys(shared_differences(run, own | SWEEP_BUDGET), run.output)
+    if differences and not config.overwrite:
         raise ConfigError(
-            "the study folder holds a study with other settings:\n  " + "\n  ".join(found),
-            where=next(iter(found.values())),
+            "the study folder holds a study with other settings:\n  " + "\n  ".join(differences),
+            where=next(iter(differences.values())),
             fix="the same settings, or another --output; --overwrite runs again what was trained with others",
         )
 

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import multiprocessing.connection
+from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol
 
 from spantune.config import TrainConfig
-from spantune.studies.worker_process import Outcome, Place, Started, lock_of, start
+from spantune.studies.worker_process import Outcome, Place, RunProcess, lock_of
+
+Say = Callable[[str], None]
+"""Gets each line of what a study tells its user."""
 
 
 class Executor(Protocol):
@@ -42,21 +46,21 @@ class LocalExecutor:
 
     def __init__(self, workers: int, study: Path) -> None:
         self.workers, self._study = workers, study
-        self._under_way: dict[int, tuple[str, Started]] = {}  # by the number of the place
+        self._under_way: dict[int, tuple[str, RunProcess]] = {}  # by the number of the place
 
     def submit(self, name: str, config: TrainConfig) -> None:
         number = next(place for place in range(self.workers) if place not in self._under_way)
-        self._under_way[number] = name, start(config, Place(number, self.workers, lock_of(self._study, name)))
+        self._under_way[number] = name, RunProcess(config, Place(number, self.workers, lock_of(self._study, name)))
 
     def wait(self) -> tuple[str, Outcome]:
-        places = {started.process.sentinel: number for number, (_, started) in self._under_way.items()}
+        places = {run.process.sentinel: number for number, (_, run) in self._under_way.items()}
         ended = multiprocessing.connection.wait(list(places))
-        name, started = self._under_way.pop(min(places[one] for one in ended))  # type: ignore[index]
-        return name, started.outcome()
+        name, run = self._under_way.pop(min(places[one] for one in ended))  # type: ignore[index]
+        return name, run.outcome()
 
     def close(self) -> None:
-        for _, started in self._under_way.values():
-            started.stop()
-        for _, started in self._under_way.values():
-            started.outcome()
+        for _, run in self._under_way.values():
+            run.stop()
+        for _, run in self._under_way.values():
+            run.outcome()
         self._under_way.clear()

@@ -11,6 +11,7 @@ from typing import Any, Protocol
 
 from spantune.reports.tables.number_format import is_number, shown
 from spantune.studies.parameters import Parameter, Range, Values, described
+from spantune.studies.record import Point
 
 
 @dataclass(frozen=True)
@@ -34,17 +35,17 @@ class Chosen:
     Attributes:
         values: None if nothing could be chosen.
         why: in a sentence. edge: in words, if the best value is still the first or last that was tried, and why.
-        elsewhere: trials of other workers that were chosen from as well, with their scores.
+        elsewhere: trials of other workers that were chosen from as well.
     """
 
     values: Values | None
     why: str
     edge: str | None = None
-    elsewhere: tuple[tuple[Trial, float], ...] = ()
+    elsewhere: tuple[Point, ...] = ()
 
 
 class Search(Protocol):
-    """Asked for trials and told their scores, in any order."""
+    """Gives trials and takes their scores, in any order."""
 
     def ask(self, room: int) -> list[Trial]:
         """Trials that may run now, `room` at most if the search learns from each; [] while it waits for scores."""
@@ -75,7 +76,6 @@ class GridSearch:
         self,
         parameters: Sequence[Parameter],
         default: Values,
-        *,
         extend: int,
         problem: Callable[[Parameter, Any], str | None],
     ) -> None:
@@ -181,7 +181,7 @@ def combinations(parameters: Sequence[Parameter]) -> list[Values]:
 def label_of(values: Values) -> str:
     """A point's `Trial.label`, in characters that any file system takes."""
     label = "-".join(f"{key.rpartition('.')[2].replace('_', '-')}-{shown(value)}" for key, value in values.items())
-    return re.sub(r"[^\w.+-]", lambda found: f"%{ord(found[0]):x}", label)
+    return re.sub(r"[^\w.+-]", lambda match: f"%{ord(match[0]):x}", label)
 
 
 def _factor(value: Any, default: Any) -> float:

@@ -1,6 +1,6 @@
 """Optuna as the search of a sweep: for ranges and many parameters, and for several workers that share their trials.
 
-A trial is a row in Optuna's storage, so a worker that was killed goes on with its own, and another `spantune compare`
+A trial is a row in Optuna's storage, so a worker that was killed continues its own, and another `spantune compare`
 with the same storage and settings adds to the same trials.
 """
 
@@ -23,6 +23,7 @@ from spantune.runs import without_password
 from spantune.studies.grid_search import Chosen, Trial
 from spantune.studies.parameters import Parameter, Range, Values, described
 from spantune.studies.plan import TRIAL, Arm
+from spantune.studies.record import Point
 from spantune.studies.run_state import DataFacts
 from spantune.training.code_version import code_version
 from spantune.training.run_settings import resolve
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
     from optuna.trial import FrozenTrial
 
 _WORKER = "worker"
-_STALE_SECONDS = 600.0  # a trial of another worker that takes longer than this, and three times the longest, is lost
+_STALE_SECONDS = 600.0  # a trial of another worker that takes longer than this and three times the longest is lost
 
 
 class OptunaSearch:
@@ -56,9 +57,8 @@ class OptunaSearch:
         chance = self.worker if config.storage else ""  # other workers must not begin with the same random values
         self._study.sampler = _sampler(f"{config.seeds[0]} {len(before)} {chance}", config.trials)
         if not before:
-            default = {one.key: one.default(base) for one in arm.parameters}
-            first = {one.key: default[one.key] for one in arm.parameters if _holds(one, default[one.key])}
-            self._study.enqueue_trial(first, skip_if_exists=True)
+            default = {one.key: one.default(base) for one in arm.parameters if _holds(one, one.default(base))}
+            self._study.enqueue_trial(default, skip_if_exists=True)
         self._spaces = {one.key: _distribution(one) for one in arm.parameters}
         mine = [one for one in before if one.user_attrs.get(_WORKER) == self.worker]
         self._again = [_trial(one) for one in mine if one.state.name != "FAIL"]
@@ -94,15 +94,15 @@ class OptunaSearch:
 
     def chosen(self) -> Chosen:
         complete = [one for one in self._counted() if one.state.name == "COMPLETE"]
-        if not complete:
+        best = max(complete, key=lambda one: (one.value or 0.0, -one.number), default=None)
+        if best is None:
             return Chosen(None, "no trial of the sweep finished")
-        best = max(complete, key=lambda one: (one.value or 0.0, -one.number))
         elsewhere = [one for one in complete if one.user_attrs.get(_WORKER) != self.worker]
         return Chosen(
             dict(best.params),
             f"F1 {best.value:.1f} on the selection split, the best of {len(complete)} trials",
             self._near_an_end(best.params),
-            tuple((_trial(one), float(one.value or 0.0)) for one in elsewhere),
+            tuple(Point(dict(one.params), "", "elsewhere", f1=one.value) for one in elsewhere),
         )
 
     def _try_again(self, failed: Sequence[FrozenTrial]) -> frozenset[int]:
@@ -141,7 +141,7 @@ class OptunaSearch:
                 scale = math.log if one.values.log else float
                 low, high, value = (scale(end) for end in (one.values.low, one.values.high, best[one.key]))
                 if not 0.05 < (value - low) / (high - low) < 0.95:
-                    ends.append(f"{described({one.key: best[one.key]})} lies at an end of {one.values}")
+                    ends.append(f"{described({one.key: best[one.key]})} is at an end of {one.values}")
         return "; ".join(ends) or None
 
 
@@ -153,7 +153,8 @@ def _digest(arm: Arm, base: TrainConfig, facts: DataFacts | None) -> str:
     """Only studies with the same settings, data and code share trials."""
     settings = {key: value for key, value in resolve(base).as_dict().items() if key not in BOOKKEEPING}
     spaces = [{**asdict(one), "kind": str(one.kind)} for one in arm.parameters]
-    shared = [settings, spaces, facts and facts.fingerprints, code_version(arm.method)]
+    data = facts and {name: one.fingerprint for name, one in facts.sets.items()}
+    shared = [settings, spaces, data, code_version(arm.method)]
     return hashlib.sha256(json.dumps(shared, sort_keys=True, default=str).encode()).hexdigest()[:12]
 
 
@@ -173,7 +174,7 @@ def _opened(storage: str, name: str) -> Study:
             where=without_password(storage),
             expected="a URL such as sqlite:///trials.db or postgresql://host/name",
             found=next(iter(str(error).splitlines()), type(error).__name__).replace(storage, without_password(storage)),
-            fix="another --storage, or none: then the trials lie in the study folder",
+            fix="another --storage, or none: then the trials are in the study folder",
         ) from error
 
 

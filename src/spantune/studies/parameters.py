@@ -81,30 +81,25 @@ class Parameter:
         resolved = resolve(config)
         return resolved.options[self.name] if self.option else getattr(resolved, self.name)
 
-    def applied(self, config: TrainConfig, value: Any) -> TrainConfig:
-        """A run with this value.
-
-        Raises:
-            UserError: the value is not valid.
-        """
-        if self.option:
-            return replace(config, options={**config.options, self.name: value})
-        return replace(config, **{self.name: value})
-
     def problem(self, config: TrainConfig, value: Any) -> str | None:
         """Why the value cannot be tried; None if it can."""
         try:
-            resolve(self.applied(config, value))
+            resolve(applied(config, [self], {self.key: value}))
         except UserError as error:
             return str(error).splitlines()[-1 if isinstance(error, ConfigError) else 0].strip()
         return None
 
 
 def applied(config: TrainConfig, parameters: Sequence[Parameter], values: Values) -> TrainConfig:
-    """A run with these values; a parameter without one keeps what it has."""
+    """A run with these values; a parameter without one keeps what it has.
+
+    Raises:
+        UserError: a value is not valid.
+    """
     for one in parameters:
         if one.key in values:
-            config = one.applied(config, values[one.key])
+            own = {one.name: values[one.key]}
+            config = replace(config, options={**config.options, **own}) if one.option else replace(config, **own)
     return config
 
 
@@ -126,28 +121,28 @@ def swept(config: CompareConfig, base: Mapping[str, TrainConfig]) -> dict[str, t
     mistakes: list[str] = []
     grids = _grids(config, mistakes)
     mistakes += _unknown_methods((*config.sweep, *grids), base)
-    found = {name: tuple(_parameters(config, get(name), base[name], grids, mistakes)) for name in base}
-    used = {key for name, ones in found.items() for one in ones for key in _keys(get(name), one)}
+    parameters = {name: tuple(_parameters(config, get(name), base[name], grids, mistakes)) for name in base}
+    used = {key for name, ones in parameters.items() for one in ones for key in _keys(get(name), one)}
     if not mistakes:
         mistakes += [f"grid: {key}: not swept; name it in sweep as well" for key in grids if key not in used]
     if mistakes:
         raise ConfigError("the sweep is not valid:\n  " + "\n  ".join(dict.fromkeys(mistakes)))
-    return found
+    return parameters
 
 
 def _grids(config: CompareConfig, mistakes: list[str]) -> dict[str, str]:
-    """The texts behind `NAME=` by name."""
-    found: dict[str, str] = {}
+    """The values of each entry of `grid`, still as text, by name."""
+    grids: dict[str, str] = {}
     for entry in config.grid:
         name, equals, text = entry.partition("=")
         name = _spelled(name)
         if not equals or not name or not text.strip():
             mistakes.append(f"grid: expected NAME=VALUE,VALUE, found {entry!r}")
-        elif name in found:
-            mistakes.append(f"grid: {name}: stands twice")
+        elif name in grids:
+            mistakes.append(f"grid: {name}: given twice")
         else:
-            found[name] = text
-    return found
+            grids[name] = text
+    return grids
 
 
 def _spelled(name: str) -> str:
@@ -171,19 +166,19 @@ def _parameters(
     config: CompareConfig, method: Method, base: TrainConfig, grids: Mapping[str, str], mistakes: list[str]
 ) -> list[Parameter]:
     """The swept parameters that this method has, each with its values."""
-    found: dict[str, Parameter] = {}
+    parameters: dict[str, Parameter] = {}
     for entry in config.sweep:
         owner, dot, name = _spelled(entry).rpartition(".")
         if dot and owner != method.name:
             continue
         try:
             parameter = _parameter(method, name, bool(dot))
-            if parameter.key in found:
+            if parameter.key in parameters:
                 raise _Invalid(f"named twice for {method.name}")
-            found[parameter.key] = replace(parameter, values=_values(config, method, parameter, base, grids))
+            parameters[parameter.key] = replace(parameter, values=_values(config, method, parameter, base, grids))
         except (Mistyped, _Invalid) as problem:
             mistakes.append(f"sweep: {entry}: {problem}")
-    return list(found.values())
+    return list(parameters.values())
 
 
 def _parameter(method: Method, name: str, of_method: bool) -> Parameter:
@@ -230,8 +225,8 @@ def _values(
 
 def _read(text: str, kind: Any) -> tuple[Any, ...] | Range:
     """The values that a text names."""
-    if found := _RANGE.fullmatch(text):
-        low, high, log = from_words([found["low"]], kind), from_words([found["high"]], kind), found["log"] is not None
+    if match := _RANGE.fullmatch(text):
+        low, high, log = from_words([match["low"]], kind), from_words([match["high"]], kind), match["log"] is not None
         if not (is_number(low) and is_number(high)):
             raise _Invalid(f"expected values with commas between them, found the range {text} of what is no number")
         if low >= high or (log and low <= 0):

@@ -66,7 +66,7 @@ def _estimate(config: CompareConfig, arms: Sequence[Arm], fitted: Fitted, foreca
 
 
 def notes_before(config: CompareConfig, arms: Sequence[Arm], facts: Facts) -> tuple[str, ...]:
-    """What can be said before anything runs."""
+    """What is known before anything runs."""
     notes = []
     if len(config.seeds) < 2:
         notes.append(
@@ -76,7 +76,7 @@ def notes_before(config: CompareConfig, arms: Sequence[Arm], facts: Facts) -> tu
     known = facts(final_run(config, arms[0], config.seeds[0], {}))
     if known is not None and known.shared_contexts:
         notes.append(
-            f"CAUTION: {known.shared_contexts} contexts of the reported set stand in the training data too, so every "
+            f"CAUTION: {known.shared_contexts} contexts of the reported set are also in the training data, so every "
             "score is too good; `spantune doctor` lists them"
         )
     if config.teachers:
@@ -92,14 +92,14 @@ def notes_before(config: CompareConfig, arms: Sequence[Arm], facts: Facts) -> tu
     return tuple(notes)
 
 
-def notes_behind(study: StudyRecord) -> tuple[str, ...]:
-    """What can be said of the runs together."""
+def notes_after(study: StudyRecord) -> tuple[str, ...]:
+    """What is known of the runs only when they have finished."""
     finished = [one for one in study.records if one.status == "finished"]
     notes = []
     for package in _DECIDE:
-        found = sorted({one.versions[package] for one in finished if package in one.versions})
-        if len(found) > 1:
-            notes.append(f"CAUTION: the runs were made with different versions of {package}: {', '.join(found)}")
+        versions = sorted({one.versions[package] for one in finished if package in one.versions})
+        if len(versions) > 1:
+            notes.append(f"CAUTION: the runs were made with different versions of {package}: {', '.join(versions)}")
     return tuple(notes)
 
 

@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from spantune.config import CompareConfig
 from spantune.errors import UserError
 from spantune.runs.atomic_files import TEMPORARY
 from spantune.studies.budget import Rate
-from spantune.studies.executors import Executor
+from spantune.studies.executors import Executor, Say
 from spantune.studies.plan import Arm, final_name, probe_run
 from spantune.studies.run_state import record_in
 
 
-def timed(
-    config: CompareConfig, arms: Sequence[Arm], executor: Executor, say: Callable[[str], None]
-) -> dict[str, Rate]:
+def timed(config: CompareConfig, arms: Sequence[Arm], executor: Executor, say: Say) -> dict[str, Rate]:
     """Rates by arm's folder: of a finished run if there is one, else of a few steps, each arm's in its own process.
 
     Raises:
@@ -37,16 +35,11 @@ def timed(
 
 
 def _known(config: CompareConfig, arm: Arm) -> Rate | None:
-    for seed in config.seeds:
-        record = record_in(Path(config.output) / final_name(arm, seed))
-        if record is not None and record.status == "finished":
-            return Rate.of(record)
-    return None
+    records = (record_in(Path(config.output) / final_name(arm, seed)) for seed in config.seeds)
+    return next((Rate.of(one) for one in records if one is not None and one.status == "finished"), None)
 
 
-def _probed(
-    config: CompareConfig, waiting: list[Arm], folder: Path, executor: Executor, say: Callable[[str], None]
-) -> dict[str, Rate]:
+def _probed(config: CompareConfig, waiting: list[Arm], folder: Path, executor: Executor, say: Say) -> dict[str, Rate]:
     rates, under_way = dict[str, Rate](), dict[str, Arm]()
     while waiting or under_way:
         while waiting and len(under_way) < executor.workers:

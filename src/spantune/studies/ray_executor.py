@@ -22,7 +22,7 @@ from typing import Any
 from spantune.config import TrainConfig
 from spantune.errors import ConfigError, RunError
 from spantune.runs.atomic_files import TEMPORARY, replace_folder
-from spantune.studies.worker_process import Outcome, Place, lock_of, start
+from spantune.studies.worker_process import Outcome, Place, RunProcess, lock_of
 
 _PATIENCE_SECONDS = 5
 _POLL_SECONDS = 1.0
@@ -55,22 +55,19 @@ class RayExecutor:
             _knock(address)
             self._ray.init(address=address, log_to_driver=False, logging_level="ERROR", ignore_reinit_error=True)
         except (OSError, RuntimeError, ValueError) as error:
-            lines = str(error).strip().splitlines()
             raise RunError(
                 "Ray cannot be reached",
                 where=f"--ray-address {address}",
                 expected="a running cluster",
-                found=lines[0] if lines else type(error).__name__,
+                found=str(error).strip().partition("\n")[0] or type(error).__name__,
                 fix="start one (`ray start --head` on this machine), or leave --executor ray out",
             ) from error
 
     def _at_a_time(self, cpus: float, gpus: float) -> int:
-        fitting = 0
-        for node in self._ray.nodes():
-            if node["Alive"]:
-                has = node["Resources"]
-                fits = [has.get(kind, 0) / asked for kind, asked in (("CPU", cpus), ("GPU", gpus)) if asked]
-                fitting += math.floor(min(fits, default=1))
+        asked = {kind: number for kind, number in (("CPU", cpus), ("GPU", gpus)) if number}
+        machines = [node["Resources"] for node in self._ray.nodes() if node["Alive"]]
+        fits = (min((has.get(kind, 0) / asked[kind] for kind in asked), default=1) for has in machines)
+        fitting = sum(map(math.floor, fits))
         if not fitting:
             there = ", ".join(f"{self._ray.cluster_resources().get(kind, 0):g} {kind}s" for kind in ("CPU", "GPU"))
             raise ConfigError(
@@ -161,14 +158,14 @@ def _carry_out(
 
 def _run(config: TrainConfig, bell: Any, place: Place | None = None) -> Outcome:
     ray = _imported()
-    started = start(config, place)
+    run = RunProcess(config, place)
     try:
-        while started.process.is_alive() and not ray.get(bell.has_rung.remote()):
-            started.process.join(_POLL_SECONDS)
+        while run.process.is_alive() and not ray.get(bell.has_rung.remote()):
+            run.process.join(_POLL_SECONDS)
     except KeyboardInterrupt:  # cancelled
         pass
-    started.stop()
-    return started.outcome()
+    run.stop()
+    return run.outcome()
 
 
 def _packed(folder: Path) -> bytes | None:

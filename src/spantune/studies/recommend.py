@@ -10,7 +10,7 @@ from typing import Any
 from spantune.config import RecommendConfig
 from spantune.errors import RunError
 from spantune.reports.judged_answers import Incomplete, read_scores
-from spantune.reports.run_groups import group
+from spantune.reports.run_groups import by_rule, group, rule_language
 from spantune.reports.tables import number_format
 from spantune.runs import RunRecord
 from spantune.scoring.statistics import compare
@@ -98,7 +98,9 @@ class Recommendation(Choice):
         within = f"{number - len(self.excluded)} of {number} methods are within the limits ({_listed(self.limits)})."
         lines = [within if self.limits else f"{number} methods, no limits."]
         if self.comparison:
-            lines.append(f"All were scored on {self.comparison.questions:,} questions.")
+            lines.append(
+                f"All were scored on {self.comparison.questions:,} questions.{by_rule(self.comparison.language)}"
+            )
         if best is taken:
             ties = [one.label for one in self.tied if one is not taken]
             lines.append(f"It has the highest F1{' of these' if self.excluded else ''}.")
@@ -152,10 +154,12 @@ def recommend(config: RecommendConfig) -> Recommendation:
     """Choose from a study's finished runs, as records and answers have them.
 
     Raises:
-        RunError: there is no study, or no run of it has finished and was scored.
+        RunError: there is no study, no run of it has finished and was scored, or its runs were scored by different
+            rules.
     """
     folders = run_folders(config.study)
     records = [RunRecord.read(folder.path) for folder in folders]
+    rule_language(records)  # refuses several
     groups = [one for one in group(records) if one.runs[0].trained]  # the floor is there to be beaten
     candidates = tuple(one for one in map(MethodCandidate.of, groups) if one is not None)
     if not candidates:

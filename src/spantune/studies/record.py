@@ -1,6 +1,6 @@
 """`study.json`: what a study set out to do, what it chose and why, and how each of its runs ended.
 
-The numbers of a run stand in its own record, in its folder. `StudyRecord.read` is all that a report needs: the
+The numbers of a run are in its own record, in its folder. `StudyRecord.read` is all that a report needs: the
 protocol, the sweeps with every point, the final runs, and what failed or was left out.
 """
 
@@ -28,9 +28,9 @@ class Point:
 
     Attributes:
         values: by parameter (`learning_rate`, `lora.rank`). folder: in the study folder.
-        status: `skipped` where the time did not suffice; `elsewhere` where another worker of Optuna's ran it.
-        em, f1: on the selection split, 0 to 100; None where it did not finish. questions: of that split.
-        extension: 0 on the grid, n behind the n-th step beyond its edge.
+        status: `skipped` if the time did not suffice; `elsewhere` if another worker of Optuna's ran it.
+        em, f1: on the selection split, 0 to 100; None if it did not finish. questions: of that split.
+        extension: 0 on the grid, n after the n-th step beyond its edge.
         reason: why it failed or was skipped. attempts: what went wrong before it was tried again in smaller portions.
     """
 
@@ -52,8 +52,8 @@ class Sweep:
     Attributes:
         grid: by parameter the values as a text: `0.001, 0.002, 0.004`, or a range of Optuna's.
         examples, epochs: the budget of each point; examples count the selection split.
-        chosen: values that the final runs take; None while it runs, and where no point finished.
-        why: how they were chosen. edge: where the best value is still the first or last that was tried, and why.
+        chosen: values that the final runs take; None while it runs, and if no point finished.
+        why: how they were chosen. edge: in words, if the best value is still the first or last that was tried, and why.
     """
 
     method: str
@@ -76,7 +76,7 @@ class FinalRun:
     Attributes:
         folder: in the study folder. values: those that the sweep chose; {} without one.
         plan: what the last call did about it: `run`, `resume` or `done`. why: the reason for that.
-        seconds: that it was expected to take; None where nothing was timed.
+        seconds: that it was expected to take; None if nothing was timed.
         reason: why it failed or was skipped. attempts: what went wrong before it was tried again in smaller portions.
     """
 
@@ -98,9 +98,9 @@ class StudyRecord:
     """One study.
 
     Attributes:
-        folder: where it lies. protocol: every setting by its key, as `spantune compare --config` takes them.
-        command: that started it last. sweep_examples: of each point, where the budget allowed fewer than asked for.
-        left_out: what the budget could not hold, said before the beginning.
+        folder: of the study. protocol: every setting by its key, as `spantune compare --config` takes them.
+        command: that started it last. sweep_examples: of each point, if the budget allowed fewer than asked for.
+        left_out: what the budget could not hold.
         notes: what a reader of the numbers must know.
     """
 
@@ -120,8 +120,8 @@ class StudyRecord:
     @property
     def records(self) -> tuple[RunRecord, ...]:
         """The records of the final runs that have one, by encoder, method and seed."""
-        found = (record_in(self.folder / one.folder) for one in self.runs)
-        return tuple(one for one in found if one is not None)
+        records = (record_in(self.folder / one.folder) for one in self.runs)
+        return tuple(one for one in records if one is not None)
 
     @property
     def folders(self) -> tuple[RunFolder, ...]:
@@ -145,14 +145,14 @@ class StudyRecord:
         return (*(point for sweep in self.sweeps for point in sweep.points), *self.runs)
 
     def failures(self) -> str | None:
-        """What failed and what to do about it; None where everything that was begun has finished."""
+        """What failed and what to do about it; None if everything that was begun has finished."""
         if not self.failed:
             return None
         lines = [f"  {one.folder}: {(one.reason or 'no reason given').splitlines()[0]}" for one in self.failed]
         return "\n".join([f"{len(lines)} of the study's runs failed; the same command tries them again:", *lines])
 
     def write(self) -> None:
-        """Write study.json, whole or not at all; RunError where that fails."""
+        """Write study.json, whole or not at all; RunError if that fails."""
         content = {key: value for key, value in asdict(self).items() if key != "folder"}
         write_json_atomic(self.folder / STUDY, {"format": FORMAT, **content})
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from dataclasses import replace
+from collections.abc import Iterator
 from pathlib import Path
 
 from spantune.errors import RunError
@@ -15,7 +15,7 @@ from spantune.runs import RunFolder
 from spantune.runs.record import RECORD
 from spantune.studies.command_lines import compare_words
 from spantune.studies.parameters import described
-from spantune.studies.record import STUDY, Point, StudyRecord, Sweep
+from spantune.studies.record import STUDY, StudyRecord, Sweep
 
 
 def report(folder: Path | str) -> Report:
@@ -34,27 +34,24 @@ def report(folder: Path | str) -> Report:
 
 
 def report_of(study: StudyRecord) -> Report:
-    """The report of a study as it stands, finished or not; nothing is written.
+    """The report of a study, finished or not; nothing is written.
 
     Raises:
         RunError: the record or history of a run is broken.
     """
-    encoders = {one.model for one in study.sweeps}
-    tried = (replace(one, points=tuple(filter(_tried, one.points))) for one in study.sweeps)
-    swept = [_swept(one, len(encoders) > 1) for one in tried if one.points]
     without = {one.folder for one in study.runs} - {one.path.name for one in study.folders}
     lost = (one for one in (*study.failed, *study.skipped) if one.folder in without)
     failures = [f"{one.folder}: {one.reason or one.status}" for one in lost]
     failures += [f"left out: {one}" for one in study.left_out] + list(study.notes)
     command = shlex.join(typed(study.command) or compare_words(study.protocol))
-    return read_report(study.folder, study.folders, sweeps=swept, failures=failures, commands=[command])
+    return read_report(study.folder, study.folders, sweeps=[*_curves(study)], failures=failures, commands=[command])
 
 
 def summary(study: StudyRecord, report: Report | None = None) -> str:
     """The finding and the table for a terminal, the study's choices and notes, and where everything is.
 
     Args:
-        report: of this study, where it has been read already.
+        report: of this study, if it has been read already.
 
     Raises:
         RunError: the record or history of a run is broken.
@@ -84,8 +81,8 @@ def run_folders(folder: Path | str) -> list[RunFolder]:
         RunError: there is neither, or a record is broken.
     """
     path = Path(folder)
-    found = runs_in(path)
-    if not found and not (path / STUDY).is_file():
+    runs = runs_in(path)
+    if not runs and not (path / STUDY).is_file():
         raise RunError(
             "there is no study here",
             where=str(path),
@@ -93,11 +90,11 @@ def run_folders(folder: Path | str) -> list[RunFolder]:
             found="neither" if path.is_dir() else "no such folder",
             fix="name the study folder that `spantune compare` wrote (its --output)",
         )
-    return found
+    return runs
 
 
 def runs_in(path: Path) -> list[RunFolder]:
-    """The runs of a study: those of its `study.json` that have a record, else those that lie in the folder, if any.
+    """The runs of a study: those of its `study.json` that have a record; without it, all run folders in the folder.
 
     Raises:
         RunError: `study.json` is broken.
@@ -107,13 +104,12 @@ def runs_in(path: Path) -> list[RunFolder]:
     return [RunFolder(one.parent) for one in sorted(path.glob(f"*/{RECORD}"))]
 
 
-def _tried(point: Point) -> bool:
-    """Whether it has a score or failed; others were never run, or have not ended."""
-    return point.f1 is not None or point.status == "failed"
-
-
-def _swept(sweep: Sweep, several: bool) -> SweepCurve:
-    """A sweep as it is drawn; the label names the encoder if there are several."""
-    label = get(sweep.method).label + (f", {Path(sweep.model).name}" if several else "")
-    trials = (SweepTrial(point.values, point.f1, point.extension > 0, point.reason) for point in sweep.points)
-    return SweepCurve(sweep.method, label, tuple(trials), sweep.chosen, sweep.edge)
+def _curves(study: StudyRecord) -> Iterator[SweepCurve]:
+    """The sweeps as they are drawn, with what was scored or failed; a label names the encoder if there are several."""
+    several = len({one.model for one in study.sweeps}) > 1
+    for sweep in study.sweeps:
+        points = [one for one in sweep.points if one.f1 is not None or one.status == "failed"]
+        trials = tuple(SweepTrial(one.values, one.f1, one.extension > 0, one.reason) for one in points)
+        label = get(sweep.method).label + (f", {Path(sweep.model).name}" if several else "")
+        if trials:
+            yield SweepCurve(sweep.method, label, trials, sweep.chosen, sweep.edge)

@@ -12,7 +12,7 @@ from typing import Literal
 from spantune.config import DataConfig, TrainConfig
 from spantune.data import load_splits
 from spantune.errors import RunError, UserError
-from spantune.runs import RunFolder, RunRecord
+from spantune.runs import DataRecord, RunFolder, RunRecord
 from spantune.training.code_version import code_version, is_other_code
 from spantune.training.run_settings import changed, resolve, unmeasured
 
@@ -25,16 +25,12 @@ class DataFacts:
     """What a study needs to know of a run's data before the run.
 
     Attributes:
-        fingerprints: of the sets `train` and, if there is one, `reported`.
-        train, selection, reported: number of examples; 0 if there is no such set.
+        sets: by name, as the run's record will have them.
         shared_contexts: number of contexts of the reported set that are also trained on.
     """
 
-    fingerprints: Mapping[str, str]
-    train: int
-    selection: int
-    reported: int
-    shared_contexts: int
+    sets: Mapping[str, DataRecord]
+    shared_contexts: int = 0
 
 
 Facts = Callable[[TrainConfig], DataFacts | None]
@@ -54,13 +50,11 @@ def facts_as_they_are() -> Facts:
                 splits = load_splits(data, seed)
         except UserError:
             return None
-        sets = {"train": splits.train} | ({"reported": splits.reported} if splits.reported else {})
+        sets = {"train": splits.train, "selection": splits.selection, "reported": splits.reported}
+        known = {name: corpus for name, corpus in sets.items() if corpus is not None}
         return DataFacts(
-            {name: corpus.fingerprint for name, corpus in sets.items()},
-            train=len(splits.train.examples),
-            selection=len(splits.selection.examples),
-            reported=len(splits.reported.examples) if splits.reported else 0,
-            shared_contexts=splits.shared_contexts,
+            {name: DataRecord(data.data, one.fingerprint, len(one.examples)) for name, one in known.items()},
+            splits.shared_contexts,
         )
 
     def facts(config: TrainConfig) -> DataFacts | None:
@@ -85,7 +79,7 @@ def plan_of(config: TrainConfig, facts: Facts) -> tuple[Plan, str]:
         return "run", f"changed: {'; '.join(differences.values())}"
     known = facts(config)
     for key, name in _SETS.items():
-        if known and key in before.data and before.data[key].fingerprint != known.fingerprints.get(key):
+        if known and key in before.data and not _same(before.data[key], known.sets.get(key)):
             return "run", f"changed: {name}"
     if before.teachers or before.started_from or before.began_with:
         from spantune.training.lineage import Origins
@@ -104,6 +98,10 @@ def plan_of(config: TrainConfig, facts: Facts) -> tuple[Plan, str]:
     return "resume", "interrupted before"
 
 
+def _same(one: DataRecord, other: DataRecord | None) -> bool:
+    return other is not None and one.fingerprint == other.fingerprint
+
+
 def record_in(folder: Path) -> RunRecord | None:
     """The record in a run folder; None if there is none or it cannot be read."""
     try:
@@ -120,7 +118,6 @@ def shared_differences(config: TrainConfig, own: frozenset[str]) -> list[str]:
     """
     folder = RunFolder(Path(resolve(config).output))
     before = record_in(folder.path)
-    if not any(one.exists() for one in (folder.history, folder.checkpoints, folder.adapter)):
-        before = None  # it ended before its first step (a mistyped encoder, say) and has nothing to lose
-    differences = changed(resolve(config), before) if before else {}
-    return [text for key, text in differences.items() if key not in own]
+    if before is None or not any(one.exists() for one in (folder.history, folder.checkpoints, folder.adapter)):
+        return []  # it ended before its first step (a mistyped encoder, say) and has nothing to lose
+    return [text for key, text in changed(resolve(config), before).items() if key not in own]

@@ -15,7 +15,7 @@ from spantune.reports.tables.number_format import duration
 from spantune.runs import RunFolder, RunRecord
 from spantune.runs.atomic_files import explained
 from spantune.studies.budget import Clock, Forecast, Rate
-from spantune.studies.executors import Executor
+from spantune.studies.executors import Executor, Say
 from spantune.studies.grid_search import Search, Trial
 from spantune.studies.parameters import Values, described
 from spantune.studies.plan import Arm, final_name, final_run, sweep_name, sweep_run
@@ -28,7 +28,6 @@ from spantune.training.run_settings import resolve
 RETRIES = 2
 """How often a run that crashed is tried again, each time in half the portions."""
 _POLL_SECONDS = 1.0
-Say = Callable[[str], None]
 
 
 @dataclass(frozen=True)
@@ -190,26 +189,22 @@ class Schedule:
     def _announce(self, run: StudyRun) -> None:
         self._begun += 1
         record = self.recorder.record
-        known = len(record.runs) + sum(len(sweep.points) for sweep in record.sweeps)
-        known -= sum(one.status == "skipped" for one in record.runs)
+        known = len(record.all_runs) - sum(one.status == "skipped" for one in record.runs)
         self.say(f"[{self._begun}/{max(known, self._begun)}] {run.title}: {run.plan} ({run.why})")
 
     def _to_carry_out(self, run: StudyRun) -> TrainConfig:
         """By its plan, and in the portions with which a run of the arm went through that had crashed."""
         config = replace(run.config, resume=run.plan == "resume", overwrite=run.plan == "run")
         tokens, windows = self._portions.get(run.arm.folder, (config.max_batch_tokens, config.eval_batch_size))
-        return replace(
-            config,
-            max_batch_tokens=min(tokens, config.max_batch_tokens),
-            eval_batch_size=min(windows, config.eval_batch_size),
-        )
+        tokens, windows = min(tokens, config.max_batch_tokens), min(windows, config.eval_batch_size)
+        return replace(config, max_batch_tokens=tokens, eval_batch_size=windows)
 
     def _no_time(self, run: StudyRun) -> str | None:
         """Why a run is not begun; None if it will end in time, and leaves the final runs theirs."""
         if self.clock.limit is None:
             return None
         needed = self._seconds(run) or 0.0
-        reserved = self._final_seconds() if run.trial is not None and run.trial.extension else 0.0
+        reserved = self._seconds_left(trials=False) if run.trial is not None and run.trial.extension else 0.0
         if self.clock.holds(needed + reserved):
             return None
         left = duration(self.clock.left)
@@ -310,24 +305,20 @@ class Schedule:
         """What a run will take; None if that is not known."""
         return 0.0 if run.plan == "done" else self.forecast.run(run.arm, run.config)
 
-    def _final_seconds(self) -> float:
-        """What all final runs that have not ended will take, as far as it is known."""
-        runs = (one for one in self.recorder.record.runs if one.status in ("planned", "running"))
-        open_runs = {one.folder for one in runs if one.plan != "done"}  # what is done may wait to be read
-        seed = self.config.seeds[0]
-        total = 0.0
+    def _seconds_left(self, *, trials: bool) -> float:
+        """What the runs that have not ended will take, as far as it is known."""
+        runs = [one for one in (*self._waiting, *self._under_way.values()) if trials or one.trial is None]
+        seconds = [self._seconds(one) for one in runs]
         for arm in self.arms:
-            number = sum(final_name(arm, one) in open_runs for one in self.config.seeds)
-            total += number * (self.forecast.run(arm, final_run(self.config, arm, seed, {})) or 0.0)
-        return total / self.executor.workers
+            if arm.folder in self.searches:  # its final runs are not planned yet
+                run = self.forecast.run(arm, final_run(self.config, arm, self.config.seeds[0], {}))
+                seconds += [run] * len(self.config.seeds)
+        return sum(one or 0.0 for one in seconds) / self.executor.workers
 
     def _outlook(self) -> str:
         """`; about 12 min left`, once every arm has been timed."""
-        if any(arm.folder not in self.forecast.rates for arm in self.arms):
-            return ""
-        waiting = sum(self._seconds(one) or 0.0 for one in self._waiting if one.trial is not None)
-        left = self._final_seconds() + waiting / self.executor.workers
-        if not left:
+        left = self._seconds_left(trials=True)
+        if not left or any(arm.folder not in self.forecast.rates for arm in self.arms):
             return ""
         budget = f", {duration(self.clock.left)} of the budget" if self.clock.limit is not None else ""
         return f"; about {duration(left)} left{budget}"

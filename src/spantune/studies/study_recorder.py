@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
@@ -26,9 +26,11 @@ def earlier_record(folder: Path) -> StudyRecord | None:
 
 def protocol_of(config: CompareConfig) -> dict[str, Any]:
     """Every setting by its key; passwords stay out of what is written down."""
-    found = {key: value for key, value in config.as_dict().items() if key != "seed"}  # each run has its own of `seeds`
-    addresses = {key: without_password(found[key]) for key in ("tracking_uri", "storage") if found[key]}
-    return {**found, **addresses}
+    settings = {
+        key: value for key, value in config.as_dict().items() if key != "seed"
+    }  # each run has its own of `seeds`
+    addresses = {key: without_password(settings[key]) for key in ("tracking_uri", "storage") if settings[key]}
+    return {**settings, **addresses}
 
 
 R = TypeVar("R", Point, FinalRun)
@@ -84,7 +86,7 @@ class StudyRecorder:
         """A point that is to be tried."""
         folder = sweep_name(arm, trial.label)
         point = Point(trial.values, folder, extension=trial.extension, attempts=self._attempts.get(folder, ()))
-        self._change_sweep(arm, lambda sweep: replace(sweep, points=(*sweep.points, point)))
+        self._change_sweep(arm, [point])
 
     def change(self, name: str, **changes: Any) -> None:
         """Change a point or a final run by its folder's name; a point has no plan."""
@@ -102,34 +104,23 @@ class StudyRecorder:
 
     def choose(self, arm: Arm, chosen: Chosen) -> None:
         """What a sweep chose, and the points of other workers that it chose from."""
-        others = tuple(
-            Point(trial.values, "", status="elsewhere", f1=f1, extension=trial.extension)
-            for trial, f1 in chosen.elsewhere
-        )
-        self._change_sweep(
-            arm,
-            lambda sweep: replace(
-                sweep, points=(*sweep.points, *others), chosen=chosen.values, why=chosen.why, edge=chosen.edge
-            ),
-        )
+        self._change_sweep(arm, chosen.elsewhere, chosen=chosen.values, why=chosen.why, edge=chosen.edge)
 
     def close(self, status: Any, reason: str | None = None) -> None:
         self.update(status=status, reason=reason, finished_at=utc_now())
 
-    def _change_sweep(self, arm: Arm, change: Callable[[Sweep], Sweep]) -> None:
-        sweeps = self.record.sweeps
+    def _change_sweep(self, arm: Arm, points: Sequence[Point], **changes: Any) -> None:
         self.update(
-            sweeps=tuple(change(one) if (one.method, one.model) == (arm.method, arm.model) else one for one in sweeps)
+            sweeps=tuple(
+                replace(one, points=(*one.points, *points), **changes)
+                if (one.method, one.model) == (arm.method, arm.model)
+                else one
+                for one in self.record.sweeps
+            )
         )
 
 
 def _sweep(config: CompareConfig, arm: Arm) -> Sweep:
-    return Sweep(
-        arm.method,
-        arm.model,
-        config.search,
-        {one.key: str(one).partition(" ")[2] for one in arm.parameters},
-        config.sweep_examples,
-        config.sweep_epochs,
-        config.seeds[0],
-    )
+    grid = {one.key: str(one).partition(" ")[2] for one in arm.parameters}
+    budget = config.sweep_examples, config.sweep_epochs, config.seeds[0]
+    return Sweep(arm.method, arm.model, config.search, grid, *budget)

@@ -60,12 +60,14 @@ class Place:
     lock: Path | None = None
 
 
-@dataclass(frozen=True)
-class Started:
-    """A run under way in a process of its own, and the pipe through which its outcome comes."""
+class RunProcess:
+    """Trains in a new process, whose outcome comes through a pipe."""
 
-    process: BaseProcess
-    outcomes: Connection
+    def __init__(self, config: TrainConfig, place: Place | None = None) -> None:
+        context = _context()
+        self._outcomes, sender = context.Pipe(duplex=False)
+        self.process: BaseProcess = context.Process(target=_work, args=(config, sender, place or Place()))
+        self.process.start()
 
     def stop(self) -> None:
         """Ask it to write a checkpoint and stop."""
@@ -76,21 +78,12 @@ class Started:
         """Wait until it has ended; how it did."""
         self.process.join()
         try:
-            if self.outcomes.poll():
-                outcome: Outcome = self.outcomes.recv()
+            if self._outcomes.poll():
+                outcome: Outcome = self._outcomes.recv()
                 return outcome
         except EOFError:
             pass
         return _without_word(self.process.exitcode or 0)
-
-
-def start(config: TrainConfig, place: Place | None = None) -> Started:
-    """Train in a new process."""
-    context = _context()
-    outcomes, sender = context.Pipe(duplex=False)
-    process = context.Process(target=_work, args=(config, sender, place or Place()))
-    process.start()
-    return Started(process, outcomes)
 
 
 def _without_word(code: int) -> Outcome:
@@ -196,7 +189,7 @@ def _interrupt(number: int, frame: FrameType | None) -> None:
 
 
 def _stop_with_the_study() -> None:
-    """A study that was killed leaves no run behind that nobody waits for."""
+    """If the study is killed, nobody waits for its runs: they stop, too."""
     study = multiprocessing.parent_process()
     if study is not None:
         study.join()

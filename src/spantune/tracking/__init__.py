@@ -1,1 +1,1 @@
-"""Trackers show runs and studies elsewhere while they go on. Their folders are complete without them."""
+"""Trackers show runs and studies elsewhere while they run. Their folders are complete without them."""

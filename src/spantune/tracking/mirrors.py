@@ -9,7 +9,8 @@ from pathlib import Path
 
 from spantune.config import CompareConfig, TrainConfig
 from spantune.methods import get
-from spantune.runs import History, RunFolder, RunRecord, versions
+from spantune.runs import History, RunFolder, RunRecord
+from spantune.runs.environment import versions
 from spantune.runs.record import Status
 from spantune.tracking.client import Mirror
 

@@ -1,14 +1,15 @@
-"""A batch worked off in parts, with the gradient of the whole: to bound memory, and to keep every core busy.
+"""A batch computed in parts, with the gradient of the whole: to bound memory, and to keep every core busy.
 
-An operation on a small encoder is over before two cores have shared it out well, and waits for the slower one. So on a
-CPU the two halves of a batch go through the model side by side, each on its own half of the cores: nothing waits but
-the end of the step. Python's lock makes more than two useless for small encoders.
+An operation on a small encoder is too short to be divided well between two cores. So on a CPU the two halves of a batch
+go through the model side by side, each on its own half of the cores: only the end of the step waits. Python's lock
+makes more than two useless for small encoders.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -32,23 +33,16 @@ def split(lengths: Sequence[int], *, max_tokens: int, at_least: int = 1) -> list
             parts.append(slice(first, place))
             first = place
     while len(parts) < min(at_least, len(lengths)):
-        widest = max(range(len(parts)), key=lambda one: (_size(parts[one]) > 1, _padded(lengths, parts[one])))
-        parts[widest : widest + 1] = _halved(lengths, parts[widest])
+        several = [at for at, part in enumerate(parts) if part.stop - part.start > 1]
+        place = max(several, key=lambda at: _padded(lengths, parts[at]))
+        begin, end = parts[place].start, parts[place].stop
+        cuts = [(slice(begin, at), slice(at, end)) for at in range(begin + 1, end)]
+        parts[place : place + 1] = min(cuts, key=lambda halves: max(_padded(lengths, half) for half in halves))
     return parts
 
 
-def _size(part: slice) -> int:
-    return int(part.stop - part.start)
-
-
 def _padded(lengths: Sequence[int], part: slice) -> int:
-    return max(lengths[part]) * _size(part)
-
-
-def _halved(lengths: Sequence[int], part: slice) -> list[slice]:
-    """Where the larger of both halves is the smallest."""
-    cuts = [(slice(part.start, at), slice(at, part.stop)) for at in range(part.start + 1, part.stop)]
-    return list(min(cuts, key=lambda halves: max(_padded(lengths, half) for half in halves)))
+    return max(lengths[part]) * int(part.stop - part.start)
 
 
 def sides(model: nn.Module, device: torch.device) -> int:
@@ -56,17 +50,17 @@ def sides(model: nn.Module, device: torch.device) -> int:
 
     Dropout draws from one source of random numbers, and who draws first would be chance.
     """
-    random = any(rate > 0 for module in model.modules() for rate in _dropout_rates(module))
-    return SIDES if device.type == "cpu" and torch.get_num_threads() >= SIDES and not random else 1
+    able = device.type == "cpu" and torch.get_num_threads() >= SIDES
+    return SIDES if able and not any(map(_has_dropout, model.modules())) else 1
 
 
-def _dropout_rates(module: nn.Module) -> list[float]:
-    """Those that the module draws by itself; PEFT keeps them by adapter."""
-    rates = [module.p] if isinstance(module, nn.Dropout) else []
-    for name in ("dropout", "dropout_p", "dropout_prob", "attention_dropout", "rank_dropout", "module_dropout"):
-        value = vars(module).get(name)
-        rates += [one for one in (value.values() if isinstance(value, dict) else [value]) if isinstance(one, float)]
-    return rates
+def _has_dropout(module: nn.Module) -> bool:
+    """Whether the module itself drops anything; PEFT keeps the rates by adapter."""
+    rates: list[Any] = [module.p] if isinstance(module, nn.Dropout) else []
+    for name, value in vars(module).items():
+        if "dropout" in name:
+            rates += value.values() if isinstance(value, dict) else [value]
+    return any(isinstance(rate, float) and rate > 0 for rate in rates)
 
 
 class Gradients:

@@ -1,4 +1,4 @@
-"""When a run evaluates, saves and stops, and what it writes down on the way."""
+"""When a run evaluates, saves and stops, and what it records on the way."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from collections.abc import Callable
 from types import FrameType
 from typing import Any
 
-from transformers import ProgressCallback, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
+from transformers import ProgressCallback, TrainerCallback, TrainerControl, TrainerState
 
 from spantune.config import RunConfig
 from spantune.training import distributed
@@ -25,12 +25,9 @@ class Cadence(TrainerCallback):
         self.selects, self.checkpoint_seconds = selects, config.checkpoint_seconds
         self.saved_at = time.monotonic()
 
-    def on_step_end(
-        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any
-    ) -> TrainerControl:
+    def on_step_end(self, args: Any, state: TrainerState, control: TrainerControl, **_: Any) -> TrainerControl:
         last = state.global_step >= state.max_steps
-        done = state.global_step * self.evals // self.steps  # evaluations that belong before this step's end
-        due = done > (state.global_step - 1) * self.evals // self.steps
+        due = state.global_step * self.evals // self.steps > (state.global_step - 1) * self.evals // self.steps
         control.should_evaluate = self.selects and (due or last)
         # Processes of one run have different clocks, and all must save together: as soon as it is time for one.
         old = distributed.any_of(time.monotonic() - self.saved_at >= self.checkpoint_seconds, args.device)
@@ -41,20 +38,12 @@ class Cadence(TrainerCallback):
 
 
 class Journal(TrainerCallback):
-    """Hand every log of the Trainer on to `listener`: step, epoch, and metrics under the names of the history."""
+    """Pass every log of the Trainer to `listener`: step, epoch, and metrics under the names of the history."""
 
     def __init__(self, listener: Callable[[int, float, dict[str, float]], None]) -> None:
         self.listener = listener
 
-    def on_log(
-        self,
-        args: TrainingArguments,
-        state: TrainerState,
-        control: TrainerControl,
-        logs: dict[str, Any] | None = None,
-        **_: Any,
-    ) -> None:
-        logs = logs or {}
+    def on_log(self, args: Any, state: TrainerState, control: Any, logs: Any = None, **_: Any) -> None:
         metrics = {
             _NAMES.get(key, key): float(value)
             for key, value in logs.items()
@@ -65,23 +54,16 @@ class Journal(TrainerCallback):
 
 
 class Bar(ProgressCallback):
-    """The Trainer's progress bar, with the latest numbers behind it instead of a line for every log."""
+    """The Trainer's progress bar, with the latest numbers after it instead of a line for every log."""
 
     def __init__(self) -> None:
         super().__init__()
         self.shown: dict[str, str] = {}
 
-    def on_log(
-        self,
-        args: TrainingArguments,
-        state: TrainerState,
-        control: TrainerControl,
-        logs: dict[str, Any] | None = None,
-        **_: Any,
-    ) -> None:
+    def on_log(self, args: Any, state: TrainerState, control: Any, logs: Any = None, **_: Any) -> None:
         if self.training_bar is not None and state.is_world_process_zero:
             names = {"loss": "loss", "eval_f1": "selection F1"}
-            self.shown |= {names[key]: f"{float(value):.3g}" for key, value in (logs or {}).items() if key in names}
+            self.shown |= {names[key]: f"{float(value):.3g}" for key, value in logs.items() if key in names}
             self.training_bar.set_postfix(self.shown)
 
 
@@ -109,10 +91,8 @@ class GracefulStop(TrainerCallback):
         self._signals.add(number)
         self.asked = True
 
-    def on_step_end(
-        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any
-    ) -> TrainerControl:
-        self.asked = distributed.any_of(self.asked, args.device)  # all stop behind the same step
+    def on_step_end(self, args: Any, state: TrainerState, control: TrainerControl, **_: Any) -> TrainerControl:
+        self.asked = distributed.any_of(self.asked, args.device)  # all stop after the same step
         if self.asked:
             # An evaluation that is due is still made: the resumed run would not come back to this step.
             control.should_save = control.should_training_stop = True

@@ -1,4 +1,4 @@
-"""Checkpoints on disk: which one is whole, and when they may go."""
+"""Checkpoints on disk: which one is whole, and what becomes of one that could not be written."""
 
 from __future__ import annotations
 
@@ -61,8 +61,3 @@ def whole_or_gone(target: Path) -> Iterator[None]:
                 fix="free some space and go on with --resume",
             ) from error
         raise
-
-
-def remove_checkpoints(folder: RunFolder) -> None:
-    """A finished run needs none."""
-    shutil.rmtree(folder.checkpoints, ignore_errors=True)

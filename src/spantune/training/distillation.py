@@ -48,8 +48,8 @@ class Lessons:
     """Teachers' probabilities of start and end, for the windows that train, in their order.
 
     Attributes:
-        values: those of a window's allowed tokens (`answering.batches.allowed_tokens`), all starts before all ends, one
-            window behind the other, in half precision. edges: (W + 1,) where each window begins.
+        values: those of a window's allowed tokens (`answering.batches.allowed_tokens`), all starts before all ends,
+            window after window, in half precision. edges: (W + 1,) where each window begins.
     """
 
     values: np.ndarray
@@ -73,7 +73,7 @@ class TaughtRows:
         return len(self.rows)
 
     def __getitem__(self, number: int) -> dict[str, Any]:
-        return {**self.rows[number], "lesson": self.lessons[number]}
+        return self.__getitems__([number])[0]
 
     def __getitems__(self, chosen: Sequence[int]) -> list[dict[str, Any]]:
         rows = self.rows.__getitems__(chosen)
@@ -81,7 +81,7 @@ class TaughtRows:
 
 
 def refuse_teachers(config: RunConfig) -> None:
-    """Told before anything is trained, or an older run is given up.
+    """Check the teachers before anything is trained or an older run is replaced.
 
     Raises:
         RunError: a teacher is no finished run. ConfigError: it always answers, and the pupil should learn not to.
@@ -100,7 +100,7 @@ def refuse_teachers(config: RunConfig) -> None:
 def lessons(config: TrainConfig, windows: Windows) -> Lessons | None:
     """What the configuration's teachers say of the windows that train; None without teachers.
 
-    Of several processes that want the same, one asks the teachers; the others wait and read what it has kept.
+    Of several processes that need the same lessons, one asks the teachers and the others wait for its file.
 
     Raises:
         RunError: a teacher is no finished run.
@@ -110,23 +110,16 @@ def lessons(config: TrainConfig, windows: Windows) -> Lessons | None:
         return None
     path = cache_folder() / f"lessons-{_key(config, windows)}.safetensors"
     with FileLock(path.with_suffix(".lock")):
-        found = _kept(path)
-        if found is None:
+        try:
+            found = load_file(path)
+        except (OSError, SafetensorError):  # it is not there, or torn
             found = _made(config, windows)
             _keep(found, path)
     return Lessons(found["values"], found["edges"])
 
 
-def _kept(path: Path) -> dict[str, np.ndarray] | None:
-    """None where there is nothing, or it is torn."""
-    try:
-        return load_file(path)
-    except (OSError, SafetensorError):
-        return None
-
-
 def _keep(found: dict[str, np.ndarray], path: Path) -> None:
-    """For the next run; a disk that is full only makes that one ask again."""
+    """Keep the answers for the next run; if the disk is full, that run asks again."""
     making = path.with_name(f"{TEMPORARY}{os.getpid()}-{path.name}")
     try:
         save_file(found, making)

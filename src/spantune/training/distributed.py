@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any, TypeVar
 
 import torch
@@ -21,7 +21,7 @@ _T = TypeVar("_T")
 
 
 def join(device: Device) -> None:
-    """Meet the other processes, where there are any, and take this one's GPU."""
+    """Connect to the other processes, if there are any, and choose this one's GPU."""
     if count() > 1:
         from accelerate import PartialState
 
@@ -29,7 +29,7 @@ def join(device: Device) -> None:
 
 
 def part() -> None:
-    """Take leave of the others, all at once: from here on, each ends in its own time."""
+    """Disconnect from the others, all at the same time; from here on, each process ends by itself."""
     if count() > 1:
         torch.distributed.barrier()
         torch.distributed.destroy_process_group()
@@ -49,31 +49,27 @@ def agreed(decide: Callable[[], _T]) -> _T:
     """What the first process decides, in all of them; the others wait for it."""
     if count() == 1:
         return decide()
-    told: list[Any] = [decide() if rank() == 0 else None]
-    torch.distributed.broadcast_object_list(told)
-    return told[0]  # type: ignore[no-any-return]
+    decided: list[Any] = [decide() if rank() == 0 else None]
+    torch.distributed.broadcast_object_list(decided)
+    return decided[0]  # type: ignore[no-any-return]
 
 
 def any_of(asked: bool, device: torch.device) -> bool:
-    """Whether any process says so."""
+    """Whether any process asks for it."""
     if count() == 1:
         return asked
-    said = torch.tensor(int(asked), device=device)
-    torch.distributed.all_reduce(said, torch.distributed.ReduceOp.MAX)
-    return bool(said)
+    any_asked = torch.tensor(int(asked), device=device)
+    torch.distributed.all_reduce(any_asked, torch.distributed.ReduceOp.MAX)
+    return bool(any_asked)
 
 
-@contextmanager
-def first_process_first() -> Iterator[None]:
-    """The others find in the cache what the first has made."""
+def first_process_first() -> AbstractContextManager[None]:
+    """A context that the first process enters first, so that the others find in the cache what it has made."""
     if count() == 1:
-        yield
-        return
-    if rank() > 0:
-        torch.distributed.barrier()
-    yield
-    if rank() == 0:
-        torch.distributed.barrier()
+        return nullcontext()
+    from accelerate import PartialState
+
+    return PartialState().main_process_first()
 
 
 class Share:

@@ -14,7 +14,8 @@ from spantune.config import AFTERWARDS, TrainConfig
 from spantune.data import Corpus, Splits, load_evaluation, load_splits
 from spantune.data.splits import refuse_unanswerable
 from spantune.errors import DataError
-from spantune.runs import DataRecord, RunFolder, RunRecord, hardware
+from spantune.runs import DataRecord, RunFolder, RunRecord
+from spantune.runs.environment import hardware
 from spantune.scoring.domains import drop_scores
 from spantune.scoring.official_metrics import rules_of
 from spantune.scoring.score_run import evaluation_folder, score_set
@@ -92,7 +93,8 @@ def measured(
     changes: dict[str, Any] = {"metrics": metrics, "data": data}
     if config.cost_seconds != 0 and not record.answering:
         asked = splits.selection if splits.selection.examples else splits.train
-        changes["answering"] = answering(predictor, asked, _seconds(config, record))
+        seconds = config.cost_seconds or min(max((record.timings.train_seconds or 0.0) / 50, 1.0), 20.0)
+        changes["answering"] = answering(predictor, asked, seconds)
         here = hardware()
         if any(record.hardware.get(part) != here.get(part) for part in _PARTS):
             machine = ", ".join(f"{part} {here[part]}" for part in _PARTS if part in here)
@@ -103,24 +105,17 @@ def measured(
 _PARTS = ("cpu", "cores", "gpu")  # of a machine, as far as speed depends on them
 
 
-def _seconds(config: TrainConfig, record: RunRecord) -> float:
-    """How long speed is measured."""
-    if config.cost_seconds is not None:
-        return config.cost_seconds
-    return min(max((record.timings.train_seconds or 0.0) / 50, 1.0), 20.0)
-
-
 def _reported(predictor: Predictor, folder: RunFolder, corpus: Corpus | None) -> Scores | None:
     """The run's scores on the reported set, question by question; None where there is none."""
     if corpus is None:
         return None
     answers = json.loads(folder.predictions.read_text(encoding="utf-8"))
-    return score_runs(corpus.examples, {"run": [answers]}, rules_of(predictor.squad_v2))
+    return score_runs(corpus.examples, {"run": [answers]}, rules_of(predictor.squad_v2), predictor.settings.language)
 
 
 def _meaning(scores: Scores, predictor: Predictor, embed: Embed) -> dict[str, float]:
     answers = dict(zip([one.id for one in scores.examples], scores.answers[0][0], strict=True))
-    return semantic_scores(scores.examples, answers, rules_of(predictor.squad_v2), embed)
+    return semantic_scores(scores.examples, answers, rules_of(predictor.squad_v2), embed, scores.language)
 
 
 def _scored(
@@ -134,9 +129,9 @@ def _scored(
 ) -> tuple[str, DataRecord, dict[str, float]]:
     """A further set's name, what it holds, and the scores on it, with the drop from the reported set."""
     folder = evaluation_folder(parent, corpus, (source,))
-    found = score_set(predictor, corpus, folder, (source,), embed, config.n_best)
+    found = score_set(predictor, corpus, folder, (source,), embed, config.n_best, config.language)
     described = DataRecord((source,), corpus.fingerprint, len(corpus.examples), found.answers.windows)
     if reported is None:
         return folder.name, described, found.scores
-    here = score_runs(corpus.examples, {"run": [found.answers.texts]}, rules_of(predictor.squad_v2))
+    here = score_runs(corpus.examples, {"run": [found.answers.texts]}, rules_of(predictor.squad_v2), config.language)
     return folder.name, described, {**found.scores, **drop_scores(reported, here)}

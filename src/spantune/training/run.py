@@ -16,14 +16,16 @@ from spantune.answering.window_rules import window_rules
 from spantune.answering.windows import Windows, make_windows
 from spantune.config import TrainConfig
 from spantune.data import Splits, load_splits
+from spantune.data.checks.scripts import script_note
 from spantune.errors import ConfigError, RunError
 from spantune.modeling import SpanModel, load_tokenizer, save
 from spantune.modeling.devices import choose_device, choose_dtype
 from spantune.modeling.load_errors import not_numbers
 from spantune.modeling.save_load import trainable_state
 from spantune.reports.figures.files import run_plots
-from spantune.runs import Best, DataRecord, ParameterCount, RunFolder, RunRecord, Timings, reset_peak_memory
+from spantune.runs import Best, DataRecord, ParameterCount, RunFolder, RunRecord, Timings
 from spantune.runs.atomic_files import TEMPORARY, replace_folder
+from spantune.runs.environment import reset_peak_memory
 from spantune.runs.folder import N_BEST
 from spantune.runs.manifest import AnsweringSettings, NullFit
 from spantune.scoring.answerability import fit_null
@@ -31,7 +33,7 @@ from spantune.scoring.prediction_files import n_best_file
 from spantune.scoring.score_run import scores, write_answers
 from spantune.training import distributed
 from spantune.training.callbacks import Cadence, GracefulStop, Journal
-from spantune.training.checkpoints import last_checkpoint, remove_checkpoints, whole_or_gone
+from spantune.training.checkpoints import last_checkpoint, whole_or_gone
 from spantune.training.distillation import Lessons, lessons, refuse_teachers
 from spantune.training.extra_measurements import completed, further_sets, measured
 from spantune.training.lineage import Origins, refuse_other_origins, refuse_own_folder
@@ -104,7 +106,7 @@ def train(config: TrainConfig) -> RunRecord:
         sheet.update(teachers=origins.teachers, started_from=origins.started_from, began_with=origins.began_with)
         taught = lessons(config, material.train)
         reset_peak_memory()  # what a run needs, whether or not the teachers had to answer anew
-        notes = (*start, *_notes(material))
+        notes = (*start, *_notes(config, material))
         sheet.update(data=_data_records(config, material), parameters=_count(model, config), notes=notes)
         sheet.start_tracking()
 
@@ -145,13 +147,13 @@ def train(config: TrainConfig) -> RunRecord:
         run_plots(folder)
         sheet.close("finished")
         if not config.keep_checkpoints:
-            remove_checkpoints(folder)
+            shutil.rmtree(folder.checkpoints, ignore_errors=True)
     return sheet.record
 
 
 def _prepared(folder: RunFolder, config: TrainConfig) -> RunRecord | None:
     """The record of the run to go on with; None for a fresh start."""
-    if config.overwrite and folder.holds_work:  # a mistyped name must not cost the run that stands there
+    if config.overwrite and folder.holds_work:  # a mistyped name must not cost the run that is there
         load_tokenizer(config.model)
         load_splits(config, config.seed)
         further_sets(config)
@@ -242,8 +244,9 @@ def _score(
     if answers.broken_windows:
         raise _diverged(f"{answers.broken_windows} of {answers.windows} windows without finite scores", config)
     if tune and config.squad_v2:
-        predictor.settings = _settings(config, fit_null(windows.corpus.examples, answers.spans, answers.null_odds))
-    return scores(windows.corpus, answers, squad_v2=config.squad_v2, null=predictor.null)
+        fitted = fit_null(windows.corpus.examples, answers.spans, answers.null_odds, config.language)
+        predictor.settings = _settings(config, fitted)
+    return scores(windows.corpus, answers, squad_v2=config.squad_v2, null=predictor.null, language=config.language)
 
 
 def _refuse_diverged(model: SpanModel, config: TrainConfig) -> None:
@@ -271,6 +274,7 @@ def _settings(config: TrainConfig, null: NullFit | None = None) -> AnsweringSett
         squad_v2=config.squad_v2,
         null_threshold=null.threshold if math.isfinite(null.threshold) else 0.0,
         null_temperature=null.temperature,
+        language=config.language,
     )
 
 
@@ -304,10 +308,12 @@ def _data_records(config: TrainConfig, material: Material) -> dict[str, DataReco
     return made
 
 
-def _notes(material: Material) -> tuple[str, ...]:
+def _notes(config: TrainConfig, material: Material) -> tuple[str, ...]:
     notes = [f"{kind}: {number} (repair)" for kind, number in material.splits.repairs.items()]
     if material.splits.shared_contexts:
         notes.append(f"{material.splits.shared_contexts} contexts of the reported set stand in the training data too")
+    about_scripts = [script_note(windows.corpus.examples, config.language) for windows in material.sets().values()]
+    notes += dict.fromkeys(note for note in about_scripts if note)
     for name, windows in material.sets().items():
         if unreachable := windows.unreachable():
             notes.append(f"{len(unreachable)} answers of the {name} set are in no window (first id {unreachable[0]})")

@@ -13,21 +13,9 @@ from spantune.config import TrainConfig
 from spantune.config.parse import yaml_file
 from spantune.errors import SpantuneError
 from spantune.methods import get
-from spantune.runs import (
-    History,
-    RunFolder,
-    RunRecord,
-    command_line,
-    git_state,
-    hardware,
-    peak_gpu_memory_bytes,
-    peak_memory_bytes,
-    utc_now,
-    versions,
-    without_password,
-    write_text_atomic,
-)
+from spantune.runs import History, RunFolder, RunRecord, environment, utc_now, write_text_atomic
 from spantune.runs.record import parameters_of
+from spantune.runs.redaction import command_line, without_password
 from spantune.training import distributed
 from spantune.training.code_version import code_version
 
@@ -64,9 +52,9 @@ class RunSheet:
             command=command_line(),
             config=_settings(config),
             options=dict(config.options),
-            versions=versions(),
-            hardware=hardware(),
-            git=git_state(),
+            versions=environment.versions(),
+            hardware=environment.hardware(),
+            git=environment.git_state(),
             code=code_version(config.method),
             started_at=previous.started_at if previous else utc_now(),
             resumed=previous.resumed + 1 if previous else 0,
@@ -108,9 +96,9 @@ class RunSheet:
             status=status,
             reason=reason,
             timings=replace(self.record.timings, wall_seconds=wall),
-            peak_memory_bytes=peak_memory_bytes(),
-            peak_gpu_memory_bytes=peak_gpu_memory_bytes(),
-            hardware=hardware(),
+            peak_memory_bytes=environment.peak_memory_bytes(),
+            peak_gpu_memory_bytes=environment.peak_gpu_memory_bytes(),
+            hardware=environment.hardware(),
             finished_at=utc_now(),
         )
         for tracker in self.trackers:

@@ -254,7 +254,7 @@ class SpanTrainer(Trainer):
             squad_v2=self.config.squad_v2,
             loss_labels=self.config.labels,
         )
-        scored = headline(score(self.selection.corpus.examples, answers.texts))
+        scored = headline(score(self.selection.corpus.examples, answers.texts, language=self.config.language))
         loss = {} if answers.loss is None else {"eval_loss": answers.loss}  # None: no window with a label
         return {"eval_em": scored["em"], "eval_f1": scored["f1"], **loss}
 

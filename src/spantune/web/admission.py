@@ -4,20 +4,43 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from flask import Response, render_template, request, url_for
 from werkzeug.datastructures import MultiDict
 
 from spantune.data import Example
 from spantune.web.answer_queue import RequestAnswers
+from spantune.web.answer_scores import AnswerScore, score_answer
 from spantune.web.limits import MOST_ANSWERS
 from spantune.web.models import Model
 from spantune.web.problem_details import Problem, too_many
 from spantune.web.state import web
 
+if TYPE_CHECKING:
+    from spantune.data.prediction import Prediction
+
 _CHARACTERS = 5_000
 """A context counts as one question for each of these: reading it is what takes time."""
+
+
+@dataclass(frozen=True)
+class ScoredAnswer:
+    """One model's answer to the question of a form. `score` is None where the accepted answers are not known."""
+
+    model: Model
+    given: RequestAnswers
+    score: AnswerScore | None
+
+    @property
+    def prediction(self) -> Prediction:
+        """The answer."""
+        return self.given.predictions[0]
+
+    @property
+    def right(self) -> bool:
+        """Whether it is known to be right."""
+        return self.score is not None and self.score.right
 
 
 @dataclass(frozen=True)
@@ -63,7 +86,7 @@ class QuestionForm:
         """The names of the models."""
         return [model.name for model in self.models]
 
-    def answers(self, context: str, longest: int) -> Mapping[str, RequestAnswers]:
+    def answers(self, context: str, longest: int) -> list[ScoredAnswer]:
         """Each model's answer about a context of at most `longest` characters; Problem where the form is refused."""
         settings = web().settings
         mistakes = [] if self.models else ["Choose a model."]
@@ -78,7 +101,13 @@ class QuestionForm:
             fits = longest < len(context) <= settings.max_document
             link = ("Ask it on Documents", url_for("documents.page")) if fits else None
             raise Problem(422, "Not a question that can be answered", " ".join(mistakes), link=link)
-        return ask([Example("0", self.question, context)], self.names, inside=self.inside)
+        given = ask([Example("0", self.question, context)], self.names, inside=self.inside)
+        answers = []
+        for model in self.models:
+            text = given[model.name].predictions[0].text
+            score = score_answer(text, self.accepted, squad_v2=model.squad_v2, language=model.language)
+            answers.append(ScoredAnswer(model, given[model.name], score))
+        return answers
 
 
 def page_with_form(template: str, problem: Problem | None = None, **context: Any) -> Response:

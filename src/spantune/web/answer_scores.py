@@ -5,14 +5,14 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Any, TypeVar
 
 from pydantic import Field
 
 from spantune.data import Answer, Example
-from spantune.scoring.official_metrics import f1, normalize_answer, question_scores, rules_of
+from spantune.scoring.official_metrics import f1, normalizer, question_scores, rules_of
 
 _WITHOUT_SPACES = re.compile(
     "[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u2e80-\u30ff\u31f0-\u9fff\uf900-\ufaff\U00020000-\U0003ffff]"
@@ -20,9 +20,12 @@ _WITHOUT_SPACES = re.compile(
 """Letters of Thai, Lao, Burmese, Khmer, Chinese and Japanese."""
 
 
+Shown = TypeVar("Shown")
+
+
 @dataclass(frozen=True)
 class AnswerScore:
-    """An answer scored by the official rules of the data that the model was trained on; EM and F1 from 0 to 1."""
+    """An answer scored by the rules by which the model's run was scored; EM and F1 from 0 to 1."""
 
     em: Annotated[float, Field(ge=0, le=1)]
     f1: Annotated[float, Field(ge=0, le=1)]
@@ -35,15 +38,30 @@ class AnswerScore:
         return bool(self.em)
 
 
-def score_answer(text: str, golds: Sequence[str] | None, *, squad_v2: bool) -> AnswerScore | None:
-    """An answer against the accepted ones; None where these are not known."""
+def score_answer(
+    text: str, golds: Sequence[str] | None, *, squad_v2: bool, language: str | None = None
+) -> AnswerScore | None:
+    """An answer against the accepted ones; None where these are not known.
+
+    Args:
+        language: of MLQA's rules; None for the official rule.
+    """
     if golds is None:
         return None
     example = Example("0", "", "", tuple(Answer(gold, 0) for gold in golds))
-    ((em, best_f1),) = question_scores([example], {"0": text}, rules=rules_of(squad_v2 or not golds)).values()
-    nearest = max(golds, key=lambda gold: f1(text, [gold]), default="")
-    accepted, answered = normalize_answer(nearest).split(), normalize_answer(text).split()
+    rules = rules_of(squad_v2 or not golds)
+    ((em, best_f1),) = question_scores([example], {"0": text}, rules=rules, language=language).values()
+    nearest = max(golds, key=lambda gold: f1(text, [gold], language), default="")
+    accepted, answered = (normalizer(language)(one).split() for one in (nearest, text))
     return AnswerScore(em, best_f1, _beyond(accepted, answered), _beyond(answered, accepted))
+
+
+def in_groups(answers: Iterable[Shown], key: Callable[[Shown], tuple[bool, Any]]) -> list[list[Shown]]:
+    """Groups of answers with the same key, which begins with whether they are right: those first, then large groups."""
+    groups: dict[tuple[bool, Any], list[Shown]] = {}
+    for answer in answers:
+        groups.setdefault(key(answer), []).append(answer)
+    return [group for _, group in sorted(groups.items(), key=lambda item: (not item[0][0], -len(item[1])))]
 
 
 def _beyond(words: Sequence[str], others: Sequence[str]) -> list[str]:

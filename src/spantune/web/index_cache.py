@@ -14,7 +14,6 @@ from spantune.web.question_index import QuestionIndex, read_index
 
 _PATIENCE = 1.5
 """Seconds that a request waits for an index before it answers that it is being read."""
-_State = tuple[tuple[str, int], ...]
 
 
 class Unread(Exception):
@@ -29,7 +28,7 @@ class Shelf:
         names = distinct_names(path.name or "study" for path in paths)
         self.folders: dict[str, Path] = dict(zip(names, paths, strict=True))
         self._read = read
-        self._indexes: dict[str, tuple[_State, Future[QuestionIndex]]] = {}
+        self._indexes: dict[str, tuple[dict[Path, int], Future[QuestionIndex]]] = {}
         self._lock = threading.Lock()
 
     def index(self, name: str, patience: float = _PATIENCE) -> QuestionIndex:
@@ -41,7 +40,7 @@ class Shelf:
         folder = self.folders[name]
         state = _state(folder)
         with self._lock:
-            known, coming = self._indexes.get(name, ((), None))
+            known, coming = self._indexes.get(name, ({}, None))
             if coming is None or known != state:
                 coming = Future()
                 threading.Thread(target=self._fill, args=(coming, folder), daemon=True).start()
@@ -62,10 +61,10 @@ class Shelf:
             coming.set_exception(error)
 
 
-def _state(study: Path) -> _State:
+def _state(study: Path) -> dict[Path, int]:
     """When the answers of its runs were written."""
-    times = []
-    for path in sorted(study.glob(f"*/{PREDICTIONS}")):
+    times = {}
+    for path in study.glob(f"*/{PREDICTIONS}"):
         with suppress(OSError):  # a run that is being replaced
-            times.append((str(path), path.stat().st_mtime_ns))
-    return tuple(times)
+            times[path] = path.stat().st_mtime_ns
+    return times

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from spantune.config import LimitsConfig
 
 _MOST_CLIENTS = 10_000
-_LEAST_FORM, _BESIDE = 1_000_000, 100_000
+_LEAST_FORM, _OTHER_FIELDS = 1_000_000, 100_000
 API_BYTES = 4_000_000
 """Largest body of a request to the API."""
 MOST_ANSWERS = 100
@@ -41,12 +41,12 @@ def pages_of(count: int, per_page: int, asked: str | None) -> dict[str, int]:
 
 def form_bytes(limits: LimitsConfig) -> int:
     """Largest form without a file; a character takes up to twelve bytes (four, each as `%F0`)."""
-    return max(_LEAST_FORM, 12 * limits.max_context + _BESIDE)
+    return max(_LEAST_FORM, 12 * limits.max_context + _OTHER_FIELDS)
 
 
 def upload_bytes(limits: LimitsConfig) -> int:
     """Largest form with a file and the text of the last one."""
-    return round(limits.max_upload_mb * 1e6) + 4 * limits.max_document + _BESIDE
+    return round(limits.max_upload_mb * 1e6) + 4 * limits.max_document + _OTHER_FIELDS
 
 
 def body_bytes(limits: LimitsConfig) -> int:

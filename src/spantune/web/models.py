@@ -29,6 +29,7 @@ class Model:
         label: the method as people write it. number: its place among the models.
         squad_v2: whether it may answer nothing. record: of its run; None for an adapter without one.
         method: its name; "" where it is unknown. place: that of its colour and pattern; default: its number.
+        language: of MLQA's rules, by which its run was scored; None for the official rule.
     """
 
     name: str
@@ -39,6 +40,7 @@ class Model:
     record: RunRecord | None = None
     method: str = ""
     place: int | None = None
+    language: str | None = None
 
     @property
     def look(self) -> str:

@@ -23,6 +23,7 @@ from spantune.scoring.dimensions import DIMENSIONS
 from spantune.scoring.disagreements import right_and_wrong
 from spantune.scoring.error_kinds import KINDS
 from spantune.scoring.statistics import Comparison, compare
+from spantune.web.answer_scores import in_groups
 from spantune.web.model_colours import groups_of
 from spantune.web.models import look_of
 
@@ -147,10 +148,7 @@ class IndexedQuestion:
     @property
     def different(self) -> list[list[MethodAnswer]]:
         """Groups of equal answers, right ones first, then that of most methods."""
-        alike: dict[tuple[str, int | None, bool], list[MethodAnswer]] = {}
-        for answer in self.answers:
-            alike.setdefault((answer.text, answer.start, answer.right), []).append(answer)
-        return sorted(alike.values(), key=lambda group: (not group[0].right, -len(group)))
+        return in_groups(self.answers, lambda answer: (answer.right, (answer.text, answer.start)))
 
 
 class QuestionIndex:

@@ -92,14 +92,14 @@ def requires_token(view: View) -> View:
                 "Uploads and corrections need the token that was set or printed when the server started: send it as "
                 "`Authorization: Bearer TOKEN`, or sign in at /sign-in.",
                 headers={"WWW-Authenticate": 'Bearer realm="spantune"'},
-                link=("Sign in", url_for("access.sign_in", next=_way_on())),
+                link=("Sign in", url_for("access.sign_in", next=_after_sign_in())),
             )
         return redirect(url_for("access.sign_in", next=request.full_path.rstrip("?")))
 
     return checked  # type: ignore[return-value]
 
 
-def _way_on() -> str:
+def _after_sign_in() -> str:
     """Where the sender of a form goes after signing in: to mark the same text, if an address has room for it."""
     if request.blueprint != "correct":
         return request.path
@@ -188,14 +188,11 @@ def _check_origin() -> None:
 def _with_headers(response: Response) -> Response:
     for name, value in HEADERS.items():
         response.headers.setdefault(name, value)
+    secret = g.get("secret", False) or request.endpoint == "access.sign_in"
     if request.endpoint == "static":
         response.headers["Cache-Control"] = "no-cache"  # revalidated by its ETag, so that an update is seen
+    elif response.mimetype == "text/html" and not secret:
+        response.headers.setdefault("Cache-Control", "private, no-cache")  # kept for the Back button
     else:
-        response.headers.setdefault("Cache-Control", _kept(response))
+        response.headers.setdefault("Cache-Control", "no-store")
     return response
-
-
-def _kept(response: Response) -> str:
-    """Browsers may keep pages, for their Back button, but none that needs the token or asks for it."""
-    secret = g.get("secret", False) or request.endpoint == "access.sign_in"
-    return "private, no-cache" if response.mimetype == "text/html" and not secret else "no-store"

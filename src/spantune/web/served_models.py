@@ -77,6 +77,7 @@ def named_models(paths: Sequence[Path]) -> tuple[Model, ...]:
                 label if labels.count(label) == 1 else f"{label} ({name})",
                 number,
                 squad_v2=manifest is not None and manifest.settings.squad_v2,
+                language=manifest.settings.language if manifest is not None else None,
                 record=record,
                 method=identified.method if identified else "",
             )

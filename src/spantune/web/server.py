@@ -22,8 +22,8 @@ from spantune.web.limits import body_bytes
 from spantune.web.served_models import Runs, models_in, studies_in, what_to_serve
 from spantune.web.state import EXTENSION, Web
 
-_THREADS_BESIDE = 16
-"""Threads for pages and health checks, besides one for each request that waits and each that is being answered."""
+_OTHER_THREADS = 16
+"""Threads for pages and health checks, in addition to one for each request that waits or is being answered."""
 _TO_FINISH = 60.0
 """Seconds for running requests to finish when the server is stopped."""
 _READ_ANYWAY = 4
@@ -34,7 +34,7 @@ Say = Callable[[str], None]
 
 
 def serve(settings: ServeConfig, say: Say = print) -> None:
-    """Serve until SIGTERM or Ctrl-C; returns when everything that was asked is answered.
+    """Serve until SIGTERM or Ctrl-C; returns when the requests so far are answered.
 
     Raises:
         RunError: there is nothing to serve. ConfigError: the address cannot be listened on.
@@ -83,10 +83,10 @@ def serve_app(app: Flask, open_socket: socket.socket, stop: threading.Event, say
         _counted(app, running),
         map=connections,
         sockets=[open_socket],
-        threads=settings.waiting + settings.batch + _THREADS_BESIDE,
+        threads=settings.waiting + settings.batch + _OTHER_THREADS,
         connection_limit=4 * settings.waiting + 200,
         channel_timeout=60,
-        channel_request_lookahead=1,  # reads on while a request is answered, and so sees its client go
+        channel_request_lookahead=1,  # keeps reading while a request is answered, to notice a client that disconnects
         max_request_body_size=_READ_ANYWAY * body_bytes(settings),
         ident="spantune",
         expose_tracebacks=False,
@@ -97,8 +97,8 @@ def serve_app(app: Flask, open_socket: socket.socket, stop: threading.Event, say
     threading.Thread(target=server.run, name="spantune-server", daemon=True).start()
     _announce(shared, open_socket, say)
     stop.wait()
-    say("stopping: what was asked is still answered")
-    connections.pop(open_socket.fileno())  # no new connections; those that are open stay
+    say("stopping: running requests are finished first")
+    connections.pop(open_socket.fileno())  # accept no new connections, and keep those that are open
     open_socket.close()
     deadline = time.monotonic() + _TO_FINISH
     shared.answerer.close(_TO_FINISH)
@@ -115,12 +115,11 @@ def _counted(app: Flask, running: set[int]) -> Any:
     """The WSGI application, with the requests that it is answering in `running`."""
 
     def answer(environ: dict[str, Any], start_response: Any) -> ClosingIterator:
-        key = id(environ)
-        running.add(key)
+        running.add(id(environ))
         try:
-            return ClosingIterator(app(environ, start_response), lambda: running.discard(key))
+            return ClosingIterator(app(environ, start_response), lambda: running.discard(id(environ)))
         except BaseException:
-            running.discard(key)
+            running.discard(id(environ))
             raise
 
     return answer

@@ -1,7 +1,8 @@
-"""What a subcommand file declares."""
+"""A subcommand, as its file declares it."""
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -12,15 +13,18 @@ class Command:
     """A subcommand.
 
     Attributes:
-        config: the frozen dataclass whose fields are the flags and YAML keys.
+        config: the frozen dataclass whose fields are the flags and YAML keys; its docstring is the summary.
         run: does the work with an instance of it; imports its stage inside.
-        examples: command lines for the end of the help, with a comment above each.
-        resume: flags that make an interrupted command go on where it stopped; None where it starts again anyway.
+        examples: command lines that close the help, with a comment above each.
+        resume: flags that continue an interrupted command; None if it always starts over.
     """
 
     name: str
-    summary: str
     config: type[Any]
     run: Callable[[Any], None]
     examples: str
     resume: tuple[str, ...] | None = None
+
+    @property
+    def summary(self) -> str:
+        return inspect.getdoc(self.config) or ""

@@ -1,4 +1,4 @@
-"""Converts what a user wrote, on the command line or in YAML, to a field's type, or says what was expected."""
+"""Converts what a user writes, on the command line or in YAML, to a field's type, or says what it expects."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ _METAVARS = {int: "INT", float: "FLOAT", str: "TEXT"}
 
 
 class Mistyped(ValueError):
-    """A value does not fit its field; the message says what was expected and what was found."""
+    """A value does not fit its field; the message says what is expected and what is found."""
 
 
 def from_words(words: list[str], hint: Any) -> Any:
-    """The value of a flag's words. A flag that takes one value gets one word; `none` unsets an optional setting."""
+    """The value that a flag's words give; `none` unsets an optional setting."""
     shown = " ".join(words)
     if takes_many(hint):
         return _validated(words, hint, strict=False, found=repr(shown))
@@ -30,7 +30,7 @@ def from_words(words: list[str], hint: Any) -> Any:
 
 
 def from_yaml(value: Any, hint: Any) -> Any:
-    """The value of a YAML entry. Types are strict (no text for numbers), but a single value may stand for a list."""
+    """The value of a YAML entry. Types are strict (text is no number), but a single value is accepted for a list."""
     shown = "null" if value is None else f"{value!r} ({_KINDS.get(type(value), type(value).__name__)})"
     if takes_many(hint) and value is not None:
         value = tuple(value) if isinstance(value, list) else (value,)
@@ -52,7 +52,7 @@ def metavar(hint: Any) -> str:
 
 
 def expected(hint: Any) -> str:
-    """What a field takes, in words."""
+    """The values that a field accepts, in words."""
     if takes_many(hint):
         return f"a list of values, each {expected(typing.get_args(hint)[0])}"
     if choices := _choices(hint):

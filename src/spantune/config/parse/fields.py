@@ -1,4 +1,4 @@
-"""Reads the dataclasses: each field becomes one `Setting`, which has its flag, YAML key, help and type.
+"""Reads the dataclasses: each field becomes a `Setting` with its flag, YAML key, help and type.
 
 Two conventions: a configuration with a field `options` takes the options of methods, and its field `method` or
 `methods` names these methods. Field metadata: `positional` (given without a flag), `metavar`, `hidden` (cannot be
@@ -33,7 +33,7 @@ class HasOptions(typing.Protocol):
 
 @dataclass(frozen=True)
 class Setting:
-    """One thing that a user can set.
+    """A setting.
 
     Attributes:
         name: the field's name; `hint`: its type; `default`: its value when nothing sets it.
@@ -55,7 +55,7 @@ class Setting:
 
     @property
     def key(self) -> str:
-        """The one spelling under which values are collected: `max_length`, `prefix_tuning.length`."""
+        """The spelling under which values are collected: `max_length`, `prefix_tuning.length`."""
         return spelled(f"{self.method}.{self.name}" if self.method else self.name)
 
     @property
@@ -73,7 +73,7 @@ class Setting:
 
 
 def spelled(key: str) -> str:
-    """Dashes and underscores are the same in flags and in YAML."""
+    """Dashes and underscores are equivalent in flags and in YAML."""
     return key.replace("-", "_")
 
 
@@ -82,29 +82,31 @@ def settings_of(config: type[Any], methods: Mapping[str, HasOptions], *, group: 
     of every method.
     """
     settings = list(_read(config, group))
-    if OPTIONS not in {one.name for one in fields(config)}:
+    if OPTIONS not in {field.name for field in fields(config)}:
         return settings
     for method, description in methods.items():
         options = _read(description.options, method)
-        settings += [replace(one, about=description.summary, method=method) for one in options]
+        settings += [replace(option, about=description.summary, method=method) for option in options]
     known = f"One of {', '.join(methods)}."
     return [
-        replace(one, metavar="METHOD", help=f"{one.help} {known}") if one.key in ("method", "methods") else one
-        for one in settings
+        replace(setting, metavar="METHOD", help=f"{setting.help} {known}")
+        if setting.key in ("method", "methods")
+        else setting
+        for setting in settings
     ]
 
 
 def _read(config: type[Any], own_group: str) -> Iterator[Setting]:
     """The command's own fields, then group by group as the configuration inherits them."""
     hints = typing.get_type_hints(config)
-    declared = {one.name: one for one in fields(config)}
+    declared = {field.name: field for field in fields(config)}
     for owner in config.__mro__:
         texts = field_texts(owner.__module__) if is_dataclass(owner) else {}
         for name in inspect.get_annotations(owner):
-            one = declared.pop(name, None)
-            if one is None or name == OPTIONS or one.metadata.get("hidden"):
+            field = declared.pop(name, None)
+            if field is None or name == OPTIONS or field.metadata.get("hidden"):
                 continue
-            default: Any = one.default if one.default_factory is MISSING else one.default_factory()
+            default: Any = field.default if field.default_factory is MISSING else field.default_factory()
             yield Setting(
                 name=name,
                 hint=hints[name],
@@ -113,15 +115,13 @@ def _read(config: type[Any], own_group: str) -> Iterator[Setting]:
                 help=texts.get((owner.__name__, name), ""),
                 group=own_group if owner is config else owner.__name__.removesuffix("Config").lower(),
                 about="" if owner is config and not own_group else inspect.getdoc(owner) or "",
-                positional=one.metadata.get("positional", False),
-                one_way=one.metadata.get("one_way", False),
-                metavar=one.metadata.get("metavar"),
+                **{key: value for key, value in field.metadata.items() if key != "hidden"},
             )
 
 
 @cache
 def field_texts(module: str) -> Mapping[tuple[str, str], str]:
-    """The string under each field of each class of a module, on one line; empty without the source."""
+    """By class and field, the string below each field in a module, on one line; empty without the source."""
     try:
         tree = ast.parse(inspect.getsource(sys.modules[module]))
     except (OSError, TypeError):

@@ -1,4 +1,4 @@
-"""Flags and their help, through argparse. Values come back as words, so that all mistakes are reported together."""
+"""Flags and their help, through argparse. It returns words, so that all mistakes are reported together."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import argparse
 import itertools
 import re
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, NoReturn
 
 from spantune.config.parse.command import Command
@@ -17,44 +16,30 @@ from spantune.errors import ConfigError
 _NEGATIVE_POWER = re.compile(r"-[\d.]+e[-+]?\d+", re.IGNORECASE)
 
 
-@dataclass(frozen=True)
-class Flags:
-    """The words of a command line, sorted by setting.
-
-    Attributes:
-        values: by key, the words after a flag, or the bool that a switch means.
-        unknown: unknown flags and the words after them.
-        repeated: keys of the flags that were given more than once; only the last counts.
-    """
-
-    values: Mapping[str, list[str] | bool]
-    unknown: Sequence[str]
-    repeated: frozenset[str]
-
-
-def read_flags(command: Command, settings: Sequence[Setting], argv: Sequence[str]) -> Flags:
+def read_flags(
+    command: Command, settings: Sequence[Setting], argv: Sequence[str]
+) -> tuple[Mapping[str, list[Any]], Sequence[str]]:
     """Sorts the words of a command line by setting.
+
+    Returns:
+        By key, what each use of the flag says: a word, several, or the bool that a switch means; and the unknown flags
+        with the words after them.
 
     Raises:
         SystemExit: the help was printed.
         ConfigError: a flag lacks its value, or a switch has one.
     """
     parser = _Parser(command, settings)
-    lists = {one.flag for one in settings if takes_many(one.hint)}
+    lists = {setting.flag for setting in settings if takes_many(setting.hint)}
     namespace, unknown = parser.parse_known_args([part for word in _joined(argv) for part in _spelled(word, lists)])
     given: dict[str, list[Any]] = vars(namespace)
-    values: dict[str, list[str] | bool] = {}
     for setting in settings:
-        if setting.positional:  # argparse leaves those after a flag among the unknown words
+        if setting.positional:  # argparse returns those after a flag as unknown words
             later = before_flags(unknown)
             unknown = unknown[len(later) :]
-            if words := [*given.get(setting.key, ()), *later]:
-                values[setting.key] = words
-        elif setting.key in given:
-            last = given[setting.key][-1]
-            values[setting.key] = [last] if isinstance(last, str) else last
-    repeated = frozenset(one.key for one in settings if not one.positional and len(given.get(one.key, ())) > 1)
-    return Flags(values, unknown, repeated)
+            if words := [*given.pop(setting.key, ()), *later]:
+                given[setting.key] = [words]
+    return given, unknown
 
 
 def before_flags(words: Sequence[str]) -> list[str]:
@@ -74,7 +59,7 @@ def _joined(argv: Sequence[str]) -> list[str]:
 
 
 def _spelled(word: str, lists: Collection[str]) -> Sequence[str]:
-    """The word with dashes in its flag. A list goes on after `--data=a b`, which argparse takes for one value."""
+    """The word with dashes in its flag. A list continues after `--data=a b`, which argparse takes for one value."""
     if not word.startswith("--"):
         return [word]
     flag, equals, value = word.partition("=")
@@ -86,7 +71,8 @@ class _Parser(argparse.ArgumentParser):
     """A command's flags in their groups; its examples close the help."""
 
     def __init__(self, command: Command, settings: Sequence[Setting]) -> None:
-        positions = "".join(f" {_metavar(one)}{' ...' * takes_many(one.hint)}" for one in settings if one.positional)
+        places = [setting for setting in settings if setting.positional]
+        positions = "".join(f" {_metavar(setting)}{' ...' * takes_many(setting.hint)}" for setting in places)
         super().__init__(
             prog=f"spantune {command.name}",
             usage=f"%(prog)s [OPTIONS]{positions}",
@@ -95,7 +81,7 @@ class _Parser(argparse.ArgumentParser):
             allow_abbrev=False,
         )
         self._examples = "\n".join(f"  {line}" for line in command.examples.strip().splitlines())
-        for group, members in itertools.groupby(settings, key=lambda one: one.group):
+        for group, members in itertools.groupby(settings, key=lambda setting: setting.group):
             own = list(members)
             place = self.add_argument_group(f"{group} options", own[0].about) if group else self
             for setting in own:
@@ -105,7 +91,7 @@ class _Parser(argparse.ArgumentParser):
         return f"{super().format_help()}\nexamples:\n{self._examples}\n"
 
     def print_help(self, file: Any = None) -> None:
-        print(self.format_help(), end="")  # argparse hides that nobody reads the output any more
+        print(self.format_help(), end="")  # argparse would hide a BrokenPipeError
 
     def error(self, message: str) -> NoReturn:
         raise ConfigError(f"the settings are not valid:\n  {message.removeprefix('argument ')}")

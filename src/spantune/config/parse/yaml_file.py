@@ -40,7 +40,7 @@ for _side in (_Loader, _Dumper):
 
 
 def read(path: Path) -> dict[Any, Any]:
-    """The mapping that a configuration file holds; an empty file is an empty one.
+    """The mapping in a configuration file; {} for an empty file.
 
     Raises:
         ConfigError: no such file, not UTF-8, not YAML, a key twice, or not a mapping.

@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from spantune.data.checks.defects import KINDS, Defect, defects_text
+from spantune.data.checks.scripts import script_note
 from spantune.data.corpus import Corpus, load_corpus
 from spantune.data.example import Example
 from spantune.data.mixing import context_keys
@@ -37,6 +38,7 @@ class Diagnosis:
         counts: questions, contexts, answers and so on, and what reading them changed.
         lengths: `question`, `context` and `answer`, each in `characters` and `words`.
         defects: blocking ones and notes.
+        scoring_note: why the rule for EM and F1 does not fit the answers.
     """
 
     name: str
@@ -45,6 +47,7 @@ class Diagnosis:
     lengths: Mapping[str, Lengths]
     defects: tuple[Defect, ...] = ()
     checks_left_out: tuple[str, ...] = field(default=())
+    scoring_note: str | None = None
 
     @property
     def blocking(self) -> tuple[Defect, ...]:
@@ -72,6 +75,7 @@ class Diagnosis:
             ("Notes", self.notes, "No notes."),
         ):
             lines += ["", f"{title}: {len(found)}", defects_text(found)] if found else ["", none]
+        lines += ["", f"Scoring: {self.scoring_note}"] if self.scoring_note else []
         lines += [""] * bool(self.checks_left_out) + [f"Not checked: {name}" for name in self.checks_left_out]
         return "\n".join(lines)
 
@@ -87,11 +91,17 @@ class Diagnosis:
             "defect_counts": {kind: numbers[kind] for kind in KINDS if kind in numbers},
             "defects": defects,
             "checks_left_out": list(self.checks_left_out),
+            "scoring_note": self.scoring_note,
         }
 
 
 def diagnose(
-    corpus: Corpus, other: Corpus | None = None, *, answers: AnswerCheck | None = None, squad_v2: bool = True
+    corpus: Corpus,
+    other: Corpus | None = None,
+    *,
+    answers: AnswerCheck | None = None,
+    squad_v2: bool = True,
+    language: str | None = None,
 ) -> Diagnosis:
     """Examine a corpus that `examine` has read (a loaded one has no broken rows left, or would have been refused).
 
@@ -100,6 +110,7 @@ def diagnose(
         other: its counterpart (validation for train): contexts that are in both are reported.
         answers: looks for answers that a model cannot learn or give; `answering` makes it, since it needs a tokenizer.
         squad_v2: False reports every question without an answer as a defect.
+        language: of MLQA's rules, by which answers will be scored; None for the official rule.
     """
     defects = list(corpus.defects)
     if not squad_v2:
@@ -118,7 +129,8 @@ def diagnose(
         known = {one.id: one for one in corpus.examples}
         defects += [_about(known[id], kind, "answers", detail) for kind, id, detail in answers(corpus.examples)]
     counts, lengths = statistics(corpus)
-    return Diagnosis(corpus.name, corpus.fingerprint, counts, lengths, tuple(defects), tuple(left_out))
+    note = script_note(corpus.examples, language)
+    return Diagnosis(corpus.name, corpus.fingerprint, counts, lengths, tuple(defects), tuple(left_out), note)
 
 
 def statistics(corpus: Corpus) -> tuple[dict[str, int | float], dict[str, Lengths]]:

@@ -6,10 +6,12 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+_DEEPEST = 8
+
 
 @dataclass(frozen=True, slots=True)
 class Unreadable:
-    """Answers in an unknown form; `detail` describes them."""
+    """Answers, or an `is_impossible`, in an unknown form; `detail` describes it."""
 
     detail: str
 
@@ -22,7 +24,8 @@ class RawRow:
     """One question as its source has it: every field may be missing or of a wrong type.
 
     A field that is not there is None. `answers` are pairs (text, answer_start). `one_answer` says that the source has
-    one answer a row, so that several rows may be about one question.
+    one answer a row, so that several rows may be about one question. `left_out` names what the reader skipped, to be
+    counted.
     """
 
     id: object
@@ -33,6 +36,7 @@ class RawRow:
     title: object = None
     where: str = ""
     one_answer: bool = False
+    left_out: tuple[str, ...] = ()
 
 
 def is_missing(value: object) -> bool:
@@ -40,39 +44,12 @@ def is_missing(value: object) -> bool:
     return value is None or (isinstance(value, float) and math.isnan(value))
 
 
-def truth(value: object) -> bool | None:
-    """A yes or no in any common spelling; None where there is none."""
-    if isinstance(value, str):
-        return {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}.get(
-            value.strip().lower()
-        )
-    return None if is_missing(value) or not isinstance(value, (bool, int, float)) else bool(value)
-
-
-def answer_pairs(value: object, start: object = None) -> RawAnswers:
-    """Answers in any known form as pairs (text, answer_start).
-
-    Known: `{"text": [...], "answer_start": [...]}`, a list of `{"text", "answer_start"}` or of texts, one text.
-    An `answer_start` beside the value belongs to it.
-    """
+def bounded(value: object, depth: int = _DEEPEST) -> object:
+    """The value without what is nested so deeply that it cannot be shown: no field of a row holds such a thing."""
+    if type(value) is str or type(value) is int or value is None:  # nearly all are, and checks for ABCs are slow
+        return value
     if isinstance(value, Mapping):
-        if "text" not in value:
-            return Unreadable(f"expected the keys 'text' and 'answer_start', found {sorted(map(str, value))}")
-        return _zipped(value["text"], value.get("answer_start", start))
-    if isinstance(value, (list, tuple)) and any(isinstance(one, Mapping) for one in value):
-        if not all(isinstance(one, Mapping) and "text" in one for one in value):
-            return Unreadable("expected a list of {'text', 'answer_start'}, found " + str(value)[:60])
-        return [(one["text"], one.get("answer_start")) for one in value]
-    return None if is_missing(value) else _zipped(value, start)
-
-
-def _zipped(texts: object, starts: object) -> RawAnswers:
-    if not isinstance(texts, (list, tuple)):
-        texts = [texts]
-    if is_missing(starts):
-        return [(text, None) for text in texts]
-    if not isinstance(starts, (list, tuple)):
-        starts = [starts]
-    if len(starts) != len(texts):
-        return Unreadable(f"{len(texts)} texts and {len(starts)} offsets")
-    return list(zip(texts, starts, strict=True))
+        return {key: bounded(inner, depth - 1) for key, inner in value.items()} if depth else {}
+    if isinstance(value, (list, tuple)):
+        return [bounded(inner, depth - 1) for inner in value] if depth else []
+    return value

@@ -1,64 +1,105 @@
-"""The official nested SQuAD JSON, v1.1 and v2.0: articles, paragraphs, questions."""
+"""SQuAD's nested JSON, v1.1 and v2.0: articles, paragraphs, questions."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from spantune.data.readers.raw_row import RawAnswers, RawRow, Unreadable, answer_pairs, truth
+from spantune.data.readers.answer_forms import answer_pairs
+from spantune.data.readers.raw_row import RawAnswers, RawRow, Unreadable, bounded
 from spantune.data.readers.text_files import described
+from spantune.data.readers.truth import truth
 from spantune.errors import DataError, did_you_mean, nearest
 
 
-def is_nested(value: Any) -> bool:
-    """Whether a parsed JSON means to be the nested format (and not flat rows)."""
-    if not isinstance(value, Mapping) or not isinstance(value.get("data"), list):
-        return False
-    return not value["data"] or any(isinstance(one, Mapping) and "paragraphs" in one for one in value["data"])
+def is_nested(value: Mapping[str, Any]) -> bool:
+    """Whether an object means to be an article or a paragraph (and not a row)."""
+    return "paragraphs" in value or "qas" in value
+
+
+def within(place: str, inner: str) -> str:
+    """A place in a place: `data[0].paragraphs[1]`, `line 3: data[0]`."""
+    if not place:
+        return inner
+    return f"{place}: {inner}" if place.startswith("line ") and ":" not in place else f"{place}.{inner}"
 
 
 def nested_rows(value: Mapping[str, Any], file: str) -> Iterator[RawRow]:
-    """The questions of a parsed file in its order.
+    """The questions of a parsed file of the official form, in its order.
 
     Raises:
         DataError: an article, paragraph or question is not an object or lacks the key that leads on.
     """
-    for a, article in enumerate(value["data"]):
-        place = f"data[{a}]"
-        for p, paragraph in enumerate(_list(article, "paragraphs", file, place)):
-            inner = f"{place}.paragraphs[{p}]"
-            questions = _list(paragraph, "qas", file, inner)
-            context = _key(paragraph, "context", file, inner)
-            for q, question in enumerate(questions):
-                where = f"{inner}.qas[{q}]"
-                if not isinstance(question, Mapping):
-                    raise _not_an_object(question, file, where)
-                yield RawRow(
-                    id=question.get("id"),
-                    question=question.get("question"),
-                    context=context,
-                    answers=_answers(question),
-                    impossible=truth(question.get("is_impossible")),
-                    title=article.get("title"),
-                    where=where,
-                )
+    return question_rows(((f"data[{at}]", article) for at, article in enumerate(value["data"])), file)
 
 
-def _answers(question: Mapping[str, Any]) -> RawAnswers:
+def question_rows(records: Iterable[tuple[str, Any]], file: str) -> Iterator[RawRow]:
+    """The questions of (place, article) or (place, paragraph) pairs, in their order.
+
+    Raises:
+        DataError: as `nested_rows`.
+    """
+    for place, record in records:
+        paragraphs = [(place, record)]
+        if not isinstance(record, Mapping) or "qas" not in record or "paragraphs" in record:
+            listed = _list(record, "paragraphs", file, place)
+            paragraphs = [(within(place, f"paragraphs[{p}]"), paragraph) for p, paragraph in enumerate(listed)]
+        for where, paragraph in paragraphs:
+            yield from _paragraph_rows(paragraph, record.get("title"), file, where)
+
+
+def _paragraph_rows(paragraph: Any, title: object, file: str, place: str) -> Iterator[RawRow]:
+    questions = _list(paragraph, "qas", file, place)
+    context = bounded(_key(paragraph, "context", file, place))
+    for q, question in enumerate(questions):
+        where = within(place, f"qas[{q}]")
+        if not isinstance(question, Mapping):
+            raise _not_an_object(question, file, where)
+        yield RawRow(
+            id=bounded(question.get("id", question.get("qid"))),
+            question=bounded(question.get("question")),
+            context=context,
+            answers=_answers(question, context),
+            impossible=truth(question.get("is_impossible")),
+            title=title,
+            where=where,
+        )
+
+
+def _answers(question: Mapping[str, Any], context: object) -> RawAnswers:
     answers = question.get("answers")
+    if (detected := _detected(question)) is not None:
+        return detected
+    if answers is None and "answer" in question:
+        return answer_pairs(question["answer"], question.get("answer_start"), context)
     if isinstance(answers, (str, int, float)) and not isinstance(answers, bool):
         return Unreadable(f"expected a list of {{'text', 'answer_start'}}, found {answers!r}")
-    return answer_pairs(answers)
+    return answer_pairs(answers, context=context)
 
 
-def not_squad(found: Any, file: str) -> DataError:
-    """The error for a JSON whose top is neither nested SQuAD nor a list of rows."""
+def _detected(question: Mapping[str, Any]) -> RawAnswers:
+    """MRQA's answers: each text with all its places, whose ends are inclusive."""
+    detected = question.get("detected_answers")
+    if detected is None:
+        return None
+    try:
+        return [(answer["text"], start) for answer in detected for start, _ in answer["char_spans"]] or None  # type: ignore[union-attr]
+    except (TypeError, KeyError, ValueError):
+        return None
+
+
+def not_squad(found: Any, file: str, lists: Sequence[str] = ()) -> DataError:
+    """The error for a JSON that holds neither nested SQuAD nor rows; `lists` are keys of which each holds some."""
     shown = f"an object with the keys {sorted(found)[:12]}" if isinstance(found, Mapping) else described(found)
     hint = None
-    if isinstance(found, Mapping) and (near := nearest("data", found)):
+    if lists:
+        hint = f"write {' and '.join(map(repr, lists[:5]))} into files of their own"
+    elif isinstance(found, Mapping) and (near := nearest("data", found)):
         hint = f"is {near!r} meant to be 'data'?" if near != "data" else "'data' holds a list"
-    elif isinstance(found, Mapping) and found and all(isinstance(one, str) for one in found.values()):
-        hint = "this looks like predictions ({id: answer}); give the file with the questions"
+    elif isinstance(found, Mapping) and any(isinstance(value, str) for value in found.values()):
+        hint = "if it is one row, name its columns: --columns question=YOUR_COLUMN"
+        if all(isinstance(value, str) for value in found.values()):
+            hint = f"this looks like predictions ({{id: answer}}); give the file with the questions; {hint}"
     return DataError(
         "the JSON is not SQuAD",
         where=file,

@@ -1,8 +1,8 @@
 """The attention of every encoder, registered with transformers' AttentionInterface.
 
 It does two things that the stock one does not: it puts a prefix of learned keys and values before the real ones, and
-it trains faster on a CPU, where PyTorch's fused kernel is built for long sequences and wide heads and its backward pass
-costs more than all the matrix products of a small encoder.
+it trains faster in bf16 on a CPU, where PyTorch's fused kernel is built for long sequences and wide heads and its
+backward pass costs more than all the matrix products of a small encoder.
 
 Shapes: B batch, L queries, S keys (a prefix included), H heads, D head width, V virtual tokens.
 """
@@ -47,9 +47,8 @@ def attention(
         key, value, attention_mask = _with_prefix(prefix[getattr(module, LAYER)], key, value, attention_mask)
     if _small_training_step(query, attention_mask, kwargs):
         scaling = kwargs.get("scaling") or query.shape[-1] ** -0.5
-        if torch.is_autocast_enabled("cpu"):
-            # The backward pass runs outside autocast, so that all of its operands must have one type from the start.
-            query, key, value = (part.to(torch.get_autocast_dtype("cpu")) for part in (query, key, value))
+        # The backward pass runs outside autocast, so that all of its operands must have one type from the start.
+        query, key, value = (part.to(torch.bfloat16) for part in (query, key, value))
         attended: Tensor = SmallAttention.apply(query, key, value, attention_mask, scaling)
         return attended.transpose(1, 2), None
     return sdpa_attention_forward(module, query, key, value, attention_mask, **kwargs)
@@ -69,9 +68,12 @@ def _with_prefix(
 
 
 def _small_training_step(query: Tensor, mask: Tensor | None, kwargs: dict[str, Any]) -> bool:
-    """Whether the plain matrix products below are right and faster than the fused kernel."""
+    """Whether the plain matrix products below are right and faster than the fused kernel: in bf16 by 1.3 to 1.4 times,
+    not in fp32."""
+    autocast = torch.get_autocast_dtype("cpu") if torch.is_autocast_enabled("cpu") else query.dtype
     return (
         query.device.type == "cpu"
+        and autocast is torch.bfloat16
         and torch.is_grad_enabled()
         and not kwargs.get("dropout")
         and (mask is None or mask.dtype == torch.bool)

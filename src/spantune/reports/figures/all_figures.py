@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING
 
 from spantune.reports.figures.f1_against_cost import COSTS, f1_against
 from spantune.reports.figures.learning_curves import learning_curves, loss_curves
 from spantune.reports.figures.score_plots import MOST_IN_A_PANEL, error_kinds, intervals, slices
-from spantune.reports.figures.style import Form, looks
+from spantune.reports.figures.style import Form, Look, looks
 from spantune.reports.figures.sweep_plots import sweep_curves, sweep_trials
+from spantune.reports.run_groups import by_rule, rule_language
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+    from spantune.reports.judged_answers import Evidence
     from spantune.reports.report import ReportData
 
 
@@ -55,14 +57,18 @@ def plans(report: ReportData) -> list[Plan]:
         Plan("learning_curves", "F1", spread, partial(learning_curves, report.runs)),
         Plan("loss_curves", "Loss", average, partial(loss_curves, report.runs)),
     ]
-    if evidence is None:
-        return made
+    if evidence is not None:
+        made += _questions(evidence, order, styles)
+    rule = by_rule(rule_language(report.records))
+    return [replace(plan, caption=plan.caption + rule * ("F1" in plan.caption)) for plan in made]
+
+
+def _questions(evidence: Evidence, order: Sequence[str], styles: dict[str, Look]) -> list[Plan]:
     which = f" The first {MOST_IN_A_PANEL} methods of the table." if len(order) > MOST_IN_A_PANEL else ""
     divided = f"F1 by slice with its 95% interval; below each slice its number of questions.{which}"
     wrong = "Share of all questions, by what is wrong with the answer; means over seeds."
     counts = sorted(evidence.counts, key=lambda one: order.index(one.method))
     return [
-        *made,
         Plan("slices", "Slices", divided, partial(slices, evidence.slices, styles, order)),
         Plan("errors", "Errors", wrong, partial(error_kinds, counts, len(evidence.scores.examples))),
     ]

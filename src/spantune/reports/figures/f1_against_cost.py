@@ -44,11 +44,6 @@ _ROUND_TIMES = (
 )
 
 
-def _training(group: Group) -> float | None:
-    seconds = group.timing("train_seconds")
-    return seconds.mean if seconds else None
-
-
 _WEIGHTS = "weights of the saved model on disk (logarithmic)"
 _STEPS = "optimiser steps, mean over seeds (logarithmic)"
 COSTS = (
@@ -60,7 +55,7 @@ COSTS = (
         lambda value: number_format.count(round(value)),
     ),
     Cost("adapter", "Adapter size", _WEIGHTS, lambda one: one.largest("adapter_bytes"), number_format.size),
-    Cost("training", "Training time", _STEPS, _training, number_format.duration, _ROUND_TIMES),
+    Cost("training", "Training time", _STEPS, lambda one: one.training_seconds, number_format.duration, _ROUND_TIMES),
     Cost(
         "latency",
         "Latency",
@@ -142,9 +137,11 @@ def _about(groups: Sequence[Group], intervals: bool) -> str:
     first = next(run for one in groups for run in one.finished)
     used = first.data.get(first.scored_on or "")
     where = f"{first.scored_on} set" + (f", {used.examples:,} questions" if used else "")
-    several = any(len(one.finished) > 1 for one in groups)
-    bars = "bars: 95% intervals" if intervals else "bars: ± one standard deviation over seeds" if several else ""
-    return "; ".join([where, *([bars] if bars else []), "line: what no other method beats in both"])
+    if intervals:
+        where += "; bars: 95% intervals"
+    elif any(len(one.finished) > 1 for one in groups):
+        where += "; bars: ± one standard deviation over seeds"
+    return f"{where}; line: what no other method beats in both"
 
 
 def _log_axis(axes: Axes, values: Sequence[float], cost: Cost, form: Form) -> None:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import fmean, stdev
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from spantune.reports.figures.style import WIDE, Form, Look, looks, name_axes, new_figure
 from spantune.reports.figures.text_placement import name_line_ends
-from spantune.reports.run_groups import Group, group
+from spantune.reports.run_groups import group
 from spantune.runs import RunRecord
 
 if TYPE_CHECKING:
@@ -32,6 +34,10 @@ class Curve:
     spread: tuple[float, ...]
 
 
+Line = tuple[str, Look, Curve]
+"""A curve with its name and its look."""
+
+
 def loss_curve(record: RunRecord, rows: Rows) -> Figure | None:
     """One run's loss over steps: every logged value faintly, their moving average, and the selection split's."""
     raw, checked = _curve([rows], "loss"), _curve([rows], "selection_loss")
@@ -39,83 +45,74 @@ def loss_curve(record: RunRecord, rows: Rows) -> Figure | None:
         return None
     figure, axes = new_figure(f"Loss of {record.label}", _about(record))
     training, selection = looks(["training", "selection"])
-    smooth = smoothed(raw.values)
+    lines = [("training", training, smoothed(raw))]
     axes.plot(raw.steps, raw.values, color=training.colour, alpha=0.25, linewidth=1)
-    axes.plot(raw.steps, smooth, color=training.colour, linewidth=2.2)
-    ends = [("training", training, smooth[-1])]
+    axes.plot(raw.steps, lines[0][2].values, color=training.colour, linewidth=2.2)
     if checked is not None:
         style: dict[str, Any] = {"marker": "o", "markersize": 6, "clip_on": False, "linewidth": 1.8}
         axes.plot(checked.steps, checked.values, color=selection.colour, **style)
-        ends.append(("selection", selection, checked.values[-1]))
-    curves = [raw, checked] if checked else [raw]
-    _finish(axes, "cross-entropy of start and end", curves, _ceiling([*smooth, *(checked.values if checked else ())]))
-    name_line_ends(axes, ends)
+        lines.append(("selection", selection, checked))
+    _finish_losses(axes, lines)
     return figure
 
 
 def loss_curves(runs: Sequence[tuple[RunRecord, Rows]], form: Form = WIDE) -> Figure | None:
     """The training loss of all methods, moving averages; a line is the mean over seeds."""
-    drawn = [(one, look, curve) for one, look, rows in _grouped(runs) if (curve := _curve(rows, "loss"))]
-    if not drawn:
+    lines = [(label, look, smoothed(curve)) for label, look, curve in _lines(runs, "loss")]
+    if not lines:
         return None
-    figure, axes = new_figure("Training loss", _all_about(runs, "moving averages"), _room_for(len(drawn), form))
-    lines = [smoothed(curve.values) for _, _, curve in drawn]
-    for (_, look, curve), line in zip(drawn, lines, strict=True):
-        axes.plot(curve.steps, line, color=look.colour, linestyle=look.dash, linewidth=2)
-    highest = _ceiling([value for line in lines for value in line])
-    _finish(axes, "cross-entropy of start and end", [curve for *_, curve in drawn], highest)
-    name_line_ends(axes, [(one.label, look, line[-1]) for (one, look, _), line in zip(drawn, lines, strict=True)])
+    figure, axes = new_figure("Training loss", _all_about(runs, "moving averages"), _room_for(len(lines), form))
+    for _, look, curve in lines:
+        axes.plot(curve.steps, curve.values, color=look.colour, linestyle=look.dash, linewidth=2)
+    _finish_losses(axes, lines)
     return figure
 
 
 def learning_curves(runs: Sequence[tuple[RunRecord, Rows]], form: Form = WIDE) -> Figure | None:
     """F1 on the selection split over steps, a line a method; a band is ± one standard deviation over seeds."""
-    drawn = [(one, look, curve) for one, look, rows in _grouped(runs) if (curve := _curve(rows, "selection_f1"))]
-    if not drawn:
+    lines = _lines(runs, "selection_f1")
+    if not lines:
         return None
-    banded = any(any(curve.spread) for *_, curve in drawn)
+    banded = any(any(curve.spread) for *_, curve in lines)
     band = "band: ± one standard deviation over seeds" if banded else None
     about = _about(runs[0][0]) if len(runs) == 1 else _all_about(runs, band)
-    figure, axes = new_figure("F1 on the selection split", about, _room_for(len(drawn), form))
-    for _, look, curve in drawn:
+    figure, axes = new_figure("F1 on the selection split", about, _room_for(len(lines), form))
+    for _, look, curve in lines:
         if any(curve.spread):
-            low, high = (
-                [value + sign * spread for value, spread in zip(curve.values, curve.spread, strict=True)]
-                for sign in (-1, 1)
-            )
+            low, high = np.subtract(curve.values, curve.spread), np.add(curve.values, curve.spread)
             axes.fill_between(curve.steps, low, high, color=look.colour, alpha=0.15, linewidth=0)
         style: dict[str, Any] = {"marker": look.marker, "markersize": 6, "linestyle": look.dash, "linewidth": 2}
         axes.plot(curve.steps, curve.values, color=look.colour, clip_on=False, **style)
-    highest = max(value for _, _, curve in drawn for value in curve.values)
-    _finish(axes, "F1", [curve for *_, curve in drawn], min(100.0, max(1.0, highest * 1.1)))
-    name_line_ends(axes, [(one.label, look, curve.values[-1]) for one, look, curve in drawn])
+    highest = max(max(curve.values) for *_, curve in lines)
+    _finish(axes, "F1", lines, min(100.0, max(1.0, highest * 1.1)))
     return figure
 
 
-def smoothed(values: Sequence[float], width: float = 0.02) -> list[float]:
+def smoothed(curve: Curve, width: float = 0.02) -> Curve:
     """Moving average with Gaussian weights, `width` of the curve's length their standard deviation; it does not lag."""
-    import numpy as np
-
-    sigma = width * len(values)
-    reach = min(round(3 * sigma), len(values) - 1)
+    count = len(curve.values)
+    sigma = width * count
+    reach = min(round(3 * sigma), count - 1)
     if reach < 1:
-        return list(values)
+        return curve
     weights = np.exp(-0.5 * (np.arange(-reach, reach + 1) / sigma) ** 2)
-    inside = slice(reach, reach + len(values))
-    there = np.convolve(np.ones(len(values)), weights)[inside]  # less at both ends, where neighbours are missing
-    return [float(value) for value in np.convolve(values, weights)[inside] / there]
+    inside = slice(reach, reach + count)
+    there = np.convolve(np.ones(count), weights)[inside]  # less at both ends, where neighbours are missing
+    return replace(curve, values=tuple((np.convolve(curve.values, weights)[inside] / there).tolist()))
 
 
 def _room_for(names: int, form: Form) -> Form:
     return form.taller(names * _HEIGHT_OF_A_NAME - (form.height - form.band - 1.1))
 
 
-def _grouped(runs: Sequence[tuple[RunRecord, Rows]]) -> list[tuple[Group, Look, list[Rows]]]:
-    """Each group of runs with its look and its runs' histories; unfinished runs show how far they came."""
+def _lines(runs: Sequence[tuple[RunRecord, Rows]], name: str) -> list[Line]:
+    """A metric of each group of runs that has it; unfinished runs show how far they came."""
     rows = {id(record): history for record, history in runs}
     groups = group([record for record, _ in runs])
-    found = looks([one.method for one in groups])
-    return [(one, look, [rows[id(run)] for run in one.runs]) for one, look in zip(groups, found, strict=True)]
+    found = zip(groups, looks([one.method for one in groups]), strict=True)
+    return [
+        (one.label, look, curve) for one, look in found if (curve := _curve([rows[id(run)] for run in one.runs], name))
+    ]
 
 
 def _curve(histories: Sequence[Rows], name: str) -> Curve | None:
@@ -157,13 +154,15 @@ def _training_set(record: RunRecord) -> str:
     return f"{train.examples:,} training questions" if train else "unknown training set"
 
 
-def _finish(axes: Axes, y: str, curves: Sequence[Curve], high: float) -> None:
-    """Axes from 0 to the last step and to `high`."""
+def _finish(axes: Axes, y: str, lines: Sequence[Line], high: float) -> None:
+    """Axes from 0 to the last step and to `high`, and the lines' names."""
     axes.set_ylim(0, high)
-    axes.set_xlim(0, max(1, *(curve.steps[-1] for curve in curves)))
+    axes.set_xlim(0, max(1, *(curve.steps[-1] for *_, curve in lines)))
     name_axes(axes, "optimiser steps", y)
+    name_line_ends(axes, [(name, look, curve.values[-1]) for name, look, curve in lines])
 
 
-def _ceiling(values: Sequence[float]) -> float:
-    """A little above the highest smoothed value: one wild batch must not flatten the rest."""
-    return max(values) * 1.08 or 1.0
+def _finish_losses(axes: Axes, lines: Sequence[Line]) -> None:
+    """The axis ends a little above the highest smoothed value: one wild batch must not flatten the rest."""
+    highest = max(max(curve.values) for *_, curve in lines)
+    _finish(axes, "cross-entropy of start and end", lines, highest * 1.08 or 1.0)

@@ -6,20 +6,8 @@ from collections.abc import Sequence
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
-from spantune.reports.figures.style import (
-    FAINT,
-    GREY,
-    INK,
-    WIDE,
-    Form,
-    Look,
-    add_panel,
-    darker,
-    empty_figure,
-    name_axes,
-    new_figure,
-    tip,
-)
+from spantune.reports.figures import style
+from spantune.reports.figures.style import FAINT, GREY, INK, WIDE, Form, Look
 from spantune.reports.tables.main_table import Table
 from spantune.scoring.dimensions import DIMENSIONS
 from spantune.scoring.error_kinds import KINDS, KindCounts
@@ -43,13 +31,13 @@ def intervals(table: Table, looks: dict[str, Look], form: Form = WIDE) -> Figure
     if not rows:
         return None
     form = form.taller(len(rows) * _ROW - (form.height - form.band - 1.1))
-    figure, axes = new_figure("F1 with its 95% interval", "letters: methods that share one are tied", form)
+    figure, axes = style.new_figure("F1 with its 95% interval", "letters: methods that share one are tied", form)
     for row, one in enumerate(rows):
         standing, look = table.standings[one.label], looks[one.label]
         low, high = standing.f1.interval
         axes.plot([low, high], [row, row], color=look.colour, linewidth=2.2, solid_capstyle="butt", zorder=2)
         mark = axes.scatter([standing.f1.mean], [row], color=look.colour, marker=look.marker, s=80, zorder=3)
-        tip(mark, f"{one.label}: F1 {standing.f1.mean:.1f} ({low:.1f} to {high:.1f}), tied: {standing.letters}")
+        style.tip(mark, f"{one.label}: F1 {standing.f1.mean:.1f} ({low:.1f} to {high:.1f}), tied: {standing.letters}")
     ranks = [table.standings[one.label].rank for one in rows]
     for row, (rank, following) in enumerate(pairwise(ranks)):
         if rank != following:
@@ -58,7 +46,7 @@ def intervals(table: Table, looks: dict[str, Look], form: Form = WIDE) -> Figure
     for row, one in enumerate(rows):
         text: dict[str, Any] = {"transform": axes.get_yaxis_transform(), "va": "center", "color": GREY}
         axes.text(1.012, row, table.standings[one.label].letters, fontsize=11.5, **text)
-    name_axes(axes, "F1", "")
+    style.name_axes(axes, "F1", "")
     return figure
 
 
@@ -84,7 +72,9 @@ def error_kinds(counts: Sequence[KindCounts], questions: int, form: Form = WIDE)
         return None
     legend = 0.3 if form.band else 0.3 * ((len(kinds) + 1) // 2)
     form = form.taller(len(counts) * _ROW + legend - (form.height - form.band - 1.1))
-    figure, axes = new_figure("What wrong answers are", f"share of {questions:,} questions, mean over seeds", form)
+    figure, axes = style.new_figure(
+        "What wrong answers are", f"share of {questions:,} questions, mean over seeds", form
+    )
     left = [0.0] * len(counts)
     for kind in kinds:
         colour, hatch = _KIND_LOOKS[kind]
@@ -93,22 +83,17 @@ def error_kinds(counts: Sequence[KindCounts], questions: int, form: Form = WIDE)
         with matplotlib.rc_context({"hatch.linewidth": 0.8, "hatch.color": "#ffffff"}):
             bars = axes.barh(range(len(counts)), shares, left=left, height=0.62, label=kind, **look)
         for bar, one, share in zip(bars, counts, shares, strict=True):
-            tip(bar, f"{one.method}: {kind} {one.kinds[kind]:,.0f} ({share:.1f}%)")
+            style.tip(bar, f"{one.method}: {kind} {one.kinds[kind]:,.0f} ({share:.1f}%)")
         left = [before + share for before, share in zip(left, shares, strict=True)]
     _name_rows(axes, [one.method for one in counts], form)
     axes.set_xlim(0, max(*left, 1.0) * 1.02)
-    name_axes(axes, "per cent of the questions", "")
-    _legend(axes, form, legend)
+    style.name_axes(axes, "per cent of the questions", "")
+    x, y, width, height = axes.get_position().bounds
+    axes.set_position((x, y, width, height - 100 * (legend - 0.25) / axes.figure.bbox.height))
+    place: dict[str, Any] = {"loc": "lower left", "bbox_to_anchor": (0.0 if form.band else -x / width, 1.0)}
+    place |= {"frameon": False, "fontsize": 11 if form.band else 10, "ncols": 5 if form.band else 2}
+    axes.legend(handlelength=1.4, columnspacing=1.4, borderpad=0.1, **place)
     return figure
-
-
-def _legend(axes: Axes, form: Form, inches: float) -> None:
-    """Above the bars, in as many columns as fit."""
-    left, bottom, width, height = axes.get_position().bounds
-    axes.set_position((left, bottom, width, height - 100 * (inches - 0.25) / axes.figure.bbox.height))
-    place: dict[str, Any] = {"loc": "lower left", "bbox_to_anchor": (0.0 if form.band else -left / width, 1.0)}
-    place |= {"frameon": False, "fontsize": 11 if form.band else 10}
-    axes.legend(ncols=5 if form.band else 2, handlelength=1.4, columnspacing=1.4, borderpad=0.1, **place)
 
 
 def slices(found: Sequence[Slice], looks: dict[str, Look], methods: Sequence[str], form: Form = WIDE) -> Figure | None:
@@ -124,12 +109,12 @@ def slices(found: Sequence[Slice], looks: dict[str, Look], methods: Sequence[str
     head = form.band + (0.35 if form.band else 0.15 + 0.2 * ((len(shown) + 1) // 2))
     form = Form(form.width, head + lines * height + 0.1, form.band)
     which = "" if len(shown) == len(methods) else f" of the {len(shown)} methods that stand first in the table"
-    figure = empty_figure("F1 by kind of question", f"bars: 95% intervals{which}", form)
+    figure = style.empty_figure("F1 by kind of question", f"bars: 95% intervals{which}", form)
     width = form.width / columns
     for number, (dimension, parts) in enumerate(panels.items()):
         line, column = divmod(number, columns)
         left, bottom = column * width + 0.5, head + line * height + 0.3 + height - 1.1
-        axes = add_panel(figure, form, left, bottom, width - 0.75, height - 1.1)
+        axes = style.add_panel(figure, form, left, bottom, width - 0.75, height - 1.1)
         _panel(axes, dimension, parts, shown, looks)
     _method_legend(figure, shown, looks, form)
     return figure
@@ -144,7 +129,7 @@ def _panel(axes: Axes, dimension: str, parts: Sequence[Slice], shown: Sequence[s
             axes.vlines(*zip(*bounds, strict=True), color=look.colour, linewidth=1.4, alpha=0.85)
         across = [at + shift for at in range(len(parts))]
         mark = axes.scatter(across, [one.f1 for one in scores], color=look.colour, marker=look.marker, s=22, zorder=3)
-        tip(mark, method)
+        style.tip(mark, method)
     names = [f"{part.name}\n{part.n:,}" for part in parts]
     axes.set_xticks(range(len(parts)), [name.replace(" ", "\n", 1) for name in names], fontsize=8.5)
     axes.tick_params(axis="y", labelsize=9)
@@ -159,8 +144,8 @@ def _method_legend(figure: Figure, shown: Sequence[str], looks: dict[str, Look],
         Line2D([], [], color=looks[one].colour, marker=looks[one].marker, label=one, linewidth=0) for one in shown
     ]
     place: dict[str, Any] = {"loc": "upper left", "bbox_to_anchor": (0.2 / form.width, 1 - form.band / form.height)}
-    style: dict[str, Any] = {"frameon": False, "handletextpad": 0.2, "columnspacing": 1.2, "borderpad": 0.0}
-    legend = figure.legend(handles=handles, ncols=6 if form.band else 2, fontsize=10.5, **place, **style)
+    plain: dict[str, Any] = {"frameon": False, "handletextpad": 0.2, "columnspacing": 1.2, "borderpad": 0.0}
+    legend = figure.legend(handles=handles, ncols=6 if form.band else 2, fontsize=10.5, **place, **plain)
     for text, one in zip(legend.get_texts(), shown, strict=True):
         text.set_parse_math(False)
-        text.set_color(darker(looks[one].colour))
+        text.set_color(style.darker(looks[one].colour))

@@ -3,23 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 from typing import TYPE_CHECKING, Any
 
-from spantune.reports.figures.style import (
-    FAINT,
-    GREY,
-    INK,
-    WIDE,
-    Form,
-    Look,
-    add_panel,
-    empty_figure,
-    tip,
-    with_looks_of,
-)
+from spantune.reports.figures import style
+from spantune.reports.figures.style import FAINT, GREY, INK, WIDE, Form, Look
 from spantune.reports.tables import number_format
 
 if TYPE_CHECKING:
@@ -78,11 +68,6 @@ class SweepCurve:
             number_format.is_number(trial.values.get(self.parameters[0])) for trial in self.trials
         )
 
-    @property
-    def at_edge(self) -> bool:
-        """Whether a better value may lie beyond the chosen one, according to the search."""
-        return self.note is not None
-
     def is_chosen(self, trial: SweepTrial) -> bool:
         """Whether the study continued with the values of a trial."""
         return self.chosen is not None and dict(trial.values) == dict(self.chosen)
@@ -99,12 +84,13 @@ def sweep_curves(sweeps: Sequence[SweepCurve], styles: Mapping[str, Look], form:
     names = {_readable(sweep.parameters[0]) for sweep in drawn}
     shared = names.pop() if len(names) == 1 else None
     about = "grey: the first grid; hollow: added beyond its edge; ring: chosen; ×: failed"
-    figure = empty_figure(f"F1 on the selection split by {shared or 'the setting that was swept'}", about, form)
+    figure = style.empty_figure(f"F1 on the selection split by {shared or 'the setting that was swept'}", about, form)
     width = (form.width - 0.35) / columns
-    for number, (sweep, look) in enumerate(_with_looks(drawn, styles)):
+    found = style.with_looks_of(styles, [sweep.label for sweep in drawn])
+    for number, (sweep, look) in enumerate(zip(drawn, found, strict=True)):
         line, column = divmod(number, columns)
         left, bottom = 0.15 + column * width + 0.38, form.band + (line + 1) * _CURVE - 0.5
-        axes = add_panel(figure, form, left, bottom, width - 0.48, _CURVE - 0.98)
+        axes = style.add_panel(figure, form, left, bottom, width - 0.48, _CURVE - 0.98)
         axes.set_ylim(*_f1_limits(drawn))
         _curve_panel(axes, sweep, look)
         if shared is None:
@@ -123,25 +109,22 @@ def sweep_trials(sweeps: Sequence[SweepCurve], styles: Mapping[str, Look], form:
     columns = 4 if form.band else 2
     lines = [-(-(1 + len(sweep.parameters)) // columns) for sweep in drawn]
     form = Form(form.width, form.band + sum(lines) * _TRIALS + len(drawn) * _NAME, form.band)
-    figure = empty_figure("F1 on the selection split, by trial and by setting", "ring: chosen; ×: failed", form)
+    figure = style.empty_figure("F1 on the selection split, by trial and by setting", "ring: chosen; ×: failed", form)
     width, top = (form.width - 0.3) / columns, form.band
-    for (sweep, look), count in zip(_with_looks(drawn, styles), lines, strict=True):
+    found = style.with_looks_of(styles, [sweep.label for sweep in drawn])
+    for sweep, look, count in zip(drawn, found, lines, strict=True):
         place: dict[str, Any] = {"fontsize": 12, "fontweight": "bold", "va": "center", "parse_math": False}
         figure.text(0.2 / form.width, 1 - (top + 0.2) / form.height, sweep.label, color=look.ink, **place)
         for number, name in enumerate([None, *sweep.parameters]):
             line, column = divmod(number, columns)
             left, bottom = 0.15 + column * width + 0.4, top + _NAME + (line + 1) * _TRIALS - 0.62
-            axes = add_panel(figure, form, left, bottom, width - 0.52, _TRIALS - 0.8)
+            axes = style.add_panel(figure, form, left, bottom, width - 0.52, _TRIALS - 0.8)
             axes.set_ylim(*_f1_limits(drawn))
             _progress_panel(axes, sweep, look) if name is None else _setting_panel(axes, sweep, name, look)
             axes.tick_params(axis="both", labelsize=9, pad=4)
             _name_x(axes, name or "trials")
         top += _NAME + count * _TRIALS
     return figure
-
-
-def _with_looks(sweeps: Sequence[SweepCurve], styles: Mapping[str, Look]) -> Iterator[tuple[SweepCurve, Look]]:
-    return zip(sweeps, with_looks_of(styles, [sweep.label for sweep in sweeps]), strict=True)
 
 
 def _f1_limits(sweeps: Sequence[SweepCurve]) -> tuple[float, float]:
@@ -165,15 +148,13 @@ def _curve_panel(axes: Axes, sweep: SweepCurve, look: Look) -> None:
     trials = sorted(sweep.trials, key=lambda trial: trial.values[name])
     values = [float(trial.values[name]) for trial in trials]
     _number_axis(axes, values, sweep.chosen and sweep.chosen.get(name))
-    first = [value for trial, value in zip(trials, values, strict=True) if not trial.extended]
-    if first:
-        reach = _around(first, axes.get_xscale() == "log")
-        axes.axvspan(*reach, color=FAINT, alpha=0.6, linewidth=0, zorder=0)
+    if first := [value for trial, value in zip(trials, values, strict=True) if not trial.extended]:
+        axes.axvspan(*_around(first, axes.get_xscale() == "log"), color=FAINT, alpha=0.6, linewidth=0, zorder=0)
     scored = [(value, trial.f1) for trial, value in zip(trials, values, strict=True) if trial.f1 is not None]
     axes.plot([x for x, _ in scored], [y for _, y in scored], color=look.colour, linewidth=1.6, zorder=2)
     for trial, value in zip(trials, values, strict=True):
         _mark(axes, sweep, trial, value, look)
-    title = sweep.label + (" (at the edge)" if sweep.at_edge else "")
+    title = sweep.label + (" (at the edge)" if sweep.note is not None else "")
     axes.set_title(title, loc="left", fontsize=10.5, fontweight="bold", color=look.ink, pad=7, parse_math=False)
 
 
@@ -213,10 +194,8 @@ def _number_axis(axes: Axes, values: Sequence[float], chosen: Any) -> None:
 
     ordered = sorted(set(values))
     logarithmic = ordered[0] > 0 and ordered[-1] / ordered[0] > 3
-    if logarithmic:
-        axes.set_xscale("log")
-    low, high = _around(ordered, logarithmic, 1.7)
-    axes.set_xlim(low, high)
+    axes.set_xscale("log" if logarithmic else "linear")
+    low, high = axes.set_xlim(*_around(ordered, logarithmic, 1.7))
 
     def across(value: float) -> float:
         """Where a value is on the axis, 0 to 1."""
@@ -234,30 +213,25 @@ def _number_axis(axes: Axes, values: Sequence[float], chosen: Any) -> None:
 
 def _name_axis(axes: Axes, values: Sequence[Any]) -> list[float]:
     """A place for each different value, with its name below."""
-    names = [str(value) for value in values]
-    places = {name: float(place) for place, name in enumerate(dict.fromkeys(names))}
-    if len(places) <= _MOST_NAMES:
-        axes.set_xticks(list(places.values()), list(places), parse_math=False)
-    else:
-        axes.set_xticks([])
+    places = {name: float(place) for place, name in enumerate(dict.fromkeys(map(str, values)))}
+    few = places if len(places) <= _MOST_NAMES else {}
+    axes.set_xticks(list(few.values()), list(few), parse_math=False)
     axes.set_xlim(-0.6, len(places) - 0.4)
-    return [places[name] for name in names]
+    return [places[str(value)] for value in values]
 
 
 def _mark(axes: Axes, sweep: SweepCurve, trial: SweepTrial, x: float, look: Look) -> None:
     """A trial's point, with a ring around the chosen one; a cross at the bottom if it failed."""
-    style: dict[str, Any] = {"s": 42, "zorder": 3, "linewidths": 1.6, "clip_on": False}
-    if sweep.over_one_number:
-        what = f"{sweep.label}, {x:g}"
-    else:
-        what = ", ".join([sweep.label, *(f"{_readable(k)} {number_format.shown(v)}" for k, v in trial.values.items())])
+    size: dict[str, Any] = {"s": 42, "zorder": 3, "linewidths": 1.6, "clip_on": False}
+    values = (f"{_readable(name)} {number_format.shown(value)}" for name, value in trial.values.items())
+    what = ", ".join([sweep.label, *([f"{x:g}"] if sweep.over_one_number else values)])
     if trial.f1 is None:
-        mark = axes.scatter([x], [axes.get_ylim()[0]], marker="x", color=GREY, **style)
-        tip(mark, f"{what}: failed" + (f", {trial.reason}" if trial.reason else ""))
+        mark = axes.scatter([x], [axes.get_ylim()[0]], marker="x", color=GREY, **size)
+        style.tip(mark, f"{what}: failed" + (f", {trial.reason}" if trial.reason else ""))
         return
     face, chosen = "#ffffff" if trial.extended else look.colour, sweep.is_chosen(trial)
-    mark = axes.scatter([x], [trial.f1], marker=look.marker, facecolors=face, edgecolors=look.colour, **style)
-    tip(mark, f"{what}: F1 {trial.f1:.1f}" + ", added beyond the edge" * trial.extended + ", chosen" * chosen)
+    mark = axes.scatter([x], [trial.f1], marker=look.marker, facecolors=face, edgecolors=look.colour, **size)
+    style.tip(mark, f"{what}: F1 {trial.f1:.1f}" + ", added beyond the edge" * trial.extended + ", chosen" * chosen)
     if chosen:
         axes.scatter([x], [trial.f1], s=190, facecolors="none", edgecolors=INK, linewidths=1.6, zorder=4)
 

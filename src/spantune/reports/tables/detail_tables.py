@@ -5,10 +5,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from statistics import fmean
 from typing import Any
 
 from spantune.reports.judged_answers import Evidence
-from spantune.reports.run_groups import Group
+from spantune.reports.run_groups import Group, by_rule
 from spantune.reports.tables import number_format
 from spantune.reports.tables.main_table import escaped, markdown_lines
 from spantune.scoring.dimensions import DIMENSIONS
@@ -78,6 +79,7 @@ def slices_grids(evidence: Evidence, methods: Sequence[str], least: int = 2) -> 
         about = f"F1 by {dimension.rule}." + (f" No questions: {', '.join(empty)}." if empty else "")
         about += f" {'; '.join(few)}." if few else ""
         if len(rows) >= least:
+            about += by_rule(evidence.comparison.language)
             grids.append(Grid(dimension.name, ("Slice", "Questions", *methods), tuple(rows), about))
     return grids
 
@@ -91,7 +93,7 @@ def standings(evidence: Evidence) -> Grid:
 
     rows = [(one.method, str(one.rank), one.letters, shown(one.f1), shown(one.em)) for one in comparison.standings]
     about = f"In brackets: 95% intervals over {comparison.questions:,} questions."
-    about += " Methods that share a letter are tied." if len(rows) > 1 else ""
+    about += (" Methods that share a letter are tied." if len(rows) > 1 else "") + by_rule(comparison.language)
     return Grid("Scores", ("Method", "Rank", "Tied", "F1", "EM"), tuple(rows), about)
 
 
@@ -110,6 +112,7 @@ def differences(evidence: Evidence) -> Grid:
         if one.metric == comparison.ranked_by
     ]
     about = f"In points of {comparison.ranked_by.upper()}; p-values by Holm's correction for all pairs."
+    about += by_rule(comparison.language)
     return Grid("Differences", ("Pair", "Points", "95% interval", "p", "Significant"), tuple(rows), about)
 
 
@@ -127,18 +130,18 @@ def errors(evidence: Evidence, groups: Sequence[Group] = ()) -> Grid:
     header = ("Method", *(kind.capitalize() for kind in kinds), "Too long / short / shifted")
     about = "; ".join(f"{kind}: {KINDS[kind]}" for kind in kinds) + ". Means over seeds."
     about += " Right in meaning: wrong by EM, but close to an accepted answer in meaning." if measured else ""
+    about += by_rule(evidence.comparison.language)
     return Grid("Kinds of error", header + (("Right in meaning",) if measured else ()), tuple(rows), about)
 
 
 def speed_grid(groups: Sequence[Group]) -> Grid | None:
     """How fast the trained models answer; None where no run measured it."""
-    rows = []
-    for one in groups:
-        for form in ("merged", "unmerged"):
-            runs = [run.answering[form] for run in one.finished if form in run.answering]
-            if runs:
-                mean = {key: sum(getattr(run, key) for run in runs) / len(runs) for key in _SPEEDS}
-                rows.append((one.label, form, *(f"{value:,.3g}" for value in mean.values())))
+    rows = [
+        (one.label, form, *(f"{fmean(getattr(speed, key) for speed in speeds):,.3g}" for key in _SPEEDS))
+        for one in groups
+        for form in ("merged", "unmerged")
+        if (speeds := [run.answering[form] for run in one.finished if form in run.answering])
+    ]
     header = ("Method", "Form", "p50 ms", "p95 ms", "Questions/s")
     about = (
         "Milliseconds for a question by itself, and questions a second in batches, on the machine that trained, "
@@ -156,7 +159,9 @@ def further_grid(groups: Sequence[Group]) -> Grid | None:
     if not names:
         return None
     rows = [(one.label, *(_further(one, name) for name in names)) for one in groups if one.finished]
-    about = "F1, and the drop from the reported set with its 95% interval (of the first seed)."
+    about = "F1, and the drop from the reported set with its 95% interval (of the first seed)." + by_rule(
+        groups[0].language
+    )
     return Grid("Further sets", ("Method", *names), tuple(rows), about)
 
 
@@ -178,6 +183,7 @@ def null_grid(groups: Sequence[Group]) -> Grid | None:
     about = (
         "Threshold and temperature were fitted on the selection split. AUC: the chance that a question without an "
         "answer is told from one with. Area: mean error over all shares of questions, the surest first."
+        + by_rule(groups[0].language)
     )
     rows = [
         (one.label, *(number_format.mean(one.score("reported", key), form) for key, _, form in _NULL_COLUMNS))

@@ -10,7 +10,8 @@ from dataclasses import dataclass, field
 from pathlib import PurePath
 from typing import Any
 
-from spantune.reports.run_groups import Group, group
+from spantune.config import rule_name
+from spantune.reports.run_groups import Group, by_rule, group
 from spantune.reports.tables import number_format
 from spantune.runs import RunRecord
 from spantune.scoring.statistics import Comparison, Standing
@@ -129,15 +130,9 @@ def _columns(groups: Sequence[Group], standings: Mapping[str, Standing]) -> tupl
         columns.insert(3, Column("Tied", lambda one: tied.get(one.label, number_format.NOTHING)))
     if any(one.largest("peak_gpu_memory_bytes") for one in groups):
         columns.append(Column("GPU mem.", lambda one: number_format.size(one.largest("peak_gpu_memory_bytes"))))
-    if any(len(one.runs) > 1 for one in groups):
-        columns.append(Column("Runs", _runs))
+    if any(len(one.runs) > 1 for one in groups):  # finished runs, `2/3` where some did not finish
+        columns.append(Column("Runs", lambda one: "/".join(map(str, sorted({len(one.finished), len(one.runs)})))))
     return tuple(columns)
-
-
-def _runs(one: Group) -> str:
-    """Finished runs, `2/3` where some did not finish."""
-    done, all_of_them = len(one.finished), len(one.runs)
-    return str(done) if done == all_of_them else f"{done}/{all_of_them}"
 
 
 def _header(records: Sequence[RunRecord]) -> tuple[str, ...]:
@@ -146,10 +141,15 @@ def _header(records: Sequence[RunRecord]) -> tuple[str, ...]:
         return ("No run has finished.",) if records else ("There are no runs.",)
     sets = list(dict.fromkeys(_set(record) for record in finished))
     machines = list(dict.fromkeys(machine(record) for record in finished))
-    lines = [f"Scored on {'; '.join(sets)}.", f"Measured on {'; '.join(machines)}."]
+    rules = list(dict.fromkeys(record.language for record in finished))
+    rule = by_rule(rules[0]) if len(rules) == 1 else ""
+    lines = [f"Scored on {'; '.join(sets)}.{rule}", f"Measured on {'; '.join(machines)}."]
     used = [(record.scored_on, record.data.get(record.scored_on or "")) for record in finished]
     if len({(scored_on, data and data.fingerprint) for scored_on, data in used}) > 1:
         lines.append("CAUTION: the runs were scored on different questions; their scores do not compare.")
+    if len(rules) > 1:
+        named = "; ".join(map(rule_name, rules))
+        lines.append(f"CAUTION: the runs were scored by different rules ({named}); their EM and F1 do not compare.")
     if any(record.scored_on == "selection" for record in finished):
         lines.append("CAUTION: the selection split also chose the best checkpoint, so scores on it are too high.")
     if len(machines) > 1:
@@ -265,4 +265,4 @@ def _csv_row(one: Group, standing: Standing | None) -> dict[str, Any]:
         row |= {"rank": standing.rank, "tied": standing.letters}
         for name, score in (("em", standing.em), ("f1", standing.f1)):
             row |= {f"{name}_low": score.interval.low, f"{name}_high": score.interval.high}
-    return row
+    return row | ({"scoring": "mlqa", "language": one.language} if one.language else {})

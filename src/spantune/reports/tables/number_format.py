@@ -36,11 +36,10 @@ def duration(seconds: float | None) -> str:
     """`42 s`, `3.5 min`, `2.4 h`; `0 s` where a time that was left is over."""
     if seconds is None:
         return NOTHING
-    seconds = max(0.0, seconds)
-    for limit, unit, length in ((99.5, "s", 1), (99.5 * 60, "min", 60)):
-        if seconds < limit:
-            value = seconds / length
-            return f"{value:.0f} {unit}" if value >= 9.95 or length == 1 else f"{value:.1f} {unit}"
+    if seconds < 99.5:
+        return f"{max(0.0, seconds):.0f} s"
+    if (minutes := seconds / 60) < 99.5:
+        return f"{minutes:.0f} min" if minutes >= 9.95 else f"{minutes:.1f} min"
     return f"{seconds / 3600:.1f} h"
 
 

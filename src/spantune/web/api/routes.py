@@ -121,7 +121,7 @@ def _chosen(names: Sequence[str] | None) -> list[Model]:
 def _answer(prediction: Prediction, model: Model, golds: list[str] | None, n_best: int) -> schemas.ModelAnswer:
     answer = schemas.ModelAnswer.model_validate(prediction)
     answer.n_best = answer.n_best[:n_best]
-    answer.score = score_answer(prediction.text, golds, squad_v2=model.squad_v2)
+    answer.score = score_answer(prediction.text, golds, squad_v2=model.squad_v2, language=model.language)
     return answer
 
 

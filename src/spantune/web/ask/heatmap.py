@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from spantune.web.answer_queue import RequestAnswers
+from spantune.web.admission import ScoredAnswer
 from spantune.web.models import Model
 
 if TYPE_CHECKING:
@@ -50,12 +50,12 @@ class HeatStrip:
     rows: Sequence[HeatRow]
 
 
-def strips(context: str, models: Sequence[Model], answers: Mapping[str, RequestAnswers]) -> list[HeatStrip]:
+def strips(context: str, answers: Sequence[ScoredAnswer]) -> list[HeatStrip]:
     """One strip for each way in which a context was cut into tokens, and each winning window."""
     alike: dict[bytes, list[tuple[Model, Inside]]] = {}
-    for model in models:
-        if (inside := answers[model.name].inside) is not None:
-            alike.setdefault(np.ascontiguousarray(inside.spans).tobytes(), []).append((model, inside))
+    for answer in answers:
+        if (inside := answer.given.inside) is not None:
+            alike.setdefault(np.ascontiguousarray(inside.spans).tobytes(), []).append((answer.model, inside))
     return [_strip(context, seen) for seen in alike.values()]
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from flask import Blueprint, Response, request
@@ -10,13 +10,11 @@ from werkzeug.datastructures import MultiDict
 from werkzeug.exceptions import RequestEntityTooLarge
 
 from spantune.errors import DataError
-from spantune.web.admission import QuestionForm, page_with_form
-from spantune.web.answer_queue import RequestAnswers
-from spantune.web.answer_scores import AnswerScore, find_answers, score_answer
+from spantune.web.admission import QuestionForm, ScoredAnswer, page_with_form
+from spantune.web.answer_scores import find_answers, in_groups
 from spantune.web.documents.read_document import Document, pasted, read_document
 from spantune.web.highlight import AnswerMark, ContextPiece, cut, in_lanes
 from spantune.web.limits import upload_bytes, whole
-from spantune.web.models import Model
 from spantune.web.problem_details import Problem, detail_of
 from spantune.web.security import requires_token
 from spantune.web.state import web
@@ -29,20 +27,12 @@ class DocumentAnswer:
     """A place in a document that one or more models answered with.
 
     Attributes:
-        text: "" for "no answer". place: page or line. pieces: of the text around it, with the answer marked.
-        models: with the probability that each gives it. score: None where the accepted answers are not known.
+        place: page or line; "" for "no answer". pieces: of the text around it, with the answer marked.
     """
 
-    text: str
+    answers: list[ScoredAnswer]
     place: str
     pieces: list[ContextPiece]
-    models: list[tuple[Model, float]]
-    score: AnswerScore | None
-
-    @property
-    def right(self) -> bool:
-        """Whether it is known to be right."""
-        return self.score is not None and self.score.right
 
 
 @PAGES.get("/documents")
@@ -70,7 +60,7 @@ def ask() -> Response:
         return _page(form, document, Problem(422, "Not a document that can be read", detail_of(error)))
     except Problem as problem:
         return _page(form, document, problem)
-    return _page(form, document, answers=_answers(document, answers, form))
+    return _page(form, document, answers=answers)
 
 
 def _document() -> Document:
@@ -100,46 +90,35 @@ def _named_again(document: Document) -> Document:
     return Document(document.text, request.form.get("name", "")[:200], tuple(starts) if known else ())
 
 
-def _answers(document: Document, answers: Mapping[str, RequestAnswers], form: QuestionForm) -> list[DocumentAnswer]:
-    """The different places, right ones first, then that of most models."""
-    by_place: dict[tuple[int, int], list[tuple[Model, float]]] = {}
-    for model in form.models:
-        (prediction,) = answers[model.name].predictions
-        by_place.setdefault((prediction.start, prediction.end), []).append((model, prediction.probability))
-    shown = [_answer(document, start, end, models, form) for (start, end), models in by_place.items()]
-    return sorted(
-        shown, key=lambda answer: (not answer.right, -len(answer.models), -max(share for _, share in answer.models))
-    )
-
-
-def _answer(
-    document: Document, start: int, end: int, models: list[tuple[Model, float]], form: QuestionForm
-) -> DocumentAnswer:
-    answer = document.text[start:end]
-    score = score_answer(answer, form.accepted, squad_v2=models[0][0].squad_v2)
-    if not answer:
-        return DocumentAnswer("", "", [], models, score)
+def _in_document(document: Document, form: QuestionForm, answers: list[ScoredAnswer]) -> DocumentAnswer:
+    """Answers with the same place, and the text around it."""
+    start, end = answers[0].prediction.start, answers[0].prediction.end
+    if start == end:
+        return DocumentAnswer(answers, "", [])
     first, last = document.around(start, end)
     text = document.text[first:last]
-    marks = in_lanes([AnswerMark(start - first, end - first, model.number, model.look) for model, _ in models])
-    return DocumentAnswer(
-        answer, document.place(start), cut(text, find_answers(text, form.golds), marks), models, score
+    marks = in_lanes(
+        [AnswerMark(start - first, end - first, answer.model.number, answer.model.look) for answer in answers]
     )
+    return DocumentAnswer(answers, document.place(start), cut(text, find_answers(text, form.golds), marks))
 
 
 def _page(
     form: QuestionForm,
     document: Document | None = None,
     problem: Problem | None = None,
-    answers: list[DocumentAnswer] | None = None,
+    answers: Sequence[ScoredAnswer] = (),
 ) -> Response:
-    right = sum(len(answer.models) for answer in answers or () if answer.right)
+    groups = in_groups(answers, lambda answer: (answer.right, (answer.prediction.start, answer.prediction.end)))
+    groups.sort(
+        key=lambda group: (not group[0].right, -len(group), -max(answer.prediction.probability for answer in group))
+    )
     return page_with_form(
         "documents.html",
         problem,
         form=form,
         document=document,
         text=document.text if document else request.form.get("text", ""),
-        answers=answers,
-        right=None if form.accepted is None else right,
+        places=[_in_document(document, form, group) for group in groups] if document else [],
+        right=None if form.accepted is None else sum(answer.right for answer in answers),
     )

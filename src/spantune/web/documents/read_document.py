@@ -96,13 +96,9 @@ def pasted(text: str, longest: int, name: str = "") -> Document:
 
 def _refuse_long(length: int, longest: int, name: str) -> None:
     if length > longest:
-        raise DataError(
-            "the document is too long",
-            where=name or None,
-            expected=f"at most {longest:,} characters of text",
-            found=f"{length:,} or more",
-            fix="take the part of it that matters",
-        )
+        expected, found = f"at most {longest:,} characters of text", f"{length:,} or more"
+        remedy = "take the part of it that matters"
+        raise DataError("the document is too long", where=name or None, expected=expected, found=found, fix=remedy)
 
 
 def _of_pdf(name: str, content: bytes, longest: int) -> Document:

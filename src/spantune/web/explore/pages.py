@@ -104,7 +104,7 @@ def question(study: str, place: int) -> str:
             if answer.start is not None and answer.end is not None
         ]
     )
-    ask = _asked_again(shown)
+    ask = _ask_form(shown)
     link = url_for("ask.page", **ask)
     return render_template(
         "explore_question.html",
@@ -174,7 +174,7 @@ def _no_index(error: Exception) -> Response:
     return Response(page, headers=None if missing else {"Refresh": "1"})
 
 
-def _asked_again(shown: IndexedQuestion) -> dict[str, Any]:
+def _ask_form(shown: IndexedQuestion) -> dict[str, Any]:
     """The fields of the Ask page's form: the question, and the accepted answers to score with."""
     lines = "\n".join(text for text in shown.accepted if "\n" not in text and "\r" not in text)
     known = {"answers": lines} if lines else {} if shown.golds else {"unanswerable": "1"}
