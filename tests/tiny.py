@@ -188,9 +188,11 @@ def finished_v2(settings: dict[str, Any], shared: Any) -> RunFolder:
     """A finished run on questions of which half have no answer."""
 
     def make(folder: Path) -> None:
+        files = folder.with_name("v2-data")
+        files.mkdir()
         data = {
-            "data": (write(folder.with_name("v2-train.json"), squad(60, impossible=True)),),
-            "eval_data": (write(folder.with_name("v2-dev.json"), squad(16, seed=1, impossible=True)),),
+            "data": (write(files / "train.json", squad(60, impossible=True)),),
+            "eval_data": (write(files / "dev.json", squad(16, seed=1, impossible=True)),),
         }
         with pytest.MonkeyPatch.context() as patched:
             without_plots(patched)
