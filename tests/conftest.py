@@ -22,7 +22,7 @@ _CHECKOUT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(_CHECKOUT / "tests"))  # tiny.py and tiny_encoders.py
 
 # Once for all rooms: a fixture that several rooms import is made once for each of them.
-from tiny import bert, config, dev_file, finished, finished_v2, settings, train_file  # noqa: E402, F401
+from tiny import bert, config, dev_file, finished, finished_v2, settings, shared, train_file  # noqa: E402, F401
 from tiny_encoders import FAIRSEQ_FAMILIES, make_encoder, make_tokenizer  # noqa: E402
 
 from spantune.data import Answer, Corpus, Example  # noqa: E402
@@ -40,9 +40,9 @@ TEXTS = (
 
 
 def pytest_configure(config: pytest.Config) -> None:  # noqa: F811
-    """In `make test`, properties without a number of their own are tried on 30 examples instead of 100."""
+    """In `make test`, properties without a number of their own are tried on 20 examples instead of 100."""
     if "not exhaustive" in config.option.markexpr:
-        hypothesis.settings.register_profile("short", max_examples=30)
+        hypothesis.settings.register_profile("short", max_examples=20)
         hypothesis.settings.load_profile("short")
 
 
@@ -128,7 +128,7 @@ def tiny_distilbert(tiny_of: Callable[[str], Path]) -> Path:
     return tiny_of("distilbert")
 
 
-@pytest.fixture(scope="session", params=["bert", "distilbert"])
+@pytest.fixture(scope="session", params=["bert", pytest.param("distilbert", marks=pytest.mark.exhaustive)])
 def tiny_encoder(request: pytest.FixtureRequest, tiny_of: Callable[[str], Path]) -> Path:
     """Each of the two."""
     return tiny_of(request.param)

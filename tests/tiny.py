@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
 import random
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from filelock import FileLock
 
 from spantune.config import TrainConfig
 from spantune.data import Example, load_corpus
@@ -126,20 +128,37 @@ def one_thread() -> Iterator[None]:
 
 
 @pytest.fixture(scope="session")
-def bert(tmp_path_factory: pytest.TempPathFactory) -> str:
-    return make_encoder(tmp_path_factory.mktemp("encoders") / "bert")
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str, Callable[[Path], object]], Path]:
+    """What all workers read and none changes: the first that needs it makes it, under a lock."""
+    root = tmp_path_factory.getbasetemp()
+    root = root.parent if "PYTEST_XDIST_WORKER" in os.environ else root
+
+    def made(name: str, make: Callable[[Path], object]) -> Path:
+        done = root / f"{name}.done"
+        with FileLock(root / f"{name}.lock"):
+            if not done.exists():
+                make(root / name)
+                done.touch()
+        return root / name
+
+    return made
 
 
 @pytest.fixture(scope="session")
-def train_file(tmp_path_factory: pytest.TempPathFactory) -> str:
+def bert(shared: Any) -> str:
+    return str(shared("bert", make_encoder))
+
+
+@pytest.fixture(scope="session")
+def train_file(shared: Any) -> str:
     """40 texts, 80 questions."""
-    return write(tmp_path_factory.mktemp("data") / "train.json", squad(40))
+    return str(shared("train.json", lambda path: write(path, squad(40))))
 
 
 @pytest.fixture(scope="session")
-def dev_file(tmp_path_factory: pytest.TempPathFactory) -> str:
+def dev_file(shared: Any) -> str:
     """10 other texts, 20 questions."""
-    return write(tmp_path_factory.mktemp("data") / "dev.json", squad(10, seed=1))
+    return str(shared("dev.json", lambda path: write(path, squad(10, seed=1))))
 
 
 @pytest.fixture(scope="session")
@@ -159,29 +178,33 @@ def config(settings: dict[str, Any], tmp_path: Path) -> Any:
 
 
 @pytest.fixture(scope="session")
-def finished(settings: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
+def finished(settings: dict[str, Any], shared: Any) -> RunFolder:
     """A finished run of full fine-tuning that answers most questions."""
-    return _trained(settings, tmp_path_factory.mktemp("runs") / "v1", epochs=3)
+    return RunFolder(shared("v1", lambda folder: _train(settings, folder, epochs=3)))
 
 
 @pytest.fixture(scope="session")
-def finished_v2(settings: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
+def finished_v2(settings: dict[str, Any], shared: Any) -> RunFolder:
     """A finished run on questions of which half have no answer."""
-    folder = tmp_path_factory.mktemp("runs")
-    data = {
-        "data": (write(folder / "train.json", squad(60, impossible=True)),),
-        "eval_data": (write(folder / "dev.json", squad(16, seed=1, impossible=True)),),
-    }
-    with pytest.MonkeyPatch.context() as patched:
-        without_plots(patched)
-        return _trained(settings, folder / "v2", squad_v2=True, epochs=4, **data)
+
+    def make(folder: Path) -> None:
+        files = folder.with_name("v2-data")
+        files.mkdir()
+        data = {
+            "data": (write(files / "train.json", squad(60, impossible=True)),),
+            "eval_data": (write(files / "dev.json", squad(16, seed=1, impossible=True)),),
+        }
+        with pytest.MonkeyPatch.context() as patched:
+            without_plots(patched)
+            _train(settings, folder, squad_v2=True, epochs=4, **data)
+
+    return RunFolder(shared("v2", make))
 
 
-def _trained(settings: dict[str, Any], output: Path, **changes: Any) -> RunFolder:
+def _train(settings: dict[str, Any], output: Path, **changes: Any) -> None:
     from spantune.training import train
 
     train(TrainConfig(**{**settings, "output": str(output), **changes}))
-    return RunFolder(output)
 
 
 def without_plots(patched: pytest.MonkeyPatch) -> None:

@@ -34,7 +34,7 @@ def test_lists_are_what_they_were_made_of(lists: list[list[int]], data: st.DataO
 
 
 @given(lists=ROWS, data=st.data())
-@settings(deadline=None, max_examples=30)
+@settings(deadline=None)
 def test_a_dataset_in_pieces_and_in_part(lists: list[list[int]], data: st.DataObject) -> None:
     rows = {"number": [len(one) for one in lists], "many": lists, "truth": [bool(one) for one in lists]}
     kinds = Features({"number": Value("int32"), "many": List(Value("int32")), "truth": Value("bool")})

@@ -28,7 +28,7 @@ from spantune.config import WindowConfig
 from spantune.data import Answer, Corpus, Example
 
 LENGTHS = st.lists(st.integers(3, 400), min_size=1, max_size=300)
-QUICK = settings(max_examples=60, deadline=None)
+QUICK = settings(deadline=None)
 
 
 def epoch(lengths: list[int], batch_size: int, seed: int, number: int) -> list[list[int]]:

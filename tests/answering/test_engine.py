@@ -129,7 +129,7 @@ def test_parts_change_no_answer_file_score_loss_or_count(
 
 
 @given(seed=st.integers(0, 10**6), listed=st.integers(1, 5))
-@settings(max_examples=25, deadline=None)
+@settings(deadline=None)
 def test_how_many_are_listed_changes_no_probability(seed: int, listed: int, tokenizer: Any, rules: WindowRules) -> None:
     """Not even of a span that is among the best of one window and not of the next."""
     found = make_windows(asked(6, seed=seed), tokenizer, rules, cache=False)
@@ -141,7 +141,7 @@ def test_how_many_are_listed_changes_no_probability(seed: int, listed: int, toke
 
 
 @given(seed=st.integers(0, 10**6), count=st.integers(1, 25), size=st.integers(1, 40), batch=st.integers(1, 9))
-@settings(max_examples=25, deadline=None)
+@settings(deadline=None)
 def test_any_cut_and_any_batch_answer_alike(
     seed: int, count: int, size: int, batch: int, tokenizer: Any, rules: WindowRules
 ) -> None:

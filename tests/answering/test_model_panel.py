@@ -103,8 +103,15 @@ def cuts(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     return counted
 
 
-@pytest.mark.parametrize("config", [FP32, BF16], ids=["fp32", "bf16"])
-@pytest.mark.parametrize("threads", [1, 2])
+@pytest.mark.parametrize(
+    ("threads", "config"),
+    [
+        pytest.param(1, FP32, id="1-fp32"),
+        pytest.param(2, BF16, id="2-bf16"),
+        pytest.param(1, BF16, id="1-bf16", marks=pytest.mark.exhaustive),
+        pytest.param(2, FP32, id="2-fp32", marks=pytest.mark.exhaustive),
+    ],
+)
 def test_each_answers_as_it_does_alone(
     threads: int,
     config: PredictorConfig,

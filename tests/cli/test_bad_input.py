@@ -316,7 +316,7 @@ def test_an_output_that_cannot_be_written(
     refused(call("evaluate", finished.path, "--data", dev_file), "cannot be written", "Read-only file system")
 
 
-@pytest.mark.parametrize("moment", ["checkpoint", "model", "answers"])
+@pytest.mark.parametrize("moment", ["checkpoint", pytest.param("model", marks=pytest.mark.exhaustive), "answers"])
 def test_a_disk_that_fills_up(
     moment: str, train: Any, dev_file: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -70,7 +70,7 @@ plain = (
 )
 
 
-@settings(max_examples=150, deadline=None)
+@settings(deadline=None)
 @given(st.dictionaries(st.sampled_from(["a", "b", "c"]), plain | st.lists(plain, max_size=3)), st.booleans())
 def test_what_is_written_is_read_back(tmp_path_factory: Any, values: dict[str, Any], unicode: bool) -> None:
     text = yaml_file.write(values, unicode=unicode)

@@ -176,7 +176,7 @@ def drawn(draw: st.DrawFn) -> list[Example]:
 
 
 @given(examples=drawn(), name=st.sampled_from(["nested.json", "flat.json", "lines.jsonl", "table.parquet"]))
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=60)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 def test_what_is_written_is_read(examples: list[Example], name: str, tmp_path: Path) -> None:
     if name == "table.parquet":  # Arrow types an all-empty list column as null
         examples = [*examples, spanned("last", "typed", (0, 5))]

@@ -79,7 +79,7 @@ rows = st.builds(
 
 
 @given(st.lists(rows, max_size=6))
-@settings(max_examples=300)
+@settings(max_examples=3 * settings.default.max_examples)
 def test_whatever_comes_in_examples_are_sound_and_rows_are_counted(raw: list[RawRow]) -> None:
     checked = check_rows(raw, "source")
     assert checked.rows == len(raw) == len(checked.examples) + checked.dropped + checked.tallies["rows joined"]

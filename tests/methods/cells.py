@@ -108,8 +108,8 @@ def long_in_short(name: str, family: str) -> bool:
 
 
 def costs_in_short(name: str, family: str) -> bool:
-    """The same for the costs."""
-    return has_costs_of_its_own(name, family) and in_short(name, family)
+    """The same for the costs: of each kind of product on BERT, and where the layers lie otherwise."""
+    return (family == "bert" and name in COSTS_SHORT) or (name, family) in COSTS_DIFFER
 
 
 # Their products are LoRA's or none, or those of another method here.
@@ -117,6 +117,7 @@ COSTS_ALIKE = (
     *("rslora", "miss", "delora", "fourierft", "pissa", "lokr", "road"),
     *("bitfit", "layernorm", "top-layers", "prompt-tuning", "lora+query-value", "bottleneck+pfeiffer"),
 )
+COSTS_SHORT = ("lora", "loha", "vera", "oft", "hra", "bottleneck", "prefix-tuning", "prompt-encoder")
 # Where the layers of an encoder lie otherwise than in BERT, with a method of each kind of file.
 COSTS_DIFFER = {
     *(("lora", family) for family in ("albert", "deberta-v2", "modernbert", "mobilebert")),

@@ -38,7 +38,11 @@ def saved(tiny_bert: Path, tiny_tokenizer: Any, tmp_path_factory: pytest.TempPat
     return made
 
 
-@pytest.fixture(params=METHODS)
+ALIKE = ("ia3", "prefix-tuning", "bottleneck")
+"""Saved as another one here: by PEFT, as rows before the input, or as weights of their own."""
+
+
+@pytest.fixture(params=[pytest.param(one, marks=pytest.mark.exhaustive if one in ALIKE else ()) for one in METHODS])
 def adapter(request: pytest.FixtureRequest, saved: Callable[[str], Path], tmp_path: Path) -> Path:
     """A copy that the test may break, as the two below are."""
     return Path(shutil.copytree(saved(request.param), tmp_path / "adapter"))
@@ -107,7 +111,7 @@ def test_a_description_that_lacks_something(whole: Path, key: str) -> None:
     assert raised.value.expected == f"the key {key!r}"
 
 
-@pytest.mark.parametrize("value", [None, 7, ["lora"]])
+@pytest.mark.parametrize("value", [7, *(pytest.param(one, marks=pytest.mark.exhaustive) for one in (None, ["lora"]))])
 @pytest.mark.parametrize("key", ["method", "model", "model_type", "encoder_fingerprint", "options", "settings"])
 def test_a_description_with_something_of_another_type(key: str, value: Any, whole: Path) -> None:
     rewrite(whole / MANIFEST, **{key: value})
@@ -184,7 +188,12 @@ def test_weights_that_are_not_numbers(value: float, adapter: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("method", "kind"), [*((one, torch.float16) for one in METHODS), ("lora", torch.bfloat16), ("lora", torch.float64)]
+    ("method", "kind"),
+    [
+        *(pytest.param(one, torch.float16, marks=[] if one == "lora" else [pytest.mark.exhaustive]) for one in METHODS),
+        ("lora", torch.bfloat16),
+        ("lora", torch.float64),
+    ],
 )
 def test_weights_of_another_precision_are_taken_as_they_are(
     method: str, kind: torch.dtype, saved: Callable[[str], Path], tmp_path: Path

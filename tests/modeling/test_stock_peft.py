@@ -196,7 +196,7 @@ OTHER_WAYS: dict[str, Callable[[Path, Path], Any]] = {
 }
 BY_PEFT = [name for name, row in TABLE.items() if row == Row("PeftModel.from_pretrained", True)]
 # Those that the table names, and some that it does not.
-SHORT = ("dora", "vera", "pissa", "lora", "ia3", "adalora")
+SHORT = ("dora", "vera", "lora", "adalora")
 
 
 def test_the_second_table_names_every_other_way() -> None:

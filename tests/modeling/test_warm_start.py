@@ -38,7 +38,16 @@ def saved_and_loaded(model: SpanModel, encoder: Path, folder: Path) -> SpanModel
     return load(folder).model
 
 
-@pytest.mark.parametrize("method", sorted(set(methods()) - {"prompt-encoder"}))
+SHORT = ("adalora", "bitfit", "bottleneck", "full", "lora", "pissa", "prefix-tuning", "vera")
+
+
+@pytest.mark.parametrize(
+    "method",
+    [
+        pytest.param(one, marks=[] if one in SHORT else [pytest.mark.exhaustive])
+        for one in sorted(set(methods()) - {"prompt-encoder"})
+    ],
+)
 def test_a_run_goes_on_where_one_of_its_method_stands(
     method: str, tiny_bert: Path, inputs_of: Callable[[Path], dict[str, Tensor]], tmp_path: Path
 ) -> None:

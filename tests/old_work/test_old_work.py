@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tiny import without_plots
 
 from spantune.cli.main import main
 
@@ -70,10 +71,12 @@ def test_a_finished_run_stays_finished(here: Path, run: str) -> None:
     assert all(after[key] == before[key] for key in ("status", "metrics", "started_at", "finished_at"))
 
 
-def test_a_stopped_run_goes_on_from_its_checkpoint(here: Path) -> None:
+def test_a_stopped_run_goes_on_from_its_checkpoint(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    without_plots(monkeypatch)
     (checkpoint,) = Path("runs/stopped/checkpoints").iterdir()
     done = int(checkpoint.name.removeprefix("checkpoint-"))
-    assert main(["train", "--config", "runs/stopped/config.yaml", "--resume"]) == 0
+    words = ["--config", "runs/stopped/config.yaml", "--resume", "--checkpoint-seconds", "600"]
+    assert main(["train", *words]) == 0
     record = read("runs/stopped/record.json")
     assert (record["status"], record["resumed"]) == ("finished", 1)
     steps = [json.loads(line)["step"] for line in Path("runs/stopped/history.jsonl").read_text().splitlines()]
@@ -94,7 +97,10 @@ def test_a_study_is_reported_as_it_was(here: Path) -> None:
 
 
 @pytest.mark.parametrize(("study", "runs"), [pytest.param("whole", 9, marks=pytest.mark.exhaustive), ("stopped", 9)])
-def test_a_study_goes_on_and_trains_nothing_again(here: Path, study: str, runs: int) -> None:
+def test_a_study_goes_on_and_trains_nothing_again(
+    here: Path, study: str, runs: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    without_plots(monkeypatch)
     before = starts(f"studies/{study}")
     assert main(["compare", *SETTINGS, "--output", f"studies/{study}"]) == 0
     after = starts(f"studies/{study}")

@@ -132,7 +132,7 @@ def test_nothing_logged_is_no_plot(rows):
 @pytest.mark.parametrize(
     "rows",
     [
-        [{"step": 1, "epoch": 1.0, "loss": 2.0, "selection_f1": 0.0}],
+        pytest.param([{"step": 1, "epoch": 1.0, "loss": 2.0, "selection_f1": 0.0}], marks=pytest.mark.exhaustive),
         [{"step": 0, "epoch": 0.0, "loss": 0.0, "selection_loss": 1.0, "selection_f1": 100.0}],
     ],
 )

@@ -4,7 +4,6 @@ import time
 
 import numpy as np
 import pytest
-from scipy import stats
 
 from spantune.scoring import bootstrap
 from spantune.scoring.bootstrap import counts, intervals, resampled_means, units_of
@@ -56,6 +55,8 @@ def test_counts_are_resamples_and_follow_the_seed(monkeypatch):
 
 
 def test_agrees_with_scipy_in_distribution():
+    from scipy import stats
+
     values = np.random.default_rng(3).beta(0.4, 0.3, size=200)
     ours = resampled_means(units_of(np.arange(200)), values[:, None], resamples=5000)[:, 0]
     theirs = stats.bootstrap((values,), np.mean, n_resamples=5000, method="percentile", rng=np.random.default_rng(9))
@@ -66,6 +67,8 @@ def test_agrees_with_scipy_in_distribution():
 
 
 def test_differences_agree_with_scipys_paired_bootstrap():
+    from scipy import stats
+
     generator = np.random.default_rng(4)
     one = generator.random(150)
     other = one + generator.normal(0.05, 0.2, 150)

@@ -40,7 +40,7 @@ def test_scores_by_method_run_and_question():
 ANSWERS = st.sampled_from(["", "Moor", "Ada Moor", "the", "1841", "in 1841", "mill mill"])
 
 
-@settings(max_examples=50, deadline=None)
+@settings(deadline=None)
 @given(st.lists(st.tuples(ANSWERS, ANSWERS, ANSWERS, ANSWERS), min_size=1, max_size=5), st.booleans())
 def test_every_run_has_the_scorers_numbers(rows, with_unanswerable):
     asked = (*EXAMPLES, NONE) if with_unanswerable else EXAMPLES

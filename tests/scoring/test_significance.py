@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from scipy import stats
 
 from spantune.scoring.bootstrap import resampled_means, units_of
 from spantune.scoring.significance import holm, letters, p_value, ranks
@@ -37,6 +36,8 @@ def test_rounding_does_not_decide():
 
 def test_few_differing_questions_are_weak_evidence():
     """Six questions of 1,000 differ, all won by one side: the exact sign test says 0.03."""
+    from scipy import stats
+
     differences = np.r_[np.ones(6), np.zeros(994)]
     drawn = resampled(differences, 10_000)
     exact = stats.binomtest(6, 6).pvalue

@@ -14,8 +14,6 @@ from spantune.runs import without_password, write_json_atomic
 from spantune.tracking.client import earlier_run
 from spantune.tracking.mirrors import StudyMirror
 
-mlflow = pytest.importorskip("mlflow")
-
 STORE = "http://me:secret@mlflow.example"
 
 

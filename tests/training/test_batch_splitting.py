@@ -130,7 +130,7 @@ def test_not_with_random_numbers_nor_one_thread_nor_a_gpu() -> None:
 @pytest.mark.usefixtures("no_plots")
 def test_a_run_in_parts_is_the_run(config: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whole batches, parts by a token budget and halves side by side: the same losses, and the same again."""
-    shared = {"max_train_examples": 60, "epochs": 1, "precision": "fp32"}
+    shared = {"max_train_examples": 32, "epochs": 1, "precision": "fp32"}
     made: list[int] = []
     backward = Gradients.backward
     monkeypatch.setattr(

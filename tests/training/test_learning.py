@@ -92,7 +92,10 @@ def test_the_best_evaluations_weights_are_kept(
         assert not all(torch.equal(weight, seen[other][f"network.{name}"]) for name, weight in kept.items())
 
 
-@pytest.mark.parametrize(("values", "evaluations"), [([50, 40, 30, 60], 3), ([50, 40, 60, 50, 60, 70], 5)])
+@pytest.mark.parametrize(
+    ("values", "evaluations"),
+    [pytest.param([50, 40, 30, 60], 3, marks=pytest.mark.exhaustive), ([50, 40, 60, 50, 60, 70], 5)],
+)
 def test_early_stopping(
     values: list[float], evaluations: int, config: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -77,6 +77,7 @@ def test_ranks_fall_to_the_budget(adalora: Any, tmp_path: Path, monkeypatch: pyt
     assert sum(weight.numel() for weight in last.values()) == START * LAYERS, "pruned are zeros until the run is over"
 
 
+@pytest.mark.exhaustive
 def test_a_budget_that_is_never_asked_is_noticed(adalora: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(RankBudget, "after_step", lambda *_, **__: None)
     train(adalora())
@@ -103,7 +104,7 @@ def test_weights_of_an_earlier_evaluation_keep_its_ranks(
     assert sum(w.numel() for n, w in answers.named_parameters() if ".lora_E." in n) == at_best
 
 
-@pytest.mark.parametrize("epochs", [0.1, 0.6])
+@pytest.mark.parametrize("epochs", [0.1, pytest.param(0.6, marks=pytest.mark.exhaustive)])
 def test_a_run_of_few_steps(epochs: float, adalora: Any, tmp_path: Path) -> None:
     assert train(adalora(epochs=epochs)).steps in (1, 5)
     assert saved_ranks(tmp_path / "run") == column(tmp_path / "run", "ranks")[-1] == TARGET * LAYERS
@@ -182,7 +183,7 @@ def stop_and_go_on(step: int, config: TrainConfig, again: TrainConfig, monkeypat
     train(again)
 
 
-@pytest.mark.parametrize("step", [5, LAST - 1, pytest.param(14, marks=pytest.mark.exhaustive)])
+@pytest.mark.parametrize("step", [5, *(pytest.param(one, marks=pytest.mark.exhaustive) for one in (LAST - 1, 14))])
 def test_resumed_ranks_are_the_uninterrupted_ones(
     step: int, adalora: Any, whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -195,6 +196,7 @@ def test_resumed_ranks_are_the_uninterrupted_ones(
     assert (run / "predictions.json").read_bytes() == (whole / "predictions.json").read_bytes()
 
 
+@pytest.mark.exhaustive
 def test_a_budget_that_forgets_is_noticed(
     adalora: Any, whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -233,7 +233,7 @@ def test_overwrite_leaves_nothing_of_the_old_run(
     assert {one.name for one in (tmp_path / "run" / "adapter").glob("*.safetensors")} == {"adapter_model.safetensors"}
 
 
-@pytest.mark.parametrize("fraction", [0.25, 0.0])
+@pytest.mark.parametrize("fraction", [0.25, pytest.param(0.0, marks=pytest.mark.exhaustive)])
 def test_a_diverged_run_fails_and_leaves_no_model(
     fraction: float, config: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, no_plots: None
 ) -> None:

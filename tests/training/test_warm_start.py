@@ -85,7 +85,9 @@ def test_several_runs_are_refused(config: Any) -> None:
     assert raised.value.found == "runs/one, runs/two" and raised.value.fix
 
 
-@pytest.mark.parametrize("method", ["ia3", "prefix-tuning", "full"])
+@pytest.mark.parametrize(
+    "method", ["ia3", *(pytest.param(one, marks=pytest.mark.exhaustive) for one in ("prefix-tuning", "full"))]
+)
 def test_a_run_goes_on_where_one_of_its_method_stands(method: str, config: Any, tmp_path: Path) -> None:
     """Without epochs it answers as that one; with them it starts there, under another seed."""
     first = str(tmp_path / "first")
@@ -103,7 +105,7 @@ def test_one_run_of_other_options_or_another_method(lora: str, config: Any, tmp_
     """What it changed, as far as ranks reach: LoRA taken out of a run of full fine-tuning."""
     other = {**LORA, "options": {"rank": 6, "alpha": 3}}
     more = train(config("more", start_from=(lora,), epochs=0, **other))
-    on = train(config("on", start_from=(lora,), **other))
+    on = train(config("on", start_from=(lora,), **{**other, "epochs": 0.2}))
     assert more.status == "finished" and more.trained and more.steps == 0 and more.label == "LoRA"
     assert more.parameters.trainable > 0 and {"selection", "reported"} <= more.metrics.keys()
     assert on.steps > 0 and not same_weights(tmp_path / "more", tmp_path / "on")
@@ -117,7 +119,7 @@ def test_one_run_of_other_options_or_another_method(lora: str, config: Any, tmp_
     with pytest.raises(MethodError, match="cannot hold what the run changed") as refused:
         train(config("small", method="ia3", start_from=(lora,), epochs=0))
     assert refused.value.where == f"start_from: {lora}"
-    train(config("prompts", method="prompt-tuning", learning_rate=1e-2))
+    train(config("prompts", method="prompt-tuning", learning_rate=1e-2, epochs=0.1))
     with pytest.raises(ConfigError, match="with its method and options") as raised:
         train(config("longer", method="prompt-tuning", options={"length": 5}, start_from=(str(tmp_path / "prompts"),)))
     assert "prompts" in str(raised.value)
@@ -125,9 +127,9 @@ def test_one_run_of_other_options_or_another_method(lora: str, config: Any, tmp_
 
 def test_runs_that_cannot_be_continued(lora: str, config: Any, tmp_path: Path) -> None:
     other = make_encoder(tmp_path / "encoder", seed=5)
-    train(config("prompts", method="prompt-tuning", learning_rate=1e-2))
-    train(config("other", **{**LORA, "model": other}))
-    train(config("whole", model=other))
+    train(config("prompts", method="prompt-tuning", learning_rate=1e-2, epochs=0.1))
+    train(config("other", **{**LORA, "model": other, "epochs": 0.1}))
+    train(config("whole", model=other, epochs=0.1))
     told: dict[str, tuple[type[UserError], str]] = {
         "prompts": (ConfigError, "changed no weight of the encoder"),
         "other": (EncoderError, "trained on another encoder"),
