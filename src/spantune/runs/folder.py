@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Iterable
 from pathlib import Path
@@ -60,7 +61,8 @@ class RunFolder:
     @property
     def holds_work(self) -> bool:
         """Whether the folder holds a run that reached its first step or may still be running."""
-        return self.record.exists() and not self._is_without_work()
+        # A record that cannot be read, or a link to nothing, stands for a run, too.
+        return os.path.lexists(self.record) and not self._is_without_work()
 
     def prepare(self, *, overwrite: bool = False, resume: bool = False) -> RunRecord | None:
         """Make the folder ready to be written to.
