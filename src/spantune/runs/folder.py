@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Iterable
 from pathlib import Path
+from urllib.parse import quote
 
 from spantune.errors import RunError
 from spantune.runs.atomic_files import TEMPORARY, explained, probe, refuse_foreign
@@ -25,6 +26,12 @@ def distinct_names(names: Iterable[str]) -> list[str]:
             name, number = f"{wanted}-{number}", number + 1
         taken[name] = None
     return list(taken)
+
+
+def sqlite_uri(file: Path) -> str:
+    """The address of an SQLite store as SQLAlchemy reads it, whatever characters the path has."""
+    path = file.resolve().as_posix()
+    return "sqlite:///" + path.translate({ord(mark): quote(mark) for mark in "%?#"})
 
 
 class RunFolder:
