@@ -144,9 +144,18 @@ def test_any_script(context: str, predictor: Predictor) -> None:
 
 
 def test_text_without_any_known_piece_still_has_an_answer_or_none(predictor: Predictor) -> None:
-    for context in ("🏰", "\u200b", "\u0301", "\x00\x01"):
+    for context in ("🏰", "\u200b", "\u0301"):
         answer = predictor.ask("when ?", context)
         assert (answer.text, [one.text for one in answer.n_best]) in ((context, [context]), ("", []))
+
+
+@pytest.mark.parametrize("text", ["Ada \ud83d", "Ada \udcff", "Ada\x00", " "])
+def test_text_that_cannot_be_read_is_refused(text: str, predictor: Predictor) -> None:
+    for question, context in ((text, "the mill"), ("when ?", text)):
+        with pytest.raises(DataError):
+            predictor.ask(question, context)
+        with pytest.raises(DataError, match="id '7'"):
+            predictor.predict([Example("7", question, context)])
 
 
 def test_a_very_long_question_is_cut_and_answered(predictor: Predictor) -> None:

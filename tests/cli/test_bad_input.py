@@ -151,7 +151,8 @@ def test_the_doctor_of_a_file_without_a_usable_row(call: Any, finished: RunFolde
 
 
 def test_no_flag_is_named_that_the_command_lacks(train: Any, call: Any, finished: RunFolder, tmp_path: Path) -> None:
-    source = write(tmp_path / "a.json", with_good(article("the 1812 mill", asked("1812", 4), asked("mill", 9))))
+    questions = asked("1812", 4), {**asked("mill", 9), "question": "what?"}
+    source = write(tmp_path / "a.json", with_good(article("the 1812 mill", *questions)))
     assert "--repair" in refused(train("--data", source), "duplicate-id", "--repair")
     for command in ("predict", "evaluate"):
         told = refused(call(command, finished.path, "--data", source), "duplicate-id", "mend the file")

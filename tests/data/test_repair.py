@@ -9,9 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from spantune.data import Answer, load_corpus
-from spantune.data.checks.repairs import find_once
+from spantune.data.checks.repairs import find_once, is_words
 from spantune.data.checks.validation import check_rows
-from spantune.data.readers.raw_row import RawRow
+from spantune.data.readers.raw_row import RawRow, Unreadable
 
 
 @pytest.mark.parametrize(
@@ -35,7 +35,8 @@ from spantune.data.readers.raw_row import RawRow
     ],
 )
 def test_the_one_place(context: str, text: str, found: Answer | None) -> None:
-    assert find_once(context, text) == found
+    place = find_once(context, text)
+    assert (place and place.answer) == found
 
 
 letters = st.text("ab e\u0301\u00e9\r\n", max_size=12)
@@ -44,10 +45,17 @@ letters = st.text("ab e\u0301\u00e9\r\n", max_size=12)
 @given(context=letters, text=letters.filter(str.strip))
 def test_a_found_place_is_the_contexts_own_text(context: str, text: str) -> None:
     place = find_once(context, text)
+    start, bare = context.find(text), text.strip()
     if place is not None:
-        assert context[place.start : place.end] == place.text and place.text
-    if context.count(text) == 1 and context.find(text, context.find(text) + 1) < 0:
-        assert place == Answer(text, context.find(text))
+        answer = place.answer
+        assert context[answer.start : answer.end] == answer.text and answer.text
+        lead = len(answer.text) - len(answer.text.lstrip())
+        begin = answer.start + lead
+        assert place.in_word != is_words(context, begin, begin + len(answer.text.strip()))
+    if start >= 0 and context.find(text, start + 1) < 0:
+        begin = start + text.index(bare)
+        if is_words(context, begin, begin + len(bare)):
+            assert place is not None and place.answer == Answer(text, start)
 
 
 values = st.one_of(
@@ -64,7 +72,8 @@ rows = st.builds(
     question=values,
     context=st.one_of(values, st.just("It was Ada.")),
     answers=st.one_of(st.none(), st.lists(st.tuples(values, values), max_size=3)),
-    impossible=st.sampled_from([None, True, False]),
+    impossible=st.sampled_from([None, True, False, Unreadable("'perhaps'")]),
+    one_answer=st.booleans(),
     title=values,
 )
 
@@ -73,7 +82,7 @@ rows = st.builds(
 @settings(max_examples=3 * settings.default.max_examples)
 def test_whatever_comes_in_examples_are_sound_and_rows_are_counted(raw: list[RawRow]) -> None:
     checked = check_rows(raw, "source")
-    assert checked.rows == len(raw) == len(checked.examples) + checked.dropped
+    assert checked.rows == len(raw) == len(checked.examples) + checked.dropped + checked.tallies["rows joined"]
     assert len({one.id for one in checked.examples}) == len(checked.examples)
     assert checked.dropped == 0 or any(defect.blocking for defect in checked.defects)
     for one in checked.examples:

@@ -238,7 +238,7 @@ HOSTILE = (
     "</mark></textarea></p><img src=x onerror=alert(1)>",
     '"><svg onload=alert(1)>',
     "{{ 7 * 7 }}",
-    "a \u202etxet\u202c \u2066b\u2069 \x07 c",
+    "a \u202etxet\u202c \u2066b\u2069 \u00ad c",
     "x" * 19_000,
     "\U0001f3b2 \u0301 \u200d \ufeff",
 )

@@ -61,8 +61,8 @@ def test_a_pdf_is_read_page_by_page() -> None:
 
 
 def test_a_text_that_comes_back_out_of_a_form_has_the_same_digest() -> None:
-    sent = read_document("a.txt", b"one\r\ntwo\0 caf\xc3\xa9", 100)
-    assert pasted("one\r\ntwo\ufffd caf\xe9", 100).digest == sent.digest != pasted("one two", 100).digest
+    sent = read_document("a.txt", b"one\r\ntwo caf\xc3\xa9", 100)
+    assert pasted("one\r\ntwo caf\xe9", 100).digest == sent.digest != pasted("one two", 100).digest
 
 
 def test_lines_count_from_one() -> None:

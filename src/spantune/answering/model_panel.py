@@ -23,6 +23,7 @@ from spantune.answering.window_rules import WindowRules
 from spantune.answering.windows import Part, StreamedWindows
 from spantune.config import DecodeConfig, PredictorConfig
 from spantune.data import Corpus, Example
+from spantune.data.checks.texts import require_readable
 from spantune.data.prediction import Prediction
 from spantune.errors import ConfigError
 from spantune.modeling.kernels.threads import SideBySide
@@ -97,6 +98,7 @@ class Panel:
         self, examples: Sequence[Example], *, n_best: int = DecodeConfig.n_best, names: Sequence[str] | None = None
     ) -> dict[str, CorpusAnswers]:
         """As `predict`, with the time that each model took; `names` selects some of the models."""
+        require_readable(examples)
         asked = [name for name in self.predictors if names is None or name in names]
         corpus = Corpus.of(examples, "questions")
         if not corpus.examples:

@@ -10,6 +10,19 @@ import numpy as np
 _LAST_SPACE = 0x3000  # The last code point that is white space.
 
 
+def holes(tokens: np.ndarray, spaces: np.ndarray) -> list[tuple[int, int, int]]:
+    """Stretches of a context that lie in no token and hold more than white space: (next token, first, last + 1).
+
+    Args:
+        tokens, spaces: as `close_holes` takes them.
+    """
+    before = np.maximum.accumulate(np.concatenate(([0], tokens[:, 1])))
+    after = np.concatenate((tokens[:, 0], [len(spaces) - 1]))
+    written = np.concatenate(([0], np.cumsum(~spaces[:-1])))  # characters that are no white space, up to each place
+    found = np.flatnonzero((after > before) & (written[after] > written[np.minimum(before, after)]))
+    return [(at, int(before[at]), int(after[at])) for at in found.tolist()]
+
+
 def close_holes(context: str, tokens: np.ndarray, spaces: np.ndarray) -> np.ndarray:
     """(N, 2) the offsets of all N tokens of a context, widened over letters and marks that lie in no token.
 
@@ -22,15 +35,8 @@ def close_holes(context: str, tokens: np.ndarray, spaces: np.ndarray) -> np.ndar
         tokens: (N, 2) characters [first, last + 1) in the order of the context, as the tokenizer reports them.
         spaces: what `white_space` says of the context.
     """
-    before = np.maximum.accumulate(np.concatenate(([0], tokens[:, 1])))
-    after = np.concatenate((tokens[:, 0], [len(context)]))
-    written = np.concatenate(([0], np.cumsum(~spaces[:-1])))  # characters that are no white space, up to each place
-    holes = np.flatnonzero((after > before) & (written[after] > written[np.minimum(before, after)]))
-    if not len(holes):
-        return tokens
     closed = tokens.copy()
-    for at in holes.tolist():
-        start, end = int(before[at]), int(after[at])
+    for at, start, end in holes(tokens, spaces):
         marks = start
         while at and marks < end and unicodedata.category(context[marks])[0] == "M":
             marks += 1
@@ -48,9 +54,8 @@ def _take_letters(context: str, tokens: np.ndarray, at: int, start: int, end: in
         tokens[at, 0] = next((place for place in range(first, end) if _is_of(context[place], kinds)), end)
     elif not hole[:1].isspace():
         last = start + len((hole.split() or [""])[0])
-        _widen_before(
-            tokens, at, next((place for place in range(last, start, -1) if _is_of(context[place - 1], "LN")), 0)
-        )
+        letters = (place for place in range(last, start, -1) if _is_of(context[place - 1], "LN"))
+        _widen_before(tokens, at, next(letters, 0))
 
 
 def _widen_before(tokens: np.ndarray, at: int, end: int) -> None:

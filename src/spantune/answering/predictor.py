@@ -13,8 +13,9 @@ from spantune.answering.window_rules import window_rules
 from spantune.answering.windows import StreamedWindows, Windows, make_windows
 from spantune.config import DecodeConfig, PredictorConfig, WindowConfig
 from spantune.data import Corpus, Example
+from spantune.data.checks.texts import require_readable, require_text
 from spantune.data.prediction import Prediction
-from spantune.errors import DataError, RunError
+from spantune.errors import RunError
 from spantune.modeling import SpanModel, load
 from spantune.modeling.devices import choose_device, choose_dtype
 from spantune.modeling.save_load import Saved
@@ -38,11 +39,8 @@ def model_folder(run: str | Path) -> Path:
 
 
 def question_on(question: str, context: str) -> Example:
-    """The question and its context as an example; DataError if either is empty."""
-    for name, text in (("question", question), ("context", context)):
-        if not text.strip():
-            raise DataError(f"the {name} is empty", where=name, expected="some text")
-    return Example(id="question", question=question, context=context)
+    """The question and its context as an example; DataError if one is empty or no text that can be read."""
+    return Example("question", require_text(question, "question"), require_text(context, "context"))
 
 
 class Predictor:
@@ -98,11 +96,16 @@ class Predictor:
         return self.settings.null
 
     def ask(self, question: str, context: str, *, n_best: int = DecodeConfig.n_best) -> Prediction:
-        """Answer one question on one context of any length; DataError if either is empty."""
+        """Answer one question on one context of any length; DataError as of `question_on`."""
         return self.predict([question_on(question, context)], n_best=n_best)[0]
 
     def predict(self, examples: Sequence[Example], *, n_best: int = DecodeConfig.n_best) -> list[Prediction]:
-        """Answer many questions in batches of similar length; one prediction per example, in order."""
+        """Answer many questions in batches of similar length; one prediction per example, in order.
+
+        Raises:
+            DataError: a question or context is empty or no text that can be read.
+        """
+        require_readable(examples)
         windows = StreamedWindows(Corpus.of(examples, "questions"), self.tokenizer, self.rules)
         return self.predict_windows(windows, n_best=n_best).predictions
 

@@ -10,6 +10,7 @@ from spantune import zoo
 from spantune.cli.output import print_json
 from spantune.config.commands import AskConfig
 from spantune.config.parse.command import Command
+from spantune.data.checks.texts import require_text
 from spantune.errors import DataError
 
 if TYPE_CHECKING:
@@ -45,9 +46,7 @@ def read_context(config: AskConfig) -> str:
         raise DataError("the context is not UTF-8 text", where=f"{where}, byte {error.start}") from error
     except OSError as error:
         raise DataError("the context cannot be read", where=where, found=error.strerror or str(error)) from error
-    if not text.strip():
-        raise DataError("the context is empty", where=where, expected="the text that answers the question")
-    return text
+    return require_text(text, "context", where)
 
 
 def as_json(answer: Prediction, n_best: int) -> dict[str, object]:

@@ -19,7 +19,8 @@ def run(config: DoctorConfig) -> None:
     """Print a report on each source. Defects are no failure of the command."""
     from spantune.data import diagnose, examine
 
-    corpora = [(examine(source, columns=config.columns), _held_out(source, config)) for source in config.sources]
+    examined = [examine(source, columns=config.columns, rows=config.rows) for source in config.sources]
+    corpora = [(corpus, _held_out(source, config)) for corpus, source in zip(examined, config.sources, strict=True)]
     answers = _answer_check(config)
     reports = [
         diagnose(corpus, other, answers=answers, squad_v2=config.squad_v2, language=config.language)
@@ -37,7 +38,7 @@ def _held_out(source: str, config: DoctorConfig) -> Corpus | None:
     from spantune.data.corpus import has_validation
 
     held_out = config.eval_data or (source if has_validation(source) else None)
-    return examine(held_out, split="validation", columns=config.columns) if held_out else None
+    return examine(held_out, split="validation", columns=config.columns, rows=config.rows) if held_out else None
 
 
 def _answer_check(config: DoctorConfig) -> AnswerCheck:

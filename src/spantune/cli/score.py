@@ -20,6 +20,7 @@ def run(config: ScoreConfig) -> None:
         config.null_odds,
         null_threshold=config.null_threshold,
         columns=config.columns,
+        rows=config.rows,
         language=config.language,
     )
     if config.json:

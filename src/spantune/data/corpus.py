@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import json
+import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from spantune.data.checks.defects import OFFSET_KINDS, Defect, defects_text
+from spantune.config import Rows
+from spantune.data.checks.defects import ALL_ROWS, KINDS, OFFSET_KINDS, Defect, defects_text
+from spantune.data.checks.row_joining import joined_rows
 from spantune.data.checks.validation import check_rows
 from spantune.data.example import Answer, Example
 from spantune.data.mixing import weighted
@@ -67,16 +70,23 @@ def fingerprint(examples: Iterable[Example]) -> str:
     return digest.hexdigest()
 
 
-def examine(source: str, *, split: str = "train", columns: Sequence[str] = (), require_answers: bool = True) -> Corpus:
+def examine(
+    source: str,
+    *,
+    split: str = "train",
+    columns: Sequence[str] = (),
+    rows: Rows = "joined",
+    require_answers: bool = True,
+) -> Corpus:
     """Read one source for the doctor: its weight is ignored, and broken rows are reported instead of refused.
 
     Raises:
         DataError: the source as a whole cannot be read.
     """
     parsed = parse_source(source)
-    rows = _rows(parsed, split, parse_columns(columns), require_answers)
+    read = _rows(parsed, split, parse_columns(columns), require_answers)
     name = _name(parsed, split)
-    checked = check_rows(rows, name, require_answers)
+    checked = check_rows(read, name, require_answers, rows)
     if not checked.rows:
         raise DataError("the data holds no questions", where=source, expected="at least one question", found="none")
     counts = {"rows read": checked.rows, "examples dropped": checked.dropped, **checked.tallies}
@@ -88,6 +98,7 @@ def load_corpus(
     *,
     split: str = "train",
     columns: Sequence[str] = (),
+    rows: Rows = "joined",
     seed: int = 0,
     repair: bool | None = False,
     require_answers: bool = True,
@@ -97,7 +108,7 @@ def load_corpus(
     Args:
         source: `SOURCE`, `SOURCE#SPLIT`, `SOURCE*WEIGHT`; see `source.py` and `DataConfig.data`.
         split: which split of a source that has several; a `#SPLIT` in the source goes before. A file has only one.
-        columns: names of your columns (`question=frage`).
+        columns, rows: as `ReadConfig` has them.
         seed: chooses the examples of a fractional weight.
         repair: repair what can be repaired, drop the rest and count both, instead of refusing broken data. None: refuse
             and do not name the flag, which the command lacks.
@@ -106,9 +117,11 @@ def load_corpus(
     Raises:
         DataError: the source cannot be read, or it is broken and is not to be repaired.
     """
-    corpus = examine(source, split=split, columns=columns, require_answers=require_answers)
+    corpus = examine(source, split=split, columns=columns, rows=rows, require_answers=require_answers)
     if not repair:
         refuse_defects(corpus, fix="mend the file" if repair is None else None)
+    for note in reading_notes(corpus):
+        warnings.warn(note, stacklevel=2)
     if not corpus.examples:
         raise DataError("no example is left after the repair", where=source, found=_in_brief(corpus))
     weight = parse_source(source).weight
@@ -119,7 +132,7 @@ def load_corpus(
     return Corpus.of(examples, source, corpus.defects, counts)
 
 
-def load_references(source: str, *, columns: Sequence[str] = ()) -> tuple[Example, ...]:
+def load_references(source: str, *, columns: Sequence[str] = (), rows: Rows = "joined") -> tuple[Example, ...]:
     """The questions of a source with the texts of their accepted answers, for scoring.
 
     The official scorers never read `answer_start`, so a wrong one is accepted here; every other defect is refused.
@@ -127,15 +140,17 @@ def load_references(source: str, *, columns: Sequence[str] = ()) -> tuple[Exampl
     Raises:
         DataError: the source cannot be read, or something other than offsets is broken.
     """
-    corpus = examine(source, split="validation", columns=columns)
+    corpus = examine(source, split="validation", columns=columns, rows=rows)
     if not any(defect.blocking for defect in corpus.defects):
         return corpus.examples
     if any(defect.blocking and defect.kind not in OFFSET_KINDS for defect in corpus.defects):
         refuse_defects(corpus, fix="mend the file")
-    rows = list(_rows(parse_source(source), "validation", parse_columns(columns), True))
-    if any(is_missing(row.id) for row in rows):
+    read = list(_rows(parse_source(source), "validation", parse_columns(columns), True))
+    if rows == "joined":
+        read = joined_rows(read)
+    if any(is_missing(row.id) for row in read):
         refuse_defects(corpus, fix="mend the file, or give its questions ids")
-    return tuple(_by_text(row) for row in rows)
+    return tuple(_by_text(row) for row in read)
 
 
 def _by_text(row: RawRow) -> Example:
@@ -144,6 +159,20 @@ def _by_text(row: RawRow) -> Example:
     context = str(row.context)
     answers = tuple(Answer(str(text), max(0, context.find(str(text)))) for text, _ in pairs)
     return Example(str(row.id), str(row.question), context, answers)
+
+
+def reading_notes(corpus: Corpus) -> list[str]:
+    """What is worth knowing of how a source was read, a line a kind: no defect, but not to be passed over either."""
+    notes: dict[str, list[Defect]] = {}
+    for defect in corpus.defects:
+        if not defect.blocking:
+            notes.setdefault(defect.kind, []).append(defect)
+    return [
+        f"{corpus.name}: {cases[0].detail}"
+        if cases[0].id == ALL_ROWS
+        else f"{corpus.name}: {KINDS[kind].summary}: {len(cases)}, first {cases[0].id!r}: {cases[0].detail}"
+        for kind, cases in notes.items()
+    ]
 
 
 def refuse_defects(corpus: Corpus, fix: str | None = None) -> None:

@@ -8,8 +8,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 
-from spantune.config import DataConfig
-from spantune.data.corpus import Corpus, has_validation, load_corpus
+from spantune.config import DataConfig, Rows
+from spantune.data.corpus import Corpus, has_validation, load_corpus, reading_notes
 from spantune.data.example import Example
 from spantune.data.mixing import context_keys, distinct, limited, shuffled, split_by_context
 from spantune.data.readers.hf_datasets import NoSplit
@@ -40,6 +40,8 @@ class Splits:
     repairs: Mapping[str, int] = field(default_factory=dict)
     shared_contexts: int = 0
     counts: Mapping[str, int] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+    """What is worth knowing of how the sources were read."""
 
 
 def load_splits(config: DataConfig, seed: int) -> Splits:
@@ -49,7 +51,8 @@ def load_splits(config: DataConfig, seed: int) -> Splits:
         DataError: a source cannot be read or is broken, there are unanswerable questions in a run without `squad_v2`,
             or there is one context only and it cannot be split.
     """
-    sources = [load_corpus(one, columns=config.columns, seed=seed, repair=config.repair) for one in config.data]
+    load = partial(load_corpus, columns=config.columns, rows=config.rows, seed=seed, repair=config.repair)
+    sources = [load(one) for one in config.data]
     held_out = _reported_sources(config)
     for corpus in (*sources, *held_out):
         if not config.squad_v2:
@@ -80,6 +83,7 @@ def load_splits(config: DataConfig, seed: int) -> Splits:
         reported=reported,
         repairs=_repairs(sources, held_out),
         shared_contexts=shared,
+        notes=tuple(note for corpus in (*sources, *held_out) for note in reading_notes(corpus)),
         counts={
             **{f"train {name}": number for name, number in _summed(sources).items()},
             "train ids renamed": len({one.id for one in mixed} - {one.id for one in gathered}),
@@ -115,6 +119,7 @@ def load_evaluation(
     sources: Sequence[str],
     *,
     columns: Sequence[str] = (),
+    rows: Rows = "joined",
     seed: int = 0,
     limit: int | None = None,
     repair: bool | None = None,
@@ -128,7 +133,8 @@ def load_evaluation(
     Raises:
         DataError: a source cannot be read, or is broken and is not to be repaired.
     """
-    held_out = [load_corpus(one, split="validation", columns=columns, seed=seed, repair=repair) for one in sources]
+    load = partial(load_corpus, split="validation", columns=columns, rows=rows, seed=seed, repair=repair)
+    held_out = [load(one) for one in sources]
     return _gathered(held_out, limit, seed)
 
 
@@ -154,7 +160,14 @@ def _reported_sources(config: DataConfig) -> list[Corpus]:
     """The sources named by `eval_data`, else the validation splits that the training sources bring along."""
     if not config.score_reported:
         return []
-    load = partial(load_corpus, split="validation", columns=config.columns, seed=_REPORTED_SEED, repair=config.repair)
+    load = partial(
+        load_corpus,
+        split="validation",
+        columns=config.columns,
+        rows=config.rows,
+        seed=_REPORTED_SEED,
+        repair=config.repair,
+    )
     if config.eval_data:
         return [load(one) for one in config.eval_data]
     found: list[Corpus] = []
@@ -170,7 +183,7 @@ def _repairs(sources: Sequence[Corpus], held_out: Sequence[Corpus]) -> dict[str,
     counted: Counter[str] = Counter()
     for prefix, corpora in (("", sources), ("reported ", held_out)):
         for corpus in corpora:
-            for defect in corpus.defects:
+            for defect in filter(lambda defect: defect.blocking, corpus.defects):
                 counted[f"{prefix}{defect.kind} {'mended' if defect.repair else 'beyond repair'}"] += 1
             if dropped := corpus.counts["examples dropped"]:
                 counted[f"{prefix}examples dropped"] += dropped

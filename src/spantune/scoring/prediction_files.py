@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from spantune.config import Rows
 from spantune.data.readers.text_files import NotJson, described, parse_json, read_text
 from spantune.errors import DataError
 from spantune.runs.atomic_files import atomic_json_object, explained, write_text_atomic
@@ -119,6 +120,7 @@ def score_file(
     null_threshold: float = 1.0,
     rules: Rules | None = None,
     columns: tuple[str, ...] = (),
+    rows: Rows = "joined",
     language: str | None = None,
 ) -> dict[str, float]:
     """Scores a prediction file against any data source; arguments and result as of `official_metrics.score`."""
@@ -127,7 +129,7 @@ def score_file(
 
     answers = read_predictions(predictions)
     odds = None if null_odds is None else read_null_odds(null_odds)
-    examples = load_references(references, columns=columns)
+    examples = load_references(references, columns=columns, rows=rows)
     ids = {example.id for example in examples}
     for path, content in ((predictions, answers), (null_odds, odds)):
         if content is not None and ids.isdisjoint(content):

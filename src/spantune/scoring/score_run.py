@@ -70,7 +70,9 @@ def evaluate_run(run: str, config: EvaluateConfig) -> dict[str, Any]:
             questions and the run never learned to answer nothing.
     """
     predictor = Predictor.load(run, config)
-    corpus = load_evaluation(config.data, columns=config.columns, seed=config.seed, limit=config.max_eval_examples)
+    corpus = load_evaluation(
+        config.data, columns=config.columns, rows=config.rows, seed=config.seed, limit=config.max_eval_examples
+    )
     if not predictor.squad_v2:
         refuse_unanswerable(corpus, fix="score a run that was trained with --squad-v2")
     own = Path(run) if zoo.find(run) == Path(run) else Path("runs") / run.replace("/", "-")

@@ -33,7 +33,7 @@ def further_sets(config: TrainConfig) -> dict[str, Corpus]:
     found = {}
     for source in config.also_evaluate:
         found[source] = load_evaluation(
-            (source,), columns=config.columns, limit=config.max_eval_examples, repair=config.repair
+            (source,), columns=config.columns, rows=config.rows, limit=config.max_eval_examples, repair=config.repair
         )
         if not config.squad_v2:
             refuse_unanswerable(found[source])

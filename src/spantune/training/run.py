@@ -309,7 +309,8 @@ def _data_records(config: TrainConfig, material: Material) -> dict[str, DataReco
 
 
 def _notes(config: TrainConfig, material: Material) -> tuple[str, ...]:
-    notes = [f"{kind}: {number} (repair)" for kind, number in material.splits.repairs.items()]
+    notes = [*material.splits.notes]
+    notes += [f"{kind}: {number} (repair)" for kind, number in material.splits.repairs.items()]
     if material.splits.shared_contexts:
         notes.append(f"{material.splits.shared_contexts} contexts of the reported set stand in the training data too")
     about_scripts = [script_note(windows.corpus.examples, config.language) for windows in material.sets().values()]

@@ -10,6 +10,7 @@ from flask import Response, render_template, request, url_for
 from werkzeug.datastructures import MultiDict
 
 from spantune.data import Example
+from spantune.data.checks.texts import text_fault
 from spantune.web.answer_queue import RequestAnswers
 from spantune.web.answer_scores import AnswerScore, score_answer
 from spantune.web.limits import MOST_ANSWERS
@@ -93,10 +94,10 @@ class QuestionForm:
         if len(self.golds) > MOST_ANSWERS:
             mistakes.append(f"At most {MOST_ANSWERS} true answers, found {len(self.golds):,}.")
         for name, text, limit in (("question", self.question, settings.max_question), ("context", context, longest)):
-            if not text.strip():
-                mistakes.append(f"The {name} is empty.")
-            elif len(text) > limit:
+            if len(text) > limit:
                 mistakes.append(f"The {name} is too long: at most {limit:,} characters, found {len(text):,}.")
+            elif fault := text_fault(text):
+                mistakes.append(f"The {name} {fault.words}.")
         if mistakes:
             fits = longest < len(context) <= settings.max_document
             link = ("Ask it on Documents", url_for("documents.page")) if fits else None

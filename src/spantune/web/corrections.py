@@ -11,6 +11,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
+from spantune.data.checks.texts import require_text
 from spantune.errors import DataError, RunError
 from spantune.scoring.error_kinds import occurrences
 
@@ -123,13 +124,8 @@ class Corrections:
             DataError: question or context is empty, or the context does not have the answer there.
             RunError: the file cannot be written.
         """
-        if not question.strip() or not context.strip():
-            raise DataError("a correction needs a question and a context", found="an empty one")
-        try:
-            (question + context + title).encode()  # as a file needs it
-        except UnicodeEncodeError as error:
-            fault = "a surrogate without its other half"
-            raise DataError("a correction cannot hold half a character", found=fault) from error
+        for name, given in (("question", question), ("context", context), ("title", title or "none")):
+            require_text(given, f"{name} of a correction")
         if start is not None or text:
             if not text.strip():
                 raise DataError("the answer is empty", fix='mark some words, or choose "no answer"')

@@ -22,6 +22,7 @@ KINDS = MappingProxyType(
         "missing-value": DefectKind(True, "a field has no value (absent, null, NaN or an empty cell)"),
         "wrong-type": DefectKind(True, "a field does not hold text"),
         "broken-unicode": DefectKind(True, "a field holds half a surrogate pair, which no encoder can read"),
+        "control-character": DefectKind(True, "a field holds a control character that is no white space"),
         "empty-question": DefectKind(True, "a question is empty or white space"),
         "empty-context": DefectKind(True, "a context is empty or white space"),
         "empty-answer": DefectKind(True, "an answer is empty or white space"),
@@ -29,11 +30,15 @@ KINDS = MappingProxyType(
         "offset-type": DefectKind(True, "answer_start is not a whole number"),
         "offset-missing": DefectKind(True, "an answer has no offset and does not occur in its context exactly once"),
         "answer-offset": DefectKind(True, "the text at an answer's offset is not the answer"),
+        "impossible-unreadable": DefectKind(True, "is_impossible holds neither yes nor no"),
         "contradiction": DefectKind(True, "is_impossible and the answers contradict each other"),
         "duplicate-id": DefectKind(
             True, "two examples have the same id, so predictions for them cannot be distinguished"
         ),
         "unanswerable": DefectKind(True, "a question without an answer where none is allowed (see --squad-v2)"),
+        "offset-unit": DefectKind(False, "the offsets of the whole file count something else than characters"),
+        "joined-rows": DefectKind(False, "several rows with one answer each are one question with several answers"),
+        "inside-word": DefectKind(False, "an answer without an offset occurs only inside a word"),
         "duplicate-question": DefectKind(False, "the same question on the same context occurs twice"),
         "shared-context": DefectKind(False, "a context is in the other split too"),
         "unsayable-answer": DefectKind(
@@ -44,6 +49,8 @@ KINDS = MappingProxyType(
 )
 
 
+ALL_ROWS = "(all rows)"
+"""The id of a note on a whole file."""
 OFFSET_KINDS = frozenset(("offset-type", "offset-missing", "answer-offset"))
 """Defects that matter to training alone: the scorers compare texts."""
 

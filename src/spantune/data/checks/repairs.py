@@ -4,39 +4,66 @@ from __future__ import annotations
 
 import unicodedata
 from functools import lru_cache
+from typing import NamedTuple
+
+import regex
 
 from spantune.data.example import Answer
 
+_BOUNDARY = regex.compile(r"(?w)\b")
 
-def starts_of(context: str, text: str, at_most: int | None = None) -> list[int]:
+
+def starts_of(context: str, text: str) -> list[int]:
     """Characters at which the text starts, overlapping places included."""
     starts: list[int] = []
     start = context.find(text)
-    while start >= 0 and (at_most is None or len(starts) < at_most):
+    while start >= 0:
         starts.append(start)
         start = context.find(text, start + 1)
     return starts
 
 
-def find_once(context: str, text: str) -> Answer | None:
-    """The only occurrence of the text, exact or else up to Unicode normal form and white space.
+class FoundAnswer(NamedTuple):
+    """Where an answer is that was looked for by its text."""
 
-    The answer's text is always the context's own. None if there is none or more than one.
+    answer: Answer
+    in_word: bool
+    """Whether it begins or ends inside a word, so that another text was probably meant."""
+
+
+def find_once(context: str, text: str) -> FoundAnswer | None:
+    """The only occurrence of the text as words, exact or else up to Unicode normal form and white space.
+
+    Only a text that is nowhere a word is looked for inside words. The answer's text is always the context's own. None
+    where there is no occurrence or more than one.
     """
-    exact = starts_of(context, text, at_most=2)
-    if exact:
-        return Answer(text, exact[0]) if len(exact) == 1 else None
+    bare = text.strip()
+    lead = len(text) - len(text.lstrip())
+    exact = [Answer(text, at) for at in starts_of(context, text)]
+    words = [one for one in exact if is_words(context, one.start + lead, one.start + lead + len(bare))]
+    alike = [] if words else _alike(context, bare)
+    words = words or [one for one in alike if is_words(context, one.start, one.end)]
+    if words:
+        return FoundAnswer(words[0], False) if len(words) == 1 else None
+    inside = exact or alike
+    return FoundAnswer(inside[0], True) if len(inside) == 1 else None
+
+
+def is_words(context: str, start: int, end: int) -> bool:
+    """Whether both ends are boundaries of words (Unicode Standard Annex #29)."""
+    return bool(_BOUNDARY.match(context, start) and _BOUNDARY.match(context, end))
+
+
+def _alike(context: str, text: str) -> list[Answer]:
+    """The places of the text up to Unicode normal form and white space, in order."""
     folded, spans = _folded(context)
-    wanted = _folded(text.strip())[0]
+    wanted = _folded(text)[0]
     places = {
         (spans[at][0], spans[at + len(wanted) - 1][1])
         for at in starts_of(folded, wanted)
         if _whole(spans, at, at + len(wanted))
     }
-    if len(places) != 1:
-        return None
-    start, end = next(iter(places))
-    return Answer(context[start:end], start)
+    return [Answer(context[start:end], start) for start, end in sorted(places)]
 
 
 def _whole(spans: tuple[tuple[int, int], ...], first: int, end: int) -> bool:

@@ -10,15 +10,19 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 
-from spantune.data.checks.defects import Defect
-from spantune.data.checks.repairs import find_once, starts_of
+from spantune.config import Rows
+from spantune.data.checks.defects import ALL_ROWS, Defect
+from spantune.data.checks.offset_units import OffsetUnit, offset_unit
+from spantune.data.checks.repairs import FoundAnswer, find_once, starts_of
+from spantune.data.checks.row_joining import joined_rows
+from spantune.data.checks.texts import text_fault, without_control_characters
 from spantune.data.example import Answer, Example
 from spantune.data.readers.raw_row import RawRow, Unreadable, is_missing
 
 
 @dataclass(slots=True)
 class CheckedRows:
-    """Examples of one source after checking: `rows == len(examples) + dropped`, always.
+    """Examples of one source after checking: `rows == len(examples) + dropped + rows joined`, always.
 
     `tallies` counts what is completed without being a defect: ids made, offsets found.
     """
@@ -30,20 +34,45 @@ class CheckedRows:
 
     @property
     def dropped(self) -> int:
-        return self.rows - len(self.examples)
+        return self.rows - self.tallies["rows joined"] - len(self.examples)
 
 
-def check_rows(rows: Iterable[RawRow], source: str, require_answers: bool = True) -> CheckedRows:
-    """Check all rows of one source; with `require_answers=False` answers are neither read nor checked."""
+def check_rows(
+    rows: Iterable[RawRow], source: str, require_answers: bool = True, joined: Rows = "joined"
+) -> CheckedRows:
+    """Check all rows of one source.
+
+    Args:
+        require_answers: False: answers are neither read nor checked, and rows are not joined.
+        joined: see `ReadConfig.rows`.
+    """
     checked = CheckedRows()
+    every = list(rows)
+    checked.rows = len(every)
+    if require_answers and joined == "joined":
+        every = _joined(every, source, checked)
+    unit = offset_unit(every) if require_answers else None
     seen: dict[str, Example] = {}
-    for number, row in enumerate(rows):
-        checked.rows += 1
-        example = _RowCheck(row, number, source, checked).example(require_answers)
+    for number, row in enumerate(every):
+        checked.tallies.update(row.left_out)
+        example = _RowCheck(row, number, source, checked, unit).example(require_answers)
         if example is not None and (example := _unique(example, row, source, seen, checked)):
             seen[example.id] = example
             checked.examples.append(example)
+    if unit is not None:
+        number = checked.tallies["offsets converted"]
+        detail = f"answer_start counts {unit.name}; {number} were converted to characters"
+        checked.defects.append(Defect("offset-unit", ALL_ROWS, source, "", "answer_start", detail))
     return checked
+
+
+def _joined(rows: list[RawRow], source: str, checked: CheckedRows) -> list[RawRow]:
+    joined = joined_rows(rows)
+    if fewer := len(rows) - len(joined):
+        checked.tallies["rows joined"] = fewer
+        detail = f"{len(rows)} rows are {len(joined)} questions (--rows separate keeps each row a question)"
+        checked.defects.append(Defect("joined-rows", ALL_ROWS, source, "", "answers", detail))
+    return joined
 
 
 def made_id(question: str, context: str) -> str:
@@ -78,8 +107,8 @@ def _unique(
 class _RowCheck:
     """One row under examination."""
 
-    def __init__(self, row: RawRow, number: int, source: str, checked: CheckedRows) -> None:
-        self.row, self.source, self.checked = row, source, checked
+    def __init__(self, row: RawRow, number: int, source: str, checked: CheckedRows, unit: OffsetUnit | None) -> None:
+        self.row, self.source, self.checked, self.unit = row, source, checked, unit
         known = f"(row {number})" if is_missing(row.id) else str(row.id)[:80]
         self.name = known.encode("utf-8", "backslashreplace").decode()
 
@@ -118,12 +147,15 @@ class _RowCheck:
             return str(value)
         elif not isinstance(value, str):
             self.note("wrong-type", field, f"expected a text, found {type(value).__name__} {str(value)[:40]!r}")
-        elif not value.strip():
-            self.note(f"empty-{field}" if field in ("question", "context") else "empty-answer", field, repr(value[:20]))
-        elif not _encodable(value):
-            self.note("broken-unicode", field, ascii(value[:60]))
-        else:
+        elif (fault := text_fault(value)) is None:
             return value
+        elif fault.kind == "empty":
+            self.note(f"empty-{field}" if field in ("question", "context") else "empty-answer", field, fault.detail)
+        elif fault.kind == "control-character":
+            self.note(fault.kind, field, fault.detail, "each replaced by a blank")
+            return without_control_characters(value)
+        else:
+            self.note(fault.kind, field, fault.detail)
         return None
 
     def answers(self, context: str) -> tuple[Answer, ...] | None:
@@ -132,6 +164,11 @@ class _RowCheck:
         if isinstance(given, Unreadable):
             self.note("answers-unreadable", "answers", given.detail)
             return None
+        if isinstance(impossible, Unreadable):
+            self.note("impossible-unreadable", "is_impossible", impossible.detail)
+            return None
+        if impossible and given and all(is_missing(text) or not str(text).strip() for text, _ in given):
+            return ()  # an empty text is how some tools write that there is no answer
         if given is None:
             if impossible:
                 return ()
@@ -164,39 +201,55 @@ class _RowCheck:
         if is_missing(start) or start == "":
             return self.without_offset(context, text, field)
         offset = start if isinstance(start, int) and not isinstance(start, bool) else _whole_number(start)
+        if self.unit is not None and offset is not None and (answer := self.unit.answer(context, text, offset)):
+            self.checked.tallies["offsets converted"] += 1
+            return answer
         if offset is not None and offset >= 0 and context.startswith(text, offset):
             if offset is not start:
                 self.note("offset-type", f"{field}.answer_start", f"{start!r}", f"read as {offset}")
             return Answer(text, offset)
         place = find_once(context, text)
         kind = "answer-offset" if offset is not None else "offset-type"
-        self.note(kind, f"{field}.answer_start", _mismatch(context, text, start, offset, place), _moved(place, text))
-        return place
+        where = place.answer if place is not None and not place.in_word else None
+        self.note(kind, f"{field}.answer_start", _mismatch(context, text, start, offset, place), _moved(where, text))
+        return where
 
     def without_offset(self, context: str, text: str, field: str) -> Answer | None:
         place = find_once(context, text)
-        if place is not None and place.text == text:
+        if place is not None and place.answer.text == text:
             self.checked.tallies["offsets found"] += 1
-            return place
-        self.note("offset-missing", f"{field}.answer_start", _position(context, text, place), _moved(place, text))
-        return place
+            if place.in_word:
+                self.note("inside-word", f"{field}.answer_start", _position(context, text, place))
+            return place.answer
+        where = place.answer if place is not None and not place.in_word else None
+        self.note("offset-missing", f"{field}.answer_start", _position(context, text, place), _moved(where, text))
+        return where
 
 
 _NO_ANSWER = "no answer; if none is meant, give an empty list or a column is_impossible"
 
 
-def _mismatch(context: str, text: str, start: object, offset: int | None, place: Answer | None) -> str:
+def _mismatch(context: str, text: str, start: object, offset: int | None, place: FoundAnswer | None) -> str:
     if offset is None:
         return f"expected a whole number, found {start!r}; {_position(context, text, place)}"
     there = repr(context[offset : offset + len(text)]) if 0 <= offset < len(context) else "nothing"
     return f"the text at {offset} is {there}, not {text!r}; {_position(context, text, place)}"
 
 
-def _position(context: str, text: str, place: Answer | None) -> str:
+def _position(context: str, text: str, place: FoundAnswer | None) -> str:
+    if place is not None and place.in_word:
+        return f"{text!r} is only inside {_word_at(context, place.answer)!r}, at {place.answer.start}"
     times = len(starts_of(context, text))
     if times:
-        return f"{text!r} is at {place.start}" if place else f"{text!r} occurs {times} times"
-    return f"the context has {place.text!r}" if place else f"{text!r} is not in the context"
+        return f"{text!r} is at {place.answer.start}" if place else f"{text!r} occurs {times} times"
+    return f"the context has {place.answer.text!r}" if place else f"{text!r} is not in the context"
+
+
+def _word_at(context: str, answer: Answer) -> str:
+    """The white-space-separated text around an answer."""
+    start = max((at for at in range(answer.start + 1) if at == 0 or context[at - 1].isspace()), default=0)
+    end = next((at for at in range(answer.end, len(context)) if context[at].isspace()), len(context))
+    return context[start:end][:60]
 
 
 def _moved(place: Answer | None, text: str) -> str | None:
@@ -214,11 +267,3 @@ def _whole_number(value: object) -> int | None:
         return int(number) if number == int(number) else None
     except (ValueError, OverflowError):
         return None
-
-
-def _encodable(text: str) -> bool:
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True

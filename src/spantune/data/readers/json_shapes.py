@@ -116,8 +116,8 @@ def _listed(values: list[Any], place: str, file: str) -> Records:
     for position, value in enumerate(values):
         if not isinstance(value, dict):
             raise not_squad(values, f"{file}: {place}[{position}]")
-    if values and values[0].keys() >= {"row", "row_idx"}:  # the hub's rows API
-        return [(f"{place}[{at}]", value["row"]) for at, value in enumerate(values) if isinstance(value["row"], dict)]
+    if values and all(isinstance(value.get("row"), dict) and "row_idx" in value for value in values):
+        return [(f"{place}[{at}]", value["row"]) for at, value in enumerate(values)]  # the hub's rows API
     return [(f"{place}[{position}]", value) for position, value in enumerate(values)]
 
 

@@ -9,6 +9,7 @@ from typing import Annotated, Any
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, create_model
 
 from spantune.config import LimitsConfig
+from spantune.data.checks.texts import READABLE
 from spantune.web.answer_scores import AnswerScore
 from spantune.web.limits import MOST_ANSWERS, MOST_N_BEST
 
@@ -182,4 +183,4 @@ def request_models(limits: LimitsConfig, names: tuple[str, ...]) -> dict[str, ty
 
 def _text(longest: int, about: str) -> Any:
     description = f"{about} Some text; more than white space."
-    return Annotated[str, Field(min_length=1, max_length=longest, pattern=r"\S", description=description)]
+    return Annotated[str, Field(min_length=1, max_length=longest, pattern=READABLE, description=description)]

@@ -15,6 +15,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from spantune.data.checks.texts import require_text, without_control_characters
 from spantune.errors import DataError
 from spantune.web.limits import line_feeds
 
@@ -88,8 +89,7 @@ def read_document(name: str, content: bytes, longest: int) -> Document:
 def pasted(text: str, longest: int, name: str = "") -> Document:
     """A text as it is; DataError where it is empty or too long."""
     text = line_feeds(text)
-    if not text.strip():
-        raise DataError("the document is empty", where=name or None, expected="some text")
+    require_text(text, "document", name or None)
     _refuse_long(len(text), longest, name)
     return Document(text, name)
 
@@ -146,5 +146,5 @@ def _page_texts(reader: PdfReader, end: float, name: str) -> Iterator[str]:
     for page in reader.pages:
         text = page.extract_text(visitor_operand_before=in_time) or ""
         in_time()  # pypdf swallows the visitor's error inside a form of the page
-        # Broken fonts give lone surrogates, which no tokenizer takes.
-        yield line_feeds(text.encode("utf-8", "replace").decode("utf-8")) + "\n"
+        # Broken fonts give lone surrogates and control characters, which no tokenizer takes.
+        yield without_control_characters(line_feeds(text.encode("utf-8", "replace").decode("utf-8"))) + "\n"
