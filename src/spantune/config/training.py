@@ -275,7 +275,7 @@ class TrackingConfig(ConfigGroup):
     mlflow: bool = True
     """Mirror the run in MLflow."""
     tracking_uri: str | None = None
-    """MLflow server or store; default: an SQLite file beside the runs."""
+    """MLflow server or store; default: the environment's `MLFLOW_TRACKING_URI`, else a SQLite file beside the runs."""
     experiment: str = "spantune"
     """MLflow experiment."""
     parent_run: str | None = None

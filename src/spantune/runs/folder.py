@@ -6,9 +6,10 @@ import os
 import shutil
 from collections.abc import Iterable
 from pathlib import Path
+from urllib.parse import quote
 
 from spantune.errors import RunError
-from spantune.runs.atomic_files import TEMPORARY, explained, probe, refuse_foreign
+from spantune.runs.atomic_files import TEMPORARY, explained, make_folder, probe, refuse_foreign
 from spantune.runs.record import RECORD, RunRecord
 
 PREDICTIONS, N_BEST, NULL_ODDS = "predictions.json", "n_best.json", "null_odds.json"
@@ -26,6 +27,12 @@ def distinct_names(names: Iterable[str]) -> list[str]:
             name, number = f"{wanted}-{number}", number + 1
         taken[name] = None
     return list(taken)
+
+
+def sqlite_uri(file: Path) -> str:
+    """The address of an SQLite store as SQLAlchemy reads it, whatever characters the path has."""
+    path = file.resolve().as_posix()
+    return "sqlite:///" + path.translate({ord(mark): quote(mark) for mark in "%?#"})
 
 
 class RunFolder:
@@ -79,8 +86,8 @@ class RunFolder:
         Raises:
             RunError: the folder holds a run and neither is set, it holds other things, or it cannot be written.
         """
+        make_folder(self.path)
         with explained(self.path):
-            self.path.mkdir(parents=True, exist_ok=True)
             probe(self.path)
         self.refuse_others()
         if self.holds_work and resume:
