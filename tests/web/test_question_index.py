@@ -1,5 +1,6 @@
 """The index: who is right, filters that narrow each other, orders, search, several seeds, and its speed."""
 
+import shutil
 import time
 
 import pytest
