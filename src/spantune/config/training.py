@@ -64,6 +64,9 @@ class ConfigGroup:
                 object.__setattr__(self, setting.name, tuple(value))
         config: Any = type(self)
         problems = [allowed.problem(key, getattr(self, key)) for key, allowed in _allowed(config).items()]
+        for setting in fields(self):
+            value = getattr(self, setting.name)
+            problems.append(check(value == value, setting.name, "a number", value))  # NaN differs from itself
         for group in config.__mro__:
             if "problems" in vars(group):
                 problems += vars(group)["problems"](self)
