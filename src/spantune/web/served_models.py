@@ -34,7 +34,12 @@ class Runs:
         """All models on one panel; raises as `Predictor.load`."""
         from spantune.answering import Panel, Predictor
 
-        return Panel((model.name, Predictor.load(model.folder, self.config)) for model in self.models)
+        def loaded(model: Model) -> Predictor:
+            predictor = Predictor.load(model.folder, self.config)
+            predictor.ask("Who built it?", "Ada built the mill.")  # refused now, not when a visitor asks
+            return predictor
+
+        return Panel((model.name, loaded(model)) for model in self.models)
 
 
 def what_to_serve(named: Sequence[str]) -> tuple[str, ...]:
