@@ -191,7 +191,7 @@ def refuse_defects(corpus: Corpus, fix: str | None = None) -> None:
 
 
 def _in_brief(corpus: Corpus) -> str:
-    blocking = [(one.where, one.id) for one in corpus.defects if one.blocking]
+    blocking = [(defect.where, defect.id) for defect in corpus.defects if defect.blocking]
     number = f"{len(blocking)} {'defect' if len(blocking) == 1 else 'defects'}"
     return f"{number} in {len(set(blocking))} of {corpus.counts['rows read']} examples"
 

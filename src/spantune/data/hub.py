@@ -21,8 +21,8 @@ def offline_where_there_is_no_network(*clients: object) -> Iterator[None]:
     import huggingface_hub.constants as constants
 
     with ExitStack() as patched:
-        for one in () if reachable(constants.ENDPOINT) else (constants, *clients):
-            patched.enter_context(patch.object(one, "HF_HUB_OFFLINE", True))
+        for module in () if reachable(constants.ENDPOINT) else (constants, *clients):
+            patched.enter_context(patch.object(module, "HF_HUB_OFFLINE", True))
         yield
 
 

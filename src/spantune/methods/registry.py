@@ -149,8 +149,8 @@ def methods() -> Mapping[str, Method]:
     """All methods by name: reference points first, then family by family, in a family by name."""
     import spantune.methods as room
 
-    for found in pkgutil.iter_modules(room.__path__):
-        importlib.import_module(f"{room.__name__}.{found.name}")
+    for module in pkgutil.iter_modules(room.__path__):
+        importlib.import_module(f"{room.__name__}.{module.name}")
     families = get_args(Family)
     return dict(sorted(_METHODS.items(), key=lambda item: (families.index(item[1].family), item[0])))
 

@@ -36,5 +36,5 @@ def frozen(model: SpanModel) -> dict[str, nn.Parameter]:
     }
 
 
-def _same(one: Tensor, other: Tensor) -> bool:
-    return (one.shape, one.dtype, one.device) == (other.shape, other.dtype, other.device) and equal(one, other)
+def _same(first: Tensor, other: Tensor) -> bool:
+    return (first.shape, first.dtype, first.device) == (other.shape, other.dtype, other.device) and equal(first, other)

@@ -32,12 +32,12 @@ def go_on_from(model: SpanModel, trained: SpanModel, *, where: str | None = None
         MethodError: a saved model of this method has other weights than one that learns.
     """
     learned = trained.state_dict()
-    if found := misfit(model.state_dict(), learned):
+    if mismatch := misfit(model.state_dict(), learned):
         raise MethodError(
             f"{model.method.label} cannot be trained on from a saved model",
             where=where,
             expected=f"the weights that it learns: what is saved of {model.method.label} is only what they came to",
-            found=found,
+            found=mismatch,
             fix="train it anew, for longer; --resume goes on with a run that was interrupted",
         )
     model.load_state_dict(learned)

@@ -62,4 +62,4 @@ class ReportData:
     @property
     def compared(self) -> list[str]:
         """Labels of the methods whose answers are known, in the table's order."""
-        return [one.label for one in self.table.groups if one.label in self.table.standings]
+        return [group.label for group in self.table.groups if group.label in self.table.standings]

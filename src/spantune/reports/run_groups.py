@@ -87,7 +87,7 @@ def group(records: Sequence[RunRecord]) -> list[Group]:
         members.setdefault(json.dumps(content, sort_keys=True, default=str), []).append(record)
     labels = _labels([runs[0] for runs in members.values()])
     groups = [Group(label, tuple(runs)) for label, runs in zip(labels, members.values(), strict=True)]
-    return sorted(groups, key=lambda one: (one.rank, one.label))
+    return sorted(groups, key=lambda group: (group.rank, group.label))
 
 
 def rule_language(records: Sequence[RunRecord]) -> str | None:
@@ -130,7 +130,7 @@ def _labels(runs: Sequence[RunRecord]) -> list[str]:
         parts = [run.label or run.method, *([short[run.model]] if len(models) > 1 else [])]
         alike = (run.method, run.label, run.model)
         settings = _settings(run)
-        others = [_settings(one) for one in runs if (one.method, one.label, one.model) == alike]
+        others = [_settings(run) for run in runs if (run.method, run.label, run.model) == alike]
         parts += [
             f"{key.replace('_', ' ')} {number_format.setting(settings.get(key), ' ')}"
             for key in sorted({key for other in others for key in other})

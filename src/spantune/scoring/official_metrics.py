@@ -196,15 +196,15 @@ def _pair_scores(
     prediction: str, golds: Sequence[str], rules: Rules, normalize: Callable[[str], str]
 ) -> tuple[int, float]:
     """Highest EM and highest F1 over the golds, which need not come from the same gold."""
-    said = normalize(prediction)
-    words = said.split()
+    answer = normalize(prediction)
+    words = answer.split()
     bag = Counter(words)
     exact, best = 0, 0.0
     for gold in dict.fromkeys(golds):
         meant = normalize(gold)
-        exact = max(exact, int(said == meant))
-        if rules == "v2.0" and not (said and meant):
-            best = max(best, int(said == meant))
+        exact = max(exact, int(answer == meant))
+        if rules == "v2.0" and not (answer and meant):
+            best = max(best, int(answer == meant))
         else:
             best = max(best, _overlap(words, bag, meant.split()))
     return exact, best

@@ -34,10 +34,10 @@ def holm(p_values: Sequence[float]) -> list[float]:
     the tests depend on each other. Holm, 1979 (https://www.jstor.org/stable/4615733); for comparisons in NLP: Dror et
     al., 2018 (https://aclanthology.org/P18-1128/).
     """
-    given = np.asarray(p_values, dtype=np.float64)
-    order = np.argsort(given, kind="stable")
-    adjusted = np.empty_like(given)
-    adjusted[order] = np.minimum(1.0, np.maximum.accumulate(given[order] * np.arange(len(given), 0, -1)))
+    p = np.asarray(p_values, dtype=np.float64)
+    order = np.argsort(p, kind="stable")
+    adjusted = np.empty_like(p)
+    adjusted[order] = np.minimum(1.0, np.maximum.accumulate(p[order] * np.arange(len(p), 0, -1)))
     return adjusted.tolist()
 
 
@@ -50,11 +50,11 @@ def ranks(count: int, beats: Iterable[tuple[int, int]]) -> list[int]:
     Args:
         beats: pairs (better, worse) whose difference is significant; no circles, as the better has the higher mean.
     """
-    pairs, found = list(beats), [1] * count
+    pairs, ranks = list(beats), [1] * count
     for _ in range(count):  # a chain is no longer than that
         for better, worse in pairs:
-            found[worse] = max(found[worse], found[better] + 1)
-    return found
+            ranks[worse] = max(ranks[worse], ranks[better] + 1)
+    return ranks
 
 
 def letters(count: int, differing: Iterable[tuple[int, int]]) -> list[str]:

@@ -45,8 +45,8 @@ class Slice:
 def members(examples: Sequence[Example], dimension: Dimension) -> np.ndarray:
     """(slices, Q) bool: each question is in exactly one slice of a dimension."""
     place = {name: at for at, name in enumerate(dimension.slices)}
-    found = np.array([place[dimension.of(example)] for example in examples], dtype=np.intp)
-    return found == np.arange(len(place))[:, None]
+    places = np.array([place[dimension.of(example)] for example in examples], dtype=np.intp)
+    return places == np.arange(len(place))[:, None]
 
 
 def slice_scores(
@@ -67,8 +67,8 @@ def slice_scores(
         divided: by dimension what `members` returns, where it is known already.
     """
     units = units_of(scores.contexts, unit)
-    inside = np.concatenate(divided or [members(scores.examples, one) for one in dimensions])  # (G, Q)
-    names = [(one.name, name) for one in dimensions for name in one.slices]
+    inside = np.concatenate(divided or [members(scores.examples, dimension) for dimension in dimensions])  # (G, Q)
+    names = [(dimension.name, name) for dimension in dimensions for name in dimension.slices]
     sizes = inside.sum(axis=1)
     held = [len(np.unique(units.of[which])) for which in inside]
     kept = np.flatnonzero(sizes).tolist()

@@ -120,24 +120,24 @@ class StudyRecord:
     @property
     def records(self) -> tuple[RunRecord, ...]:
         """The records of the final runs that have one, by encoder, method and seed."""
-        records = (record_in(self.folder / one.folder) for one in self.runs)
-        return tuple(one for one in records if one is not None)
+        records = (record_in(self.folder / run.folder) for run in self.runs)
+        return tuple(record for record in records if record is not None)
 
     @property
     def folders(self) -> tuple[RunFolder, ...]:
         """The folders of these runs, in the same order."""
-        paths = (self.folder / one.folder for one in self.runs)
+        paths = (self.folder / run.folder for run in self.runs)
         return tuple(RunFolder(path) for path in paths if record_in(path) is not None)
 
     @property
     def failed(self) -> tuple[FinalRun | Point, ...]:
         """Runs that failed, with their reasons."""
-        return tuple(one for one in self.all_runs if one.status == "failed")
+        return tuple(run for run in self.all_runs if run.status == "failed")
 
     @property
     def skipped(self) -> tuple[FinalRun | Point, ...]:
         """Runs that were planned and not begun, with their reasons."""
-        return tuple(one for one in self.all_runs if one.status == "skipped")
+        return tuple(run for run in self.all_runs if run.status == "skipped")
 
     @property
     def all_runs(self) -> tuple[FinalRun | Point, ...]:
@@ -148,7 +148,7 @@ class StudyRecord:
         """What failed and what to do about it; None if everything that was begun has finished."""
         if not self.failed:
             return None
-        lines = [f"  {one.folder}: {(one.reason or 'no reason given').splitlines()[0]}" for one in self.failed]
+        lines = [f"  {run.folder}: {(run.reason or 'no reason given').splitlines()[0]}" for run in self.failed]
         return "\n".join([f"{len(lines)} of the study's runs failed; the same command tries them again:", *lines])
 
     def write(self) -> None:

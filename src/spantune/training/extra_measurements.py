@@ -30,14 +30,14 @@ def further_sets(config: TrainConfig) -> dict[str, Corpus]:
     Raises:
         DataError: one cannot be read, or has questions that the run does not learn to answer.
     """
-    found = {}
+    corpora = {}
     for source in config.also_evaluate:
-        found[source] = load_evaluation(
+        corpora[source] = load_evaluation(
             (source,), columns=config.columns, rows=config.rows, limit=config.max_eval_examples, repair=config.repair
         )
         if not config.squad_v2:
-            refuse_unanswerable(found[source])
-    return found
+            refuse_unanswerable(corpora[source])
+    return corpora
 
 
 def completed(config: TrainConfig, folder: RunFolder, record: RunRecord) -> RunRecord:
@@ -114,7 +114,7 @@ def _reported(predictor: Predictor, folder: RunFolder, corpus: Corpus | None) ->
 
 
 def _meaning(scores: Scores, predictor: Predictor, embed: Embed) -> dict[str, float]:
-    answers = dict(zip([one.id for one in scores.examples], scores.answers[0][0], strict=True))
+    answers = dict(zip([example.id for example in scores.examples], scores.answers[0][0], strict=True))
     return semantic_scores(scores.examples, answers, rules_of(predictor.squad_v2), embed, scores.language)
 
 
@@ -129,9 +129,9 @@ def _scored(
 ) -> tuple[str, DataRecord, dict[str, float]]:
     """A further set's name, what it holds, and the scores on it, with the drop from the reported set."""
     folder = evaluation_folder(parent, corpus, (source,))
-    found = score_set(predictor, corpus, folder, (source,), embed, config.n_best, config.language)
-    described = DataRecord((source,), corpus.fingerprint, len(corpus.examples), found.answers.windows)
+    scored = score_set(predictor, corpus, folder, (source,), embed, config.n_best, config.language)
+    described = DataRecord((source,), corpus.fingerprint, len(corpus.examples), scored.answers.windows)
     if reported is None:
-        return folder.name, described, found.scores
-    here = score_runs(corpus.examples, {"run": [found.answers.texts]}, rules_of(predictor.squad_v2), config.language)
-    return folder.name, described, {**found.scores, **drop_scores(reported, here)}
+        return folder.name, described, scored.scores
+    here = score_runs(corpus.examples, {"run": [scored.answers.texts]}, rules_of(predictor.squad_v2), config.language)
+    return folder.name, described, {**scored.scores, **drop_scores(reported, here)}

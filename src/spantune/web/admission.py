@@ -102,12 +102,12 @@ class QuestionForm:
             fits = longest < len(context) <= settings.max_document
             link = ("Ask it on Documents", url_for("documents.page")) if fits else None
             raise Problem(422, "Not a question that can be answered", " ".join(mistakes), link=link)
-        given = ask([Example("0", self.question, context)], self.names, inside=self.inside)
+        answers_by_model = ask([Example("0", self.question, context)], self.names, inside=self.inside)
         answers = []
         for model in self.models:
-            text = given[model.name].predictions[0].text
+            text = answers_by_model[model.name].predictions[0].text
             score = score_answer(text, self.accepted, squad_v2=model.squad_v2, language=model.language)
-            answers.append(ScoredAnswer(model, given[model.name], score))
+            answers.append(ScoredAnswer(model, answers_by_model[model.name], score))
         return answers
 
 

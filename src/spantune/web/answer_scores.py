@@ -52,7 +52,7 @@ def score_answer(
     rules = rules_of(squad_v2 or not golds)
     ((em, best_f1),) = question_scores([example], {"0": text}, rules=rules, language=language).values()
     nearest = max(golds, key=lambda gold: f1(text, [gold], language), default="")
-    accepted, answered = (normalizer(language)(one).split() for one in (nearest, text))
+    accepted, answered = (normalizer(language)(words).split() for words in (nearest, text))
     return AnswerScore(em, best_f1, _beyond(accepted, answered), _beyond(answered, accepted))
 
 

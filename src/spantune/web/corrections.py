@@ -124,8 +124,8 @@ class Corrections:
             DataError: question or context is empty, or the context does not have the answer there.
             RunError: the file cannot be written.
         """
-        for name, given in (("question", question), ("context", context), ("title", title or "none")):
-            require_text(given, f"{name} of a correction")
+        for name, value in (("question", question), ("context", context), ("title", title or "none")):
+            require_text(value, f"{name} of a correction")
         if start is not None or text:
             if not text.strip():
                 raise DataError("the answer is empty", fix='mark some words, or choose "no answer"')

@@ -175,7 +175,7 @@ class QuestionIndex:
         self._place = np.array([row.place for row in self._rows], dtype=np.intp)  # in the data
         self.right = evidence.scores.right[:, self._place].T
         self.right_and_wrong: list[list[int]] = right_and_wrong(evidence.scores).tolist()
-        kinds = [[row.kinds[given] for given in row.given] for row in self._rows]
+        kinds = [[row.kinds[number] for number in row.given] for row in self._rows]
         self._kind = np.array(kinds, dtype=np.int8).reshape(self.right.shape)
         self._slice = np.array([row.slices for row in self._rows], dtype=np.int16)  # (Q, dimensions)
         self._context = np.array([row.context for row in self._rows], dtype=np.intp)

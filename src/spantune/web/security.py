@@ -81,10 +81,10 @@ def requires_token(view: View) -> View:
     """
 
     @functools.wraps(view)
-    def checked(*given: Any, **named: Any) -> Any:
+    def checked(*arguments: Any, **named: Any) -> Any:
         keep_secret()
         if knows_token():
-            return view(*given, **named)
+            return view(*arguments, **named)
         if wants_json() or request.method not in _SAFE:
             raise Problem(
                 401,
@@ -123,8 +123,8 @@ def knows_token() -> bool:
     token = web().token
     if token is None:
         return True
-    kind, _, given = request.headers.get("Authorization", "").partition(" ")
-    if kind.lower() == "bearer" and _same(given.strip(), token):
+    kind, _, sent = request.headers.get("Authorization", "").partition(" ")
+    if kind.lower() == "bearer" and _same(sent.strip(), token):
         return True
     kept = session.get(_SESSION)
     return isinstance(kept, str) and _same(kept, _digest(token))
@@ -153,8 +153,8 @@ def _digest(token: str) -> str:
     return hmac.new(b"spantune web session", token.encode(), "sha256").hexdigest()
 
 
-def _same(given: str, wanted: str) -> bool:
-    return hmac.compare_digest(given.encode(), wanted.encode())
+def _same(token: str, wanted: str) -> bool:
+    return hmac.compare_digest(token.encode(), wanted.encode())
 
 
 def _check_host(allowed: frozenset[str]) -> None:

@@ -26,8 +26,8 @@ def each(runs: Iterable[str]) -> tuple[str, ...]:
 
     A folder `zoo` in reach comes first where it holds runs; the one of spantune's own checkout, for one, does not.
     """
-    own = any(found for pattern in _OWN for found in Path(PREFIX).glob(pattern))
-    return tuple(name for one in runs for name in (names() if f"{one.rstrip('/')}/" == PREFIX and not own else (one,)))
+    own = any(path for pattern in _OWN for path in Path(PREFIX).glob(pattern))
+    return tuple(name for run in runs for name in (names() if f"{run.rstrip('/')}/" == PREFIX and not own else (run,)))
 
 
 def find(name: str | Path) -> Path:

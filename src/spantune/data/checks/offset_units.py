@@ -44,12 +44,12 @@ def _expanded(widths: Iterable[int]) -> list[int]:
 
 @lru_cache(maxsize=256)
 def _utf_16(context: str) -> list[int]:
-    return _expanded(1 + (one > "\uffff") for one in context)
+    return _expanded(1 + (character > "\uffff") for character in context)
 
 
 @lru_cache(maxsize=256)
 def _utf_8(context: str) -> list[int]:
-    return _expanded(1 + (one > "\x7f") + (one > "\u07ff") + (one > "\uffff") for one in context)
+    return _expanded(1 + (letter > "\x7f") + (letter > "\u07ff") + (letter > "\uffff") for letter in context)
 
 
 @lru_cache(maxsize=256)
@@ -70,7 +70,7 @@ def offset_unit(rows: Sequence[RawRow]) -> OffsetUnit | None:
     Answers whose text is not in the context at all say nothing. One that the unit does not explain rules it out: a file
     of which only some offsets are wrong keeps its defects.
     """
-    answers = [given for row in rows for given in _given(row)]
+    answers = [answer for row in rows for answer in _given(row)]
     wrong = [(context, text, start) for context, text, start in answers if not context.startswith(text, start)]
     if not wrong:
         return None

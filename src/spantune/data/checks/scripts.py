@@ -48,7 +48,7 @@ def script_note(examples: Sequence[Example], language: str | None) -> str | None
 
 def dominant_script(examples: Sequence[Example]) -> str | None:
     """The script of most letters in the answers, as `LANGUAGES_OF_SCRIPT` calls it; None where they have no letter."""
-    answered = [one.answers[0].text for one in examples if one.answers]
+    answered = [example.answers[0].text for example in examples if example.answers]
     sample = answered[:: -(-len(answered) // _MOST_ANSWERS) or 1]
     letters: Counter[str] = Counter()
     for character, number in Counter("".join(text[:_MOST_CHARACTERS] for text in sample)).items():

@@ -147,7 +147,7 @@ def calm(axes: Axes) -> Axes:
 def name_axes(axes: Axes, x: str, y: str) -> None:
     """Axis names with their units; that of the y axis lies above it, to be read without turning the head."""
     axes.set_xlabel(x, fontsize=11.5, color=INK, labelpad=8)
-    width, height = (one / 100 for one in axes.figure.bbox.size)
+    width, height = (size / 100 for size in axes.figure.bbox.size)
     top = axes.get_position().y1 + 0.17 / height
     axes.figure.text(0.2 / width if width > 5 else 0.02, top, y, fontsize=11.5, color=INK, va="center")
 
@@ -196,10 +196,10 @@ def page_svg(text: str, name: str, about: str, form: Form) -> str:
     head = f'<svg class="{"wide" if form.band else "narrow"}" viewBox="0 {top:g} {width:g} {height:g}" role="img" '
     text = re.sub(r"<svg[^>]*>", lambda _: f'{head}aria-label="{escape(about)}">', text, count=1)
     text = re.sub(r'(\bid="|url\(#|href="#)', rf"\g<1>{name}-", text)
-    text = re.sub(r"font(-family)?: ?([\d.]+px )?'[^;\"]*", lambda one: f"font-size: {one[2]}" if one[2] else "", text)
+    text = re.sub(r"font(-family)?: ?([\d.]+px )?'[^;\"]*", lambda m: f"font-size: {m[2]}" if m[2] else "", text)
     names = colour_names()
     return re.sub(
-        r"#[0-9a-fA-F]{6}\b", lambda one: f"var({names[key]})" if (key := one[0].lower()) in names else key, text
+        r"#[0-9a-fA-F]{6}\b", lambda match: f"var({names[key]})" if (key := match[0].lower()) in names else key, text
     )
 
 
