@@ -14,8 +14,8 @@ from spantune.data import Example
 ANSWER, NO_ANSWER, CUT = 0, 1, 2
 """Kinds of windows: it holds a whole answer, none of any answer, or only parts."""
 SAYABLE, ELSEWHERE, UNKNOWN = 0, 1, 2
-"""Whether the tokens of an answer spell it: they do; its first or last token begins or ends elsewhere; so it does, and
-the token stands for a text that is not in the vocabulary."""
+"""Whether the tokens of an answer spell it: they do; its first or last token begins or ends elsewhere; the same, and
+the token is a text that is not in the vocabulary."""
 
 
 class AnswerTokens(NamedTuple):
@@ -57,7 +57,7 @@ def answer_tokens(example: Example, tokens: np.ndarray, bare: np.ndarray) -> lis
 
 
 def says(context: str, start: int, end: int, begin: int, finish: int) -> bool:
-    """Whether `context[start:end]` is the answer `context[begin:finish]`, but for outer punctuation and white space.
+    """Whether `context[start:end]` is the answer `context[begin:finish]`, except for outer punctuation and white space.
 
     EM and F1 ignore the punctuation.
     """

@@ -39,7 +39,7 @@ class AnswerCollector:
         examples: all examples; windows name theirs by position.
         n_best: candidates that a prediction lists.
         squad_v2: whether "no answer" is allowed.
-        null_threshold: with `squad_v2`, the answer is "" where null score - best score is above it.
+        null_threshold: with `squad_v2`, the answer is "" if null score - best score is above it.
     """
 
     def __init__(

@@ -62,7 +62,7 @@ def window_candidates(
     """The `k` best spans of each window among all spans whose first and last token lie in the context.
 
     Args:
-        start_logits, end_logits: (B, L), any floating type; the classification token stands first.
+        start_logits, end_logits: (B, L), any floating type; the classification token is the first.
         context_mask: (B, L) bool, True on context tokens. A hole bars a token as an end point, not spans across it.
         max_answer_length: longest span in tokens, 1 or more.
         k: candidates of a window; may exceed the number of valid spans.

@@ -33,7 +33,7 @@ _NO_TOKENS = np.zeros((0, 2), dtype=np.int32)
 def cut_windows(
     examples: Sequence[Example], rows: Sequence[int], tokenizer: PreTrainedTokenizerFast, rules: WindowRules
 ) -> dict[str, list[Any]]:
-    """All windows of some examples, a column a key."""
+    """All windows of some examples, one column per key."""
     questions, was_cut = _fitting_questions([example.question for example in examples], tokenizer, rules.max_question)
     encoded = tokenizer(
         questions,

@@ -1,4 +1,4 @@
-"""The Hugging Face hub: whether it can be reached, and how to do without it at once where it cannot."""
+"""The Hugging Face hub: whether it can be reached, and how to work without it if it cannot."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _CONNECT_SECONDS = 2
 
 @contextmanager
 def offline_where_there_is_no_network(*clients: object) -> Iterator[None]:
-    """Without a connection the hub client retries for up to a minute; what it has cached it can use at once.
+    """Use the hub client's cache at once if there is no connection; it would retry for up to a minute.
 
     Args:
         clients: modules that keep the flag a second time (`datasets.config`).

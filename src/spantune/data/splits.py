@@ -26,7 +26,7 @@ class Splits:
     Args:
         train: what the model learns, in seeded order.
         selection: contexts held out from the training sources to choose the best checkpoint; may be empty.
-        reported: touched once, at the end, the same for every seed; None where no source has a validation split and
+        reported: touched once, at the end, the same for every seed; None if no source has a validation split and
             none was given, or where it is not to be scored.
         repairs: with `repair`, how many defects of each kind were mended or cost an example; empty otherwise.
         shared_contexts: contexts of `reported` that are in `train` or `selection` too.
@@ -98,7 +98,7 @@ def load_splits(config: DataConfig, seed: int) -> Splits:
 
 
 def refuse_unanswerable(corpus: Corpus, fix: str = "--squad-v2 lets the model answer nothing") -> None:
-    """Raise DataError where the corpus has questions without an answer."""
+    """Raise DataError if the corpus has questions without an answer."""
     without = [example for example in corpus.examples if not example.answerable]
     if without:
         raise DataError(
@@ -139,7 +139,7 @@ def load_evaluation(
 
 
 def load_reported(config: DataConfig) -> Corpus | None:
-    """The reported set of a run alone, as `load_splits` makes it; None where there is none.
+    """The reported set of a run alone, as `load_splits` makes it; None if there is none.
 
     Raises:
         DataError: a source cannot be read or is broken.

@@ -112,7 +112,7 @@ class Method:
 
 
 def _require_type(key: str, value: Any, hint: Any) -> None:
-    """ValueError where a value is none of a `Literal`'s choices or not of the option's type; an int passes as float."""
+    """ValueError if a value is not one of a `Literal`'s choices or not of the option's type; an int passes as float."""
     if get_origin(hint) is Literal:
         if value not in get_args(hint):
             raise ValueError(f"{key}: expected {' or '.join(map(repr, get_args(hint)))}, found {value!r}")

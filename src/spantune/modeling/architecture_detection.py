@@ -1,4 +1,4 @@
-"""What a network looks like inside: its row in the table of architectures, or one found by looking, and its shape."""
+"""What a network looks like inside: its row in the table of architectures, or one from inspection, and its shape."""
 
 from __future__ import annotations
 
@@ -95,7 +95,7 @@ def _inspected(network: PreTrainedModel) -> Architecture:
         positions=_positions(network),
     )
     layers = ", ".join(f"{role} {getattr(row, role)}" for role in LINEAR)
-    warnings.warn(  # whoever trains on such an encoder must be able to check what is adapted
+    warnings.warn(  # users of such an encoder must be able to check what is adapted
         f"the family {row.model_type!r} is not in the table of architectures; found by inspection in each {row.layer}: "
         f"{layers}; span head: {', '.join(row.heads)}; positions: {row.positions}",
         stacklevel=2,

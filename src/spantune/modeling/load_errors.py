@@ -38,7 +38,7 @@ class Fault:
 
 
 def pickle_fault(folder: Path, pickles: str, wanted: str) -> Fault | None:
-    """The fault of a folder whose weights are `pickles` (a pattern of names) instead of `wanted`; None where none are.
+    """The fault of a folder whose weights are `pickles` (a pattern of names) instead of `wanted`; None if none are.
 
     A pickle can run any code when it is loaded, so none is. The fix is the code that converts it.
     """
@@ -53,7 +53,7 @@ def pickle_fault(folder: Path, pickles: str, wanted: str) -> Fault | None:
 
 
 def not_numbers(tensors: Iterable[tuple[str, Tensor]]) -> list[str]:
-    """Names of the tensors that hold NaN or an infinity: their extremes tell, without a mask of their size."""
+    """Names of the tensors that hold NaN or an infinity: their extremes show it, without a mask of their size."""
     return [
         name
         for name, tensor in tensors
@@ -79,9 +79,9 @@ def encoder_fault(place: str, what: str, error: Exception, instead: str) -> Faul
     if folder.is_dir():
         return _of_folder(folder, what, message, instead)
     if folder.exists():
-        return Fault("a file", "name the folder that it lies in")
+        return Fault("a file", "name the folder that it is in")
     if folder.is_absolute() or place.startswith((".", "~")) or "\\" in place or place.count("/") > 1:
-        return Fault("no such folder", f"mend the path, or {instead}")
+        return Fault("no such folder", f"correct the path, or {instead}")
     if what == "weights" and ENCODER_WEIGHTS in message:
         fix = f"convert them (see docs/troubleshooting.md), or {instead}"
         return Fault("no weights as safetensors in that repository", fix, f"weights as safetensors ({ENCODER_WEIGHTS})")

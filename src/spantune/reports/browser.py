@@ -77,7 +77,7 @@ class Said:
     """An answer, "" for "no answer", with F1 (0 to 100) and kind, by the methods that gave it (see `questions`).
 
     Attributes:
-        letter: what marks it in the context; "" where the context does not have it.
+        letter: what marks it in the context; "" if the context does not have it.
     """
 
     letter: str
@@ -100,7 +100,7 @@ class Shown:
 def questions(evidence: Judged) -> dict[str, Any]:
     """Everything that the browser knows, ready for JSON; the questions that tell methods apart come first.
 
-    A question is a `Row`, and `fields` names what stands where in it. A method with several runs is shown by the first
+    A question is a `Row`, and `fields` names its parts. A method with several runs is shown by the first
     run that agrees with most of them on whether the answer is right.
     """
     scores = evidence.scores
@@ -164,7 +164,7 @@ def _order(evidence: Judged) -> list[int]:
 
 
 def nearest_place(example: Example, text: str) -> Span | None:
-    """Where the context has the text, closest to an accepted answer; None where it has not, or for an empty text."""
+    """Where the context has the text, closest to an accepted answer; None if it has not, or for an empty text."""
     places = occurrences(example.context, text.strip())
     golds = [answer.start for answer in example.answers] or [0]
     return min(places, key=lambda place: min(abs(place[0] - gold) for gold in golds), default=None)
@@ -187,7 +187,7 @@ def packed(content: Mapping[str, Any], most: int = MOST_BYTES) -> tuple[str, int
 
 
 def shown(content: Mapping[str, Any], most: int = SHOWN_PLAINLY, ids: Sequence[str] | None = None) -> list[Shown]:
-    """The first questions as a page without scripts shows them; or those of `ids` in this order, KeyError where one is
+    """The first questions as a page without scripts shows them; or those of `ids` in this order, KeyError if one is
     not there."""
     rows = content["questions"]
     if ids is not None:

@@ -36,7 +36,7 @@ def texts(report: ReportData, drawn: Sequence[str]) -> dict[str, str]:
 
 
 def further_tables(report: ReportData) -> dict[str, detail_tables.Grid | None]:
-    """The tables beside that of scores, None where there is nothing to show."""
+    """The tables beside that of scores, None if there is nothing to show."""
     groups, evidence = report.table.groups, report.evidence
     return {
         "speed": detail_tables.speed_grid(groups),
@@ -54,7 +54,7 @@ def _markdown(report: ReportData, drawn: Sequence[str]) -> str:
     ]
     if report.missing:
         parts.append(
-            f"This report lacks intervals, tied methods, slices and kinds of error, because {escaped(report.missing)}."
+            f"This report has no intervals, ties, slices and kinds of error, because {escaped(report.missing)}."
         )
     parts += ["## Scores and costs", report.table.to_markdown().strip()]
     parts += [f"- {escaped(failure)}" for failure in report.failures]

@@ -26,7 +26,7 @@ def finding(groups: Sequence[Group], comparison: Comparison | None, missing: Seq
 
     Args:
         groups: the rows of its table.
-        comparison: of the finished groups by their label; None where their answers cannot be compared.
+        comparison: of the finished groups by their label; None if their answers cannot be compared.
         missing: why not.
     """
     finished = [group for group in groups if group.finished and group.metric("f1")]

@@ -185,7 +185,7 @@ def _reported(runs: Sequence[RunRecord], folders: Mapping[int, RunFolder]) -> Co
 
 
 def reported_set(record: RunRecord, folder: Path) -> Corpus | None:
-    """The questions that a run was scored on, by the settings in its record; None where these name none any more.
+    """The questions that a run was scored on, by the settings in its record; None if these name none any more.
 
     Args:
         folder: of the run. Sources that are not in the working folder are looked for in the study's, and above it.

@@ -30,7 +30,7 @@ def errors_figure(evidence: Evidence, form: Form = WIDE) -> Figure | None:
 
 
 def slices_figure(evidence: Evidence, form: Form = WIDE) -> Figure | None:
-    """F1 by slice with its 95% interval; None where every dimension has one slice only."""
+    """F1 by slice with its 95% interval; None if every dimension has one slice only."""
     names, labels = evidence.methods, {method.label: method.name for method in methods().values()}
     styles = looks([labels.get(name, name) for name in names])  # as the report of a study draws them
     return score_plots.slices(evidence.slices, dict(zip(names, styles, strict=True)), names, form)
@@ -54,7 +54,7 @@ def telling_questions(evidence: Judged, most: int = 5, ids: Sequence[str] | None
     """The questions that tell methods apart best.
 
     Args:
-        ids: show these instead, in this order; KeyError where one is not there.
+        ids: show these instead, in this order; KeyError if one is not there.
     """
     return Questions(tuple(shown(questions(evidence), most, ids)))
 

@@ -1,4 +1,4 @@
-"""How to make a study again: commands, data, versions, machine, settings, and where each run lies."""
+"""How to make a study again: commands, data, versions, machine, settings, and where each run is."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ def settings(records: Sequence[RunRecord]) -> list[tuple[str, str]]:
 
 
 def runs_grid(runs: Sequence[tuple[RunFolder, RunRecord]], root: Path) -> Grid:
-    """A row a run: where it lies, how it ended, what it was trained with that others were not."""
+    """One row per run: where it is, how it ended, and the settings that differ between runs."""
     records = [record for _, record in runs]
     differing = [
         key

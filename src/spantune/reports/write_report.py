@@ -56,7 +56,7 @@ class Report(ReportData):
         return figure
 
     def grids(self) -> dict[str, Grid]:
-        """The tables behind the first one by their titles: differences, speed, kinds of error, further sets, slices by
+        """The tables after the first one by their titles: differences, speed, kinds of error, further sets, slices by
         dimension."""
         tables = [differences(self.evidence)] if self.evidence and len(self.compared) > 1 else []
         tables += [table for table in further_tables(self).values() if table is not None]

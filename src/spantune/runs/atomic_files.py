@@ -65,7 +65,7 @@ def replace_folder(made: Path, target: Path) -> None:
 
 
 def refuse_foreign(folder: Path, what: str, mark: str, known: Callable[[Path], bool]) -> None:
-    """RunError where a folder holds things and none of them is known; the folder may be missing.
+    """RunError if a folder holds things and none of them is known; the folder may be missing.
 
     Args:
         what: the folder is for, such as "run". mark: the file that shows it.
@@ -83,7 +83,7 @@ def refuse_foreign(folder: Path, what: str, mark: str, known: Callable[[Path], b
 
 
 def require_writable(path: Path) -> None:
-    """Make the folder of a file that is to be written later; RunError where that will not be possible."""
+    """Make the folder of a file that is to be written later; RunError if that will not be possible."""
     with explained(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         if path.is_dir():
@@ -92,7 +92,7 @@ def require_writable(path: Path) -> None:
 
 
 def probe(folder: Path) -> None:
-    """Raise OSError where no file can be written: better now than after an hour of training."""
+    """Raise OSError if no file can be written: better now than after an hour of training."""
     with tempfile.NamedTemporaryFile(prefix=TEMPORARY, dir=folder) as file:
         os.write(file.fileno(), b"\0" * 4096)
 
@@ -136,7 +136,7 @@ def write_text_atomic(path: Path, text: str) -> None:
 
 
 def write_json_atomic(path: Path, content: Any) -> None:
-    """Write JSON as `atomic_file` does; numbers that JSON lacks (NaN, infinities) become null."""
+    """Write JSON as `atomic_file` does; numbers that JSON does not have (NaN, infinities) become null."""
     write_text_atomic(path, json.dumps(finite(content), indent=2, ensure_ascii=False, allow_nan=False) + "\n")
 
 

@@ -9,7 +9,7 @@ In the order in which they are tried:
     number  it begins, after words such as "about" and "more than", with a figure or a number word, and has up to six
             words; not "one of ..." and not a name such as "Seven Years' War". An ordinal in letters stands alone.
     name    every word but function words begins with a capital letter or a figure, or holds a capital. A single word at
-            the beginning of a sentence is none if the context also has it in lower case.
+            the beginning of a sentence is no name if the context also has it in lower case.
     long    a clause, a list or a long phrase: it holds a finite auxiliary verb or a comma, begins with a conjunction or
             "to", or has more than eight words.
     phrase  whatever is left.

@@ -49,7 +49,7 @@ def error_kind(example: Example, answer: str, em: float, f1: float, span: Span |
 
 
 def boundary_fault(example: Example, answer: str, span: Span | None = None) -> Fault | None:
-    """How a prediction's ends are off, by the accepted answer closest to it; None where it overlaps none."""
+    """How a prediction's ends are off, by the accepted answer closest to it; None if it overlaps none."""
     places = [span] if span else occurrences(example.context, answer.strip())
     golds = [(gold.start, gold.end) for gold in example.answers]
     closest = max(((_closeness(place, gold), place, gold) for place in places for gold in golds), default=None)
@@ -62,7 +62,7 @@ def boundary_fault(example: Example, answer: str, span: Span | None = None) -> F
 
 
 def _closeness(span: Span, other: Span) -> float:
-    """Characters in both, as a share of their mean length; below 0 where they do not touch."""
+    """Characters in both, as a share of their mean length; below 0 if they do not touch."""
     return 2 * (min(span[1], other[1]) - max(span[0], other[0])) / (span[1] - span[0] + other[1] - other[0])
 
 

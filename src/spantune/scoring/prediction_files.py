@@ -166,7 +166,7 @@ def _unambiguous(pairs: list[tuple[str, Any]], path: str | os.PathLike[str]) -> 
     for key, value in pairs:
         if key in content and content[key] != value:
             raise DataError(
-                "an id stands twice with different values",
+                "an id occurs twice with different values",
                 where=f"{path}, id {key!r}",
                 expected="one value for an id",
                 found=f"{content[key]!r} and {value!r}",

@@ -40,7 +40,7 @@ class Meaning:
     """A method's answers by meaning, for S runs and Q questions.
 
     Attributes:
-        cosine: (S, Q) highest cosine of an answer with an accepted one, 0 to 1. 1 where EM is 1; 0 where one of the two
+        cosine: (S, Q) highest cosine of an answer with an accepted one, 0 to 1. 1 if EM is 1; 0 if one of the two
             is "no answer" and the other is not.
         rescued: (S, Q) bool, whether EM calls an answer wrong and its meaning is right, see `THRESHOLD`.
         wrong: answers that EM calls wrong, the mean over runs.

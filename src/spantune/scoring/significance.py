@@ -8,7 +8,7 @@ from string import ascii_lowercase
 import numpy as np
 
 ALPHA = 0.05
-_ROUNDING = 1e-12  # a resampled difference that equals the observed one but for rounding counts as equal
+_ROUNDING = 1e-12  # a resampled difference that equals the observed one except for rounding counts as equal
 
 
 def p_value(observed: float, resampled: np.ndarray) -> float:
@@ -42,7 +42,7 @@ def holm(p_values: Sequence[float]) -> list[float]:
 
 
 def ranks(count: int, beats: Iterable[tuple[int, int]]) -> list[int]:
-    """The rank of each of `count` methods: 1 where none beats it, else one below the lowest of those that beat it.
+    """The rank of each of `count` methods: 1 if none beats it, else one below the lowest of those that beat it.
 
     Methods of one rank are tied with each other, and a method that beats another ranks above it. Methods of different
     ranks may be tied, too, which `letters` shows.

@@ -15,7 +15,7 @@ from spantune.scoring.scores import Scores
 
 @dataclass(frozen=True)
 class SliceScore:
-    """A method's EM and F1 on a slice, in per cent; the intervals are None where the slice is too small for one."""
+    """A method's EM and F1 on a slice, in per cent; the intervals are None if the slice is too small for one."""
 
     em: float
     f1: float
@@ -30,7 +30,7 @@ class Slice:
     Attributes:
         dimension, name: what they have in common.
         n: how many there are. units: how many contexts (or questions, see `Comparison.unit`) they come from.
-        scores: by method, in the order of the scores; empty where the slice is.
+        scores: by method, in the order of the scores; empty if the slice is.
         note: why there are no scores or no intervals.
     """
 

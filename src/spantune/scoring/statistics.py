@@ -126,7 +126,7 @@ class Comparison:
     language: str | None = None
 
     def difference(self, first: str, second: str, metric: Metric = RANKED_BY) -> Difference:
-        """The pair in the order in which the table has it; KeyError where there is no such pair."""
+        """The pair in the order in which the table has it; KeyError if there is no such pair."""
         wanted = {first, second}
         for difference in self.differences:
             if difference.metric == metric and {difference.first, difference.second} == wanted:

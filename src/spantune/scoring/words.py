@@ -90,7 +90,7 @@ def overlap(question: str, sentence: str) -> float:
 
 
 def main_answer(example: Example) -> Answer | None:
-    """The answer that most annotators gave, the first of equals; None where there is none."""
+    """The answer that most annotators gave, the first among equals; None if there is none."""
     if not example.answers:
         return None
     texts = [normalize_answer(answer.text) for answer in example.answers]

@@ -65,7 +65,7 @@ class Forecast:
     """What the runs of a study will take.
 
     Args:
-        rates: by an arm's folder, as far as they are known. seed: whose data stand for those of all seeds.
+        rates: by an arm's folder, as far as they are known. seed: its data represent those of all seeds.
         workers: runs at the same time.
     """
 

@@ -1,4 +1,4 @@
-"""Which method to take: the cheapest of those that nothing beats within the limits. Candidates in, a choice out."""
+"""Which method to choose: the cheapest of those that nothing beats within the limits."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ FIELDS = tuple(_FORMATS)
 COSTS = ("adapter_mb", "latency_ms", "train_minutes")
 """What decides between tied methods. Trainable parameters are left out: the size of the adapter says the same."""
 _ALIKE = 1.15
-"""Costs whose ratio is below this are not told apart: times differ by as much from run to run."""
+"""Costs whose ratio is below this count as equal: times differ by as much from run to run."""
 
 
 @dataclass(frozen=True)
@@ -142,7 +142,7 @@ class Choice:
 
     @property
     def runner_up(self) -> MethodCandidate | None:
-        """What would be taken without `taken`."""
+        """The choice if there were no `taken`."""
         taken = self.taken
         return next(iter(self._tied([candidate for candidate in self.admitted if candidate is not taken])), None)
 
@@ -175,7 +175,7 @@ def _dominates(candidate: MethodCandidate, other: MethodCandidate) -> bool:
 
 
 def costs_against(candidate: MethodCandidate, other: MethodCandidate) -> list[str]:
-    """What `one` costs, with the factor to what `other` does: "adapter 2.7 MB (44×)", "training 3 min (0.5×)"."""
+    """The candidate's costs, with their ratio to those of `other`: "adapter 2.7 MB (44×)", "training 3 min (0.5×)"."""
     pairs = [(field, candidate.value(field), other.value(field)) for field in COSTS]
     return [f"{candidate.named(field)} ({_factor(mine / its)})" for field, mine, its in pairs if mine and its]
 

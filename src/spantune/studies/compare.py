@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 def compare(config: CompareConfig, say: Say | None = None, executor: Executor | None = None) -> StudyRecord:
     """Train what is missing of the study, write its record and its report.
 
-    A run that fails costs only itself: its record holds the reason, the others go on.
+    A failing run does not stop the others; its record holds the reason.
 
     Args:
         say: gets the plan and what happens to each run; default: standard error.

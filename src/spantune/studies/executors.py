@@ -11,7 +11,7 @@ from spantune.config import TrainConfig
 from spantune.studies.worker_process import Outcome, Place, RunProcess, lock_of
 
 Say = Callable[[str], None]
-"""Gets each line of what a study tells its user."""
+"""Receives each line that a study prints for its user."""
 
 
 class Executor(Protocol):

@@ -166,7 +166,7 @@ class GridSearch:
         value = round(value) if isinstance(edge, int) else float(f"{value:.2g}")  # 0.033 after 0.003 and 0.01
         problem = f"{shown(value)} is next to it" if value == edge else self._problem(parameter, value)
         if problem:
-            self._edge = f"nothing lies beyond: {problem}"
+            self._edge = f"there is nothing beyond: {problem}"
             return None
         return value
 

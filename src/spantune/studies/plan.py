@@ -15,7 +15,7 @@ from spantune.studies.parameters import Parameter, Values, applied, swept
 SWEEP = "sweep"
 """Folder of the sweep's runs in the study folder."""
 SWEEP_BUDGET = frozenset({"max_train_examples", "epochs", "seed"})
-"""Settings of a sweep's own runs: other values begin the sweep anew."""
+"""Settings of a sweep's own runs: other values start the sweep over."""
 TRIAL = "trial-"
 """How the label of one of Optuna's trials begins; its number follows."""
 FLOOR = "unadapted"

@@ -163,7 +163,7 @@ class StudyRecord:
         Raises:
             RunError: there is none, it is broken, or another version of spantune wrote it.
         """
-        path, fix = Path(folder) / STUDY, "run the same `spantune compare` again: it writes the record anew"
+        path, fix = Path(folder) / STUDY, "run the same `spantune compare` again: it writes a new record"
         try:
             content = read_json(path, _WHAT, fix)
         except (FileNotFoundError, NotADirectoryError) as error:

@@ -36,7 +36,7 @@ class StudyRun:
 
     Attributes:
         name: its folder in the study. title: for people.
-        config: of the run, resolved but for what `train` fills in.
+        config: of the run, resolved except for what `train` fills in.
         trial: of its arm's sweep; None for a final run.
         plan, why: see `run_state.plan_of`.
         attempts: what went wrong before it was tried again.
@@ -180,7 +180,7 @@ class Schedule:
                 self.executor.submit(run.name, self._to_carry_out(run))
 
     def _priority(self, run: StudyRun) -> tuple[int, int, int]:
-        """Steps beyond an edge, the other trials, the final runs by seed; of equals, those that wait longest."""
+        """Steps beyond an edge, the other trials, the final runs by seed; among equals, those that wait longest."""
         place = self.arms.index(run.arm)
         if run.trial is not None:
             return (0 if run.trial.extension else 1, 0, place)

@@ -41,7 +41,7 @@ def further_sets(config: TrainConfig) -> dict[str, Corpus]:
 
 
 def completed(config: TrainConfig, folder: RunFolder, record: RunRecord) -> RunRecord:
-    """The record of a finished run with what the configuration wants and it lacks, measured now and written down."""
+    """The record of a finished run, completed: what the configuration asks for and it does not have is measured now."""
     if not unmeasured(config, record):
         return record
     further, splits = further_sets(config), load_splits(config, config.seed)
@@ -70,7 +70,7 @@ def measured(
     splits: Splits,
     further: Mapping[str, Corpus],
 ) -> dict[str, Any]:
-    """What the record lacks of what the configuration wants, as changes to it: `metrics`, `data`, `answering`, `notes`.
+    """What the configuration asks for and the record does not have, as changes to it (`metrics`, `data` and others).
 
     The model may be merged afterwards.
 
@@ -106,7 +106,7 @@ _PARTS = ("cpu", "cores", "gpu")  # of a machine, as far as speed depends on the
 
 
 def _reported(predictor: Predictor, folder: RunFolder, corpus: Corpus | None) -> Scores | None:
-    """The run's scores on the reported set, question by question; None where there is none."""
+    """The run's scores on the reported set, question by question; None if there is none."""
     if corpus is None:
         return None
     answers = json.loads(folder.predictions.read_text(encoding="utf-8"))

@@ -50,7 +50,7 @@ def begin_with_run(model: SpanModel, config: TrainConfig) -> tuple[str, ...]:
     own, theirs = ((span_model.identity.method, span_model.identity.options) for span_model in (model, trained))
     if own == theirs:
         go_on_from(model, trained, where=where)
-        return (f"goes on from {name}",)
+        return (f"continues {name}",)
     _refuse_without_weights(name, trained)
     kept = begin_with(model, plain_weights(trained), where=where)
     return (f"begins with {name}; {model.method.label} holds {kept:.1%} of what changed in the encoder",)

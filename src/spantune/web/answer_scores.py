@@ -29,7 +29,9 @@ class AnswerScore:
 
     em: Annotated[float, Field(ge=0, le=1)]
     f1: Annotated[float, Field(ge=0, le=1)]
-    missed: Annotated[list[str], Field(description="Words that it lacks of the nearest accepted answer, normalised.")]
+    missed: Annotated[
+        list[str], Field(description="Words of the nearest accepted answer that it does not have, normalised.")
+    ]
     added: Annotated[list[str], Field(description="Words beyond that.")]
 
     @property
@@ -41,7 +43,7 @@ class AnswerScore:
 def score_answer(
     text: str, golds: Sequence[str] | None, *, squad_v2: bool, language: str | None = None
 ) -> AnswerScore | None:
-    """An answer against the accepted ones; None where these are not known.
+    """An answer against the accepted ones; None if these are not known.
 
     Args:
         language: of MLQA's rules; None for the official rule.

@@ -65,7 +65,7 @@ class Correction:
 
 @dataclass(frozen=True)
 class Change:
-    """The last change of a question's correction; `now` or `before` is None where there is, or was, none."""
+    """The last change of a question's correction; `now` or `before` is None if there is, or was, none."""
 
     key: str
     now: Correction | None
@@ -143,7 +143,7 @@ class Corrections:
         return made
 
     def get(self, key: str) -> Correction | None:
-        """The correction of a question; None where it has none."""
+        """The correction of a question; None if it has none."""
         with self._open() as base:
             return _correction(base, key)
 
@@ -170,7 +170,7 @@ class Corrections:
         return True
 
     def last_change(self, key: str) -> Change | None:
-        """What `undo` would undo; None where there is nothing (any more)."""
+        """What `undo` would undo; None if there is nothing (any more)."""
         with self._open() as base:
             return _change(base, key)
 
@@ -178,7 +178,7 @@ class Corrections:
         """Put back what was there before the last change; a second time makes that change again.
 
         Returns:
-            False where `stamp` is not that of the last change, or it cannot be undone any more.
+            False if `stamp` is not that of the last change, or it cannot be undone any more.
         """
         with self._open(change=True) as base:
             change = _change(base, key)

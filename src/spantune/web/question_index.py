@@ -110,7 +110,7 @@ class MethodAnswer:
     """A method's answer to a question.
 
     Attributes:
-        method: its place. look: the class of its marks. start, end: None where the context does not have the answer.
+        method: its place. look: the class of its marks. start, end: None if the context does not have the answer.
         em, f1: 0 to 100. kind: of `KINDS`. runs, runs_right: how many runs it has, and how many of them are right.
     """
 
@@ -227,7 +227,7 @@ class QuestionIndex:
         )
 
     def row_of(self, place: int) -> int | None:
-        """The row of the question at a place of the reported set; None where there is none."""
+        """The row of the question at a place of the reported set; None if there is none."""
         return int(self._row_of[place]) if 0 <= place < len(self) else None
 
     def _answer(self, row: int, method: int) -> MethodAnswer:

@@ -48,7 +48,7 @@ _MARKING = ("study", "place", "key", "question", "context", "text", "start")
 
 
 def token_for(settings: ServeConfig) -> str | None:
-    """The secret that this app asks for: the configured or a new one; None where only this machine reaches the app."""
+    """The secret that this app asks for: the configured or a new one; None if only this machine reaches the app."""
     return settings.token or (None if settings.loopback else secrets.token_urlsafe(24))
 
 

@@ -26,7 +26,7 @@ class Web:
     Attributes:
         shelf: the studies that are served. models: what answers.
         answerer: the queue before the models. examples: questions to try. buckets: how much each client asked.
-        token: what uploads and corrections need; None where only this machine reaches the app.
+        token: what uploads and corrections need; None if only this machine reaches the app.
     """
 
     settings: ServeConfig

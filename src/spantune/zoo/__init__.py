@@ -33,7 +33,7 @@ def each(runs: Iterable[str]) -> tuple[str, ...]:
 def find(name: str | Path) -> Path:
     """The folder of a run: of the zoo where it is called `zoo/NAME` and no such folder is in reach, else `name` itself.
 
-    RunError where the zoo has no such adapter.
+    RunError if the zoo has no such adapter.
     """
     called = str(name)
     if not called.startswith(PREFIX) or Path(name).exists():

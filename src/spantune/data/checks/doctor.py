@@ -187,7 +187,7 @@ def _duplicate_questions(examples: Sequence[Example]) -> list[Defect]:
 
 
 def _shared_contexts(examples: Sequence[Example], other: Corpus) -> list[Defect]:
-    """One note a context, at its first example."""
+    """One note per context, at its first example."""
     keys = context_keys(examples)
     elsewhere = set(context_keys(other.examples).values())
     first = {keys[example.context]: example for example in reversed(examples) if keys[example.context] in elsewhere}

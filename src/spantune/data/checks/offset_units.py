@@ -16,14 +16,14 @@ class OffsetUnit:
 
     Attributes:
         name: what one of them counts, for messages.
-        places: the characters of a context at which each unit starts, -1 where a unit is not a character's first.
+        places: the characters of a context at which each unit starts, -1 if a unit is not a character's first.
     """
 
     name: str
     places: Callable[[str], Sequence[int]]
 
     def answer(self, context: str, text: str, offset: int) -> Answer | None:
-        """The answer at the offset so counted; None where the text is not there."""
+        """The answer at the offset so counted; None if the text is not there."""
         places = self.places(context)
         if not 0 <= offset < len(places) or (start := places[offset]) < 0:
             return None
@@ -65,7 +65,7 @@ UNITS = (
 
 
 def offset_unit(rows: Sequence[RawRow]) -> OffsetUnit | None:
-    """The unit that explains all offsets of a file; None where they count characters, or no unit explains them all.
+    """The unit that explains all offsets of a file; None if they count characters, or no unit explains them all.
 
     Answers whose text is not in the context at all say nothing. One that the unit does not explain rules it out: a file
     of which only some offsets are wrong keeps its defects.

@@ -24,7 +24,7 @@ def starts_of(context: str, text: str) -> list[int]:
 
 
 class FoundAnswer(NamedTuple):
-    """Where an answer is that was looked for by its text."""
+    """The place of an answer that was found by its text."""
 
     answer: Answer
     in_word: bool

@@ -17,7 +17,7 @@ _WORDS = {**dict.fromkeys(_YES.split(), True), **dict.fromkeys(_NO.split(), Fals
 
 
 def truth(value: object) -> bool | Unreadable | None:
-    """A yes or no in any common spelling; None where nothing is said."""
+    """A yes or no in any common spelling; None if nothing is said."""
     if value is None or isinstance(value, bool):
         return value
     if is_missing(value):

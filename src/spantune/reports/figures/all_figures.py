@@ -27,7 +27,7 @@ class Plan:
 
     Attributes:
         name: of its files. title, caption: on the page.
-        draw: None where the study has nothing for it.
+        draw: None if the study has nothing for it.
     """
 
     name: str

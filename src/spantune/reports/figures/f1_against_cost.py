@@ -21,10 +21,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Cost:
-    """Something that a method costs, less being better.
+    """Something that a method costs; less is better.
 
     Attributes:
-        name: in names of files. title: for people. axis: with its unit. of: its value, None where it was not measured.
+        name: in names of files. title: for people. axis: with its unit. of: its value, None if it was not measured.
         shown: a value as people read it.
     """
 
@@ -105,8 +105,8 @@ def front(drawn: Sequence[CostPoint]) -> list[CostPoint]:
 def f1_against(
     groups: Sequence[Group], cost: Cost, standings: Mapping[str, Standing] | None = None, form: Form = WIDE
 ) -> Figure | None:
-    """A point a method, its bar the 95% interval, or ± one standard deviation over seeds where there is none; a line
-    joins what no other method beats in both. None where no run measured the cost."""
+    """One point per method with its 95% interval as a bar, or ± one standard deviation over seeds without one. A line
+    joins the points that no other beats in both. None if no run measured the cost."""
     drawn = points(groups, cost, standings or {})
     if not drawn:
         return None

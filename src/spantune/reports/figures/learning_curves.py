@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 Rows = Sequence[Mapping[str, Any]]
 """A run's history: see `records.History`."""
 _NEARLY = 0.8
-"""Runs whose last steps are so close ended, but for their seeds' windows, at the same moment."""
+"""Runs whose last steps are so close ended at the same moment; only their seeds' windows differ."""
 _HEIGHT_OF_A_NAME = 0.2  # inches
 
 
@@ -69,7 +69,7 @@ def loss_curves(runs: Sequence[tuple[RunRecord, Rows]], form: Form = WIDE) -> Fi
 
 
 def learning_curves(runs: Sequence[tuple[RunRecord, Rows]], form: Form = WIDE) -> Figure | None:
-    """F1 on the selection split over steps, a line a method; a band is ± one standard deviation over seeds."""
+    """F1 on the selection split over steps, one line per method; a band is ± one standard deviation over seeds."""
     lines = _lines(runs, "selection_f1")
     if not lines:
         return None

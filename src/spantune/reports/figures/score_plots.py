@@ -97,7 +97,7 @@ def error_kinds(counts: Sequence[KindCounts], questions: int, form: Form = WIDE)
 
 
 def slices(scored: Sequence[Slice], looks: dict[str, Look], methods: Sequence[str], form: Form = WIDE) -> Figure | None:
-    """F1 by slice, a panel a dimension, of the first `MOST_IN_A_PANEL` methods; bars are 95% intervals."""
+    """F1 by slice, one panel per dimension, of the first `MOST_IN_A_PANEL` methods; bars are 95% intervals."""
     shown = list(methods)[:MOST_IN_A_PANEL]
     names = [dimension.name for dimension in DIMENSIONS]
     by_dimension = {name: [part for part in scored if part.dimension == name and part.n] for name in names}

@@ -43,7 +43,7 @@ class Form:
 
 
 WIDE = Form(9.0, 5.4, 0.8)
-"""For files and for the page; 900 pixels wide at 100 dots an inch."""
+"""For files and for the page; 900 pixels wide at 100 dots per inch."""
 NARROW = Form(4.1, 4.3, 0.0)
 """For the page on a phone, which has the title in words."""
 
@@ -145,7 +145,7 @@ def calm(axes: Axes) -> Axes:
 
 
 def name_axes(axes: Axes, x: str, y: str) -> None:
-    """Axis names with their units; that of the y axis lies above it, to be read without turning the head."""
+    """Axis names with their units; that of the y axis is above it, to be read without turning the head."""
     axes.set_xlabel(x, fontsize=11.5, color=INK, labelpad=8)
     width, height = (size / 100 for size in axes.figure.bbox.size)
     top = axes.get_position().y1 + 0.17 / height
@@ -158,7 +158,7 @@ def tip(artist: Artist, text: str) -> None:
 
 
 def save(figure: Figure, stem: Path, text: str | None = None) -> list[Path]:
-    """Write `stem`.png and `stem`.svg (byte for byte the same on every call); RunError where the folder refuses.
+    """Write `stem`.png and `stem`.svg (byte for byte the same on every call); RunError if the folder refuses.
 
     Args:
         text: the figure as SVG, where it was made already.

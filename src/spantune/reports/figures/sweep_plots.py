@@ -74,8 +74,8 @@ class SweepCurve:
 
 
 def sweep_curves(sweeps: Sequence[SweepCurve], styles: Mapping[str, Look], form: Form = WIDE) -> Figure | None:
-    """The sweeps over one number, a panel a method. The first grid is on a grey band, hollow points were added beyond
-    its edge, a ring marks the chosen value, and a cross one that failed."""
+    """The sweeps over one number, one panel per method. The first grid is on a grey band, hollow points are beyond its
+    edge, a ring marks the chosen value, and a cross one that failed."""
     drawn = [sweep for sweep in sweeps if sweep.over_one_number]
     if not drawn:
         return None

@@ -39,7 +39,7 @@ class Grid:
 
 
 def differences_rows(evidence: Evidence) -> list[dict[str, Any]]:
-    """A row a pair and metric."""
+    """One row per pair and metric."""
     names = ("metric", "first", "second", "points", "low", "high", "p", "p_holm", "significant", "runs_above")
     return [
         {name: getattr(pair.interval if name in ("low", "high") else pair, name) for name in (*names, "run_pairs")}
@@ -48,7 +48,7 @@ def differences_rows(evidence: Evidence) -> list[dict[str, Any]]:
 
 
 def slices_rows(evidence: Evidence) -> list[dict[str, Any]]:
-    """A row a slice and method; of an empty slice one without a method."""
+    """One row per slice and method; of an empty slice one without a method."""
     rows = []
     for part in evidence.slices:
         for method, score in part.scores.items() or [("", None)]:
@@ -62,12 +62,12 @@ def slices_rows(evidence: Evidence) -> list[dict[str, Any]]:
 
 
 def errors_rows(evidence: Evidence) -> list[dict[str, Any]]:
-    """A row a method: answers of each kind, means over seeds."""
+    """One row per method: answers of each kind, means over seeds."""
     return [{"method": row.method} | dict(row.kinds.items()) | dict(row.faults.items()) for row in evidence.counts]
 
 
 def slices_grids(evidence: Evidence, methods: Sequence[str], least: int = 2) -> list[Grid]:
-    """A table a dimension that has so many slices at least; empty slices are named and not shown."""
+    """One table per dimension that has so many slices at least; empty slices are named and not shown."""
     grids = []
     for dimension in DIMENSIONS:
         parts = [part for part in evidence.slices if part.dimension == dimension.name]
@@ -137,7 +137,7 @@ def errors(evidence: Evidence, groups: Sequence[Group] = ()) -> Grid:
 
 
 def speed_grid(groups: Sequence[Group]) -> Grid | None:
-    """How fast the trained models answer; None where no run measured it."""
+    """How fast the trained models answer; None if no run measured it."""
     rows = [
         (group.label, form, *(f"{fmean(getattr(speed, key) for speed in speeds):,.3g}" for key in _SPEEDS))
         for group in groups
@@ -179,7 +179,7 @@ def _further(group: Group, name: str) -> str:
 
 
 def null_grid(groups: Sequence[Group]) -> Grid | None:
-    """How well the models know what they cannot answer (v2.0); None where no run measured it."""
+    """How well the models know what they cannot answer (v2.0); None if no run measured it."""
     if not any(group.score("reported", "calibration_error") for group in groups):
         return None
     about = (

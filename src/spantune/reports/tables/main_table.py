@@ -1,4 +1,4 @@
-"""The comparison table: one row a method; one model for text, Markdown, CSV and the report's page."""
+"""The comparison table: one row per method; one model for text, Markdown, CSV and the report's page."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ class Table:
         return "\n".join(lines) + "\n"
 
     def to_csv(self) -> str:
-        """Unrounded numbers, for further work: scores 0 to 100, seconds, bytes; empty where unknown."""
+        """Unrounded numbers, for further work: scores 0 to 100, seconds, bytes; empty if unknown."""
         rows = [_csv_row(group, self.standings.get(group.label)) for group in self.groups]
         return csv_text(rows) if rows else "method\n"
 
@@ -202,7 +202,7 @@ def _significance(statistics: Comparison | None) -> list[str]:
     if len(statistics.standings) > 1:
         notes.append(
             "Tied: two methods that share a letter cannot be told apart in F1 (all pairs, Holm's correction at 0.05). "
-            "Rows stand by rank; within a rank the order says nothing."
+            "Rows are ordered by rank; within a rank the order says nothing."
         )
     return [*notes, *(f"CAUTION: {note}." for note in statistics.notes)]
 
@@ -237,7 +237,7 @@ def markdown_lines(header: Sequence[str], rows: Sequence[Sequence[str]]) -> list
 
 
 def csv_text(rows: Sequence[Mapping[str, Any]]) -> str:
-    """The rows as CSV, with a column for every key; empty where a row lacks it."""
+    """The rows as CSV, with a column for every key; empty if a row does not have it."""
     out = io.StringIO()
     writer = csv.DictWriter(out, list(dict.fromkeys(name for row in rows for name in row)), lineterminator="\n")
     writer.writeheader()

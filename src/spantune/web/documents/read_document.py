@@ -87,7 +87,7 @@ def read_document(name: str, content: bytes, longest: int) -> Document:
 
 
 def pasted(text: str, longest: int, name: str = "") -> Document:
-    """A text as it is; DataError where it is empty or too long."""
+    """A text as it is; DataError if it is empty or too long."""
     text = line_feeds(text)
     require_text(text, "document", name or None)
     _refuse_long(len(text), longest, name)

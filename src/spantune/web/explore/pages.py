@@ -190,7 +190,7 @@ def _change(shown: IndexedQuestion) -> Change | None:
 
 
 def _files(study: str) -> Mapping[str, str]:
-    """Those of `FILES` that a study has; 404 where no study has this name."""
+    """Those of `FILES` that a study has; 404 if no study has this name."""
     folder = web().shelf.folders.get(study)
     if folder is None:
         abort(404)
