@@ -85,19 +85,19 @@ class BoundedChannel(HTTPChannel):  # type: ignore[misc]
     Attributes:
         client: what shares a bound: an IPv4 address, or the network of an IPv6 address.
         waits_since: when the server began to wait for the client. moved: bytes that came or went since then.
-        answered: whether a request was answered.
+        idle: whether nothing came since the last request.
     """
 
     def __init__(self, bounds: ConnectionBounds, server: Any, sock: Any, addr: Any, adj: Any, map: Any = None) -> None:
         self.bounds, self.client = bounds, client_of(addr[0])
-        self.waits_since, self.moved, self.answered = time.monotonic(), 0, False
+        self.waits_since, self.moved, self.idle = time.monotonic(), 0, False
         super().__init__(server, sock, addr, adj, map=map)
         bounds.make_room(self)
 
     def readable(self) -> bool:
         """As in waitress; closes the connection at its deadline."""
         if self.requests:  # the client waits for the server
-            self.waits_since, self.moved, self.answered = time.monotonic(), 0, True
+            self.waits_since, self.moved = time.monotonic(), 0
         elif time.monotonic() > self.waits_since + self._allowed():
             self.give_up()
             return False
@@ -105,6 +105,8 @@ class BoundedChannel(HTTPChannel):  # type: ignore[misc]
 
     def received(self, data: bytes) -> bool:
         """As in waitress."""
+        if self.idle:
+            self.waits_since, self.moved, self.idle = time.monotonic(), 0, False
         self.moved += len(data)
         return bool(super().received(data))
 
@@ -113,6 +115,10 @@ class BoundedChannel(HTTPChannel):  # type: ignore[misc]
         sent = int(super().send(data, do_close))
         self.moved += sent
         return sent
+
+    def request_is_whole(self) -> None:
+        """From here on the server is waited for."""
+        self.waits_since, self.moved, self.idle = time.monotonic(), 0, True
 
     def give_up(self) -> None:
         """Close the connection at once, however much the client has left to read."""
@@ -124,10 +130,10 @@ class BoundedChannel(HTTPChannel):  # type: ignore[misc]
     def patience_spent(self) -> tuple[bool, bool, float]:
         """The larger, the sooner it makes room: those that never asked or ask slowly, then idle ones, then young."""
         seconds = time.monotonic() - self.waits_since
-        return seconds > _YOUNG, self.request is not None or not self.answered, seconds
+        return seconds > _YOUNG, not self.idle, seconds
 
     def _allowed(self) -> float:
-        if self.answered and self.request is None and not self.total_outbufs_len:
+        if self.idle and not self.total_outbufs_len:
             return self.bounds.idle_seconds
         return min(self.bounds.seconds + self.moved / BYTES_A_SECOND, LONGEST)
 
@@ -166,6 +172,7 @@ class RequestDispatcher:
 
     def add_task(self, channel: BoundedChannel) -> None:
         """Called by waitress for the first request of a connection."""
+        channel.request_is_whole()
         request = channel.requests[0]
         healthy = getattr(request, "path", "") == HEALTH  # without one where the request could not be parsed
         if not healthy and len(self.others.queue) >= self.waiting and request.error is None:
