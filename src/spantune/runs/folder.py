@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from spantune.errors import RunError
-from spantune.runs.atomic_files import TEMPORARY, explained, probe, refuse_foreign
+from spantune.runs.atomic_files import TEMPORARY, explained, make_folder, probe, refuse_foreign
 from spantune.runs.record import RECORD, RunRecord
 
 PREDICTIONS, N_BEST, NULL_ODDS = "predictions.json", "n_best.json", "null_odds.json"
@@ -77,8 +77,8 @@ class RunFolder:
         Raises:
             RunError: the folder holds a run and neither is set, it holds other things, or it cannot be written.
         """
+        make_folder(self.path)
         with explained(self.path):
-            self.path.mkdir(parents=True, exist_ok=True)
             probe(self.path)
         self.refuse_others()
         if self.holds_work and resume:

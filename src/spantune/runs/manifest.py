@@ -72,6 +72,8 @@ class Manifest(Identity):
     """The content of `spantune.json`."""
 
     settings: AnsweringSettings
+    tokenizer_fingerprint: str | None = None
+    """Of the encoder's tokenizer; older models have none."""
 
     @property
     def identity(self) -> Identity:

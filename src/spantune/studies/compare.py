@@ -14,7 +14,7 @@ from spantune.reports.figures.files import comparison_plots
 from spantune.reports.tables.main_table import comparison
 from spantune.reports.write_report import Report
 from spantune.runs import RunFolder, write_text_atomic
-from spantune.runs.atomic_files import explained, refuse_foreign
+from spantune.runs.atomic_files import make_folder, refuse_foreign
 from spantune.runs.record import RECORD
 from spantune.scoring.statistics import estimate
 from spantune.studies.budget import Clock, Forecast, fit
@@ -72,8 +72,7 @@ def compare_and_report(
 
         refuse_starts(final_run(config, arm, config.seeds[0], {}) for arm in compared)
     _refuse_other_study(config, compared)
-    with explained(folder):
-        folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     with alone_in(folder):
         executor = executor or _executor(config)
         try:

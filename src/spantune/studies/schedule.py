@@ -13,7 +13,7 @@ from spantune.errors import RunError, UserError
 from spantune.methods import get
 from spantune.reports.tables.number_format import duration
 from spantune.runs import RunFolder, RunRecord
-from spantune.runs.atomic_files import explained
+from spantune.runs.atomic_files import make_folder
 from spantune.studies.budget import Clock, Forecast, Rate
 from spantune.studies.executors import Executor, Say
 from spantune.studies.grid_search import Search, Trial
@@ -343,6 +343,5 @@ def _mark_failed(run: StudyRun, reason: str) -> None:
     except RunError:
         method, config = get(run.config.method), resolve(run.config)
         record = RunRecord("failed", method.name, method.label, config.model, config.seed, config=config.as_dict())
-        with explained(run.folder):
-            run.folder.mkdir(parents=True, exist_ok=True)
+        make_folder(run.folder)
     replace(record, status="failed", reason=reason).write(run.folder)

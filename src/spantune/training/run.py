@@ -24,7 +24,7 @@ from spantune.modeling.load_errors import not_numbers
 from spantune.modeling.save_load import trainable_state
 from spantune.reports.figures.files import run_plots
 from spantune.runs import Best, DataRecord, ParameterCount, RunFolder, RunRecord, Timings
-from spantune.runs.atomic_files import TEMPORARY, replace_folder
+from spantune.runs.atomic_files import atomic_folder
 from spantune.runs.environment import reset_peak_memory
 from spantune.runs.folder import N_BEST
 from spantune.runs.manifest import AnsweringSettings, NullFit
@@ -280,12 +280,8 @@ def _settings(config: TrainConfig, null: NullFit | None = None) -> AnsweringSett
 
 def _save(model: SpanModel, folder: RunFolder, settings: AnsweringSettings, tokenizer: PreTrainedTokenizerFast) -> int:
     """Save the model whole or not at all; its weights' size in bytes."""
-    making = folder.adapter.with_name(f"{TEMPORARY}{folder.adapter.name}")
-    shutil.rmtree(making, ignore_errors=True)
-    with whole_or_gone(making):
-        size = save(model, making, settings=settings, tokenizer=tokenizer)
-    replace_folder(making, folder.adapter)
-    return size
+    with atomic_folder(folder.adapter) as making, whole_or_gone(making):
+        return save(model, making, settings=settings, tokenizer=tokenizer)
 
 
 def _data_records(config: TrainConfig, material: Material) -> dict[str, DataRecord]:
