@@ -18,7 +18,7 @@ import pytest
 from made_server import BODY, Running, until
 
 from spantune.web import connections, server
-from spantune.web.connections import ConnectionBounds, client_of, most_connections
+from spantune.web.connections import ConnectionBounds, most_connections
 
 SECONDS = 20
 """For an honest client, on a machine that does other things as well."""
@@ -217,12 +217,6 @@ def test_who_waited_longest_makes_room(monkeypatch: pytest.MonkeyPatch) -> None:
     shared = ConnectionBounds(total=5, per_address=2, proxy="p")
     assert room(shared, "ppppp") == "0 1 2 3 4", "many clients share a proxy"
     assert room(shared, "pppppp") == "1 2 3 4 5"
-
-
-def test_who_is_one_client() -> None:
-    assert client_of("192.0.2.1") == client_of("::ffff:192.0.2.1") == "192.0.2.1"
-    assert client_of("2001:db8::1") == client_of("2001:db8:0:0:9::2") != client_of("2001:db8:0:1::1")
-    assert client_of("fe80::1%eth0") == client_of("fe80::2") and client_of("localhost") == "localhost"
 
 
 def test_no_more_connections_than_files_may_be_open(monkeypatch: pytest.MonkeyPatch) -> None:

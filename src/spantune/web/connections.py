@@ -9,7 +9,6 @@ checks have threads of their own.
 
 from __future__ import annotations
 
-import ipaddress
 import sys
 import time
 from collections import Counter
@@ -21,6 +20,8 @@ from typing import Any
 from waitress.channel import HTTPChannel
 from waitress.task import ThreadedTaskDispatcher
 from waitress.utilities import Error
+
+from spantune.web.limits import client_of
 
 HEALTH = "/healthz"
 PER_ADDRESS = 100
@@ -136,17 +137,6 @@ class BoundedChannel(HTTPChannel):  # type: ignore[misc]
         if self.idle and not self.total_outbufs_len:
             return self.bounds.idle_seconds
         return min(self.bounds.seconds + self.moved / BYTES_A_SECOND, LONGEST)
-
-
-def client_of(address: str) -> str:
-    """What counts as one client: an IPv4 address, or the /64 network of an IPv6 address, which one machine may own."""
-    try:
-        known = ipaddress.ip_address(address.partition("%")[0])
-    except ValueError:
-        return address
-    if isinstance(known, ipaddress.IPv4Address):
-        return address
-    return str(known.ipv4_mapped or ipaddress.ip_network((known, 64), strict=False))
 
 
 def most_connections(wanted: int) -> int:
