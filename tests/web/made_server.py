@@ -34,7 +34,9 @@ class Running:
         self.thread.start()
         assert of(self.app).answerer.wait_until_loaded(20)
 
-    def request(self, method: str, path: str, body: str | None = None, **headers: str) -> tuple[int, Any, bytes]:
+    def request(
+        self, method: str, path: str, body: str | bytes | None = None, **headers: str
+    ) -> tuple[int, Any, bytes]:
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
         connection.request(method, path, body, {"Content-Type": "application/json", **headers})
         answer = connection.getresponse()
