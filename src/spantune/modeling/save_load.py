@@ -30,12 +30,19 @@ from spantune.modeling.peft_compat import require_same_meaning
 from spantune.modeling.pretrained_tokenizers import pretrained_tokenizer, tokenizer_fingerprint
 from spantune.modeling.span_model import SpanModel, adapt
 from spantune.runs.atomic_files import write_json_atomic
-from spantune.runs.manifest import MANIFEST, AnsweringSettings, Manifest, known_method, read_manifest, saved_in
+from spantune.runs.manifest import (
+    MANIFEST,
+    WEIGHTS,
+    AnsweringSettings,
+    Manifest,
+    known_method,
+    read_manifest,
+    saved_in,
+)
 
 if TYPE_CHECKING:
     from transformers import PretrainedConfig, PreTrainedModel, PreTrainedTokenizerFast
 
-WEIGHTS = "adapter_model.safetensors"
 _PICKLE = "adapter_model.bin"
 
 
@@ -56,7 +63,7 @@ def trainable_state(model: SpanModel) -> dict[str, Tensor]:
 
 
 def load_trainable_state(model: SpanModel, state: Mapping[str, Tensor]) -> None:
-    """Put `trainable_state` back; RunError where names or shapes differ."""
+    """Put `trainable_state` back; RunError if names or shapes differ."""
     if found := misfit(trainable_state(model), state):
         raise RunError(
             "the checkpoint does not fit the model",
@@ -98,7 +105,7 @@ def save(model: SpanModel, folder: Path, *, settings: AnsweringSettings, tokeniz
 
 
 def _peft_config(model: SpanModel) -> Any:
-    """The configuration that PEFT reads, ready for inference; None where nothing was injected."""
+    """The configuration that PEFT reads, ready for inference; None if nothing was injected."""
     config: Any
     if hasattr(model.network, "peft_config"):
         config = copy.copy(model.network.peft_config["default"])
@@ -176,7 +183,7 @@ def load(folder: Path, *, model: str | None = None, dropout: float = 0.0, attent
 
 
 def _require_tokenizer(tokenizer: PreTrainedTokenizerFast, manifest: Manifest, folder: Path, encoder: str) -> None:
-    """EncoderError where the encoder's tokenizer is another than the adapter was trained with."""
+    """EncoderError if the encoder's tokenizer is another than the adapter was trained with."""
     if manifest.tokenizer_fingerprint is None:
         warnings.warn(f"{folder}: the adapter does not say which tokenizer it was trained with", stacklevel=3)
         return
@@ -213,7 +220,7 @@ def _read_weights(path: Path) -> dict[str, Tensor]:
 
 
 def _put_back(model: SpanModel, state: dict[str, Tensor], path: Path) -> None:
-    """Load an adapter's and the head's weights; RunError where names or shapes differ from what the method made."""
+    """Load an adapter's and the head's weights; RunError if names or shapes differ from what the method made."""
     model.hook.before_loading(state)
     if found := misfit(saved_tensors(model), state):
         raise RunError("the adapter's weights do not fit its description", where=str(path), found=found)
