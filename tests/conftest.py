@@ -17,6 +17,7 @@ import pytest
 
 # `datasets` reads this once, when it is imported, and the command line's subprocesses inherit it.
 _CACHE = tempfile.mkdtemp(prefix="spantune-tests-")
+os.environ.pop("MLFLOW_TRACKING_URI", None)  # a user's own server sees no test
 os.environ["HF_DATASETS_CACHE"] = _CACHE
 # Threads that wait sleep: spinning, they take half of the CPU seconds of a test with two of them.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Iterable
 from contextlib import AbstractContextManager
 from pathlib import Path
+from urllib.parse import quote
 
 from spantune.errors import RunError
 from spantune.runs.atomic_files import TEMPORARY, explained, make_folder, probe, refuse_foreign
@@ -27,6 +29,12 @@ def distinct_names(names: Iterable[str]) -> list[str]:
             name, number = f"{wanted}-{number}", number + 1
         taken[name] = None
     return list(taken)
+
+
+def sqlite_uri(file: Path) -> str:
+    """The address of an SQLite store as SQLAlchemy reads it, whatever characters the path has."""
+    path = file.resolve().as_posix()
+    return "sqlite:///" + path.translate({ord(mark): quote(mark) for mark in "%?#"})
 
 
 class RunFolder:
@@ -64,7 +72,8 @@ class RunFolder:
     @property
     def holds_work(self) -> bool:
         """Whether the folder holds a run that reached its first step or may still be running."""
-        return self.record.exists() and not self._is_without_work()
+        # A record that cannot be read, or a link to nothing, stands for a run, too.
+        return os.path.lexists(self.record) and not self._is_without_work()
 
     def only_writer(self, patience: float = 0.0) -> AbstractContextManager[None]:
         """Lock the folder, which is made, for this process.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -109,7 +110,7 @@ def _executor(config: CompareConfig) -> Executor:
 def _carried_out(
     config: CompareConfig, compared: Sequence[Arm], executor: Executor, clock: Clock, say: Say
 ) -> tuple[StudyRecord, Report | None]:
-    earlier, facts = earlier_record(Path(config.output)), facts_as_they_are()
+    earlier, facts = earlier_record(Path(config.output), say), facts_as_they_are()
     rates = timed(config, compared, executor, say) if config.plan or config.budget_minutes else {}
     forecast = Forecast(rates, facts, config.seeds[0], executor.workers)
     fitted = fit(config, compared, forecast.study, clock.left, _begun(config, earlier))
@@ -168,7 +169,7 @@ def _refuse_other_study(config: CompareConfig, compared: Sequence[Arm]) -> None:
 
 def _of_a_study(path: Path) -> bool:
     """Whether a file or folder belongs in the folder of a study, or of runs that are to be part of one."""
-    return path.name in (STUDY, SWEEP, STUDY_LOCK.parent.name) or (path / RECORD).is_file()
+    return path.name in (STUDY, SWEEP, STUDY_LOCK.parent.name) or os.path.lexists(path / RECORD)
 
 
 def _points_there(config: CompareConfig, compared: Sequence[Arm]) -> Iterator[TrainConfig]:

@@ -127,7 +127,7 @@ class Schedule:
                 continue
             for trial in search.ask(max(0, self.executor.workers - len(self._under_way) - trials)):
                 config = sweep_run(self.config, arm, trial.label, trial.values)
-                plan = plan_of(config, self.facts)
+                plan = plan_of(config, self.facts, keeps_model=False)
                 self.recorder.begin_trial(arm, trial)
                 title = f"sweep of {arm.title}, {described(trial.values)}"
                 self._waiting.append(StudyRun(sweep_name(arm, trial.label), title, config, arm, trial, *plan))

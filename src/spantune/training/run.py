@@ -37,6 +37,7 @@ from spantune.training.checkpoints import last_checkpoint, whole_or_gone
 from spantune.training.distillation import Lessons, lessons, refuse_teachers
 from spantune.training.extra_measurements import completed, further_sets, measured
 from spantune.training.lineage import Origins, refuse_other_origins, refuse_own_folder
+from spantune.training.mending import mended
 from spantune.training.run_recorder import RunSheet, run_sheet
 from spantune.training.run_settings import predicting, refuse_changes, refuse_other_data, resolve
 from spantune.training.trainer import SpanTrainer, training_arguments
@@ -94,7 +95,9 @@ def _train(config: TrainConfig, folder: RunFolder) -> RunRecord:
         refuse_changes(config, previous)
         if previous.status == "finished":
             finished = previous
-            return distributed.agreed(lambda: completed(config, folder, finished))
+            whole = distributed.agreed(lambda: mended(config, folder, finished))
+            if whole is not None:
+                return distributed.agreed(lambda: completed(config, folder, whole))
 
     with run_sheet(config, folder, previous) as sheet:
         device = choose_device(config.device)
