@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import multiprocessing.connection
 from collections.abc import Callable
-from pathlib import Path
 from typing import Protocol
 
 from spantune.config import TrainConfig
-from spantune.studies.worker_process import Outcome, Place, RunProcess, lock_of
+from spantune.studies.worker_process import Outcome, Place, RunProcess
 
 Say = Callable[[str], None]
 """Receives each line that a study prints for its user."""
@@ -41,16 +40,15 @@ class LocalExecutor:
 
     Args:
         workers: processes at a time; they share cores and GPUs, see `worker_process.Place`.
-        study: the study folder.
     """
 
-    def __init__(self, workers: int, study: Path) -> None:
-        self.workers, self._study = workers, study
+    def __init__(self, workers: int) -> None:
+        self.workers = workers
         self._under_way: dict[int, tuple[str, RunProcess]] = {}  # by the number of the place
 
     def submit(self, name: str, config: TrainConfig) -> None:
         number = next(place for place in range(self.workers) if place not in self._under_way)
-        self._under_way[number] = name, RunProcess(config, Place(number, self.workers, lock_of(self._study, name)))
+        self._under_way[number] = name, RunProcess(config, Place(number, self.workers))
 
     def wait(self) -> tuple[str, Outcome]:
         places = {run.process.sentinel: number for number, (_, run) in self._under_way.items()}

@@ -18,6 +18,8 @@ from spantune.runs.record import RECORD
 from spantune.studies.run_state import record_in
 
 STUDY = "study.json"
+STUDY_LOCK = Path(".locks") / "study.lock"
+"""In a study folder, held by the process that works on the study."""
 _WHAT = "study's record"
 Status = Literal["running", "finished", "interrupted", "failed"]
 RunStatus = Literal["planned", "running", "finished", "failed", "skipped", "elsewhere"]

@@ -14,6 +14,7 @@ from spantune.methods import get
 from spantune.reports.tables.number_format import duration
 from spantune.runs import RunFolder, RunRecord
 from spantune.runs.atomic_files import make_folder
+from spantune.runs.locks import holder
 from spantune.studies.budget import Clock, Forecast, Rate
 from spantune.studies.executors import Executor, Say
 from spantune.studies.grid_search import Search, Trial
@@ -336,6 +337,8 @@ def _noted(run: StudyRun, record: RunRecord | None) -> RunRecord | None:
 def _mark_failed(run: StudyRun, reason: str) -> None:
     """A process that died without a word still leaves a truthful record. A trained run stays finished: what failed was
     to measure more of it."""
+    if holder(RunFolder(run.folder).lock) is not None:
+        return  # the record belongs to the process that works there
     try:
         record = RunRecord.read(run.folder)
         if record.status == "finished":

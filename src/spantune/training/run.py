@@ -66,14 +66,18 @@ class Material:
         return {name: windows for name, windows in every.items() if windows is not None}
 
 
-def train(config: TrainConfig) -> RunRecord:
+def train(config: TrainConfig, *, patience: float = 0.0) -> RunRecord:
     """Fine-tune, choose the best checkpoint on the selection split, score it once on the reported set, write it down.
+
+    Args:
+        patience: seconds to wait for another process that still works in the run folder.
 
     Returns:
         The finished run's record, as `record.json` in the run folder holds it.
 
     Raises:
-        UserError: the configuration, the data, the encoder or the output folder does not allow the run.
+        UserError: the configuration, the data, the encoder or the output folder does not allow the run, or another
+            process works in the folder.
         KeyboardInterrupt: it was interrupted; a checkpoint is written and the record says so.
     """
     config = resolve(config)
@@ -81,6 +85,11 @@ def train(config: TrainConfig) -> RunRecord:
     refuse_teachers(config)
     distributed.join(config.device)
     folder = RunFolder(Path(config.output))
+    with folder.only_writer(patience) if distributed.rank() == 0 else nullcontext():
+        return _train(config, folder)
+
+
+def _train(config: TrainConfig, folder: RunFolder) -> RunRecord:
     previous = distributed.agreed(lambda: _prepared(folder, config))
     if previous is not None:
         refuse_changes(config, previous)
