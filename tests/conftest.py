@@ -18,6 +18,7 @@ import pytest
 # `datasets` reads this once, when it is imported, and the command line's subprocesses inherit it.
 _CACHE = tempfile.mkdtemp(prefix="spantune-tests-")
 os.environ["HF_DATASETS_CACHE"] = _CACHE
+os.environ.pop("MLFLOW_TRACKING_URI", None)  # the developer's own
 _CHECKOUT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(_CHECKOUT / "tests"))  # tiny.py and tiny_encoders.py
 
