@@ -17,8 +17,10 @@ import pytest
 
 # `datasets` reads this once, when it is imported, and the command line's subprocesses inherit it.
 _CACHE = tempfile.mkdtemp(prefix="spantune-tests-")
+os.environ.pop("MLFLOW_TRACKING_URI", None)  # a user's own server sees no test
 os.environ["HF_DATASETS_CACHE"] = _CACHE
-os.environ.pop("MLFLOW_TRACKING_URI", None)  # the developer's own
+# Threads that wait sleep: spinning, they take half of the CPU seconds of a test with two of them.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 _CHECKOUT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(_CHECKOUT / "tests"))  # tiny.py and tiny_encoders.py
 

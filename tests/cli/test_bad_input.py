@@ -6,6 +6,7 @@ import errno
 import json
 import os
 import shutil
+import socket
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -298,12 +299,16 @@ def test_an_output_that_cannot_be_written(
     refused(train("--output", "file"), "the output cannot be written", "file")
     refused(call("compare", "--output", "file/study", "--methods", "lora"), "the output cannot be written")
     (tmp_path / "folder").mkdir()
+    socket.socket(socket.AF_UNIX).bind("socket")
+    refused(train("--output", "socket"), "the output cannot be written", "socket", "expected")
+    refused(call("compare", "--output", "socket", "--methods", "lora"), "the output cannot be written", "socket")
     with monkeypatch.context() as patch:
         patch.setattr("spantune.answering.predictor.Predictor.answer", lambda *_, **__: pytest.fail("it answers first"))
         for flag in ("--output", "--n-best-output", "--null-odds-output"):
             asked = ("predict", finished.path, "--data", dev_file, flag)
             refused(call(*asked, "file/p.json"), "the output cannot be written", "file")
             refused(call(*asked, "folder"), "the output cannot be written", "folder", "Is a directory")
+            refused(call(*asked, "socket"), "the output cannot be written", "socket", "expected", "no socket")
     code, _, err = call("predict", finished.path, "--data", dev_file, "--output", "made/too/p.json")
     assert code == 0 and [path.name for path in (tmp_path / "made" / "too").iterdir()] == ["p.json"], err
 

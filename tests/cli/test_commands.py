@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import sys
+import threading
 from collections.abc import Sequence
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
@@ -231,6 +233,24 @@ def test_predict_and_score(
     assert "exact_match  100.00" in capsys.readouterr().out
     assert main(["score", "--data", str(squad), "--predictions", files["answers"], "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["f1"] == 100.0
+
+
+@pytest.mark.skipif(os.name == "nt", reason="no such files")
+def test_predict_to_streams(
+    stages: dict[str, Any], squad: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    words = ["predict", "runs/a", "--data", str(squad)]
+    assert main([*words, "--output", "/dev/stdout", "--null-odds-output", "/dev/null"]) == 0
+    out, err = capfd.readouterr()
+    assert json.loads(out) == {"q1": "Ada", "q2": "Ada"} and "2 answers" in err, "nothing else is printed there"
+    fifo, got = tmp_path / "fifo", []
+    os.mkfifo(fifo)
+    reader = threading.Thread(target=lambda: got.append(fifo.read_text()), daemon=True)
+    reader.start()
+    assert main([*words, "--output", str(tmp_path / "file"), "--n-best-output", str(fifo)]) == 0
+    reader.join(20)
+    assert json.loads(got[0]).keys() == {"q1", "q2"} and fifo.is_fifo()
+    assert "2 answers" in capfd.readouterr().out
 
 
 def test_score_without_its_file(squad: Path, capsys: pytest.CaptureFixture[str]) -> None:

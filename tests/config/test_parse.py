@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from spantune.config import CompareConfig, EvaluateConfig, TrainConfig
-from spantune.config.commands import AskConfig, PredictConfig
+from spantune.config.commands import AskConfig, PredictConfig, ScoreConfig
 from spantune.config.parse import yaml_file
 from spantune.config.parse.parse import ParsedCommand
 from spantune.errors import ConfigError
@@ -282,3 +282,12 @@ def test_a_negative_number_is_a_value(train: Resolve, words: tuple[str, ...]) ->
 
 def test_a_switch_takes_no_value(train: Resolve) -> None:
     assert mistakes(train, "--mlflow=no") == ["--mlflow/--no-mlflow: ignored explicit argument 'no'"]
+
+
+@pytest.mark.parametrize("flag", ["--null-threshold", "--checkpoint-seconds"])
+def test_nan_is_no_number(flag: str) -> None:
+    with pytest.raises(ConfigError, match="expected a number, found nan"):
+        if flag == "--null-threshold":
+            ScoreConfig(data="a", predictions="b", null_threshold=float("nan"))
+        else:
+            TrainConfig(checkpoint_seconds=float("nan"))

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from typing import Any
 
@@ -81,3 +82,22 @@ def test_what_is_written_is_read_back(tmp_path_factory: Any, values: dict[str, A
 @pytest.mark.parametrize("text", ["1e-3", "1_000", "no", "null", "~", "2024-01-01", "1:30", "#", "é\U0001f600", "a: b"])
 def test_text_stays_text(tmp_path: Path, text: str) -> None:
     assert yaml_file.read(written(tmp_path, yaml_file.write({"model": text}))) == {"model": text}
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        ("a: &a [x, x]\nb: &b [*a, *a]\nc: [*b, *b]\n", "an alias"),
+        ("a: " + "[" * 5_000, "more than 20 levels"),
+        ("a: " + "{b: " * 5_000, "more than 20 levels"),
+        ("{[1]: 2}", "unhashable"),
+        ("a: " + "x" * 1_000_001, "1,000,004 characters"),
+    ],
+    ids=["aliases", "lists", "mappings", "a list as a key", "long"],
+)
+def test_hostile_files_cost_neither_time_nor_memory(tmp_path: Path, content: str, words: str) -> None:
+    (tmp_path / "hostile.yaml").write_text(content)
+    begun = time.process_time()
+    with pytest.raises(ConfigError, match=words):
+        yaml_file.read(tmp_path / "hostile.yaml")
+    assert time.process_time() - begun < 2

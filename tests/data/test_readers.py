@@ -282,3 +282,12 @@ def test_nan_may_be_an_answer(tmp_path: Path) -> None:
     path = tmp_path / "a.csv"
     path.write_text("id,question,context,answer\n1,Which value?,It prints NaN.,NaN\n", encoding="utf-8")
     assert load_corpus(str(path)).examples[0].answers == (Answer("NaN", 10),)
+
+
+def test_dates_that_nobody_reads_cost_nothing(tmp_path: Path) -> None:
+    path = tmp_path / "a.parquet"
+    row = {"id": ["1"], "question": ["Who?"], "context": ["Ada came"], "answer": ["Ada"]}
+    dates = pyarrow.array([2**62], pyarrow.timestamp("us"))
+    pyarrow.parquet.write_table(pyarrow.table({**row, "at": dates}), path)
+    (example,) = load_corpus(str(path)).examples
+    assert example.answers[0].text == "Ada"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import pkgutil
 import re
 from pathlib import Path
 
@@ -121,9 +122,23 @@ def test_no_path_of_a_machine(page: Path) -> None:
 
 
 def test_named_source_files_exist() -> None:
-    """`modeling`, `training/run.py`: what the pages call by name is there."""
-    package = ROOT / "src" / "spantune"
+    """`modeling/kernels/`, `training/run.py`, `tests/browser`: files and folders that the pages name."""
+    roots = [ROOT / "src" / "spantune", ROOT, ROOT / "src" / "spantune" / "methods"]
+    inside = {path.name for root in roots for path in root.iterdir() if path.is_dir()} - {
+        "corpus",
+        "runs",
+        "studies",
+        "zoo",
+    }
     for page in PAGES:
-        for name in re.findall(r"`((?:\w+/)*\w+\.py)`", page.read_text(encoding="utf-8")):
-            there = [package / name, ROOT / name, package / "methods" / name]
-            assert name == "gralora.py" or any(path.is_file() for path in there), (page.name, name)
+        for name in re.findall(r"`([\w-]+(?:/[\w-]+)*(?:/|\.py)?)`", page.read_text(encoding="utf-8")):
+            if name.endswith(".py") or ("/" in name and name.split("/")[0] in inside):
+                there = any((root / name).exists() for root in roots)
+                assert name == "gralora.py" or there, (page.name, name)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_named_modules_and_functions_exist(page: Path) -> None:
+    for name in set(re.findall(r"\bspantune(?:\.[a-zA-Z_]\w*)+", page.read_text(encoding="utf-8"))):
+        if name != "spantune.json":
+            pkgutil.resolve_name(name)

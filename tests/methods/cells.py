@@ -75,13 +75,12 @@ def product(*families: str) -> Iterator[tuple[str, str]]:
 
 # RoBERTa's classes under another name: in `make test` only what depends on the name, the positions, is tried there.
 TWINS = ("xlm-roberta", "camembert")
-# PEFT injects most of these alike, the rest choose by name: each is tried on BERT, and once more on one of the others.
+# PEFT injects most of these alike, the rest choose by name: in `make test` each is tried on BERT alone.
 KIN = (
     *("adalora", "delora", "dora", "fourierft", "hra", "loha", "lokr"),
     *("miss", "oft", "pissa", "road", "rslora", "vera"),
     *("head-only", "bitfit", "layernorm", "top-layers", "prompt-tuning", "full"),
 )
-_OTHERS = tuple(family for family in ARCHITECTURES if family not in (*TWINS, "bert", "distilbert"))
 SIX = ("full", "ia3", "lora", "loha", "prefix-tuning", "prompt-encoder")
 
 
@@ -93,8 +92,6 @@ def in_short(name: str, family: str) -> bool:
     """Whether a cell is in `make test`, too, and not in `make test-all` alone."""
     if family in TWINS:
         return name == "prompt-encoder"
-    if family in _OTHERS and name in KIN:
-        return KIN.index(name) % len(_OTHERS) == _OTHERS.index(family)
     if family in LIKE_BERT:
         return name in ("lora", "prompt-encoder")
     return family == "bert" or name not in (*KIN, *VARIANTS)

@@ -339,3 +339,9 @@ def test_the_tokenizer_of_another_encoder(copied: Any, tiny_tokenizer: Any) -> N
     assert message["problem"] == f"the tokenizer of '{folder}' belongs to another encoder"
     assert message["expected"] == f"at most {rows} tokens, as the encoder has embeddings"
     assert message["found"] == f"{tiny_tokenizer.vocab_size} tokens"
+
+
+@pytest.mark.parametrize("key", ["num_hidden_layers", "hidden_size", "intermediate_size", "vocab_size"])
+def test_sizes_beyond_any_encoder(key: str, copied: Any) -> None:
+    message = refusal(lambda: pretrained_config(str(copied(**{key: 10**9}))))
+    assert message["found"] == "1,000,000,000" and key in message["expected"]

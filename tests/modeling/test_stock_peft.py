@@ -149,8 +149,14 @@ def test_the_table_names_every_method_once() -> None:
     assert all(re.fullmatch("yes|no", same) for _, _, same, _ in rows_of("Saved by"))
 
 
+# PEFT loads them as it loads LoRA.
+ALIKE = ("rslora", "loha", "lokr", "miss", "road", "delora", "hra", "oft", "fourierft")
+
+
 @pytest.mark.parametrize("family", FAMILIES)
-@pytest.mark.parametrize("method", methods())
+@pytest.mark.parametrize(
+    "method", [pytest.param(one, marks=[pytest.mark.exhaustive] if one in ALIKE else []) for one in methods()]
+)
 def test_the_stock_way_gives_what_the_table_says(method: str, family: str, saved: Any) -> None:
     if (method, family) in REFUSED:
         with pytest.raises(MethodError):

@@ -182,3 +182,12 @@ def test_a_folder_takes_anothers_place(tmp_path):
     replace_folder(made, target)
     assert [path.name for path in tmp_path.iterdir()] == ["target"]
     assert [path.name for path in target.iterdir()] == ["file"] and (target / "file").read_text() == "new"
+
+
+@pytest.mark.parametrize("flags", [{}, {"resume": True}])
+def test_a_record_that_is_a_link_to_nothing_stands_for_a_run(run, flags):
+    run.record.unlink()
+    run.record.symlink_to("nowhere.json")
+    with pytest.raises(RunError, match="record"):
+        run.prepare(**flags)
+    assert run.adapter.exists() and run.history.exists()

@@ -10,10 +10,12 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
+from tiny import ANSWERING
 
 from spantune.config import CompareConfig, TrainConfig
 from spantune.methods import get
-from spantune.runs import DataRecord, RunRecord, Timings
+from spantune.runs import DataRecord, RunRecord, Timings, write_json_atomic
+from spantune.runs.manifest import MANIFEST, Manifest
 from spantune.studies.worker_process import Outcome
 from spantune.training.code_version import code_version
 from spantune.training.run_settings import resolve
@@ -86,7 +88,11 @@ class Pretend(StandIn):
             record = replace(record, status="failed", reason=scored, metrics={})
         folder = Path(config.output)
         (folder / "adapter").mkdir(parents=True, exist_ok=True)
-        (folder / "history.jsonl").touch()
+        described = Manifest(config.method, dict(config.options), config.model, "bert", "0", ANSWERING)
+        write_json_atomic(folder / "adapter" / MANIFEST, described.to_json())
+        for name in ("history.jsonl", "predictions.json", "adapter/adapter_model.safetensors"):
+            (folder / name).touch()
+        (folder / "adapter" / "model.safetensors").touch()
         record.write(folder)
         return Outcome(scored) if isinstance(scored, str) else Outcome()
 

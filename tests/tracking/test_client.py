@@ -11,6 +11,7 @@ import pytest
 
 from spantune.config import CompareConfig
 from spantune.runs import without_password, write_json_atomic
+from spantune.runs.folder import sqlite_uri
 from spantune.tracking.client import earlier_run
 from spantune.tracking.mirrors import StudyMirror
 
@@ -77,3 +78,23 @@ def test_a_mirror_warns_once(caplog: pytest.LogCaptureFixture) -> None:
     assert mirror.problem is not None and mirror.problem.endswith("mlflow.example is away")
     (warning,) = caplog.messages
     assert "does not follow the study: " in warning and "The study goes on" in warning and "secret" not in warning
+
+
+@pytest.mark.parametrize("name", ["plain", "a b", "a%20b", "what?", "a#b", "é", "100%"])
+def test_the_default_store_is_beside_the_runs_whatever_the_folder_is_called(name: str, tmp_path: Path) -> None:
+    from sqlalchemy import create_engine, text
+
+    (tmp_path / name).mkdir()
+    with create_engine(sqlite_uri(tmp_path / name / "mlflow.db")).connect() as connection:
+        connection.execute(text("CREATE TABLE one (number INTEGER)"))
+    assert [path.relative_to(tmp_path) for path in tmp_path.rglob("*.db")] == [Path(name) / "mlflow.db"]
+
+
+def test_mlflows_own_environment_names_the_store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", STORE)
+    config = CompareConfig(output=str(tmp_path / "study"))
+    assert StudyMirror(config).uri == STORE
+    flag = CompareConfig(output=str(tmp_path / "study"), tracking_uri="http://flag.example")
+    assert StudyMirror(flag).uri == "http://flag.example"
+    monkeypatch.delenv("MLFLOW_TRACKING_URI")
+    assert StudyMirror(config).uri.startswith("sqlite:///")

@@ -26,13 +26,13 @@ from spantune.training.checkpoints import last_checkpoint
 pytestmark = pytest.mark.usefixtures("no_plots")
 PATIENCE_SECONDS = 60
 # About 215 steps, so that the log is a mean over two of them.
-LONG: dict[str, Any] = {"epochs": 5, "dropout": 0.1, "evals_per_epoch": 2, "selection_fraction": 0.1}
+LONG: dict[str, Any] = {"epochs": 5, "batch_size": 4, "dropout": 0.1, "evals_per_epoch": 2, "selection_fraction": 0.1}
 SHORT: dict[str, Any] = {"epochs": 3, "dropout": 0.1, "evals_per_epoch": 2}
 
 
 @pytest.fixture(scope="module")
 def long_file(tmp_path_factory: pytest.TempPathFactory) -> str:
-    return write(tmp_path_factory.mktemp("data") / "long.json", squad(190, seed=3))
+    return write(tmp_path_factory.mktemp("data") / "long.json", squad(95, seed=3))
 
 
 @pytest.fixture
@@ -114,7 +114,7 @@ def test_killed_and_interrupted_in_mid_epoch(
     second = checkpoint_step(stopped)
     assert 0 < first < second < RunRecord.read(whole(method)).steps
 
-    record = train(again)
+    record = train(long("stopped", method=method, resume=True))
     assert record.resumed == 2
     assert_same_end(whole(method), stopped)
     assert not (stopped / "checkpoints").exists()

@@ -255,6 +255,12 @@ def test_every_text_is_shown_as_it_is(client: FlaskClient, text: str) -> None:
     assert not tags & {"style", "iframe", "object"} and not re.search(r"<[^>]*\s(on\w+|style)=", named)
 
 
+@pytest.mark.parametrize(("text", "fault"), [("a\x07b", "holds a control character"), (" \n", "is empty")])
+def test_texts_that_no_encoder_reads_are_refused(client: FlaskClient, text: str, fault: str) -> None:
+    answer = client.post("/", data={**ASKED, "context": text})
+    assert answer.status_code == 422 and f"The context {fault}." in answer.text
+
+
 def test_controls_that_turn_text_around_are_named_and_shut_in(client: FlaskClient) -> None:
     page = client.post("/", data={**ASKED, "context": "1832 \u202egnp.exe"}).text
     assert '<span class="unseen" data-name="U+202E">\u202e</span>' in page

@@ -15,11 +15,17 @@ CRLF = "First line.\r\nThe 𝒢ödel prize 🎲 goes\rto two.\nLast line 🎲 he
 TOKEN = "a-token-of-some-length"
 
 
-@pytest.fixture
-def client(tmp_path):
+@pytest.fixture(scope="module")
+def study(tmp_path_factory):
+    """Corrections are kept elsewhere: it stays as it is."""
     rows = (*ROWS, question_row("crlf", "Which prize?", CRLF, "𝒢ödel"))
     answers = {name: [[*run, "two"] for run in runs] for name, runs in ANSWERS.items()}
-    client = served([write_study(tmp_path / "compare", rows, answers)], tmp_path / "kept")
+    return write_study(tmp_path_factory.mktemp("studies") / "compare", rows, answers)
+
+
+@pytest.fixture
+def client(study, tmp_path):
+    client = served([study], tmp_path / "kept")
     until = time.monotonic() + 60
     while "Refresh" in client.get("/explore/compare").headers and time.monotonic() < until:
         time.sleep(0.02)

@@ -1,5 +1,6 @@
 """The index: who is right, filters that narrow each other, orders, search, several seeds, and its speed."""
 
+import shutil
 import time
 
 import pytest
@@ -142,7 +143,8 @@ def test_the_shelf_reads_in_the_background_and_again_when_answers_change(study, 
         shelf.index("compare-2", patience=0)
     index = shelf.index("compare-2", patience=60)
     assert index is shelf.index("compare-2") and made == [written]
-    (written / "lora-0" / "predictions.json").write_text('{"a": "Sea"}', encoding="utf-8")
+    shutil.rmtree(written)
+    write_study(tmp_path / "compare", ROWS[:1], {"lora": [["Sea"]]})  # trained again
     assert not shelf.index("compare-2", patience=60).right.any()
     with pytest.raises(KeyError):
         shelf.index("../compare")

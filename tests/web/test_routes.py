@@ -116,6 +116,13 @@ def test_what_is_no_json(client: FlaskClient, body: bytes) -> None:
     refused(client.post("/api/answer", data=body, content_type="application/json"), 422, "Not understood")
 
 
+@pytest.mark.parametrize("text", ["a \0 b", "a \x1b[31m", "\x1c", "\x9f", " \n\u3000"])
+def test_texts_that_no_encoder_reads(client: FlaskClient, text: str) -> None:
+    for key in ("question", "context"):
+        problem = refused(client.post("/api/answer", json={"questions": [{**QUESTION, key: text}]}), 422)
+        assert [one["where"] for one in problem["errors"]] == [f"questions[0].{key}"]
+
+
 def test_other_kinds_of_request(client: FlaskClient) -> None:
     refused(client.post("/api/answer", data=json.dumps({"questions": [QUESTION]})), 415)
     refused(client.post("/api/answer", data="x", content_type="text/plain"), 415)

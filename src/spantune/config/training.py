@@ -64,6 +64,9 @@ class ConfigGroup:
                 object.__setattr__(self, setting.name, tuple(value))
         config: Any = type(self)
         problems = [allowed.problem(key, getattr(self, key)) for key, allowed in _allowed(config).items()]
+        for setting in fields(self):
+            value = getattr(self, setting.name)
+            problems.append(check(value == value, setting.name, "a number", value))  # NaN differs from itself
         for group in config.__mro__:
             if "problems" in vars(group):
                 problems += vars(group)["problems"](self)
@@ -275,7 +278,7 @@ class TrackingConfig(ConfigGroup):
     mlflow: bool = True
     """Mirror the run in MLflow."""
     tracking_uri: str | None = None
-    """MLflow server or store; default: an SQLite file beside the runs."""
+    """MLflow server or store; default: the environment's `MLFLOW_TRACKING_URI`, else a SQLite file beside the runs."""
     experiment: str = "spantune"
     """MLflow experiment."""
     parent_run: str | None = None

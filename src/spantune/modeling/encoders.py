@@ -39,6 +39,8 @@ _HIDDEN_DROPOUT = (
     "mlp_dropout",
     "classifier_dropout",
 )
+_LARGEST = {"num_hidden_layers": 10**3, "hidden_size": 10**5, "intermediate_size": 10**6, "vocab_size": 10**7}
+"""Sizes beyond any encoder."""
 attention.register()
 
 
@@ -118,10 +120,24 @@ def pretrained_config(name: str) -> PretrainedConfig:
     with explained(name, "configuration") as place:
         config = AutoConfig.from_pretrained(place, trust_remote_code=False)
     _require_encoder(config, name)
+    _require_size(config, name)
     config.num_labels = 2
     config.return_dict = True
     config.transformers_weights = None  # where a folder names its own file, transformers would also read a pickle
     return config
+
+
+def _require_size(config: PretrainedConfig, name: str) -> None:
+    """A mistyped or hostile configuration must not fill the memory before its weights are looked for."""
+    for key, most in _LARGEST.items():
+        value = getattr(config, key, 0)
+        if isinstance(value, int) and value > most:
+            raise EncoderError(
+                f"the configuration of {name!r} describes no encoder that exists",
+                expected=f"{key} of at most {most:,}",
+                found=f"{value:,}",
+                fix="fetch config.json again",
+            )
 
 
 def _require_encoder(config: PretrainedConfig, name: str) -> None:

@@ -30,12 +30,19 @@ from spantune.modeling.peft_compat import require_same_meaning
 from spantune.modeling.pretrained_tokenizers import pretrained_tokenizer, tokenizer_fingerprint
 from spantune.modeling.span_model import SpanModel, adapt
 from spantune.runs.atomic_files import write_json_atomic
-from spantune.runs.manifest import MANIFEST, AnsweringSettings, Manifest, known_method, read_manifest, saved_in
+from spantune.runs.manifest import (
+    MANIFEST,
+    WEIGHTS,
+    AnsweringSettings,
+    Manifest,
+    known_method,
+    read_manifest,
+    saved_in,
+)
 
 if TYPE_CHECKING:
     from transformers import PretrainedConfig, PreTrainedModel, PreTrainedTokenizerFast
 
-WEIGHTS = "adapter_model.safetensors"
 _PICKLE = "adapter_model.bin"
 
 

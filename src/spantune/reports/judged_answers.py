@@ -14,7 +14,7 @@ from spantune.config import DataConfig
 from spantune.data import Corpus, Example, load_reported
 from spantune.data.prediction import Prediction
 from spantune.data.source import NoSource, reached
-from spantune.errors import UserError
+from spantune.errors import RunError, UserError
 from spantune.reports.run_groups import Group, rule_language
 from spantune.runs import RunFolder, RunRecord
 from spantune.scoring.dimensions import DIMENSIONS
@@ -28,6 +28,8 @@ from spantune.scoring.statistics import Comparison, compare
 Spans = Mapping[str, Sequence[Mapping[str, Span]]]
 """By group's label and run: question id to the place of the answer in the context."""
 
+_SAME_SCORE = 1e-3
+"""Points of EM and F1: more than rounding, less than one answer of ten thousand."""
 SLICE_RESAMPLES = 2_000
 """Slices are many and their intervals a hint, so that a fifth of the resamples does (the first of them)."""
 
@@ -119,6 +121,7 @@ def read_scores(groups: Sequence[Group], folders: Mapping[int, RunFolder]) -> Sc
         folders: of the runs, by the `id` of their record.
 
     Raises:
+        RunError: a run's answers do not score what its record says.
         Incomplete: no run has finished, the runs were not scored on the same reported set or not by the same rule, the
             set is gone (`Gone`) or has changed, or answers are missing.
     """
@@ -130,9 +133,32 @@ def read_scores(groups: Sequence[Group], folders: Mapping[int, RunFolder]) -> Sc
         answers = {
             label: [read_predictions(folders[id(run)].predictions) for run in some] for label, some in finished.items()
         }
-        return score_runs(examples, answers, rules_of(squad_v2), rule_language(runs))
+        scores = score_runs(examples, answers, rules_of(squad_v2), rule_language(runs))
     except UserError as error:
         raise Incomplete(_sentence(error)) from error
+    _refuse_others_answers(scores, groups, folders)
+    return scores
+
+
+def _refuse_others_answers(scores: Scores, groups: Sequence[Group], folders: Mapping[int, RunFolder]) -> None:
+    """RunError where a run's answers do not score what its record says: they are damaged, or another run's."""
+    finished = [one.finished for one in groups if one.finished]
+    for runs, ems, f1s in zip(finished, scores.em_runs, scores.f1_runs, strict=True):
+        for run, em, f1 in zip(runs, ems, f1s, strict=True):
+            then = run.metrics["reported"]
+            now = {"em": 100 * float(em.mean()), "f1": 100 * float(f1.mean())}
+            if any(abs(now[name] - (then.get(name) or 0.0)) > _SAME_SCORE for name in now):
+                raise RunError(
+                    "the answers are not those that the run was scored for",
+                    where=str(folders[id(run)].predictions),
+                    expected=_em_and_f1(then),
+                    found=_em_and_f1(now),
+                    fix="bring the run's own answers back, or train it again with --overwrite",
+                )
+
+
+def _em_and_f1(scores: Mapping[str, float | None]) -> str:
+    return ", ".join(f"{name} {scores.get(key) or 0.0:.4f}" for key, name in (("em", "EM"), ("f1", "F1")))
 
 
 def judged(scores: Scores, spans: Spans | None = None) -> Judged:

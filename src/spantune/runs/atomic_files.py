@@ -6,12 +6,15 @@ import errno
 import json
 import math
 import os
+import re
 import shutil
+import stat
+import sys
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 from uuid import uuid4
 
 from spantune.errors import RunError
@@ -25,9 +28,21 @@ _FIXES = {
     errno.EACCES: "choose an --output that you may write to",
     errno.EPERM: "choose an --output that you may write to",
     errno.ENOTDIR: "choose an --output whose path holds no file",
-    errno.EISDIR: "choose an --output that is no folder",
     errno.EEXIST: "choose an --output whose path holds no file",
 }
+_NOTHING, _FILE, _FOLDER, _STREAM = "nothing", "a file", "a folder", "an open stream of this process"
+_KINDS = {
+    stat.S_IFREG: _FILE,
+    stat.S_IFDIR: _FOLDER,
+    stat.S_IFIFO: "a FIFO",
+    stat.S_IFSOCK: "a socket",
+    stat.S_IFCHR: "a device",
+    stat.S_IFBLK: "a block device",
+}
+_PLAIN = ("a FIFO", "a device", _STREAM)
+"""What can be written to as it is, but not replaced. A block device, a whole disk, is none of them."""
+_OWN_STREAMS = re.compile(r"/proc/(\d+)(?:/task/\d+)?/fd")
+_MOST_LINKS = 40  # the system's own limit
 
 
 @contextmanager
@@ -35,6 +50,8 @@ def explained(where: Path) -> Iterator[None]:
     """Turn an error of the file system into a RunError that explains it."""
     try:
         yield
+    except BrokenPipeError:  # the reader of the output has left, which has an exit code of its own
+        raise
     except OSError as error:
         full = error.errno in (errno.ENOSPC, errno.EDQUOT)
         raise RunError(
@@ -52,6 +69,86 @@ def listing(folder: Path) -> str:
     names = sorted(name for name in os.listdir(folder) if not name.startswith(TEMPORARY))
     more = f" and {len(names) - 5} more" if len(names) > 5 else ""
     return ", ".join(names[:5]) + more or "an empty folder"
+
+
+def _kind_of(path: Path) -> str:
+    """What a path leads to in the end, links followed."""
+    if _own_stream(path) is not None:
+        return _STREAM
+    try:
+        return _KINDS.get(stat.S_IFMT(path.stat().st_mode), "neither a file nor a folder")
+    except FileNotFoundError:
+        return _NOTHING
+
+
+def _own_stream(path: Path) -> int | None:
+    """The number of the open stream that a path such as /dev/stdout or /dev/fd/3 names."""
+    for _ in range(_MOST_LINKS):
+        there = _OWN_STREAMS.fullmatch(os.path.realpath(path.parent))
+        if there and int(there[1]) == os.getpid() and path.name.isdecimal():
+            return int(path.name)
+        if not path.is_symlink():
+            return None
+        path = path.parent / os.readlink(path)
+    return None
+
+
+def _not_written(path: Path, expected: str, found: str) -> RunError:
+    return RunError(
+        "the output cannot be written",
+        where=str(path),
+        expected=expected,
+        found=f"a folder ({os.strerror(errno.EISDIR)})" if found == _FOLDER else found,
+        fix=f"choose an --output that is no {found.partition(' ')[2]}",
+    )
+
+
+def is_stdout(path: Path) -> bool:
+    """Whether what is written to a path goes where this process prints."""
+    try:
+        return os.path.samestat(path.stat(), os.fstat(sys.stdout.fileno()))
+    except (OSError, ValueError):  # a ValueError: standard output is closed, or no file
+        return False
+
+
+def file_at(path: Path) -> Path:
+    """Where the file at a path is or will be, links followed; RunError where something else is in its place."""
+    with explained(path):
+        kind = _kind_of(path)
+        if kind not in (_FILE, _NOTHING):
+            raise _not_written(path, "a file, or a path where there is none", kind)
+        return Path(os.path.realpath(path))
+
+
+def make_folder(folder: Path) -> None:
+    """Make a folder and those above it, links followed; RunError where something else is in its place."""
+    with explained(folder):
+        kind = _kind_of(folder)
+        if kind not in (_FOLDER, _NOTHING):
+            raise _not_written(folder, "a folder, or a path where there is none", kind)
+        Path(os.path.realpath(folder)).mkdir(parents=True, exist_ok=True)
+
+
+@contextmanager
+def atomic_folder(target: Path) -> Iterator[Path]:
+    """Write a folder whole or not at all.
+
+    Yields the new folder, which does not exist yet. It replaces the one at `target` (of a link, the folder that the
+    link leads to) when the block has ended without an error, and is removed otherwise.
+    """
+    with explained(target):
+        kind = _kind_of(target)
+        if kind not in (_FOLDER, _NOTHING):
+            raise _not_written(target, "a folder, or a path where there is none", kind)
+        target = Path(os.path.realpath(target))
+    made = target.with_name(f"{TEMPORARY}{target.name}")
+    shutil.rmtree(made, ignore_errors=True)  # of a process that was killed
+    try:
+        yield made
+        replace_folder(made, target)
+    except BaseException:
+        shutil.rmtree(made, ignore_errors=True)
+        raise
 
 
 def replace_folder(made: Path, target: Path) -> None:
@@ -83,12 +180,20 @@ def refuse_foreign(folder: Path, what: str, mark: str, known: Callable[[Path], b
 
 
 def require_writable(path: Path) -> None:
-    """Make the folder of a file that is to be written later; RunError where that will not be possible."""
+    """Make the folder of an output that `atomic_file` will write, as a stream if need be; RunError where it cannot."""
     with explained(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        if path.is_dir():
-            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), os.fspath(path))
-        probe(path.parent)
+        kind = _kind_of(path)
+        if kind == _STREAM:
+            return
+        if kind in _PLAIN:
+            if not os.access(path, os.W_OK):
+                raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), os.fspath(path))
+            return
+        if kind not in (_FILE, _NOTHING):
+            raise _not_written(path, "a file, a FIFO or a character device", kind)
+        target = file_at(path)
+        make_folder(target.parent)
+        probe(target.parent)
 
 
 def probe(folder: Path) -> None:
@@ -98,29 +203,19 @@ def probe(folder: Path) -> None:
 
 
 @contextmanager
-def atomic_file(path: Path) -> Iterator[Callable[[str], None]]:
-    """Write a UTF-8 file whole or not at all, also when the machine stops: temporary file, fsync, rename.
-
-    Yields the function that writes; the file is there once the block has ended without an error.
-
-    Raises:
-        RunError: the folder is missing, full or cannot be written. An older file at `path` is still there.
-    """
-    temporary = path.with_name(f"{TEMPORARY}{uuid4().hex}")
+def _replacement(path: Path) -> Iterator[IO[bytes]]:
+    """A temporary file that takes the place of the one at `path` when the block has ended without an error."""
+    target = file_at(path)
+    temporary = target.with_name(f"{TEMPORARY}{uuid4().hex}")
     with explained(path):
-        file = temporary.open("x", encoding="utf-8", newline="\n")
-
-    def write(text: str) -> None:
-        with explained(path):
-            file.write(text)
-
+        file = temporary.open("xb")
     try:
-        yield write
+        yield file
         with explained(path):
             file.flush()
             os.fsync(file.fileno())
             file.close()
-            os.replace(temporary, path)
+            os.replace(temporary, target)
     except BaseException:
         with suppress(OSError):
             file.close()
@@ -129,10 +224,69 @@ def atomic_file(path: Path) -> Iterator[Callable[[str], None]]:
         raise
 
 
-def write_text_atomic(path: Path, text: str) -> None:
+@contextmanager
+def atomic_file(path: Path, *, streams: bool = False) -> Iterator[Callable[[str], None]]:
+    """Write a UTF-8 file whole or not at all, also when the machine stops: temporary file, fsync, rename.
+
+    Yields the function that writes; the file is there once the block has ended without an error. A link stays, and
+    the file that it leads to is written.
+
+    Args:
+        streams: the user named the path, so a FIFO, a character device or /dev/stdout may be meant: it is written to
+            as it is. A file that is to be read again cannot be one.
+
+    Raises:
+        RunError: the folder is missing, full or cannot be written, or `path` leads to something that is not written
+            (a folder, a socket, a whole disk). An older file at `path` is still there.
+        BrokenPipeError: the reader of a stream has left.
+    """
+    if streams:
+        with explained(path):
+            streams = _kind_of(path) in _PLAIN
+    if streams:
+        with _plain_stream(path) as write:
+            yield write
+        return
+    with _replacement(path) as file:
+
+        def write(text: str) -> None:
+            with explained(path):
+                file.write(text.encode())
+
+        yield write
+
+
+@contextmanager
+def _plain_stream(path: Path) -> Iterator[Callable[[str], None]]:
+    """Write to a FIFO, a device or an open stream; a FIFO waits for its reader."""
+    number = _own_stream(path)
+    with explained(path):
+        if number is None:  # never made: a FIFO that has gone in the meantime does not become a file
+            opened = os.open(path, os.O_WRONLY | getattr(os, "O_NOCTTY", 0))
+        else:
+            sys.stdout.flush()
+            opened = os.dup(number)  # its place in a file is shared, so that what is printed later follows
+    with os.fdopen(opened, "w", encoding="utf-8", newline="\n") as file:
+
+        def write(text: str) -> None:
+            with explained(path):
+                file.write(text)
+
+        yield write
+        with explained(path):
+            file.flush()
+
+
+def write_text_atomic(path: Path, text: str, *, streams: bool = False) -> None:
     """Write a text as `atomic_file` does."""
-    with atomic_file(path) as write:
+    with atomic_file(path, streams=streams) as write:
         write(text)
+
+
+def write_bytes_atomic(path: Path, content: bytes) -> None:
+    """Write bytes as `atomic_file` does a text."""
+    with _replacement(path) as file, explained(path):
+        file.write(content)
 
 
 def write_json_atomic(path: Path, content: Any) -> None:
@@ -141,12 +295,12 @@ def write_json_atomic(path: Path, content: Any) -> None:
 
 
 @contextmanager
-def atomic_json_object(path: Path) -> Iterator[Callable[[str, str], None]]:
+def atomic_json_object(path: Path, *, streams: bool = False) -> Iterator[Callable[[str, str], None]]:
     """Write a JSON object that is too long for memory entry by entry, laid out as by `write_json_atomic`.
 
     Yields the function that takes an entry: its key, and its value as JSON text.
     """
-    with atomic_file(path) as write:
+    with atomic_file(path, streams=streams) as write:
         before = "{\n"
 
         def put(key: str, value: str) -> None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Iterable
 from pathlib import Path
+from urllib.parse import quote
 
 from spantune.errors import RunError
-from spantune.runs.atomic_files import TEMPORARY, explained, probe, refuse_foreign
+from spantune.runs.atomic_files import TEMPORARY, explained, make_folder, probe, refuse_foreign
 from spantune.runs.record import RECORD, RunRecord
 
 PREDICTIONS, N_BEST, NULL_ODDS = "predictions.json", "n_best.json", "null_odds.json"
@@ -25,6 +27,12 @@ def distinct_names(names: Iterable[str]) -> list[str]:
             name, number = f"{wanted}-{number}", number + 1
         taken[name] = None
     return list(taken)
+
+
+def sqlite_uri(file: Path) -> str:
+    """The address of an SQLite store as SQLAlchemy reads it, whatever characters the path has."""
+    path = file.resolve().as_posix()
+    return "sqlite:///" + path.translate({ord(mark): quote(mark) for mark in "%?#"})
 
 
 class RunFolder:
@@ -60,7 +68,8 @@ class RunFolder:
     @property
     def holds_work(self) -> bool:
         """Whether the folder holds a run that reached its first step or may still be running."""
-        return self.record.exists() and not self._is_without_work()
+        # A record that cannot be read, or a link to nothing, stands for a run, too.
+        return os.path.lexists(self.record) and not self._is_without_work()
 
     def prepare(self, *, overwrite: bool = False, resume: bool = False) -> RunRecord | None:
         """Make the folder ready to be written to.
@@ -77,8 +86,8 @@ class RunFolder:
         Raises:
             RunError: the folder holds a run and neither is set, it holds other things, or it cannot be written.
         """
+        make_folder(self.path)
         with explained(self.path):
-            self.path.mkdir(parents=True, exist_ok=True)
             probe(self.path)
         self.refuse_others()
         if self.holds_work and resume:

@@ -29,6 +29,9 @@ def read_json(path: Path, what: str, fix: str = "train again") -> dict[str, Any]
             return content
         found = type(content).__name__
     except (FileNotFoundError, NotADirectoryError):
+        if path.is_symlink():  # something was there: a link to nothing is damage, not absence
+            gone = f"a link to {path.readlink()}, which is not there"
+            raise RunError(f"the {what} cannot be read", where=str(path), found=gone, fix="bring it back") from None
         raise
     except OSError as error:
         raise RunError(f"the {what} cannot be read", where=str(path), found=error.strerror) from error

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from spantune.errors import RunError
-from spantune.runs.atomic_files import explained, finite, write_text_atomic
+from spantune.runs.atomic_files import explained, file_at, finite, write_text_atomic
 
 
 class History:
@@ -28,6 +28,7 @@ class History:
         line = json.dumps(finite({"step": step, "epoch": epoch, **metrics}), allow_nan=False)
         with explained(self.path):
             if not self._mended:
+                file_at(self.path)  # refuses a FIFO, which would keep the run waiting
                 self._drop_torn_line()
             self._mended = False  # a full disk may take half of the line
             with self.path.open("a", encoding="utf-8", newline="\n") as file:

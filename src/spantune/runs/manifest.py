@@ -16,6 +16,7 @@ from spantune.runs.from_json import FORMAT, from_json, read_json
 MANIFEST = "spantune.json"
 ADAPTER_CONFIG = "adapter_config.json"
 """PEFT's description of an adapter, beside it."""
+WEIGHTS = "adapter_model.safetensors"
 
 
 @dataclass(frozen=True)

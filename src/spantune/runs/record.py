@@ -210,19 +210,27 @@ class RunRecord:
         write_json_atomic(folder / RECORD, self.to_json())
 
     @classmethod
-    def read(cls, folder: Path) -> RunRecord:
-        """The record of a run folder; RunError where there is none or it is broken."""
+    def read_if_there(cls, folder: Path) -> RunRecord | None:
+        """The record of a run folder; None where there is none, RunError where it is broken or cannot be read."""
         path = folder / RECORD
         try:
             return cls.from_json(read_json(path, _WHAT), str(path))
         except (FileNotFoundError, NotADirectoryError):
+            return None
+
+    @classmethod
+    def read(cls, folder: Path) -> RunRecord:
+        """The record of a run folder; RunError where there is none or it is broken."""
+        record = cls.read_if_there(folder)
+        if record is None:
             raise RunError(
                 "there is no run here",
                 where=str(folder),
                 expected=f"a folder with {RECORD}",
                 found=listing(folder),
                 fix="name the run folder that `spantune train` wrote (its --output)",
-            ) from None
+            )
+        return record
 
 
 def utc_now() -> str:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from spantune.config import Rows
 from spantune.data.readers.text_files import NotJson, described, parse_json, read_text
 from spantune.errors import DataError
-from spantune.runs.atomic_files import atomic_json_object, explained, write_text_atomic
+from spantune.runs.atomic_files import atomic_json_object, make_folder, write_text_atomic
 from spantune.scoring.official_metrics import Rules, score
 
 if TYPE_CHECKING:
@@ -30,12 +30,16 @@ _FIRST_CANDIDATE = re.compile(
 )
 
 
-def write_predictions(path: str | os.PathLike[str], predictions: Mapping[str, str]) -> None:
-    """Write `{"id": "answer"}` completely or not at all; its folder is made. RunError if that fails."""
-    _write(path, dict(predictions))
+def write_predictions(path: str | os.PathLike[str], predictions: Mapping[str, str], *, streams: bool = False) -> None:
+    """Write `{"id": "answer"}` completely or not at all; its folder is made. RunError if that fails.
+
+    Args:
+        streams: as of `atomic_file`, here and below.
+    """
+    _write(path, dict(predictions), streams)
 
 
-def write_null_odds(path: str | os.PathLike[str], null_odds: Mapping[str, float]) -> None:
+def write_null_odds(path: str | os.PathLike[str], null_odds: Mapping[str, float], *, streams: bool = False) -> None:
     """Write `{"id": odds}` completely or not at all; its folder is made. RunError if that fails.
 
     JSON has no infinity, the odds of a question without any span; the largest float takes its place.
@@ -44,21 +48,21 @@ def write_null_odds(path: str | os.PathLike[str], null_odds: Mapping[str, float]
         ValueError: an entry is NaN.
     """
     largest = sys.float_info.max
-    _write(path, {key: math.copysign(largest, odds) if math.isinf(odds) else odds for key, odds in null_odds.items()})
+    finite = {key: math.copysign(largest, odds) if math.isinf(odds) else odds for key, odds in null_odds.items()}
+    _write(path, finite, streams)
 
 
-def _write(path: str | os.PathLike[str], content: Mapping[str, Any]) -> None:
+def _write(path: str | os.PathLike[str], content: Mapping[str, Any], streams: bool) -> None:
     target, text = Path(path), json.dumps(content, ensure_ascii=False, allow_nan=False, indent=2)
-    with explained(target):
-        target.parent.mkdir(parents=True, exist_ok=True)
-    write_text_atomic(target, f"{text}\n")
+    make_folder(target.parent)
+    write_text_atomic(target, f"{text}\n", streams=streams)
 
 
 @contextmanager
-def n_best_file(path: Path) -> Iterator[Callable[[Prediction], None]]:
+def n_best_file(path: Path, *, streams: bool = False) -> Iterator[Callable[[Prediction], None]]:
     """Write the candidates of each prediction that the yielded function receives; the file exists once the block has
     ended."""
-    with atomic_json_object(path) as put:
+    with atomic_json_object(path, streams=streams) as put:
         yield lambda prediction: put(prediction.id, _n_best_json(prediction.n_best))
 
 

@@ -17,7 +17,7 @@ from spantune.data import Corpus, load_evaluation
 from spantune.data.checks.scripts import script_note
 from spantune.data.splits import refuse_unanswerable
 from spantune.runs import SETS, RunFolder
-from spantune.runs.atomic_files import explained, write_json_atomic
+from spantune.runs.atomic_files import make_folder, write_json_atomic
 from spantune.runs.folder import N_BEST, NULL_ODDS, PREDICTIONS
 from spantune.scoring.answerability import NullFit, null_scores
 from spantune.scoring.official_metrics import headline, rules_of, score
@@ -106,8 +106,7 @@ def score_set(
     Args:
         sources: where the set is from. embed, language: see `scores`. n_best: candidates kept for a question.
     """
-    with explained(folder):
-        folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     with n_best_file(folder / N_BEST) as sink:
         answers = predictor.answer(corpus, n_best=n_best, cache=True, sink=sink)
         scored = scores(

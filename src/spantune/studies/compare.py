@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -14,7 +15,7 @@ from spantune.reports.figures.files import comparison_plots
 from spantune.reports.tables.main_table import comparison
 from spantune.reports.write_report import Report
 from spantune.runs import RunFolder, write_text_atomic
-from spantune.runs.atomic_files import explained, refuse_foreign
+from spantune.runs.atomic_files import make_folder, refuse_foreign
 from spantune.runs.record import RECORD
 from spantune.scoring.statistics import estimate
 from spantune.studies.budget import Clock, Forecast, fit
@@ -72,8 +73,7 @@ def compare_and_report(
 
         refuse_starts(final_run(config, arm, config.seeds[0], {}) for arm in compared)
     _refuse_other_study(config, compared)
-    with explained(folder):
-        folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     with alone_in(folder):
         executor = executor or _executor(config)
         try:
@@ -105,7 +105,7 @@ def _executor(config: CompareConfig) -> Executor:
 def _carried_out(
     config: CompareConfig, compared: Sequence[Arm], executor: Executor, clock: Clock, say: Say
 ) -> tuple[StudyRecord, Report | None]:
-    earlier, facts = earlier_record(Path(config.output)), facts_as_they_are()
+    earlier, facts = earlier_record(Path(config.output), say), facts_as_they_are()
     rates = timed(config, compared, executor, say) if config.plan or config.budget_minutes else {}
     forecast = Forecast(rates, facts, config.seeds[0], executor.workers)
     fitted = fit(config, compared, forecast.study, clock.left, _begun(config, earlier))
@@ -164,7 +164,7 @@ def _refuse_other_study(config: CompareConfig, compared: Sequence[Arm]) -> None:
 
 def _of_a_study(path: Path) -> bool:
     """Whether a file or folder belongs in the folder of a study, or of runs that are to be part of one."""
-    return path.name in (STUDY, SWEEP, LOCKS) or (path / RECORD).is_file()
+    return path.name in (STUDY, SWEEP, LOCKS) or os.path.lexists(path / RECORD)
 
 
 def _points_there(config: CompareConfig, compared: Sequence[Arm]) -> Iterator[TrainConfig]:

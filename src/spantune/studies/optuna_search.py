@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 from spantune.config import BOOKKEEPING, CompareConfig, TrainConfig
 from spantune.errors import ConfigError
 from spantune.runs import without_password
+from spantune.runs.folder import sqlite_uri
 from spantune.studies.grid_search import Chosen, Trial
 from spantune.studies.parameters import Parameter, Range, Values, described
 from spantune.studies.plan import TRIAL, Arm
@@ -51,7 +52,7 @@ class OptunaSearch:
     def __init__(self, config: CompareConfig, arm: Arm, base: TrainConfig, facts: DataFacts | None) -> None:
         folder = Path(config.output).resolve()
         self.parameters, self.trials, self.worker = arm.parameters, config.trials, str(folder)
-        storage = config.storage or f"sqlite:///{(folder / 'optuna.db').as_posix()}"
+        storage = config.storage or sqlite_uri(folder / "optuna.db")
         self._study = _opened(storage, f"spantune {arm.title} {_digest(arm, base, facts)}")
         before = self._study.get_trials(deepcopy=False)
         chance = self.worker if config.storage else ""  # other workers must not begin with the same random values

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import io
 import math
-import shutil
 import socket
 import tarfile
 import tempfile
@@ -21,7 +20,7 @@ from typing import Any
 
 from spantune.config import TrainConfig
 from spantune.errors import ConfigError, RunError
-from spantune.runs.atomic_files import TEMPORARY, replace_folder
+from spantune.runs.atomic_files import TEMPORARY, atomic_folder
 from spantune.studies.worker_process import Outcome, Place, RunProcess, lock_of
 
 _PATIENCE_SECONDS = 5
@@ -180,9 +179,7 @@ def _packed(folder: Path) -> bytes | None:
 
 def _unpack(packed: bytes, folder: Path) -> None:
     """Replace the folder by a packed run: checkpoints of an earlier run are none of its own."""
-    made = folder.with_name(f"{TEMPORARY}{folder.name}")
-    shutil.rmtree(made, ignore_errors=True)
-    made.mkdir(parents=True)
-    with tarfile.open(fileobj=io.BytesIO(packed)) as archive:
-        archive.extractall(made, filter="data")
-    replace_folder(made, folder)
+    with atomic_folder(folder) as made:
+        made.mkdir(parents=True)
+        with tarfile.open(fileobj=io.BytesIO(packed)) as archive:
+            archive.extractall(made, filter="data")

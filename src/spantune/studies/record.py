@@ -14,6 +14,7 @@ from typing import Any, Literal
 from spantune.errors import RunError
 from spantune.runs import RunFolder, RunRecord, write_json_atomic
 from spantune.runs.from_json import FORMAT, from_json, read_json
+from spantune.runs.record import RECORD
 from spantune.studies.run_state import record_in
 
 STUDY = "study.json"
@@ -118,8 +119,33 @@ class StudyRecord:
     finished_at: str | None = None
 
     @property
+    def damaged(self) -> tuple[str, ...]:
+        """The final runs whose record cannot be read, or is gone though they have finished, in a line each."""
+        lines = []
+        for one in self.runs:
+            path = self.folder / one.folder / RECORD
+            try:
+                if RunRecord.read_if_there(path.parent) is None and one.status == "finished":
+                    lines.append(f"{path} is gone")
+            except RunError as error:
+                lines.append(f"{error.where}: {error.problem}, found: {error.found}")
+        return tuple(lines)
+
+    def require_whole(self) -> StudyRecord:
+        """The study itself; RunError where a final run is `damaged`, so that no method is missing without a word."""
+        if lines := self.damaged:
+            raise RunError(
+                f"{len(lines)} of the study's runs {'is' if len(lines) == 1 else 'are'} damaged",
+                where=str(self.folder),
+                expected=f"a whole {RECORD} of each run that has finished",
+                found="\n".join(lines),
+                fix="bring the file back, or run the same `spantune compare` again: it trains what is damaged",
+            )
+        return self
+
+    @property
     def records(self) -> tuple[RunRecord, ...]:
-        """The records of the final runs that have one, by encoder, method and seed."""
+        """The records of the final runs that have one that can be read, by encoder, method and seed."""
         records = (record_in(self.folder / one.folder) for one in self.runs)
         return tuple(one for one in records if one is not None)
 

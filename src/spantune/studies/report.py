@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 from collections.abc import Iterator
 from pathlib import Path
@@ -39,6 +40,7 @@ def report_of(study: StudyRecord) -> Report:
     Raises:
         RunError: the record or history of a run is broken.
     """
+    study.require_whole()
     without = {one.folder for one in study.runs} - {one.path.name for one in study.folders}
     lost = (one for one in (*study.failed, *study.skipped) if one.folder in without)
     failures = [f"{one.folder}: {one.reason or one.status}" for one in lost]
@@ -97,11 +99,12 @@ def runs_in(path: Path) -> list[RunFolder]:
     """The runs of a study: those of its `study.json` that have a record; without it, all run folders in the folder.
 
     Raises:
-        RunError: `study.json` is broken.
+        RunError: `study.json` is broken, or the record of one of its runs is.
     """
     if (path / STUDY).is_file():
-        return list(StudyRecord.read(path).folders)
-    return [RunFolder(one.parent) for one in sorted(path.glob(f"*/{RECORD}"))]
+        return list(StudyRecord.read(path).require_whole().folders)
+    folders = sorted(path.iterdir()) if path.is_dir() else []
+    return [RunFolder(one) for one in folders if os.path.lexists(one / RECORD)]
 
 
 def _curves(study: StudyRecord) -> Iterator[SweepCurve]:

@@ -13,6 +13,7 @@ from spantune.config import DataConfig, TrainConfig
 from spantune.data import load_splits
 from spantune.errors import RunError, UserError
 from spantune.runs import DataRecord, RunFolder, RunRecord
+from spantune.runs.damage import damage_of
 from spantune.training.code_version import code_version, is_other_code
 from spantune.training.run_settings import changed, resolve, unmeasured
 
@@ -63,8 +64,13 @@ def facts_as_they_are() -> Facts:
     return facts
 
 
-def plan_of(config: TrainConfig, facts: Facts) -> tuple[Plan, str]:
+def plan_of(config: TrainConfig, facts: Facts, *, keeps_model: bool = True) -> tuple[Plan, str]:
     """`run` it, `resume` it from its last checkpoint, or leave it since it is `done`; and the reason, for the user.
+
+    A damaged record is `run` again; what a finished run has lost, `resume` brings back.
+
+    Args:
+        keeps_model: False for a run whose model is thrown away once it is scored.
 
     Raises:
         MethodError: the method's options are wrong. RunError: the folder holds other things than a run.
@@ -72,9 +78,12 @@ def plan_of(config: TrainConfig, facts: Facts) -> tuple[Plan, str]:
     config = resolve(config)
     folder = RunFolder(Path(config.output))
     folder.refuse_others()
-    before = record_in(folder.path)
+    try:
+        before = RunRecord.read_if_there(folder.path)
+    except RunError as error:
+        return "run", f"damaged: {error.problem} ({error.where})"
     if before is None:
-        return "run", "no readable record" if folder.record.exists() else "new"
+        return "run", "new"
     if differences := changed(config, before):
         return "run", f"changed: {'; '.join(differences.values())}"
     known = facts(config)
@@ -89,6 +98,8 @@ def plan_of(config: TrainConfig, facts: Facts) -> tuple[Plan, str]:
     if is_other_code(before.code, code_version(config.method)):
         return "run", "changed: spantune's code"
     if before.status == "finished":
+        if damage := damage_of(folder.path, before, keeps_model=keeps_model):
+            return "resume", f"finished before, but damaged: {damage}"
         if lacking := unmeasured(config, before):
             return "resume", f"finished before; to be measured: {', '.join(lacking)}"
         return "done", "finished before"

@@ -13,7 +13,7 @@ from spantune.errors import RunError, UserError
 from spantune.methods import get
 from spantune.reports.tables.number_format import duration
 from spantune.runs import RunFolder, RunRecord
-from spantune.runs.atomic_files import explained
+from spantune.runs.atomic_files import make_folder
 from spantune.studies.budget import Clock, Forecast, Rate
 from spantune.studies.executors import Executor, Say
 from spantune.studies.grid_search import Search, Trial
@@ -126,7 +126,7 @@ class Schedule:
                 continue
             for trial in search.ask(max(0, self.executor.workers - len(self._under_way) - trials)):
                 config = sweep_run(self.config, arm, trial.label, trial.values)
-                plan = plan_of(config, self.facts)
+                plan = plan_of(config, self.facts, keeps_model=False)
                 self.recorder.begin_trial(arm, trial)
                 title = f"sweep of {arm.title}, {described(trial.values)}"
                 self._waiting.append(StudyRun(sweep_name(arm, trial.label), title, config, arm, trial, *plan))
@@ -343,6 +343,5 @@ def _mark_failed(run: StudyRun, reason: str) -> None:
     except RunError:
         method, config = get(run.config.method), resolve(run.config)
         record = RunRecord("failed", method.name, method.label, config.model, config.seed, config=config.as_dict())
-        with explained(run.folder):
-            run.folder.mkdir(parents=True, exist_ok=True)
+        make_folder(run.folder)
     replace(record, status="failed", reason=reason).write(run.folder)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import os
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
@@ -13,14 +14,16 @@ from spantune.runs import command_line, utc_now, without_password
 from spantune.studies.budget import Fitted
 from spantune.studies.grid_search import Chosen, Trial
 from spantune.studies.plan import Arm, final_name, sweep_name
-from spantune.studies.record import FinalRun, Point, StudyRecord, Sweep
+from spantune.studies.record import STUDY, FinalRun, Point, StudyRecord, Sweep
 
 
-def earlier_record(folder: Path) -> StudyRecord | None:
-    """What an earlier call wrote; None if there is nothing, or it cannot be read."""
+def earlier_record(folder: Path, say: Callable[[str], None]) -> StudyRecord | None:
+    """What an earlier call wrote; None if there is nothing, or, which is said, it cannot be read."""
     try:
         return StudyRecord.read(folder)
-    except RunError:
+    except RunError as error:
+        if os.path.lexists(folder / STUDY):
+            say(f"note: {error.problem} ({error.where}); it is written anew from the runs in the folder")
         return None
 
 

@@ -12,10 +12,11 @@ from contextlib import contextmanager, suppress
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote
 
 from spantune.config import TrackingConfig
 from spantune.runs import without_password, write_json_atomic
-from spantune.runs.folder import MLFLOW
+from spantune.runs.folder import MLFLOW, sqlite_uri
 from spantune.runs.record import Status
 
 if TYPE_CHECKING:
@@ -68,7 +69,7 @@ class Mirror:
 
     def __init__(self, kind: str, config: TrackingConfig, folder: Path, store: Path, tags: Mapping[str, str]) -> None:
         self.kind, self.folder, self.tags = kind, folder, tags
-        self.uri = config.tracking_uri or f"sqlite:///{(store.resolve() / 'mlflow.db').as_posix()}"
+        self.uri = config.tracking_uri or os.environ.get("MLFLOW_TRACKING_URI") or sqlite_uri(store / "mlflow.db")
         self.run_id = self.experiment_id = ""
         self.problem: str | None = None
         self._config = config
@@ -193,7 +194,7 @@ def _experiment_id(client: MlflowClient, uri: str, name: str) -> str:
     from mlflow.exceptions import MlflowException
 
     if (experiment := client.get_experiment_by_name(name)) is None:
-        file = Path(uri.removeprefix("sqlite:///"))
+        file = Path(unquote(uri.removeprefix("sqlite:///")))
         place = (file.resolve().parent / "mlartifacts").as_uri() if uri.startswith("sqlite:///") else None
         with suppress(MlflowException):  # another run that starts now may have created it
             return client.create_experiment(name, artifact_location=place)

@@ -77,7 +77,7 @@ class RunMirror(Mirror):
                 run_id=run_id,
                 step=record.steps,
                 python_model=str(Path(__file__).with_name("logged_model.py")),
-                artifacts={"adapter": str(adapter)},
+                artifacts={"adapter": adapter.resolve().as_uri()},
                 signature=infer_signature(
                     pd.DataFrame([{"question": "", "context": ""}]),
                     pd.DataFrame([{"answer": "", "probability": 0.0, "start": 0, "end": 0}]),

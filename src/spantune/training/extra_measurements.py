@@ -44,8 +44,18 @@ def completed(config: TrainConfig, folder: RunFolder, record: RunRecord) -> RunR
     """The record of a finished run with what the configuration wants and it lacks, measured now and written down."""
     if not unmeasured(config, record):
         return record
-    further, splits = further_sets(config), load_splits(config, config.seed)
-    recorded = record.data.get("reported")
+    further, splits = further_sets(config), same_splits(config, record)
+    predictor = Predictor.load(folder.path, predicting(config))
+    changes = measured(predictor, config, folder, record, splits, further)
+    asked = {key: value for key, value in config.as_dict().items() if key in AFTERWARDS}
+    record = replace(record, **changes, config={**record.config, **asked})
+    record.write(folder.path)
+    return record
+
+
+def same_splits(config: TrainConfig, record: RunRecord) -> Splits:
+    """The data of a finished run; DataError where the reported set is not the one that it was scored on."""
+    splits, recorded = load_splits(config, config.seed), record.data.get("reported")
     if splits.reported is not None and recorded is not None and splits.reported.fingerprint != recorded.fingerprint:
         raise DataError(
             "the reported set has changed since the run was scored on it",
@@ -54,12 +64,7 @@ def completed(config: TrainConfig, folder: RunFolder, record: RunRecord) -> RunR
             found=splits.reported.fingerprint[:12],
             fix="bring the data back, or train again with --overwrite",
         )
-    predictor = Predictor.load(folder.path, predicting(config))
-    changes = measured(predictor, config, folder, record, splits, further)
-    asked = {key: value for key, value in config.as_dict().items() if key in AFTERWARDS}
-    record = replace(record, **changes, config={**record.config, **asked})
-    record.write(folder.path)
-    return record
+    return splits
 
 
 def measured(

@@ -24,7 +24,7 @@ from spantune.modeling.load_errors import not_numbers
 from spantune.modeling.save_load import trainable_state
 from spantune.reports.figures.files import run_plots
 from spantune.runs import Best, DataRecord, ParameterCount, RunFolder, RunRecord, Timings
-from spantune.runs.atomic_files import TEMPORARY, replace_folder
+from spantune.runs.atomic_files import atomic_folder
 from spantune.runs.environment import reset_peak_memory
 from spantune.runs.folder import N_BEST
 from spantune.runs.manifest import AnsweringSettings, NullFit
@@ -37,6 +37,7 @@ from spantune.training.checkpoints import last_checkpoint, whole_or_gone
 from spantune.training.distillation import Lessons, lessons, refuse_teachers
 from spantune.training.extra_measurements import completed, further_sets, measured
 from spantune.training.lineage import Origins, refuse_other_origins, refuse_own_folder
+from spantune.training.mending import mended
 from spantune.training.run_recorder import RunSheet, run_sheet
 from spantune.training.run_settings import predicting, refuse_changes, refuse_other_data, resolve
 from spantune.training.trainer import SpanTrainer, training_arguments
@@ -85,7 +86,9 @@ def train(config: TrainConfig) -> RunRecord:
         refuse_changes(config, previous)
         if previous.status == "finished":
             finished = previous
-            return distributed.agreed(lambda: completed(config, folder, finished))
+            whole = distributed.agreed(lambda: mended(config, folder, finished))
+            if whole is not None:
+                return distributed.agreed(lambda: completed(config, folder, whole))
 
     with run_sheet(config, folder, previous) as sheet:
         device = choose_device(config.device)
@@ -280,12 +283,8 @@ def _settings(config: TrainConfig, null: NullFit | None = None) -> AnsweringSett
 
 def _save(model: SpanModel, folder: RunFolder, settings: AnsweringSettings, tokenizer: PreTrainedTokenizerFast) -> int:
     """Save the model whole or not at all; its weights' size in bytes."""
-    making = folder.adapter.with_name(f"{TEMPORARY}{folder.adapter.name}")
-    shutil.rmtree(making, ignore_errors=True)
-    with whole_or_gone(making):
-        size = save(model, making, settings=settings, tokenizer=tokenizer)
-    replace_folder(making, folder.adapter)
-    return size
+    with atomic_folder(folder.adapter) as making, whole_or_gone(making):
+        return save(model, making, settings=settings, tokenizer=tokenizer)
 
 
 def _data_records(config: TrainConfig, material: Material) -> dict[str, DataRecord]:

@@ -13,7 +13,7 @@ from spantune.data import Example
 from spantune.data.checks.texts import text_fault
 from spantune.web.answer_queue import RequestAnswers
 from spantune.web.answer_scores import AnswerScore, score_answer
-from spantune.web.limits import MOST_ANSWERS
+from spantune.web.limits import MOST_ANSWERS, client_of
 from spantune.web.models import Model
 from spantune.web.problem_details import Problem, too_many
 from spantune.web.state import web
@@ -135,5 +135,5 @@ def ask(examples: Sequence[Example], names: Sequence[str], *, inside: bool = Fal
 def charge(questions: int) -> None:
     """Count questions against the client's limit; Problem 429 where there are too many."""
     buckets = web().buckets
-    if seconds := buckets.take(request.remote_addr or "", questions):
+    if seconds := buckets.take(client_of(request.remote_addr or ""), questions):
         raise too_many(seconds, buckets.per_minute)

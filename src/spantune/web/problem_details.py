@@ -55,10 +55,10 @@ def busy(detail: str, seconds: int = 1) -> Problem:
     return Problem(503, "Busy", detail, headers={"Retry-After": str(seconds)})
 
 
-def too_many(seconds: int, per_minute: int) -> Problem:
+def too_many(seconds: int, per_minute: int, what: str = "questions") -> Problem:
     """429: the client is above its limit."""
-    detail = f"At most {per_minute} questions a minute from one client; try again in {seconds} s."
-    return Problem(429, "Too many questions", detail, headers={"Retry-After": str(seconds)})
+    detail = f"At most {per_minute} {what} a minute from one client; try again in {seconds} s."
+    return Problem(429, f"Too many {what}", detail, headers={"Retry-After": str(seconds)})
 
 
 def wants_json() -> bool:

@@ -282,10 +282,10 @@ def read_index(study: Path) -> QuestionIndex:
     """
     try:
         by_place, folders = groups_of(study)
+        finished = {place: group for place, group in by_place.items() if group.finished}
+        groups = list(finished.values())
+        scores = read_scores(groups, folders)
     except UserError as error:
         raise Incomplete(error.problem) from error
-    finished = {place: group for place, group in by_place.items() if group.finished}
-    groups = list(finished.values())
-    scores = read_scores(groups, folders)
     evidence = judged(scores, read_spans(scores, groups, folders))
     return QuestionIndex(evidence, list(finished), compare(scores))

@@ -20,9 +20,8 @@ from flask.sessions import SecureCookieSessionInterface
 from flask.typing import ResponseReturnValue
 
 from spantune.config import ServeConfig
-from spantune.web.admission import charge
-from spantune.web.limits import LONGEST_LINK
-from spantune.web.problem_details import Problem, wants_json
+from spantune.web.limits import LONGEST_LINK, client_of
+from spantune.web.problem_details import Problem, too_many, wants_json
 from spantune.web.question_index import NAMES
 from spantune.web.state import web
 
@@ -124,19 +123,29 @@ def knows_token() -> bool:
     if token is None:
         return True
     kind, _, given = request.headers.get("Authorization", "").partition(" ")
-    if kind.lower() == "bearer" and _same(given.strip(), token):
+    if kind.lower() == "bearer" and _is_token(given, token):
         return True
     kept = session.get(_SESSION)
     return isinstance(kept, str) and _same(kept, _digest(token))
+
+
+def _is_token(given: str, token: str) -> bool:
+    """Whether it is the token; Problem 429 where the client guessed wrong too often, whatever it sends now."""
+    guesses, client = web().guesses, client_of(request.remote_addr or "")
+    if seconds := guesses.take(client):
+        raise too_many(seconds, guesses.per_minute, "wrong tokens")
+    right = _same(given.strip(), token)
+    if right:
+        guesses.put_back(client)
+    return right
 
 
 def sign_in() -> ResponseReturnValue:
     """The page that asks for the token; the browser remembers a right one until it is closed."""
     wrong = request.method == "POST"
     if wrong:
-        charge(1)  # against guessing
         token = web().token
-        if token is None or _same(request.form.get("token", "").strip(), token):
+        if token is None or _is_token(request.form.get("token", ""), token):
             session[_SESSION] = _digest(token or "")
             return redirect(_own_page(request.form.get("next", "")))
     page = render_template("sign_in.html", wrong=wrong, next=request.values.get("next", ""))

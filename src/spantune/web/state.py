@@ -26,6 +26,7 @@ class Web:
     Attributes:
         shelf: the studies that are served. models: what answers.
         answerer: the queue before the models. examples: questions to try. buckets: how much each client asked.
+        guesses: how many wrong tokens each client sent.
         token: what uploads and corrections need; None where only this machine reaches the app.
     """
 
@@ -35,6 +36,7 @@ class Web:
     answerer: Answerer
     examples: ExampleQuestions
     buckets: Buckets
+    guesses: Buckets
     token: str | None
 
     @property

@@ -18,7 +18,27 @@ _FLOAT = re.compile(
 )
 
 
+_DEEPEST = 20
+"""Levels of a configuration: far more than any has, and too few to exhaust the stack."""
+_LARGEST = 1_000_000
+"""Characters of a configuration."""
+
+
 class _Loader(yaml.SafeLoader):
+    _depth = 0
+
+    def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
+        if self.check_event(yaml.AliasEvent):  # a few lines of them can stand for gigabytes
+            mark = self.peek_event().start_mark
+            raise yaml.composer.ComposerError(None, None, "an alias (*name), which a configuration does without", mark)
+        self._depth += 1
+        if self._depth > _DEEPEST:
+            mark = self.peek_event().start_mark
+            raise yaml.composer.ComposerError(None, None, f"more than {_DEEPEST} levels", mark)
+        node = super().compose_node(parent, index)
+        self._depth -= 1
+        return node
+
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         seen: dict[Any, int] = {}
         for key_node, _ in node.value:
@@ -53,9 +73,12 @@ def read(path: Path) -> dict[Any, Any]:
         raise ConfigError(
             "the configuration cannot be read", where=str(path), found=error.strerror or str(error)
         ) from error
+    if len(text) > _LARGEST:
+        found = f"{len(text):,} characters"
+        raise ConfigError("the configuration is too long", where=str(path), expected="some lines", found=found)
     try:
         value = yaml.load(text, _Loader)
-    except (yaml.YAMLError, ValueError) as error:
+    except (yaml.YAMLError, ValueError, TypeError) as error:
         raise ConfigError("the configuration is not valid YAML", **_place(path, error)) from error
     if value is None:
         return {}

@@ -9,7 +9,7 @@ from typing import NamedTuple
 from spantune.data.example import Example
 from spantune.errors import DataError
 
-_CONTROLS = r"\u0000-\u0008\u000e-\u001b\u007f-\u0084\u0086-\u009f"  # all that are no white space
+_CONTROLS = r"\u0000-\u0008\u000e-\u001f\u007f-\u0084\u0086-\u009f"  # all that are no white space of a text
 _CONTROL = re.compile(f"[{_CONTROLS}]")
 READABLE = rf"^[^{_CONTROLS}]*[^\s{_CONTROLS}][^{_CONTROLS}]*$"
 """A pattern of texts without control characters and of more than white space, as JSON schemas understand it."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 
 from spantune.data.readers.annotation_tools import tool_records
@@ -72,13 +73,18 @@ def _kind(text: str, ending: str, names: Collection[str]) -> str:
 
 
 def parquet_records(path: Path) -> Records:
-    """The rows of a Parquet file."""
+    """The rows of a Parquet file, without the columns that hold what Python cannot (dates after the year 9999)."""
     import pyarrow
     import pyarrow.parquet
 
     try:
-        rows = pyarrow.parquet.read_table(pyarrow.BufferReader(read_bytes(path))).to_pylist()
+        table = pyarrow.parquet.read_table(pyarrow.BufferReader(read_bytes(path)))
     except (pyarrow.ArrowException, OSError) as error:
         found = str(error).split("\n")[0]
         raise DataError("the file is not Parquet", where=str(path), expected="a Parquet file", found=found) from error
+    columns = {}
+    for name in dict.fromkeys(table.column_names):
+        with suppress(ValueError, OverflowError, KeyError, pyarrow.ArrowException):
+            columns[name] = table[name].to_pylist()
+    rows = (dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True))
     return [(f"row {number}", row) for number, row in enumerate(rows)]

@@ -11,7 +11,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from spantune.runs.atomic_files import explained, write_text_atomic
+from spantune.runs.atomic_files import make_folder, write_bytes_atomic, write_text_atomic
 
 if TYPE_CHECKING:
     from matplotlib.artist import Artist
@@ -164,9 +164,10 @@ def save(figure: Figure, stem: Path, text: str | None = None) -> list[Path]:
         text: the figure as SVG, where it was made already.
     """
     paths = [stem.with_name(stem.name + ending) for ending in (".png", ".svg")]
-    with explained(stem):
-        stem.parent.mkdir(parents=True, exist_ok=True)
-        figure.savefig(paths[0], dpi=_DOTS)
+    make_folder(stem.parent)
+    drawn = io.BytesIO()
+    figure.savefig(drawn, format="png", dpi=_DOTS)
+    write_bytes_atomic(paths[0], drawn.getvalue())
     write_text_atomic(paths[1], text or svg(figure))
     return paths
 

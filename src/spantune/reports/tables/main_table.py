@@ -18,6 +18,8 @@ from spantune.scoring.statistics import Comparison, Standing
 
 _LEAST_LABEL = 14
 _REASON = 300  # characters
+_FORMULAS = ("=", "+", "-", "@", "\t", "\r")
+"""What a spreadsheet takes for the beginning of a formula, or leaves out before one."""
 
 
 @dataclass(frozen=True)
@@ -237,12 +239,23 @@ def markdown_lines(header: Sequence[str], rows: Sequence[Sequence[str]]) -> list
 
 
 def csv_text(rows: Sequence[Mapping[str, Any]]) -> str:
-    """The rows as CSV, with a column for every key; empty where a row lacks it."""
+    """The rows as CSV, with a column for every key; empty where a row lacks it. No cell is a formula."""
     out = io.StringIO()
     writer = csv.DictWriter(out, list(dict.fromkeys(name for row in rows for name in row)), lineterminator="\n")
     writer.writeheader()
-    writer.writerows(rows)
+    writer.writerows({name: csv_cell(value) for name, value in row.items()} for row in rows)
     return out.getvalue()
+
+
+def csv_cell(value: Any) -> Any:
+    """A cell that no spreadsheet takes for a formula: a text that begins like one gets an apostrophe in front."""
+    if not isinstance(value, str) or not value.startswith(_FORMULAS):
+        return value
+    try:
+        float(value)
+    except ValueError:
+        return f"'{value}"
+    return value
 
 
 def escaped(text: str) -> str:
