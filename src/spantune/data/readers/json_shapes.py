@@ -88,7 +88,8 @@ def _unwrapped(value: Any, place: str, file: str, names: Collection[str]) -> Rec
     if isinstance(value, list):
         if value and all(_is_file(inner) for inner in value):  # as `jq -s` joins files
             places = [f"{place}[{position}]" for position in range(len(value))]
-            return [one for at, inner in zip(places, value, strict=True) for one in _unwrapped(inner, at, file, names)]
+            pairs = zip(places, value, strict=True)
+            return [record for at, inner in pairs for record in _unwrapped(inner, at, file, names)]
         return _listed(value, place, file)
     if isinstance(value, str) and not place and value.lstrip().startswith(("[", "{")):
         return json_records(value, file, names)  # `json.dump(frame.to_json())`: JSON as a text of JSON
