@@ -11,7 +11,7 @@ from made_up import METHODS, record, study
 
 from spantune.reports.run_groups import group
 from spantune.reports.tables import number_format
-from spantune.reports.tables.main_table import comparison
+from spantune.reports.tables.main_table import comparison, csv_text
 from spantune.runs import DataRecord, Timings
 from spantune.scoring.statistics import Estimate, estimate
 
@@ -168,3 +168,8 @@ def test_estimates_leave_out_what_is_unknown():
 
 def test_a_table_of_all_methods_names_each():
     assert {one.method for one in comparison(study()).groups} == METHODS.keys()
+
+
+def test_no_cell_is_a_formula():
+    text = csv_text([{"label": "=cmd|' /C calc'!A0", "mean": -1.5, "text": "-1.5"}, {"label": "@x", "mean": None}])
+    assert text == "label,mean,text\n'=cmd|' /C calc'!A0,-1.5,-1.5\n'@x,,\n"

@@ -5,12 +5,13 @@ from pathlib import Path
 
 import pytest
 
-sys.path.insert(0, str(Path(__file__).parent))  # made_panel.py, made_studies.py
+sys.path.insert(0, str(Path(__file__).parent))  # made_panel.py, made_server.py, made_studies.py
 
 from flask import Flask
 from jinja2 import BytecodeCache, Environment
 from jinja2.bccache import Bucket
 from made_panel import client, make  # noqa: F401
+from made_server import run  # noqa: F401
 
 from spantune.web import example_questions
 

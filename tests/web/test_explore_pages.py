@@ -1,7 +1,10 @@
 """The Explore pages: views as addresses, neighbours, hostile texts, files that may be read and no others."""
 
+import csv
 import html
+import io
 import re
+import shutil
 import time
 from pathlib import Path
 from urllib.parse import quote
@@ -145,6 +148,40 @@ def test_no_other_file_is_read(client, name):
         answer = client.get(f"/explore/{study}/files/{name}")
         assert answer.status_code in (308, 404), (study, name, answer.status_code)
         assert b"secret" not in answer.data
+
+
+def test_a_link_out_of_the_study_is_none_of_its_files(tmp_path):
+    study = write_study(tmp_path / "s", ROWS, ANSWERS)
+    (tmp_path / "away" / "plots").mkdir(parents=True)
+    (tmp_path / "away" / "secret.txt").write_text("secret", encoding="utf-8")
+    (tmp_path / "away" / "plots" / "f1_against_parameters.svg").write_text("secret", encoding="utf-8")
+    for name in ("report.md", "table.csv"):
+        (study / name).unlink(missing_ok=True)
+        (study / name).symlink_to(tmp_path / "away" / "secret.txt")
+    shutil.rmtree(study / "plots", ignore_errors=True)
+    (study / "plots").symlink_to(tmp_path / "away" / "plots")
+    (study / "inside.csv").write_text("method\nours\n", encoding="utf-8")
+    (study / "errors.csv").unlink(missing_ok=True)
+    (study / "errors.csv").symlink_to("inside.csv")
+    client = served([study], tmp_path)
+    for name in ("report.md", "table.csv", "plots/f1_against_parameters.svg"):
+        answer = client.get(f"/explore/s/files/{name}")
+        assert answer.status_code == 404 and b"secret" not in answer.data, name
+        assert f"files/{name}" not in when_read(client, "/explore/s/overview")
+    assert client.get("/explore/s/files/errors.csv").text == "method\nours\n", "a link inside is fine"
+
+
+def test_no_cell_of_a_csv_is_a_formula(tmp_path):
+    study = write_study(tmp_path / "s", ROWS, ANSWERS)
+    cells = ["=1+1", "+1+1", "-1-cmd", "@SUM(A1)", "\t=1", "-1.5", "+2", "ours", '"=1, quoted"']
+    (study / "table.csv").write_text("label\n" + "\n".join(cells) + "\n", encoding="utf-8")
+    client = served([study], tmp_path)
+    answer = client.get("/explore/s/files/table.csv")
+    read = [row[0] for row in csv.reader(io.StringIO(answer.text))]
+    assert read == ["label", "'=1+1", "'+1+1", "'-1-cmd", "'@SUM(A1)", "'\t=1", "-1.5", "+2", "ours", "'=1, quoted"]
+    assert answer.mimetype == "text/csv" and "sandbox" in answer.headers["Content-Security-Policy"]
+    again = client.get("/explore/s/files/table.csv", headers={"If-None-Match": answer.headers["ETag"]})
+    assert again.status_code == 304
 
 
 def test_texts_of_the_data_are_escaped(tmp_path):

@@ -10,7 +10,7 @@ from spantune.config import ServeConfig
 from spantune.config.serving import is_loopback
 from spantune.errors import ConfigError
 from spantune.web import limits
-from spantune.web.limits import Buckets
+from spantune.web.limits import Buckets, client_of
 
 
 class Clock:
@@ -81,3 +81,9 @@ def test_settings_that_cannot_be(given: dict[str, Any], said: str) -> None:
 )
 def test_which_addresses_are_this_machine_alone(host: str, alone: bool) -> None:
     assert is_loopback(host) is alone
+
+
+def test_who_is_one_client() -> None:
+    assert client_of("192.0.2.1") == client_of("::ffff:192.0.2.1") == "192.0.2.1"
+    assert client_of("2001:db8::1") == client_of("2001:db8:0:0:9::2") != client_of("2001:db8:0:1::1")
+    assert client_of("fe80::1%eth0") == client_of("fe80::2") and client_of("localhost") == "localhost"

@@ -5,16 +5,22 @@ from __future__ import annotations
 import html
 import io
 import re
+import sys
+import time
+import zlib
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from functools import cache
-from itertools import count
-from types import SimpleNamespace
 
+import psutil
 import pytest
 from flask.testing import FlaskClient
 from made_panel import Make
+from made_server import Running, until
 from pypdf.errors import DependencyError
 
 from spantune.errors import DataError
+from spantune.web.documents import pdf_worker
 from spantune.web.documents import read_document as reading
 from spantune.web.documents.read_document import Document, pasted, read_document
 
@@ -116,22 +122,76 @@ def test_what_cannot_be_read_is_said(name: str, content: bytes, said: str) -> No
         read_document(name, content, 1000)
 
 
-@pytest.mark.parametrize("error", [DependencyError("no AES here"), ZeroDivisionError(), AssertionError()])
-def test_a_pdf_may_fail_in_any_way(monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
+@pytest.mark.parametrize(
+    ("error", "fault"),
+    [
+        (DependencyError("no AES here"), "broken"),
+        (ZeroDivisionError(), "broken"),
+        (AssertionError(), "broken"),
+        (MemoryError(), "memory"),
+    ],
+)
+def test_a_pdf_may_fail_in_any_way(monkeypatch: pytest.MonkeyPatch, error: Exception, fault: str) -> None:
     def fails(*_: object, **__: object) -> None:
         raise error
 
     monkeypatch.setattr("pypdf.PdfReader", fails)
-    with pytest.raises(DataError, match="the PDF cannot be read"):
-        read_document("a.pdf", pdf("text"), 1000)
+    assert pdf_worker.read(pdf("text"), 1000, 10) == {"fault": fault}
 
 
-def test_a_single_page_takes_no_longer_than_it_may(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A clock by which each operator of the page takes a second."""
-    monkeypatch.setattr(reading, "time", SimpleNamespace(monotonic=count().__next__))
-    assert read_document("a.pdf", pdf(") Tj (".join(["w"] * 5)), 1000).text.strip()
-    with pytest.raises(DataError, match="takes too long"):
-        read_document("a.pdf", pdf(") Tj (".join(["w"] * 30)), 1000)
+@cache
+def endless() -> bytes:
+    """A small PDF with a page of two million operators, which takes minutes."""
+    small = pdf("w")
+    content = zlib.compress(b"BT /F1 12 Tf " + b"(a) Tj " * 2_000_000 + b"ET")
+    return re.sub(
+        rb"<<\s*/Length \d+\s*>>\s*stream\r?\n.*?endstream",
+        lambda _: b"<< /Length %d /Filter /FlateDecode >>\nstream\n%s\nendstream" % (len(content), content),
+        small,
+        count=1,
+        flags=re.S,
+    )
+
+
+def test_a_pdf_that_takes_too_long_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert len(endless()) < 100_000
+    monkeypatch.setattr(reading, "_SECONDS", 1)
+    began = time.monotonic()
+    with pytest.raises(DataError, match=r"takes too long to read\n.*\n  expected: at most 1 s"):
+        read_document("a.pdf", endless(), 1000)
+    assert time.monotonic() - began < 15 and not psutil.Process().children()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="no limit of memory there")
+def test_a_pdf_that_takes_too_much_memory_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reading, "_MEMORY", 200_000_000)
+    assert read_document("a.pdf", pdf("text"), 1000).text.strip() == "text"
+    monkeypatch.setattr(reading, "_MEMORY", 100_000_000)
+    with pytest.raises(DataError, match="takes too much memory"):
+        read_document("a.pdf", endless(), 1000)
+
+
+def test_many_pdfs_at_once_block_nobody(run: Callable[..., Running], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reading, "_SECONDS", 4)
+    served = run()
+    head = b'--x\r\nContent-Disposition: form-data; name="file"; filename="a.pdf"\r\n\r\n'
+    question = b'\r\n--x\r\nContent-Disposition: form-data; name="question"\r\n\r\nWhen?\r\n--x--\r\n'
+    body = head + endless() + question
+
+    def upload(_: int) -> tuple[int, str | None]:
+        status, headers, _content = served.request(
+            "POST", "/documents", body, **{"Content-Type": "multipart/form-data; boundary=x"}
+        )
+        return status, headers["Retry-After"]
+
+    with ThreadPoolExecutor(101) as pool:
+        uploads = [pool.submit(upload, at) for at in range(100)]
+        until(lambda: sum(sent.done() for sent in uploads) >= 50)
+        assert served.ask()[0] == 200 and served.request("GET", "/healthz")[0] == 200
+        early = not all(sent.done() for sent in uploads)
+        answered = [sent.result(60) for sent in uploads]
+    assert early, "the first ones were still being read"
+    assert set(answered) == {(422, None), (503, "5")} and answered.count((503, "5")) > 80
 
 
 def test_a_pasted_text_is_asked_and_the_places_are_told(client: FlaskClient) -> None:

@@ -142,6 +142,23 @@ def test_tokens_cannot_be_tried_without_end(make: Make) -> None:
     assert tried == [401, 401, 401, 429]
 
 
+def test_bearer_tokens_cannot_be_tried_without_end(make: Make) -> None:
+    client = make(host="0.0.0.0", token=TOKEN, questions_per_minute=0)
+    form = {"question": "When?", "text": "In 1832."}
+
+    def sent(token: str) -> TestResponse:
+        return client.post("/documents", data=form, headers={"Authorization": f"Bearer {token}"})
+
+    assert {sent(TOKEN).status_code for _ in range(40)} == {200}, "right ones are not counted"
+    assert [sent(f"wrong {one}").status_code for one in range(31)] == [401] * 30 + [429]
+    refused = sent(TOKEN)
+    assert refused.status_code == 429 and int(refused.headers["Retry-After"]) >= 1, "else it would tell them apart"
+    assert "At most 30 wrong tokens a minute" in refused.text
+    assert client.post("/sign-in", data={"token": TOKEN}).status_code == 429
+    other = {"REMOTE_ADDR": "192.0.2.1"}
+    assert client.post("/sign-in", data={"token": TOKEN}, environ_base=other).status_code == 302
+
+
 def test_signing_in(make: Make) -> None:
     client = make(host="0.0.0.0", token=TOKEN)
     wrong = client.post("/sign-in", data={"token": "wrong", "next": "/documents"})

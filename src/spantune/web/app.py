@@ -19,7 +19,7 @@ from spantune.web.example_questions import ExampleQuestions
 from spantune.web.explore.pages import PAGES as EXPLORE_PAGES
 from spantune.web.highlight import exact
 from spantune.web.index_cache import Shelf
-from spantune.web.limits import Buckets, form_bytes
+from spantune.web.limits import MOST_GUESSES, Buckets, form_bytes
 from spantune.web.model_colours import with_places
 from spantune.web.models import PanelSource
 from spantune.web.problem_details import Problem, busy, explain_errors
@@ -62,6 +62,7 @@ def create_app(settings: ServeConfig, panel_source: PanelSource, studies: Sequen
         answerer=Answerer(panel_source, waiting=settings.waiting, together=settings.batch),
         examples=ExampleQuestions(models, settings.max_context),
         buckets=Buckets(settings.rate),
+        guesses=Buckets(min(settings.rate or MOST_GUESSES, MOST_GUESSES)),
         token=token,
     )
     app.extensions[EXTENSION] = shared

@@ -1,7 +1,8 @@
-"""How much a request may hold, and how much one client may ask: a bucket of tokens an address, refilled evenly."""
+"""How much a request may hold, and how much one client may ask: one bucket of tokens per address, refilled evenly."""
 
 from __future__ import annotations
 
+import ipaddress
 import math
 import threading
 import time
@@ -18,6 +19,8 @@ MOST_ANSWERS = 100
 """Most true answers of a question: each is searched for in the context and scored against every answer."""
 MOST_N_BEST = 20
 """Most candidates of an answer."""
+MOST_GUESSES = 30
+"""Wrong tokens of one client in a minute."""
 LONGEST_LINK = 6_000
 """Characters of an address that browsers and most proxies accept; a form sends what is longer."""
 
@@ -54,6 +57,17 @@ def body_bytes(limits: LimitsConfig) -> int:
     return max(form_bytes(limits), upload_bytes(limits), API_BYTES)
 
 
+def client_of(address: str) -> str:
+    """What counts as one client: an IPv4 address, or the /64 network of an IPv6 address, which one machine may own."""
+    try:
+        known = ipaddress.ip_address(address.partition("%")[0])
+    except ValueError:
+        return address
+    if isinstance(known, ipaddress.IPv4Address):
+        return address
+    return str(known.ipv4_mapped or ipaddress.ip_network((known, 64), strict=False))
+
+
 class Buckets:
     """A minute's worth of questions for each client, refilled evenly. Safe to use from several threads.
 
@@ -83,3 +97,10 @@ class Buckets:
             while len(self._left) > _MOST_CLIENTS:
                 self._left.popitem(last=False)
         return max(1, math.ceil(short / rate)) if short > 0 else 0
+
+    def put_back(self, client: str, questions: int = 1) -> None:
+        """As if some had not been taken."""
+        with self._lock:
+            if client in self._left:
+                left, at = self._left[client]
+                self._left[client] = (left + questions, at)

@@ -6,24 +6,31 @@ import errno
 import logging
 import signal
 import socket
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 from flask import Flask
+from waitress import create_server
 from werkzeug.wsgi import ClosingIterator
 
 from spantune.config import ServeConfig
 from spantune.errors import ConfigError
 from spantune.web.app import create_app
+from spantune.web.connections import BoundedChannel, ConnectionBounds, RequestDispatcher, most_connections
 from spantune.web.limits import body_bytes
 from spantune.web.served_models import Runs, models_in, studies_in, what_to_serve
 from spantune.web.state import EXTENSION, Web
 
 _OTHER_THREADS = 16
-"""Threads for pages and health checks, in addition to one for each request that waits or is being answered."""
+"""Threads for pages, in addition to one for each request that waits or is being answered."""
+_HEALTH_THREADS = 2
+_IN_MEMORY = 250_000
+"""Bytes of a request and of an answer that are kept in memory for each connection; the rest is in a file."""
 _TO_FINISH = 60.0
 """Seconds for running requests to finish when the server is stopped."""
 _READ_ANYWAY = 4
@@ -49,7 +56,7 @@ def serve(settings: ServeConfig, say: Say = print) -> None:
 
 
 def listening(settings: ServeConfig) -> socket.socket:
-    """A socket that listens on the address; ConfigError where that cannot be."""
+    """A socket that listens on the address; ConfigError if that cannot be."""
     try:
         bare = settings.host.strip("[]")
         family, _, _, _, address = socket.getaddrinfo(bare, settings.port, type=socket.SOCK_STREAM)[0]
@@ -68,8 +75,6 @@ def listening(settings: ServeConfig) -> socket.socket:
 
 def serve_app(app: Flask, open_socket: socket.socket, stop: threading.Event, say: Say = print) -> None:
     """Serve an app on a bound socket until `stop` is set."""
-    from waitress import create_server
-
     shared: Web = app.extensions[EXTENSION]
     settings = shared.settings
     logging.getLogger("waitress.queue").setLevel(logging.ERROR)  # the app's own queue counts waiting requests
@@ -79,13 +84,17 @@ def serve_app(app: Flask, open_socket: socket.socket, stop: threading.Event, say
         proxy = {"trusted_proxy": settings.proxy, "trusted_proxy_count": 1, "trusted_proxy_headers": headers}
     running: set[int] = set()
     connections: dict[int, Any] = {}
+    threads = settings.waiting + settings.batch + _OTHER_THREADS
+    bounds = ConnectionBounds(most_connections(max(4 * settings.waiting + 200, 3 * threads)), settings.proxy)
     server = create_server(
         _counted(app, running),
         map=connections,
         sockets=[open_socket],
-        threads=settings.waiting + settings.batch + _OTHER_THREADS,
-        connection_limit=4 * settings.waiting + 200,
-        channel_timeout=60,
+        threads=_HEALTH_THREADS,
+        connection_limit=bounds.total + 100,  # not reached: where waitress counts, it stops accepting
+        inbuf_overflow=_IN_MEMORY,
+        outbuf_overflow=_IN_MEMORY,
+        outbuf_high_watermark=sys.maxsize,  # no thread waits for a client that does not read
         channel_request_lookahead=1,  # keeps reading while a request is answered, to notice a client that disconnects
         max_request_body_size=_READ_ANYWAY * body_bytes(settings),
         ident="spantune",
@@ -94,6 +103,8 @@ def serve_app(app: Flask, open_socket: socket.socket, stop: threading.Event, say
         asyncore_loop_timeout=0.25,
         **proxy,
     )
+    server.channel_class = partial(BoundedChannel, bounds)
+    server.task_dispatcher = RequestDispatcher(server.task_dispatcher, threads)
     threading.Thread(target=server.run, name="spantune-server", daemon=True).start()
     _announce(shared, open_socket, say)
     stop.wait()

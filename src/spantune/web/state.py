@@ -26,7 +26,8 @@ class Web:
     Attributes:
         shelf: the studies that are served. models: what answers.
         answerer: the queue before the models. examples: questions to try. buckets: how much each client asked.
-        token: what uploads and corrections need; None where only this machine reaches the app.
+        guesses: how many wrong tokens each client sent.
+        token: what uploads and corrections need; None if only this machine reaches the app.
     """
 
     settings: ServeConfig
@@ -35,6 +36,7 @@ class Web:
     answerer: Answerer
     examples: ExampleQuestions
     buckets: Buckets
+    guesses: Buckets
     token: str | None
 
     @property

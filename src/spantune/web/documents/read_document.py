@@ -3,31 +3,38 @@
 from __future__ import annotations
 
 import hashlib
-import io
-import logging
+import json
 import re
+import signal
+import subprocess
+import sys
 import threading
-import time
 from bisect import bisect_right
-from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import accumulate
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any
 
 from spantune.data.checks.texts import require_text, without_control_characters
 from spantune.errors import DataError
+from spantune.web.documents import pdf_worker
 from spantune.web.limits import line_feeds
-
-if TYPE_CHECKING:
-    from pypdf import PdfReader
+from spantune.web.problem_details import busy
 
 _TEXTS = (".txt", ".md", ".markdown", ".text", "")
 _MOST_PAGES = 500
-_PDF_SECONDS = 20.0
+_SECONDS = 20
+"""To read a PDF."""
+_MEMORY = 1_000_000_000
+"""Bytes of address space to read a PDF."""
+_AT_ONCE = 4
+"""PDFs that are read at the same time."""
+_BUSY_SECONDS = 5
+_REMEDY = "print it into a new PDF, or paste its text"
 _AROUND = 240
 """Characters that are shown before and after an answer."""
-_reading = threading.Lock()
+_readers = threading.BoundedSemaphore(_AT_ONCE)
 
 
 @dataclass(frozen=True)
@@ -71,6 +78,7 @@ def read_document(name: str, content: bytes, longest: int) -> Document:
 
     Raises:
         DataError: another kind of file, not UTF-8, a PDF that cannot be read or has no text, or too long.
+        Problem: 503 if too many PDFs are being read.
     """
     ending = Path(name).suffix.lower()
     if ending == ".pdf" or content.startswith(b"%PDF-"):
@@ -87,7 +95,7 @@ def read_document(name: str, content: bytes, longest: int) -> Document:
 
 
 def pasted(text: str, longest: int, name: str = "") -> Document:
-    """A text as it is; DataError where it is empty or too long."""
+    """A text as it is; DataError if it is empty or too long."""
     text = line_feeds(text)
     require_text(text, "document", name or None)
     _refuse_long(len(text), longest, name)
@@ -102,49 +110,61 @@ def _refuse_long(length: int, longest: int, name: str) -> None:
 
 
 def _of_pdf(name: str, content: bytes, longest: int) -> Document:
-    from pypdf import PdfReader
-
-    logging.getLogger("pypdf").setLevel(logging.ERROR)
-    parts: list[str] = []
-    pages: list[int] = []
-    length, end = 0, time.monotonic() + _PDF_SECONDS
-    # One at a time: a small PDF may unpack to a lot.
-    if not _reading.acquire(timeout=_PDF_SECONDS):
-        raise DataError("another document is being read", where=name, fix="try again in a moment")
+    if not _readers.acquire(blocking=False):
+        raise busy("Other PDFs are being read.", _BUSY_SECONDS)
     try:
-        reader = PdfReader(io.BytesIO(content), strict=False)
-        if reader.is_encrypted and not reader.decrypt(""):
-            raise DataError("the PDF needs a password", where=name, fix="save it without one, or paste its text")
-        count = len(reader.pages)
-        if count > _MOST_PAGES:
-            limit = f"at most {_MOST_PAGES}"
-            raise DataError("the PDF has too many pages", where=name, expected=limit, found=str(count))
-        for text in _page_texts(reader, end, name):
-            pages.append(length)
-            parts.append(text)
-            length += len(text)
-            _refuse_long(length, longest, name)
-    except DataError:
-        raise
-    except Exception as error:  # a parser fails in many ways on a broken file
-        remedy = "print it into a new PDF, or paste its text"
-        raise DataError("the PDF cannot be read", where=name, fix=remedy) from error
+        answer = _in_process(content, longest)
     finally:
-        _reading.release()
+        _readers.release()
+    match answer.get("fault"):
+        case None:
+            pass
+        case "password":
+            raise DataError("the PDF needs a password", where=name, fix="save it without one, or paste its text")
+        case "pages":
+            limit, count = f"at most {_MOST_PAGES}", str(answer["found"])
+            raise DataError("the PDF has too many pages", where=name, expected=limit, found=count)
+        case "long":
+            _refuse_long(answer["found"], longest, name)
+        case "time":
+            raise DataError("the PDF takes too long to read", where=name, expected=f"at most {_SECONDS} s", fix=_REMEDY)
+        case "memory":
+            expected = f"at most {_MEMORY / 1e9:g} GB"
+            raise DataError("the PDF takes too much memory to read", where=name, expected=expected, fix=_REMEDY)
+        case _:
+            raise DataError("the PDF cannot be read", where=name, fix=_REMEDY)
+    parts = list(map(_page_text, answer["pages"]))
     text = "".join(parts)
     if not text.strip():
         expected, remedy = "a PDF with text in it", "read a scan by OCR first"
         raise DataError("the PDF has no text", where=name, expected=expected, fix=remedy)
-    return Document(text, name, tuple(pages))
+    _refuse_long(len(text), longest, name)
+    return Document(text, name, tuple(accumulate(map(len, parts[:-1]), initial=0)))
 
 
-def _page_texts(reader: PdfReader, end: float, name: str) -> Iterator[str]:
-    def in_time(*_: object) -> None:
-        if time.monotonic() > end:
-            raise DataError("the PDF takes too long to read", where=name, expected=f"at most {_PDF_SECONDS:.0f} s")
+def _in_process(content: bytes, longest: int) -> dict[str, Any]:
+    """What `pdf_worker` answers, or the fault by which it ended."""
+    arguments = [_SECONDS, _MEMORY, longest, _MOST_PAGES]
+    try:
+        done = subprocess.run(
+            [sys.executable, "-P", "-B", pdf_worker.__file__, *map(str, arguments)],
+            input=content,
+            capture_output=True,
+            timeout=_SECONDS,
+            start_new_session=True,  # Ctrl-C is for the server, which finishes what runs
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        return {"fault": "time"}
+    if done.returncode == 0:
+        answer: dict[str, Any] = json.loads(done.stdout)
+        return answer
+    if -done.returncode == getattr(signal, "SIGXCPU", None):
+        return {"fault": "time"}
+    # Without memory, Python may end before it can say so.
+    return {"fault": "memory" if b"MemoryError" in done.stderr or done.returncode < 0 else "broken"}
 
-    for page in reader.pages:
-        text = page.extract_text(visitor_operand_before=in_time) or ""
-        in_time()  # pypdf swallows the visitor's error inside a form of the page
-        # Broken fonts give lone surrogates and control characters, which no tokenizer takes.
-        yield without_control_characters(line_feeds(text.encode("utf-8", "replace").decode("utf-8"))) + "\n"
+
+def _page_text(text: str) -> str:
+    """Without what broken fonts give, lone surrogates and control characters, which no tokenizer takes."""
+    return without_control_characters(line_feeds(text.encode("utf-8", "replace").decode("utf-8"))) + "\n"

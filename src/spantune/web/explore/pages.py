@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import csv
+import io
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from flask import Blueprint, Response, abort, redirect, render_template, request, send_file, url_for
@@ -12,7 +15,7 @@ from werkzeug.datastructures import MultiDict
 from spantune.errors import UserError
 from spantune.reports.figures.f1_against_cost import COSTS
 from spantune.reports.judged_answers import Gone, Incomplete
-from spantune.reports.tables.main_table import comparison
+from spantune.reports.tables.main_table import comparison, csv_cell
 from spantune.runs import RunRecord
 from spantune.scoring.dimensions import DIMENSIONS
 from spantune.scoring.error_kinds import KINDS
@@ -159,7 +162,13 @@ def file(study: str, name: str) -> Response:
     """One of `FILES`; no other name is found."""
     if name not in _files(study):
         abort(404)
-    response = send_file(web().shelf.folders[study] / name, conditional=True)
+    path = web().shelf.folders[study] / name
+    if path.suffix == ".csv":
+        response = Response(_without_formulas(path), mimetype="text/csv")
+        response.add_etag()
+        response.make_conditional(request)
+    else:
+        response = send_file(path, conditional=True)
     response.headers["Content-Security-Policy"] = _FILE_POLICY
     return response
 
@@ -189,9 +198,24 @@ def _change(shown: IndexedQuestion) -> Change | None:
     return web().corrections.last_change(key_of(shown.question, shown.context))
 
 
+def _without_formulas(path: Path) -> str:
+    """A CSV file for a spreadsheet: an earlier version, or somebody else, may have written it."""
+    text = io.StringIO()
+    with path.open(encoding="utf-8", errors="replace", newline="") as file:
+        csv.writer(text, lineterminator="\n").writerows([csv_cell(cell) for cell in row] for row in csv.reader(file))
+    return text.getvalue()
+
+
 def _files(study: str) -> Mapping[str, str]:
-    """Those of `FILES` that a study has; 404 where no study has this name."""
+    """Those of `FILES` that a study has; 404 if no study has this name.
+
+    A link out of the study's folder is none of its files.
+    """
     folder = web().shelf.folders.get(study)
     if folder is None:
         abort(404)
-    return {name: title for name, title in FILES.items() if (folder / name).is_file()}
+    return {
+        name: title
+        for name, title in FILES.items()
+        if (folder / name).is_file() and (folder / name).resolve().is_relative_to(folder)
+    }
