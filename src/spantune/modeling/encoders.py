@@ -257,7 +257,7 @@ def weights_digest(network: PreTrainedModel) -> str:
     for name, weight in sorted(network.named_parameters()):
         if not row.is_head(name):
             digest.update(f"{name}{tuple(weight.shape)}".encode())
-            digest.update(memoryview(weight.detach().to("cpu", torch.float32).contiguous().numpy()))
+            digest.update(weight.detach().to("cpu", torch.float32).numpy().tobytes())
     return digest.hexdigest()
 
 
