@@ -1,4 +1,4 @@
-"""What records do not hold: the answers to each question, and how `scoring` judges them."""
+"""What records do not have: the answers to each question, and how `scoring` judges them."""
 
 from __future__ import annotations
 

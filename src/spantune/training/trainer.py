@@ -215,7 +215,7 @@ class SpanTrainer(Trainer):
         return loss
 
     def train(self, *arguments: Any, **named: Any) -> Any:
-        """Train; on a CPU the parts of a batch side by side, where that is possible."""
+        """Train; on a CPU the parts of a batch in parallel, if possible."""
         alone = self.args.world_size == 1
         with side_by_side(self.model, self.args.device) if alone else nullcontext() as self._side_by_side:
             return super().train(*arguments, **named)
