@@ -38,7 +38,7 @@ class Runs:
 
 
 def what_to_serve(named: Sequence[str]) -> tuple[str, ...]:
-    """The named folders (`zoo` for all of it), else the demo, else the zoo; RunError where there is none."""
+    """The named folders (`zoo` for all of it), else the demo, else the zoo; RunError if there is none."""
     folders = zoo.each(named) or ((str(DEMO),) if _finished(DEMO) else zoo.names())
     if not folders:
         raise RunError(
@@ -56,7 +56,7 @@ def studies_in(folders: Sequence[str]) -> tuple[Path, ...]:
 
 
 def models_in(folders: Sequence[str]) -> tuple[Model, ...]:
-    """The models of run and study folders, in order, each once; RunError where a folder has none."""
+    """The models of run and study folders, in order, each once; RunError if a folder has none."""
     paths = [path for folder in map(zoo.find, folders) for path in ([folder] if _is_run(folder) else _chosen(folder))]
     return named_models(list(dict.fromkeys(paths)))
 
@@ -104,7 +104,7 @@ def _label(path: Path, record: RunRecord | None, manifest: Manifest | None) -> s
 
 
 def _manifest(path: Path) -> Manifest | None:
-    """The manifest of a saved model, in its own folder or in that of its run; None where it cannot be read."""
+    """The manifest of a saved model, in its own folder or in that of its run; None if it cannot be read."""
     folder = saved_in(path)
     try:
         return read_manifest(folder) if folder is not None else None
