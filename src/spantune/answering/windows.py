@@ -62,7 +62,7 @@ class Windows:
 
     def numbers(self, column: str) -> np.ndarray:
         """A column of numbers (or truths), as an array that shares Arrow's memory."""
-        return np.asarray(self.dataset.data.column(column).to_numpy())
+        return np.asarray(self._table[column].to_numpy())
 
     @property
     def lengths(self) -> np.ndarray:
@@ -96,6 +96,11 @@ class Windows:
     @cached_property
     def _owners(self) -> np.ndarray:
         return self.numbers("example")
+
+    @cached_property
+    def _table(self) -> Any:
+        """All windows as an Arrow table; `with_format` copies the features, so that it is called once."""
+        return self._in_memory[:]
 
     @cached_property
     def _in_memory(self) -> Dataset:
