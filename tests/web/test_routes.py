@@ -148,10 +148,27 @@ def test_nobody_learns_how_the_server_failed(make: Make) -> None:
 
 def test_health_and_readiness(make: Make) -> None:
     client = make()
-    assert client.get("/healthz").json == {"status": "alive"}
+    assert client.get("/healthz").json == {"status": "alive", "broken": {}}
     assert client.get("/readyz").json == {"status": "ready", "models": ["numbers", "words", "careful"]}
     failed = make(FakeSource(ValueError("broken")))
     assert failed.get("/healthz").status_code == 200 and failed.get("/readyz").status_code == 503
+
+
+def test_a_broken_model_is_named_and_the_others_answer(make: Make) -> None:
+    client = make(FakeSource(broken={"words": "adapter_model.safetensors: The file <b> is damaged."}))
+    known = client.get("/api/methods").json
+    assert known is not None and [model["name"] for model in known["models"]] == ["numbers", "careful"]
+    reason = "adapter_model.safetensors: The file <b> is damaged."
+    assert known["broken"] == [{"name": "words", "label": "Words <b>", "reason": reason}]
+    assert client.get("/healthz").json == {"status": "alive", "broken": {"words": reason}}
+    assert client.get("/readyz").json == {"status": "ready", "models": ["numbers", "careful"]}
+    answered = client.post("/api/answer", json={"questions": [QUESTION]})
+    assert answered.status_code == 200 and list(answered.json["answers"][0]["models"]) == ["numbers", "careful"]  # type: ignore[index]
+    problem = refused(client.post("/api/answer", json={"questions": [QUESTION], "models": ["words"]}), 422)
+    assert problem["detail"] == f"The model 'words' cannot answer: {reason}"
+    for page in (client.get("/").text, client.get("/api").text, client.post("/", data=QUESTION).text):
+        assert "<b>Words &lt;b&gt;</b> cannot answer: adapter_model.safetensors: The file &lt;b&gt; is damaged." in page
+        assert 'value="words"' not in page
 
 
 def test_the_page_and_the_document_name_every_operation(client: FlaskClient) -> None:

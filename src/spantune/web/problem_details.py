@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from flask import Flask, Response, current_app, json, render_template, request
@@ -25,6 +26,14 @@ def detail_of(error: UserError) -> str:
     """The four parts of a message as sentences: what is wrong, expected and found, and how to mend it."""
     parts = (("Expected: ", error.expected), ("Found: ", error.found), ("", error.fix))
     return " ".join([sentence(error.problem), *(sentence(f"{label}{text}") for label, text in parts if text)])
+
+
+def reason_of(error: Exception) -> str:
+    """Why a model cannot answer, in one line; a file by its name, since everybody may read it."""
+    if not isinstance(error, UserError):
+        return " ".join(f"{type(error).__name__}: {error}".split())
+    where = f"{Path(error.where).name}: " if error.where else ""
+    return " ".join(f"{where}{detail_of(error)}".split())
 
 
 @dataclass(eq=False)
