@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,8 @@ from stand_ins import Pretend, made_up
 
 from spantune.config import CompareConfig, TrainConfig
 from spantune.errors import DataError, EncoderError, RunError
-from spantune.runs import RunRecord
+from spantune.runs import RunFolder, RunRecord
+from spantune.runs.locks import locked
 from spantune.studies import StudyRecord, compare
 from spantune.studies.worker_process import Outcome, Place, _failed, _take
 from spantune.training.run_settings import resolve
@@ -144,3 +146,18 @@ def test_places_share_cores_and_gpus(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES")
     _take(Place())
     assert threads == [2] and "CUDA_VISIBLE_DEVICES" not in os.environ
+
+
+def test_the_record_of_a_run_on_which_another_process_works_is_left_to_it(study: Any, tmp_path: Path) -> None:
+    class Meanwhile(Pretend):
+        def carry_out(self, config: TrainConfig) -> Outcome:
+            if config.method == "lora":
+                another.enter_context(locked(folder.lock, "", where=folder.path, fix=""))
+                replace(made_up(resolve(config), 0.0), status="running").write(folder.path)
+                return Outcome("another process works in this run folder")
+            return super().carry_out(config)
+
+    folder = RunFolder(tmp_path / "study" / "lora-0")
+    with ExitStack() as another:
+        result, _ = run(study(), Meanwhile())
+        assert result.runs[1].status == "failed" and RunRecord.read(folder.path).status == "running"

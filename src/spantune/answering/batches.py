@@ -152,7 +152,7 @@ def character_spans(rows: Columns, starts: np.ndarray, ends: np.ndarray) -> np.n
 
 
 def labels(rows: Columns, which: Labels) -> dict[str, Tensor]:
-    """Start and end labels (B, A), a column an answer, filled up with `NO_LABEL`; token 0 where there is none."""
+    """Start and end labels (B, A), one column per answer, filled up with `NO_LABEL`; token 0 if there is none."""
     unanswerable = np.asarray(rows["kind"]) == NO_ANSWER
     made = {}
     for key in ("starts", "ends"):

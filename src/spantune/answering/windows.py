@@ -46,7 +46,7 @@ class Part(NamedTuple):
 class Windows:
     """The windows of a corpus, in the order of its examples.
 
-    `dataset` columns, a row a window: example (position in the corpus), input_ids (L), token_type_ids (L, where
+    `dataset` columns, one row per window: example (position in the corpus), input_ids (L), token_type_ids (L, where
     wanted), context_first (first context token), offsets (characters [first, last + 1) of each context token, without
     white space around it), blank (context tokens of white space alone), starts and ends (tokens of each whole answer in
     it), answers (which of the example's these are), faults (of each `SAYABLE`, `ELSEWHERE` or `UNKNOWN`), kind

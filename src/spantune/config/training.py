@@ -129,7 +129,7 @@ class DataConfig(ReadConfig):
     repair: bool = False
     """Repair or drop the defects that `spantune doctor` finds in the training data, instead of refusing to train."""
     allow_unsayable: bool = False
-    """Go on although the model cannot say more than 2% of a set's answers: they are longer than `--max-answer-length`,
+    """Train even if the model cannot say more than 2% of a set's answers: they are longer than `--max-answer-length`,
     or begin or end inside a token."""
 
 

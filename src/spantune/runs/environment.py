@@ -44,7 +44,7 @@ def hardware() -> dict[str, Any]:
 
 
 def reset_peak_memory() -> None:
-    """Start measuring peak memory anew, for several runs in one process. For main memory this works on Linux only."""
+    """Start measuring peak memory again, for several runs in one process. For main memory this works on Linux only."""
     with suppress(OSError):
         Path("/proc/self/clear_refs").write_text("5")
     torch = sys.modules.get("torch")

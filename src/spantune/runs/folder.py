@@ -5,11 +5,13 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Iterable
+from contextlib import AbstractContextManager
 from pathlib import Path
 from urllib.parse import quote
 
 from spantune.errors import RunError
 from spantune.runs.atomic_files import TEMPORARY, explained, make_folder, probe, refuse_foreign
+from spantune.runs.locks import RUN_LOCK, locked
 from spantune.runs.record import RECORD, RunRecord
 
 PREDICTIONS, N_BEST, NULL_ODDS = "predictions.json", "n_best.json", "null_odds.json"
@@ -49,6 +51,7 @@ class RunFolder:
         evaluations: scores and answers on other sets (`spantune evaluate`).
         checkpoints: what a resumed run needs; gone from a finished one.
         tracking: names the MLflow run that mirrors this one.
+        lock: held by the process that writes into the folder; not there otherwise.
     """
 
     def __init__(self, path: Path) -> None:
@@ -64,12 +67,32 @@ class RunFolder:
         self.evaluations = path / "evaluations"
         self.checkpoints = path / "checkpoints"
         self.tracking = path / MLFLOW
+        self.lock = path / RUN_LOCK
 
     @property
     def holds_work(self) -> bool:
         """Whether the folder holds a run that reached its first step or may still be running."""
         # A record that cannot be read, or a link to nothing, stands for a run, too.
         return os.path.lexists(self.record) and not self._is_without_work()
+
+    def only_writer(self, patience: float = 0.0) -> AbstractContextManager[None]:
+        """Lock the folder, which is made, for this process.
+
+        Args:
+            patience: seconds to wait for another process that works there.
+
+        Raises:
+            RunError: one does, the folder holds other things than a run, or it cannot be written.
+        """
+        make_folder(self.path)
+        self.refuse_others()
+        return locked(
+            self.lock,
+            "another process works in this run folder",
+            where=self.path,
+            fix="wait for it, end it, or choose another --output",
+            patience=patience,
+        )
 
     def prepare(self, *, overwrite: bool = False, resume: bool = False) -> RunRecord | None:
         """Make the folder ready to be written to.
@@ -103,7 +126,7 @@ class RunFolder:
         return None
 
     def refuse_others(self) -> None:
-        """RunError where the folder holds things but no run; it need not be there."""
+        """RunError if the folder holds things but no run; it need not be there."""
         refuse_foreign(self.path, "run", RECORD, lambda path: path.name == RECORD)
 
     def _is_without_work(self) -> bool:
@@ -124,6 +147,7 @@ class RunFolder:
         with explained(self.path):
             ours = {path for key, path in vars(self).items() if key not in ("path", "record")}
             ours.update(self.path.glob(f"{TEMPORARY}*"))
+            ours.discard(self.lock)  # of this process
             for path in (*ours, self.record):  # the record last: until then the folder is recognised as a run's
                 if path.is_dir() and not path.is_symlink():
                     shutil.rmtree(path)

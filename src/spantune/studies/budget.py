@@ -65,7 +65,7 @@ class Forecast:
     """What the runs of a study will take.
 
     Args:
-        rates: by an arm's folder, as far as they are known. seed: whose data stand for those of all seeds.
+        rates: by an arm's folder, as far as they are known. seed: its data represent those of all seeds.
         workers: runs at the same time.
     """
 
@@ -95,7 +95,7 @@ def _points_left(config: CompareConfig, arm: Arm) -> list[TrainConfig]:
     if not arm.parameters:
         return []
     if config.search == "grid":
-        points = [sweep_run(config, arm, label_of(one), one) for one in combinations(arm.parameters)]
+        points = [sweep_run(config, arm, label_of(values), values) for values in combinations(arm.parameters)]
         return [run for run in points if not _is_done(run, frozenset())]
     trial = sweep_run(config, arm, TRIAL, {})
     trials = (replace(trial, output=path) for path in glob.glob(f"{glob.escape(trial.output)}*"))

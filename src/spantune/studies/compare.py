@@ -16,6 +16,7 @@ from spantune.reports.tables.main_table import comparison
 from spantune.reports.write_report import Report
 from spantune.runs import RunFolder, write_text_atomic
 from spantune.runs.atomic_files import make_folder, refuse_foreign
+from spantune.runs.locks import locked
 from spantune.runs.record import RECORD
 from spantune.scoring.statistics import estimate
 from spantune.studies.budget import Clock, Forecast, fit
@@ -24,12 +25,11 @@ from spantune.studies.grid_search import GridSearch, Search
 from spantune.studies.plan import FLOOR, SWEEP, SWEEP_BUDGET, Arm, arms, final_run, own_keys, sweep_run
 from spantune.studies.plan_text import notes_after, notes_before, outline
 from spantune.studies.probe import timed
-from spantune.studies.record import STUDY, StudyRecord
+from spantune.studies.record import STUDY, STUDY_LOCK, StudyRecord
 from spantune.studies.report import report_of
 from spantune.studies.run_state import Facts, facts_as_they_are, record_in, shared_differences
 from spantune.studies.schedule import Schedule
 from spantune.studies.study_recorder import StudyRecorder, earlier_record, protocol_of
-from spantune.studies.worker_process import LOCKS, alone_in
 
 if TYPE_CHECKING:
     from spantune.tracking.trackers import Tracker
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 def compare(config: CompareConfig, say: Say | None = None, executor: Executor | None = None) -> StudyRecord:
     """Train what is missing of the study, write its record and its report.
 
-    A run that fails costs only itself: its record holds the reason, the others go on.
+    A failing run does not stop the others; its record holds the reason.
 
     Args:
         say: gets the plan and what happens to each run; default: standard error.
@@ -74,7 +74,12 @@ def compare_and_report(
         refuse_starts(final_run(config, arm, config.seeds[0], {}) for arm in compared)
     _refuse_other_study(config, compared)
     make_folder(folder)
-    with alone_in(folder):
+    with locked(
+        folder / STUDY_LOCK,
+        "another `spantune compare` works on this study",
+        where=folder,
+        fix="wait for it, or choose another --output (with --storage, they share the trials of their sweeps)",
+    ):
         executor = executor or _executor(config)
         try:
             return _carried_out(config, compared, executor, clock, say)
@@ -89,8 +94,8 @@ def _search(config: CompareConfig, arm: Arm, facts: Facts) -> Search:
         from spantune.studies.optuna_search import OptunaSearch
 
         return OptunaSearch(config, arm, base, facts(base))
-    default = {one.key: one.default(base) for one in arm.parameters}
-    return GridSearch(arm.parameters, default, config.sweep_extend, lambda one, value: one.problem(base, value))
+    default = {parameter.key: parameter.default(base) for parameter in arm.parameters}
+    return GridSearch(arm.parameters, default, config.sweep_extend, lambda name, value: name.problem(base, value))
 
 
 def _executor(config: CompareConfig) -> Executor:
@@ -99,7 +104,7 @@ def _executor(config: CompareConfig) -> Executor:
         from spantune.studies.ray_executor import RayExecutor
 
         return RayExecutor(Path(config.output), config.ray_address, cpus=config.ray_cpus, gpus=config.ray_gpus)
-    return LocalExecutor(config.workers, Path(config.output))
+    return LocalExecutor(config.workers)
 
 
 def _carried_out(
@@ -119,7 +124,7 @@ def _carried_out(
     trackers = _trackers(config)
     for tracker in trackers:
         tracker.start(protocol_of(config))
-    kept = replace(fitted.config, **{key: value for one in trackers for key, value in one.passed_on.items()})
+    kept = replace(fitted.config, **{key: value for tracker in trackers for key, value in tracker.passed_on.items()})
     try:
         searches = {arm.folder: _search(kept, arm, facts) for arm in fitted.arms if arm.parameters}
         Schedule(kept, fitted.arms, executor, recorder, searches, forecast, facts, clock, say, _write).run()
@@ -164,7 +169,7 @@ def _refuse_other_study(config: CompareConfig, compared: Sequence[Arm]) -> None:
 
 def _of_a_study(path: Path) -> bool:
     """Whether a file or folder belongs in the folder of a study, or of runs that are to be part of one."""
-    return path.name in (STUDY, SWEEP, LOCKS) or os.path.lexists(path / RECORD)
+    return path.name in (STUDY, SWEEP, STUDY_LOCK.parent.name) or os.path.lexists(path / RECORD)
 
 
 def _points_there(config: CompareConfig, compared: Sequence[Arm]) -> Iterator[TrainConfig]:
@@ -202,7 +207,7 @@ def _trackers(config: CompareConfig) -> tuple[Tracker, ...]:
 
 def _untracked(study: StudyRecord) -> list[str]:
     """Finished runs that an earlier call trained without a tracker."""
-    finished = [one.folder for one in study.all_runs if one.folder and one.status == "finished"]
+    finished = [run.folder for run in study.all_runs if run.folder and run.status == "finished"]
     return [name for name in finished if not RunFolder(study.folder / name).tracking.exists()]
 
 
@@ -222,7 +227,7 @@ def _refuse_nothing(study: StudyRecord) -> None:
     """RunError if no final run finished."""
     if any(record.status == "finished" for record in study.records):
         return
-    reasons = {one.reason or one.status for one in study.runs if one.status != "planned"}
+    reasons = {run.reason or run.status for run in study.runs if run.status != "planned"}
     raise RunError(
         "no run of the study finished",
         where=str(study.folder),

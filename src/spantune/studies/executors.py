@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import multiprocessing.connection
 from collections.abc import Callable
-from pathlib import Path
 from typing import Protocol
 
 from spantune.config import TrainConfig
-from spantune.studies.worker_process import Outcome, Place, RunProcess, lock_of
+from spantune.studies.worker_process import Outcome, Place, RunProcess
 
 Say = Callable[[str], None]
-"""Gets each line of what a study tells its user."""
+"""Receives each line that a study prints for its user."""
 
 
 class Executor(Protocol):
@@ -41,21 +40,20 @@ class LocalExecutor:
 
     Args:
         workers: processes at a time; they share cores and GPUs, see `worker_process.Place`.
-        study: the study folder.
     """
 
-    def __init__(self, workers: int, study: Path) -> None:
-        self.workers, self._study = workers, study
+    def __init__(self, workers: int) -> None:
+        self.workers = workers
         self._under_way: dict[int, tuple[str, RunProcess]] = {}  # by the number of the place
 
     def submit(self, name: str, config: TrainConfig) -> None:
         number = next(place for place in range(self.workers) if place not in self._under_way)
-        self._under_way[number] = name, RunProcess(config, Place(number, self.workers, lock_of(self._study, name)))
+        self._under_way[number] = name, RunProcess(config, Place(number, self.workers))
 
     def wait(self) -> tuple[str, Outcome]:
         places = {run.process.sentinel: number for number, (_, run) in self._under_way.items()}
         ended = multiprocessing.connection.wait(list(places))
-        name, run = self._under_way.pop(min(places[one] for one in ended))  # type: ignore[index]
+        name, run = self._under_way.pop(min(places[job] for job in ended))  # type: ignore[index]
         return name, run.outcome()
 
     def close(self) -> None:

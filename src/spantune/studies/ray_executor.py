@@ -21,7 +21,7 @@ from typing import Any
 from spantune.config import TrainConfig
 from spantune.errors import ConfigError, RunError
 from spantune.runs.atomic_files import TEMPORARY, atomic_folder
-from spantune.studies.worker_process import Outcome, Place, RunProcess, lock_of
+from spantune.studies.worker_process import Outcome, RunProcess
 
 _PATIENCE_SECONDS = 5
 _POLL_SECONDS = 1.0
@@ -42,7 +42,7 @@ class RayExecutor:
     def __init__(self, folder: Path, address: str, *, cpus: float, gpus: float) -> None:
         self._ray = _imported()
         self._under_way: dict[Any, tuple[str, Path]] = {}  # by task: the run's name and folder
-        self._token = folder / f"{TEMPORARY}ray-{uuid.uuid4().hex}"  # whoever sees it sees the study folder
+        self._token = folder / f"{TEMPORARY}ray-{uuid.uuid4().hex}"  # a worker that sees it sees the study folder
         self._connect(address)
         self.workers = self._at_a_time(cpus, gpus)
         self._task = self._ray.remote(num_cpus=cpus, num_gpus=gpus, max_retries=0)(_carry_out)
@@ -81,7 +81,7 @@ class RayExecutor:
         folder = Path(config.output).absolute()
         packed = _packed(folder) if config.resume else None
         config = replace(config, output=str(folder))
-        task = self._task.remote(name, config, str(self._token.absolute()), packed, self._bell)
+        task = self._task.remote(config, str(self._token.absolute()), packed, self._bell)
         self._under_way[task] = name, folder
 
     def wait(self) -> tuple[str, Outcome]:
@@ -142,12 +142,10 @@ class _Bell:
         return self.rung
 
 
-def _carry_out(
-    name: str, config: TrainConfig, token: str, packed: bytes | None, bell: Any
-) -> tuple[Outcome, bytes | None]:
+def _carry_out(config: TrainConfig, token: str, packed: bytes | None, bell: Any) -> tuple[Outcome, bytes | None]:
     """What a worker does: the outcome, and the run's folder if the worker does not see the study folder."""
     if Path(token).exists():
-        return _run(config, bell, Place(lock=lock_of(Path(token).parent, name))), None
+        return _run(config, bell), None
     with tempfile.TemporaryDirectory(prefix=TEMPORARY) as scratch:
         folder = Path(scratch) / "run"
         if packed is not None:
@@ -155,9 +153,9 @@ def _carry_out(
         return _run(replace(config, output=str(folder)), bell), _packed(folder)
 
 
-def _run(config: TrainConfig, bell: Any, place: Place | None = None) -> Outcome:
+def _run(config: TrainConfig, bell: Any) -> Outcome:
     ray = _imported()
-    run = RunProcess(config, place)
+    run = RunProcess(config)
     try:
         while run.process.is_alive() and not ray.get(bell.has_rung.remote()):
             run.process.join(_POLL_SECONDS)

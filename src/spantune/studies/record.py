@@ -18,6 +18,8 @@ from spantune.runs.record import RECORD
 from spantune.studies.run_state import record_in
 
 STUDY = "study.json"
+STUDY_LOCK = Path(".locks") / "study.lock"
+"""In a study folder, held by the process that works on the study."""
 _WHAT = "study's record"
 Status = Literal["running", "finished", "interrupted", "failed"]
 RunStatus = Literal["planned", "running", "finished", "failed", "skipped", "elsewhere"]
@@ -122,17 +124,17 @@ class StudyRecord:
     def damaged(self) -> tuple[str, ...]:
         """The final runs whose record cannot be read, or is gone though they have finished, in a line each."""
         lines = []
-        for one in self.runs:
-            path = self.folder / one.folder / RECORD
+        for run in self.runs:
+            path = self.folder / run.folder / RECORD
             try:
-                if RunRecord.read_if_there(path.parent) is None and one.status == "finished":
+                if RunRecord.read_if_there(path.parent) is None and run.status == "finished":
                     lines.append(f"{path} is gone")
             except RunError as error:
                 lines.append(f"{error.where}: {error.problem}, found: {error.found}")
         return tuple(lines)
 
     def require_whole(self) -> StudyRecord:
-        """The study itself; RunError where a final run is `damaged`, so that no method is missing without a word."""
+        """The study itself; RunError if a final run is `damaged`, so that no method is missing without a word."""
         if lines := self.damaged:
             raise RunError(
                 f"{len(lines)} of the study's runs {'is' if len(lines) == 1 else 'are'} damaged",
@@ -146,24 +148,24 @@ class StudyRecord:
     @property
     def records(self) -> tuple[RunRecord, ...]:
         """The records of the final runs that have one that can be read, by encoder, method and seed."""
-        records = (record_in(self.folder / one.folder) for one in self.runs)
-        return tuple(one for one in records if one is not None)
+        records = (record_in(self.folder / run.folder) for run in self.runs)
+        return tuple(record for record in records if record is not None)
 
     @property
     def folders(self) -> tuple[RunFolder, ...]:
         """The folders of these runs, in the same order."""
-        paths = (self.folder / one.folder for one in self.runs)
+        paths = (self.folder / run.folder for run in self.runs)
         return tuple(RunFolder(path) for path in paths if record_in(path) is not None)
 
     @property
     def failed(self) -> tuple[FinalRun | Point, ...]:
         """Runs that failed, with their reasons."""
-        return tuple(one for one in self.all_runs if one.status == "failed")
+        return tuple(run for run in self.all_runs if run.status == "failed")
 
     @property
     def skipped(self) -> tuple[FinalRun | Point, ...]:
         """Runs that were planned and not begun, with their reasons."""
-        return tuple(one for one in self.all_runs if one.status == "skipped")
+        return tuple(run for run in self.all_runs if run.status == "skipped")
 
     @property
     def all_runs(self) -> tuple[FinalRun | Point, ...]:
@@ -174,7 +176,7 @@ class StudyRecord:
         """What failed and what to do about it; None if everything that was begun has finished."""
         if not self.failed:
             return None
-        lines = [f"  {one.folder}: {(one.reason or 'no reason given').splitlines()[0]}" for one in self.failed]
+        lines = [f"  {run.folder}: {(run.reason or 'no reason given').splitlines()[0]}" for run in self.failed]
         return "\n".join([f"{len(lines)} of the study's runs failed; the same command tries them again:", *lines])
 
     def write(self) -> None:
@@ -189,7 +191,7 @@ class StudyRecord:
         Raises:
             RunError: there is none, it is broken, or another version of spantune wrote it.
         """
-        path, fix = Path(folder) / STUDY, "run the same `spantune compare` again: it writes the record anew"
+        path, fix = Path(folder) / STUDY, "run the same `spantune compare` again: it writes a new record"
         try:
             content = read_json(path, _WHAT, fix)
         except (FileNotFoundError, NotADirectoryError) as error:

@@ -9,22 +9,18 @@ import sys
 import threading
 import traceback
 import warnings
-from contextlib import AbstractContextManager, nullcontext, suppress
+from contextlib import suppress
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
-from pathlib import Path
 from types import FrameType
 from typing import Any, Literal
 
 from spantune.config import TrainConfig
-from spantune.errors import DataError, EncoderError, RunError
-from spantune.runs.atomic_files import explained
+from spantune.errors import DataError, EncoderError
 
-LOCKS = ".locks"
-"""Folder of the lock files in a study folder. The system releases a lock when the process that holds it dies."""
 _SIGNALS = os.name != "nt"  # Windows cannot ask a process to stop, and its Ctrl-C reaches all of them
-_LOCK_SECONDS = 600  # an orphan stops after its step, or after the evaluation that it is in
+_PATIENCE_SECONDS = 600  # a run that is left of a killed study stops after its step, or the evaluation that it is in
 _LONGEST_REASON = 20_000  # characters: a pipe holds 64 KiB, and nobody reads before the process has ended
 
 
@@ -52,12 +48,10 @@ class Place:
     Attributes:
         number: from 0. of: how many there are. The cores are divided evenly; if there are several GPUs, each place
             has one.
-        lock: file that is locked while the run writes into its folder.
     """
 
     number: int = 0
     of: int = 1
-    lock: Path | None = None
 
 
 class RunProcess:
@@ -118,8 +112,7 @@ def _work(config: TrainConfig, outcomes: Connection, place: Place) -> None:
 
         _without_bars()
         _take(place)
-        with _locked(place):
-            train(config)
+        train(config, patience=_PATIENCE_SECONDS)
     except KeyboardInterrupt:
         outcome, code = Outcome(interrupted=True), 130
     except Exception as error:
@@ -154,7 +147,7 @@ def _failed(error: Exception) -> Outcome:
 def _out_of_memory(error: Exception) -> bool:
     words = ("out of memory", "allocate memory", "not enough memory", "alloc_failed")  # of torch's allocators
     shown = str(error).lower()
-    return isinstance(error, MemoryError) or (isinstance(error, RuntimeError) and any(one in shown for one in words))
+    return isinstance(error, MemoryError) or (isinstance(error, RuntimeError) and any(word in shown for word in words))
 
 
 def _take(place: Place) -> None:
@@ -170,19 +163,6 @@ def _take(place: Place) -> None:
         os.environ["CUDA_VISIBLE_DEVICES"] = names[place.number % len(names)]
 
 
-def _locked(place: Place) -> AbstractContextManager[Any]:
-    """Wait until no other process writes into the run's folder: one may be left of a study that was killed."""
-    if place.lock is None:
-        return nullcontext()
-    return _acquired(
-        place.lock,
-        _LOCK_SECONDS,
-        "another process still writes into the run's folder",
-        where=str(place.lock),
-        fix="end it, or wait for it, and start the study again",
-    )
-
-
 def _interrupt(number: int, frame: FrameType | None) -> None:
     signal.signal(number, signal.SIG_IGN)  # once is enough: the record is being written
     raise KeyboardInterrupt
@@ -194,30 +174,3 @@ def _stop_with_the_study() -> None:
     if study is not None:
         study.join()
         os.kill(os.getpid(), signal.SIGTERM)
-
-
-def lock_of(study: Path, name: str) -> Path:
-    """The lock file of a run."""
-    return study / LOCKS / f"{name.replace('/', '-')}.lock"
-
-
-def alone_in(folder: Path) -> AbstractContextManager[Any]:
-    """Lock a study folder; RunError if another process works on the study."""
-    return _acquired(
-        folder / LOCKS / "study.lock",
-        0,
-        "another `spantune compare` works on this study",
-        where=str(folder),
-        fix="wait for it, or choose another --output (with --storage, they share the trials of their sweeps)",
-    )
-
-
-def _acquired(lock: Path, seconds: float, problem: str, *, where: str, fix: str) -> AbstractContextManager[Any]:
-    from filelock import FileLock, Timeout
-
-    with explained(lock):
-        lock.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        return FileLock(lock).acquire(timeout=seconds)
-    except Timeout as error:
-        raise RunError(problem, where=where, fix=fix) from error

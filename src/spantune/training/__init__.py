@@ -9,8 +9,8 @@ if TYPE_CHECKING:
     from spantune.runs import RunRecord
 
 
-def train(config: TrainConfig) -> RunRecord:
+def train(config: TrainConfig, *, patience: float = 0.0) -> RunRecord:
     """Train one run; see `spantune.training.run.train`."""
     from spantune.training.run import train as run
 
-    return run(config)
+    return run(config, patience=patience)

@@ -29,7 +29,7 @@ class Model:
         name: what the API calls it; unique. folder: of the run, or of its adapter.
         label: the method as people write it. number: its place among the models.
         squad_v2: whether it may answer nothing. record: of its run; None for an adapter without one.
-        method: its name; "" where it is unknown. place: that of its colour and pattern; default: its number.
+        method: its name; "" if it is unknown. place: that of its colour and pattern; default: its number.
         language: of MLQA's rules, by which its run was scored; None for the official rule.
         fault: why it cannot answer, known before it is loaded; "" where nothing is known.
     """

@@ -23,7 +23,7 @@ def sentence(text: str) -> str:
 
 
 def detail_of(error: UserError) -> str:
-    """The four parts of a message as sentences: what is wrong, expected and found, and how to mend it."""
+    """The four parts of a message as sentences: what is wrong, expected and found, and how to fix it."""
     parts = (("Expected: ", error.expected), ("Found: ", error.found), ("", error.fix))
     return " ".join([sentence(error.problem), *(sentence(f"{label}{text}") for label, text in parts if text)])
 
@@ -103,7 +103,7 @@ def _problem_of(error: Exception) -> Problem:
         headers = {key: value for key, value in error.get_headers() if key in ("Allow", "Retry-After")}
         detail = "It has more than a request may hold." if status == 413 else error.description or error.name
         return Problem(status, error.name, detail, headers=headers)
-    if isinstance(error, UserError):  # for whoever runs the server to mend, such as a missing folder
+    if isinstance(error, UserError):  # for the server's operator to fix, such as a missing folder
         current_app.logger.error("%s %s: %s", request.method, request.path, error)
         return Problem(500, "Something failed here", sentence(error.problem))
     current_app.logger.error("unforeseen: %s %s", request.method, request.path, exc_info=error)

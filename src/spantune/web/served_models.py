@@ -70,7 +70,7 @@ def _unforeseen(error: Exception) -> Exception | None:
 
 
 def what_to_serve(named: Sequence[str]) -> tuple[str, ...]:
-    """The named folders (`zoo` for all of it), else the demo, else the zoo; RunError where there is none."""
+    """The named folders (`zoo` for all of it), else the demo, else the zoo; RunError if there is none."""
     folders = zoo.each(named) or ((str(DEMO),) if _served_by_default(DEMO) else zoo.names())
     if not folders:
         raise RunError(
@@ -105,7 +105,7 @@ def studies_in(folders: Sequence[str]) -> tuple[Path, ...]:
 def models_in(folders: Sequence[str]) -> tuple[Model, ...]:
     """The models of run and study folders, in order, each once.
 
-    One that cannot be read has a `fault`. RunError (that of the first) where it is so with all of them.
+    One that cannot be read has a `fault`. RunError (that of the first) if that holds for all of them.
     """
     paths: list[Path] = []
     faults: dict[Path, UserError] = {}
@@ -171,7 +171,7 @@ def _label(path: Path, record: RunRecord | None, manifest: Manifest | None) -> s
 
 
 def _manifest(path: Path) -> Manifest | None:
-    """The manifest of a saved model, in its own folder or in that of its run; None where it cannot be read."""
+    """The manifest of a saved model, in its own folder or in that of its run; None if it cannot be read."""
     folder = saved_in(path)
     try:
         return read_manifest(folder) if folder is not None else None

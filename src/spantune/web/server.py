@@ -56,7 +56,7 @@ def serve(settings: ServeConfig, say: Say = print) -> None:
 
 
 def listening(settings: ServeConfig) -> socket.socket:
-    """A socket that listens on the address; ConfigError where that cannot be."""
+    """A socket that listens on the address; ConfigError if that cannot be."""
     try:
         bare = settings.host.strip("[]")
         family, _, _, _, address = socket.getaddrinfo(bare, settings.port, type=socket.SOCK_STREAM)[0]

@@ -27,7 +27,7 @@ class Web:
         shelf: the studies that are served. known: the models, also those that are broken.
         answerer: the queue before the models. examples: questions to try. buckets: how much each client asked.
         guesses: how many wrong tokens each client sent.
-        token: what uploads and corrections need; None where only this machine reaches the app.
+        token: what uploads and corrections need; None if only this machine reaches the app.
     """
 
     settings: ServeConfig

@@ -16,14 +16,14 @@ class OffsetUnit:
 
     Attributes:
         name: what one of them counts, for messages.
-        places: the characters of a context at which each unit starts, -1 where a unit is not a character's first.
+        places: the characters of a context at which each unit starts, -1 if a unit is not a character's first.
     """
 
     name: str
     places: Callable[[str], Sequence[int]]
 
     def answer(self, context: str, text: str, offset: int) -> Answer | None:
-        """The answer at the offset so counted; None where the text is not there."""
+        """The answer at the offset so counted; None if the text is not there."""
         places = self.places(context)
         if not 0 <= offset < len(places) or (start := places[offset]) < 0:
             return None
@@ -44,12 +44,12 @@ def _expanded(widths: Iterable[int]) -> list[int]:
 
 @lru_cache(maxsize=256)
 def _utf_16(context: str) -> list[int]:
-    return _expanded(1 + (one > "\uffff") for one in context)
+    return _expanded(1 + (character > "\uffff") for character in context)
 
 
 @lru_cache(maxsize=256)
 def _utf_8(context: str) -> list[int]:
-    return _expanded(1 + (one > "\x7f") + (one > "\u07ff") + (one > "\uffff") for one in context)
+    return _expanded(1 + (letter > "\x7f") + (letter > "\u07ff") + (letter > "\uffff") for letter in context)
 
 
 @lru_cache(maxsize=256)
@@ -65,12 +65,12 @@ UNITS = (
 
 
 def offset_unit(rows: Sequence[RawRow]) -> OffsetUnit | None:
-    """The unit that explains all offsets of a file; None where they count characters, or no unit explains them all.
+    """The unit that explains all offsets of a file; None if they count characters, or no unit explains them all.
 
     Answers whose text is not in the context at all say nothing. One that the unit does not explain rules it out: a file
     of which only some offsets are wrong keeps its defects.
     """
-    answers = [given for row in rows for given in _given(row)]
+    answers = [answer for row in rows for answer in _given(row)]
     wrong = [(context, text, start) for context, text, start in answers if not context.startswith(text, start)]
     if not wrong:
         return None

@@ -116,7 +116,7 @@ class _RowCheck:
         self.checked.defects.append(Defect(kind, self.name, self.source, self.row.where, field, detail, repair))
 
     def example(self, require_answers: bool) -> Example | None:
-        """The row as an example, or None where something in it cannot be mended."""
+        """The row as an example, or None if something in it cannot be mended."""
         question = self.text(self.row.question, "question")
         context = self.text(self.row.context, "context")
         identifier = self.identifier(question, context)

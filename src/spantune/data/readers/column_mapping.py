@@ -180,8 +180,8 @@ def record_rows(records: Iterable[tuple[str, Mapping[str, Any]]], parts: Mapping
     for where, record in records:
         cell = {part: record.get(column) for part, column in parts.items()}.get
         context, impossible = bounded(cell("context")), truth(cell("is_impossible"))
-        given = cell("answer") if is_missing(cell("answers")) else cell("answers")
-        value, start = _written_out(given, cell("answer_start"), context)
+        answers = cell("answer") if is_missing(cell("answers")) else cell("answers")
+        value, start = _written_out(answers, cell("answer_start"), context)
         tool = record if isinstance(record, ToolRecord) else None
         yield RawRow(
             id=bounded(cell("id")),

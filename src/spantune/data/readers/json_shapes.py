@@ -183,7 +183,7 @@ def _refuse_lengths(columns: Mapping[str, list[Any]], length: int, place: str, f
 
 
 def _refuse_mixtures(records: Records, file: str, names: Collection[str]) -> None:
-    """Raises a DataError where articles, paragraphs and rows are in one list."""
+    """Raises a DataError if articles, paragraphs and rows are in one list."""
     if not any(is_nested(record) for _, record in records):
         return
     kinds = [next((key for key in _NESTED if key in record), "") for _, record in records]

@@ -94,7 +94,7 @@ def inspect() -> Response:
 
 
 def _read(operation: str) -> Any:
-    """The body of the request; Problem 413 where it is too large, 415 where it is not JSON, 422 where it is wrong."""
+    """The body of the request; Problem 413 if it is too large, 415 if it is not JSON, 422 if it is wrong."""
     if request.mimetype != "application/json":
         raise Problem(415, "Unsupported Media Type", "Send JSON, with Content-Type: application/json.")
     request.max_content_length = API_BYTES

@@ -35,7 +35,7 @@ class TokenHeat:
 
 @dataclass(frozen=True)
 class HeatRow:
-    """What a model sees in the tokens; None where they are left out."""
+    """What a model sees in the tokens; None if they are left out."""
 
     model: Model
     cells: Sequence[TokenHeat | None]
