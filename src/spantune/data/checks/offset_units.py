@@ -52,15 +52,38 @@ def _utf_8(context: str) -> list[int]:
     return _expanded(1 + (letter > "\x7f") + (letter > "\u07ff") + (letter > "\uffff") for letter in context)
 
 
+def _without_returns(context: str, places: Sequence[int]) -> list[int]:
+    """The places without those of each CR of a line end CR LF, so that the LF alone counts."""
+    return [place for place in places if place < 0 or context[place : place + 2] != "\r\n"]
+
+
 @lru_cache(maxsize=256)
 def _line_feeds(context: str) -> list[int]:
-    return [place for place in range(len(context)) if context[place : place + 2] != "\r\n"]
+    return _without_returns(context, range(len(context)))
+
+
+@lru_cache(maxsize=256)
+def _utf_16_line_feeds(context: str) -> list[int]:
+    return _without_returns(context, _utf_16(context))
+
+
+@lru_cache(maxsize=256)
+def _utf_8_line_feeds(context: str) -> list[int]:
+    return _without_returns(context, _utf_8(context))
+
+
+@lru_cache(maxsize=256)
+def _two_at_line_ends(context: str) -> list[int]:
+    return _expanded(1 + (sign == "\n" and context[at - 1 : at] != "\r") for at, sign in enumerate(context))
 
 
 UNITS = (
     OffsetUnit("UTF-16 units (as JavaScript and Java count)", _utf_16),
     OffsetUnit("bytes of UTF-8", _utf_8),
     OffsetUnit("characters with each line end (CR LF) as one", _line_feeds),
+    OffsetUnit("UTF-16 units with each line end (CR LF) as one", _utf_16_line_feeds),
+    OffsetUnit("bytes of UTF-8 with each line end (CR LF) as one", _utf_8_line_feeds),
+    OffsetUnit("characters with each line end (LF) as two, CR LF", _two_at_line_ends),
 )
 
 

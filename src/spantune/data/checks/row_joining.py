@@ -18,7 +18,7 @@ def joined_rows(rows: Iterable[RawRow]) -> list[RawRow]:
     places: dict[tuple[str, str], list[int]] = {}
     for row in rows:
         if isinstance(row.question, str) and isinstance(row.context, str) and isinstance(row.answers, Sequence):
-            known = places.setdefault((row.question, row.context), [])
+            known = places.setdefault((row.question.strip(), row.context.rstrip()), [])
             if (place := next((at for at in known if _is_one_question(kept[at], row)), None)) is not None:
                 kept[place] = _joined(kept[place], row)
                 continue
@@ -31,6 +31,8 @@ def _is_one_question(row: RawRow, other: RawRow) -> bool:
     """Whether two rows with the same question and context are one question."""
     differ = not set(map(repr, _answers(other))) <= set(map(repr, _answers(row)))
     single = row.one_answer and other.one_answer
+    if is_missing(row.id) and is_missing(other.id):
+        return single or (differ and bool(_answers(row)))
     if is_missing(row.id) or is_missing(other.id):
         return single
     if row.id == other.id:

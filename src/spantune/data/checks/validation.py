@@ -13,11 +13,11 @@ from dataclasses import dataclass, field, replace
 from spantune.config import Rows
 from spantune.data.checks.defects import ALL_ROWS, Defect
 from spantune.data.checks.offset_units import OffsetUnit, offset_unit
-from spantune.data.checks.repairs import FoundAnswer, find_once, starts_of
+from spantune.data.checks.repairs import FoundAnswer, find_once, is_words, starts_of
 from spantune.data.checks.row_joining import joined_rows
 from spantune.data.checks.texts import text_fault, without_control_characters
 from spantune.data.example import Answer, Example
-from spantune.data.readers.raw_row import RawRow, Unreadable, is_missing
+from spantune.data.readers.raw_row import CutText, RawRow, Unreadable, is_missing
 
 
 @dataclass(slots=True)
@@ -70,7 +70,8 @@ def _joined(rows: list[RawRow], source: str, checked: CheckedRows) -> list[RawRo
     joined = joined_rows(rows)
     if fewer := len(rows) - len(joined):
         checked.tallies["rows joined"] = fewer
-        detail = f"{len(rows)} rows are {len(joined)} questions (--rows separate keeps each row a question)"
+        questions = f"{len(joined)} question{'s' * (len(joined) > 1)}"
+        detail = f"{len(rows)} rows are {questions} (--rows separate keeps each row a question)"
         checked.defects.append(Defect("joined-rows", ALL_ROWS, source, "", "answers", detail))
     return joined
 
@@ -167,8 +168,8 @@ class _RowCheck:
         if isinstance(impossible, Unreadable):
             self.note("impossible-unreadable", "is_impossible", impossible.detail)
             return None
-        if impossible and given and all(is_missing(text) or not str(text).strip() for text, _ in given):
-            return ()  # an empty text is how some tools write that there is no answer
+        if impossible and given and all(_is_no_answer(text, start) for text, start in given):
+            return ()
         if given is None:
             if impossible:
                 return ()
@@ -207,7 +208,10 @@ class _RowCheck:
         if offset is not None and offset >= 0 and context.startswith(text, offset):
             if offset is not start:
                 self.note("offset-type", f"{field}.answer_start", f"{start!r}", f"read as {offset}")
-            return Answer(text, offset)
+            answer = Answer(text, offset)
+            if isinstance(value, CutText) and not is_words(context, offset, answer.end):
+                self.note("inside-word", field, f"the span is {text!r}, inside {_word_at(context, answer)!r}")
+            return answer
         place = find_once(context, text)
         kind = "answer-offset" if offset is not None else "offset-type"
         where = place.answer if place is not None and not place.in_word else None
@@ -224,6 +228,11 @@ class _RowCheck:
         where = place.answer if place is not None and not place.in_word else None
         self.note("offset-missing", f"{field}.answer_start", _position(context, text, place), _moved(where, text))
         return where
+
+
+def _is_no_answer(text: object, start: object) -> bool:
+    """Whether an answer says that there is none, as some tools write it: an empty text, or the offset -1."""
+    return is_missing(text) or text in ([], ()) or not str(text).strip() or _whole_number(start) == -1 or start == -1
 
 
 _NO_ANSWER = "no answer; if none is meant, give an empty list or a column is_impossible"

@@ -114,7 +114,7 @@ def _list(value: Any, key: str, file: str, where: str) -> list[Any]:
     inner = _key(value, key, file, where)
     if not isinstance(inner, list):
         raise DataError(
-            "the JSON is not SQuAD", where=f"{file}: {where}.{key}", expected="a list", found=described(inner)
+            "the JSON is not SQuAD", where=f"{file}: {within(where, key)}", expected="a list", found=described(inner)
         )
     return inner
 
