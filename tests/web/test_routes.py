@@ -154,6 +154,27 @@ def test_health_and_readiness(make: Make) -> None:
     assert failed.get("/healthz").status_code == 200 and failed.get("/readyz").status_code == 503
 
 
+@pytest.mark.parametrize(
+    "body",
+    ["[" * 200_000, '{"a":' * 200_000, '{"questions":' + "[" * 200_000, "1" * 100_000, "\0", '{"n_best": 1e400}'],
+    ids=["lists", "objects", "questions", "digits", "NUL", "infinite"],
+)
+def test_json_that_is_deep_or_no_json_is_refused(client: FlaskClient, body: str) -> None:
+    refused(client.post("/api/answer", data=body, content_type="application/json"), 422)
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        *("/%00", "/explore/%00", "/explore/a%00b/files/%00", "/static/%00", "/static/a%00b.css", "/explore/%ff"),
+        *("/corrections/mark?key=%00", "/corrections/mark?study=%00&place=0", "/static/..%2f..%2fapp.py"),
+        "/explore/x/questions/" + "9" * 5_000,
+    ],
+)
+def test_no_file_has_a_name_with_nul(client: FlaskClient, path: str) -> None:
+    assert client.get(path).status_code == 404
+
+
 def test_a_broken_model_is_named_and_the_others_answer(make: Make) -> None:
     client = make(FakeSource(broken={"words": "adapter_model.safetensors: The file <b> is damaged."}))
     known = client.get("/api/methods").json

@@ -104,7 +104,7 @@ def _problem_of(error: Exception) -> Problem:
         detail = "It has more than a request may hold." if status == 413 else error.description or error.name
         return Problem(status, error.name, detail, headers=headers)
     if isinstance(error, UserError):  # for the server's operator to fix, such as a missing folder
-        current_app.logger.error("%s %s: %s", request.method, request.path, error)
+        current_app.logger.error("%s %r: %s", request.method, request.path, error)
         return Problem(500, "Something failed here", sentence(error.problem))
-    current_app.logger.error("unforeseen: %s %s", request.method, request.path, exc_info=error)
+    current_app.logger.error("unforeseen: %s %r", request.method, request.path, exc_info=error)
     return Problem(500, "Something failed here", "It was written into the server's log.")
