@@ -24,7 +24,7 @@ class Web:
     """One app.
 
     Attributes:
-        shelf: the studies that are served. models: what answers.
+        shelf: the studies that are served. known: the models, also those that are broken.
         answerer: the queue before the models. examples: questions to try. buckets: how much each client asked.
         guesses: how many wrong tokens each client sent.
         token: what uploads and corrections need; None if only this machine reaches the app.
@@ -32,12 +32,24 @@ class Web:
 
     settings: ServeConfig
     shelf: Shelf
-    models: tuple[Model, ...]
+    known: tuple[Model, ...]
     answerer: Answerer
     examples: ExampleQuestions
     buckets: Buckets
     guesses: Buckets
     token: str | None
+
+    @property
+    def models(self) -> tuple[Model, ...]:
+        """What answers, once the models are loaded."""
+        broken = self.answerer.broken
+        return tuple(model for model in self.known if model.name not in broken)
+
+    @property
+    def broken(self) -> list[tuple[Model, str]]:
+        """The models that cannot answer, and why."""
+        broken = self.answerer.broken
+        return [(model, broken[model.name]) for model in self.known if model.name in broken]
 
     @property
     def names(self) -> tuple[str, ...]:
