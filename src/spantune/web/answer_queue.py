@@ -94,6 +94,11 @@ class Answerer:
             return f"The models could not be loaded: {self.failure}"
         return "" if self.ready else "The models are being loaded; questions are answered in a few seconds."
 
+    @property
+    def broken(self) -> Mapping[str, str]:
+        """Why some models cannot answer, by name."""
+        return self._source.broken
+
     def start(self) -> None:
         """Begin to load; returns at once."""
         self._worker.start()

@@ -149,6 +149,8 @@ def _announce(shared: Web, open_socket: socket.socket, say: Say) -> None:
     def report() -> None:
         if shared.answerer.wait_until_loaded():
             say(f"ready: {', '.join(shared.names)}")
+            for model, reason in shared.broken:
+                say(f"broken: {model.name}: {reason}")
         elif shared.answerer.state == "failed":
             say(f"the models could not be loaded: {shared.answerer.failure}")
 
