@@ -277,6 +277,26 @@ def test_16_a_span_without_a_text_that_ends_inside_a_word_is_said(tmp_path: Path
     assert not read(tmp_path, json.dumps(whole), "a.jsonl").defects
 
 
+@pytest.mark.parametrize("field", ["question", "context", "id", "answer"])
+@pytest.mark.parametrize("bad", ["\ud83d", "\udcff"])
+def test_19_half_a_surrogate_pair_in_a_file(field: str, bad: str, tmp_path: Path) -> None:
+    row = {"id": "1", "question": "Who?", "context": MILL, "answer": "Ada"}
+    text = json.dumps([{**row, field: row[field] + bad}])
+    assert kinds(read(tmp_path, text)) == ["broken-unicode"]
+    with pytest.raises(DataError, match="half a surrogate pair") as caught:
+        load_corpus(str(tmp_path / "a.json"))
+    str(caught.value).encode()
+
+
+def test_19_a_title_or_a_name_that_cannot_be_written_stops_nothing(tmp_path: Path) -> None:
+    row = {"id": "1", "question": "Who?", "context": MILL, "answer": "Ada", "title": "a\ud83d", "\ud83d": "x"}
+    corpus = read(tmp_path, json.dumps([row]))
+    assert answers(corpus) == [[("Ada", 0)]] and corpus.examples[0].title == ""
+    with pytest.raises(DataError, match="no column for the question") as caught:
+        read(tmp_path, json.dumps([{"\ud83d": "x"}]))
+    str(caught.value).encode()
+
+
 @pytest.mark.parametrize(
     "names",
     [

@@ -167,7 +167,7 @@ def labels(rows: Columns, which: Labels) -> dict[str, Tensor]:
 def training_batch(
     rows: Columns, *, pad_token_id: int, which: Labels, max_length: int | None = None
 ) -> dict[str, Tensor]:
-    """Inputs, labels and `allowed_tokens` (B, L); where the rows have lessons, also `taught` (B, 2, L)."""
+    """Inputs, labels and `allowed_tokens` (B, L); if the rows have lessons, also `taught` (B, 2, L)."""
     inputs = model_inputs(rows, pad_token_id, max_length=max_length)
     allowed = allowed_tokens(rows, inputs["input_ids"].shape[1])
     batch = {**inputs, **labels(rows, which), "allowed": allowed}

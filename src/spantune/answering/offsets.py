@@ -59,7 +59,7 @@ def _take_letters(context: str, tokens: np.ndarray, at: int, start: int, end: in
 
 
 def _widen_before(tokens: np.ndarray, at: int, end: int) -> None:
-    """Let the tokens that reach a hole, several where they are the bytes of one character, reach up to `end`."""
+    """Let the tokens that reach a hole, several if they are the bytes of one character, reach up to `end`."""
     reach = tokens[at - 1, 1] if at else end
     while at and end > reach and tokens[at - 1, 1] == reach:
         at -= 1

@@ -57,7 +57,7 @@ class AnswerCollector:
         self.broken_windows = 0
         """Windows left out because their logits are not finite: the model has diverged."""
         self._spans: list[_Spans] = []
-        self._tops: list[_Spans] = []  # of each window the best one
+        self._tops: list[_Spans] = []  # the best of each window
         self._log_partition: np.ndarray | None = np.full(len(examples), -math.inf)
         self._null_score = np.full(len(examples), math.inf)
 

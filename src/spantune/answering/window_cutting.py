@@ -123,7 +123,7 @@ def _context_tokens(
 def _fitting_questions(
     questions: Sequence[str], tokenizer: PreTrainedTokenizerFast, longest: int
 ) -> tuple[list[str], list[bool]]:
-    """Questions without outer white space, cut to `longest` tokens where they have more, and which of them were cut."""
+    """Questions without outer white space, cut to `longest` tokens if they have more, and which of them were cut."""
     kept = [question.strip() for question in questions]
     was_cut = [False] * len(kept)
     rows: Sequence[int] = range(len(kept))

@@ -46,7 +46,7 @@ def once(what: str) -> Allowed:
 
 
 def check(ok: bool, key: str, expected: str, found: object) -> str | None:
-    """A line for `ConfigError` where a value is not allowed."""
+    """A line for `ConfigError` if a value is not allowed."""
     return None if ok else f"{_dashed(key)}: expected {expected}, found {found!r}"
 
 

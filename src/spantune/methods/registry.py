@@ -156,7 +156,7 @@ def methods() -> Mapping[str, Method]:
 
 
 def get(name: str) -> Method:
-    """The method of that name; MethodError with the nearest name where there is none."""
+    """The method of that name; MethodError with the nearest name if there is none."""
     known = methods()
     if name not in known:
         raise MethodError(f"there is no method {name!r}", found=name, fix=did_you_mean(name, known))

@@ -69,7 +69,7 @@ def encoder_fault(place: str, what: str, error: Exception, instead: str) -> Faul
         error: that transformers raised. instead: what the user can always do.
     """
     folder, lines = Path(place), [line.strip() for line in str(error).splitlines() if line.strip()]
-    # The second line where the first only announces it.
+    # The second line if the first only announces it.
     message = " ".join(lines[: 2 if lines[0].endswith(":") else 1]) if lines else type(error).__name__
     if "custom code" in message:
         return Fault("code of its own, which spantune does not run", instead, "a family that transformers has itself")

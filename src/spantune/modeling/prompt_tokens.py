@@ -1,4 +1,4 @@
-"""Virtual tokens done right: learned keys and values in every layer, or learned embeddings before the input.
+"""Virtual tokens: learned keys and values in every layer, or learned embeddings before the input.
 
 PEFT makes the tokens (`PrefixEncoder`, `PromptEncoder`); what it does with them in a question-answering model is wrong
 (labels unshifted, position ids moved, segment ids lost, DistilBERT refused), so this module carries them into the

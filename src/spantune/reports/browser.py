@@ -28,7 +28,7 @@ SHOWN_PLAINLY = 12
 """Questions that a page without scripts shows, and a printed one."""
 LETTERS = string.ascii_uppercase + string.ascii_lowercase
 """What marks the answers in a context; more than these get a dot."""
-_AROUND = 240  # characters of the context before the first and after the last mark, where it is cut
+_AROUND = 240  # characters of the context before the first and after the last mark, if it is cut
 
 
 class Row(NamedTuple):

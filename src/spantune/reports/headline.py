@@ -1,4 +1,4 @@
-"""What a comparison shows, in a sentence that its statistics allow, and in a few more what it does not show."""
+"""A sentence on what a comparison shows, as far as its statistics allow, and a few more on what it does not show."""
 
 from __future__ import annotations
 

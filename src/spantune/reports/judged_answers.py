@@ -1,4 +1,4 @@
-"""What records do not hold: the answers to each question, and how `scoring` judges them."""
+"""What records do not have: the answers to each question, and how `scoring` judges them."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ Spans = Mapping[str, Sequence[Mapping[str, Span]]]
 _SAME_SCORE = 1e-3
 """Points of EM and F1: more than rounding, less than one answer of ten thousand."""
 SLICE_RESAMPLES = 2_000
-"""Slices are many and their intervals a hint, so that a fifth of the resamples does (the first of them)."""
+"""There are many slices and their intervals are a hint, so a fifth of the resamples is enough (the first of them)."""
 
 
 class Incomplete(Exception):

@@ -1,4 +1,4 @@
-"""The report as one HTML file that needs nothing else: no network, and no script for anything but the browser of
+"""The report as one HTML file that needs nothing else: no network, and scripts only for the browser of
 questions. Every text of the data is escaped (Jinja's autoescape), and scripts other than ours are refused by the page's
 own policy."""
 

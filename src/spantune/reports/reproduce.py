@@ -20,7 +20,7 @@ _NOT_SETTINGS = BOOKKEEPING | AFTERWARDS | {"method", "methods", "seed", "seeds"
 
 
 def facts(records: Sequence[RunRecord]) -> list[tuple[str, str]]:
-    """What all runs share, and where they differ each of it."""
+    """What all runs share, and each value that differs."""
     started = [record.started_at for record in records if record.started_at]
     ended = [record.finished_at for record in records if record.finished_at]
     named = [

@@ -65,7 +65,7 @@ class Group:
         return measured.mean if measured else None
 
     def parameters(self, name: str) -> Any:
-        """A field of `Parameters`; None if no run knows it. All runs of a group have the same."""
+        """A field of `ParameterCount`; None if no run knows it. All runs of a group have the same."""
         return next((getattr(run.parameters, name) for run in self.runs if run.parameters), None)
 
     def largest(self, name: str) -> int | None:

@@ -1,4 +1,4 @@
-"""How well a model knows what it cannot answer: null odds as a classifier, confidence as a promise (v2.0).
+"""How well a model knows what it cannot answer: null odds as a classifier, and their calibration (v2.0).
 
 Null odds are the score of "no answer" minus that of the best span (`null_odds.json`): above the threshold, the model
 answers nothing. "Positive" is a question without an answer.

@@ -108,7 +108,7 @@ def resampled_means(
     resamples: int = RESAMPLES,
     seed: int = 0,
 ) -> np.ndarray:
-    """Means of K columns over G sets of questions in every resample, (R, G, K); NaN where a resample misses a set.
+    """Means of K columns over G sets of questions in every resample, (R, G, K); NaN if a resample misses a set.
 
     Args:
         values: (Q, K), 0 to 1.

@@ -12,7 +12,7 @@ from spantune.scoring.answer_types import ANSWER_TYPES, answer_type
 from spantune.scoring.words import main_answer, overlap, sentence_at, words
 
 NO_ANSWER = "none"
-"""The slice of questions without an answer, where a dimension is about the answer."""
+"""The slice of questions without an answer, if a dimension is about the answer."""
 
 _ASKING = {
     **{word: word for word in ("what", "when", "where", "why", "which", "how", "who")},

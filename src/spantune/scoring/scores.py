@@ -1,4 +1,4 @@
-"""EM and F1 of several methods on the same questions, as arrays: what every other module here starts from."""
+"""EM and F1 of several methods on the same questions, as arrays; every other module here starts from them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Answers that EM calls wrong and meaning calls right: cosine of sentence embeddings between prediction and gold.
+"""Answers that are wrong by EM and right in meaning: cosine of sentence embeddings between prediction and gold.
 
 After the semantic answer similarity of Risch et al., 2021 (https://aclanthology.org/2021.mrqa-1.15/), with the bundled
 encoder, all-MiniLM-L6-v2 (Reimers and Gurevych, 2019, https://arxiv.org/abs/1908.10084): mean of the last layer's

@@ -1,4 +1,4 @@
-"""What runs will take, judged by what others have taken, and what is left out if the time does not suffice."""
+"""Estimates of what runs will take, from finished ones, and what to leave out if the time is too short."""
 
 from __future__ import annotations
 
@@ -125,7 +125,7 @@ class Clock:
         return math.inf if self.limit is None else self.limit - (self._now() - self._began)
 
     def holds(self, seconds: float | None) -> bool:
-        """Whether what takes so long (None: unknown) would end in time."""
+        """Whether something that takes so long (None: unknown) would end in time."""
         return self.left > (seconds or 0.0) * MARGIN
 
 

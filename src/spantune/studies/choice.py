@@ -61,7 +61,7 @@ class MethodCandidate:
         )
 
     def value(self, field: str) -> float | None:
-        """Of one of `FIELDS`."""
+        """The value of one of `FIELDS`."""
         return self.f1.mean if field == "f1" else getattr(self, field)
 
     def shown(self, field: str) -> str:

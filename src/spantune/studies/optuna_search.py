@@ -181,7 +181,7 @@ def _opened(storage: str, name: str) -> Study:
 
 
 def _sampler(chance: str, trials: int) -> Any:
-    """A third of the trials is random, so that there is something to learn from."""
+    """A third of the trials is random: the others learn from them."""
     import optuna
 
     with warnings.catch_warnings():

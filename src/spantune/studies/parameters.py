@@ -232,7 +232,7 @@ def _read(text: str, kind: Any) -> tuple[Any, ...] | Range:
         if low >= high or (log and low <= 0):
             raise _Invalid(f"expected LOW..HIGH with LOW below HIGH{' and above 0' * log}, found {text}")
         return Range(low, high, log)
-    # A value that is itself a list (adapted layers) has commas, so that semicolons are between the values.
+    # A value that is itself a list (adapted layers) has commas, so semicolons separate the values.
     words = [word.strip() for word in text.split(";" if ";" in text else ",")]
     if "" in words:
         raise _Invalid(f"expected a value on each side of a comma or semicolon, found {text}")

@@ -105,7 +105,7 @@ def probe_run(config: CompareConfig, arm: Arm, folder: Path) -> TrainConfig:
 
 
 def own_keys(arms: Sequence[Arm]) -> frozenset[str]:
-    """Settings that differ from method to method, so that other values of them do not make another study."""
+    """Settings that differ between methods, so other values of them do not make another study."""
     chosen = {parameter.name for arm in arms for parameter in arm.parameters if not parameter.option}
     return frozenset({"options", "learning_rate", *chosen})
 

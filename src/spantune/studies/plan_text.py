@@ -1,4 +1,4 @@
-"""The plan of a study in lines, and what a reader of its numbers must know."""
+"""The plan of a study as text, and what a reader of its numbers must know."""
 
 from __future__ import annotations
 

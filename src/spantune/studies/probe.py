@@ -1,4 +1,4 @@
-"""A few steps of each method, to learn what its runs cost."""
+"""A few steps of each method, to measure what its runs cost."""
 
 from __future__ import annotations
 

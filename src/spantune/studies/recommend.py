@@ -62,7 +62,7 @@ class Recommendation(Choice):
         return "\n\n".join([*parts, f"Train it:\n  {quoted(self.command or ())}"])
 
     def nothing(self) -> str:
-        """What to say if no candidate is within the limits."""
+        """The message if no candidate is within the limits."""
         nearest, missed = self.excluded[0]
         alone = [limit for limit in self.limits if not any(limit.admits(candidate) for candidate in self.candidates)]
         why = f"none keeps {_listed(self.limits)} together"

@@ -1,4 +1,4 @@
-"""`study.json`: what a study set out to do, what it chose and why, and how each of its runs ended.
+"""`study.json`: the plan of a study, what it chose and why, and how each of its runs ended.
 
 The numbers of a run are in its own record, in its folder. `StudyRecord.read` is all that a report needs: the
 protocol, the sweeps with every point, the final runs, and what failed or was left out.

@@ -1,4 +1,4 @@
-"""What is to be done about a run of a study: run it, resume it, or leave it as it is."""
+"""What to do with a run of a study: run it, resume it, or leave it as it is."""
 
 from __future__ import annotations
 

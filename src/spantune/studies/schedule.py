@@ -1,4 +1,4 @@
-"""The course of a study: which run begins when, what its end means for the others, and when to stop."""
+"""The course of a study: when each run begins, what its end means for the others, and when to stop."""
 
 from __future__ import annotations
 

@@ -190,7 +190,7 @@ def earlier_run(client: MlflowClient, uri: str, file: Path) -> Run | None:
 
 
 def _experiment_id(client: MlflowClient, uri: str, name: str) -> str:
-    """The experiment's id; it is created where it is missing. Artifacts of an SQLite store are beside its file."""
+    """The experiment's id; it is created if it is missing. Artifacts of an SQLite store are beside its file."""
     from mlflow.exceptions import MlflowException
 
     if (experiment := client.get_experiment_by_name(name)) is None:

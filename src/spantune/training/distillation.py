@@ -28,7 +28,7 @@ from spantune.answering.cache import cache_folder
 from spantune.answering.engine import AT_ONCE, batch_logits, batch_tokens
 from spantune.answering.labels import CUT
 from spantune.answering.predictor import Predictor, model_folder
-from spantune.answering.windows import Windows, make_windows, numbers
+from spantune.answering.windows import Windows, make_windows
 from spantune.config import RunConfig, TrainConfig
 from spantune.errors import ConfigError
 from spantune.modeling.devices import choose_device, choose_dtype
@@ -134,7 +134,7 @@ def _key(config: TrainConfig, windows: Windows) -> str:
     dtype = choose_dtype(config.precision, choose_device(config.device))
     digest = hashlib.sha256(json.dumps([digests(config.teachers), config.teacher_temperature, str(dtype)]).encode())
     for name in ("length", "context_first", "kind"):
-        digest.update(numbers(windows.dataset, name).tobytes())
+        digest.update(windows.numbers(name).tobytes())
     for chunk in _tokens(windows)["input_ids"].chunks:
         digest.update(chunk.flatten().to_numpy().tobytes())
     return digest.hexdigest()[:32]

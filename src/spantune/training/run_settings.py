@@ -1,4 +1,4 @@
-"""What a run's configuration comes to, and whether another run was the same. No torch."""
+"""The resolved configuration of a run, and whether another run had the same. No torch."""
 
 from __future__ import annotations
 

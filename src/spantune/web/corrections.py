@@ -83,7 +83,7 @@ def key_of(question: str, context: str) -> str:
 
 
 def place_of(context: str, text: str, start: int | None) -> int:
-    """Where the context has the answer: at `start`, or in its only place where that is None.
+    """Where the context has the answer: at `start`, or in its only place if that is None.
 
     Raises:
         DataError: the context does not have it there, or has it nowhere or in several places.
@@ -192,7 +192,7 @@ class Corrections:
 
     @contextmanager
     def _open(self, change: bool = False) -> Iterator[sqlite3.Connection]:
-        """A connection for one call; to an empty database in memory where there is no file to read.
+        """A connection for one call; to an empty database in memory if there is no file to read.
 
         Args:
             change: also begin a transaction, in which no other change comes between reading and writing.

@@ -57,7 +57,7 @@ class Web:
         return tuple(model.name for model in self.models)
 
     def index(self, study: str) -> QuestionIndex:
-        """As `Shelf.index`; where no study has this name, the page is not found."""
+        """As `Shelf.index`; if no study has this name, the page is not found."""
         return self.shelf.index(study) if study in self.shelf.folders else abort(404)
 
     @property

@@ -31,7 +31,7 @@ def each(runs: Iterable[str]) -> tuple[str, ...]:
 
 
 def find(name: str | Path) -> Path:
-    """The folder of a run: of the zoo where it is called `zoo/NAME` and no such folder is in reach, else `name` itself.
+    """The folder of a run: of the zoo if it is called `zoo/NAME` and there is no such folder, else `name` itself.
 
     RunError if the zoo has no such adapter.
     """

@@ -19,7 +19,7 @@ _MOST_ANSWERS, _MOST_CHARACTERS = 2_000, 200
 
 
 def script_note(examples: Sequence[Example], language: str | None) -> str | None:
-    """What to say where the answers are written in a script that the scoring rule is not made for; None if it fits.
+    """A warning if the answers are written in a script that the scoring rule is not made for; None if it fits.
 
     Args:
         examples: a sample of them is looked at.

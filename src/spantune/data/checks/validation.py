@@ -126,7 +126,8 @@ class _RowCheck:
         answers = self.answers(context) if require_answers else ()
         if answers is None:
             return None
-        title = self.row.title if isinstance(self.row.title, str) else ""
+        title = self.row.title
+        title = title if isinstance(title, str) and text_fault(title) is None else ""  # it only names groups
         return Example(identifier, question, context, answers, title, self.source)
 
     def identifier(self, question: str | None, context: str | None) -> str | None:

@@ -92,7 +92,7 @@ def _labels_of(span: object) -> set[str]:
 
 
 def _answer_labels(spans: Iterable[object]) -> frozenset[str]:
-    """The labels that say "answer" where others do not; none where all spans are answers."""
+    """The labels that say "answer" if others do not; none if all spans are answers."""
     labels = {label for span in spans for label in _labels_of(span)}
     telling = {label for label in labels if "answer" in label.casefold()}
     return frozenset(telling) if telling != labels else frozenset()

@@ -26,7 +26,7 @@ class NoSplit(DataError):
 def folder_rows(
     source: Source, split: str, mapping: Mapping[str, str], require_answers: bool = True
 ) -> Iterator[RawRow]:
-    """The rows of a `save_to_disk` folder: of its split where it is a DatasetDict, else all.
+    """The rows of a `save_to_disk` folder: of the split if it is a DatasetDict, else all.
 
     Raises:
         NoSplit: a DatasetDict without the split.

@@ -1,4 +1,4 @@
-"""What a point of F1 costs: scores against parameters, bytes, training time and latency."""
+"""Scores against costs: parameters, bytes, training time and latency."""
 
 from __future__ import annotations
 

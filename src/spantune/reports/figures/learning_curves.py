@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 Rows = Sequence[Mapping[str, Any]]
-"""A run's history: see `records.History`."""
+"""A run's history: see `runs.History`."""
 _NEARLY = 0.8
 """Runs whose last steps are so close ended at the same moment; only their seeds' windows differ."""
 _HEIGHT_OF_A_NAME = 0.2  # inches
@@ -27,7 +27,7 @@ _HEIGHT_OF_A_NAME = 0.2  # inches
 
 @dataclass(frozen=True)
 class Curve:
-    """A metric over optimiser steps, averaged over a group's runs; `spread` where several have a value there."""
+    """A metric over optimiser steps, averaged over a group's runs; `spread` if several have a value there."""
 
     steps: tuple[float, ...]
     values: tuple[float, ...]

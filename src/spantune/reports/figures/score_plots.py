@@ -1,4 +1,4 @@
-"""Scores with their intervals, slices, and kinds of error: what `Evidence` says, drawn."""
+"""Plots of an `Evidence`: scores with their intervals, slices, and kinds of error."""
 
 from __future__ import annotations
 

@@ -56,7 +56,7 @@ def name_points(axes: Axes, points: Sequence[tuple[str, Look, float, float]], ta
 
 
 def name_line_ends(axes: Axes, ends: Sequence[tuple[str, Look, float]]) -> None:
-    """Write names right of the axes at the heights of the lines' ends (data units), moved apart where they touch.
+    """Write names right of the axes at the heights of the lines' ends (data units), moved apart if they touch.
 
     The axes are made narrower until the longest name fits.
     """
@@ -86,7 +86,7 @@ def _make_room(axes: Axes, names: Sequence[str]) -> None:
 
 
 def spread_apart(wanted: Sequence[float], gap: float, low: float, high: float) -> list[float]:
-    """The wanted positions, moved as little as it takes to lie `gap` apart, between low and high where they fit."""
+    """The wanted positions, moved as little as it takes to lie `gap` apart, between low and high if they fit."""
 
     def centre(cluster: Sequence[int]) -> float:
         half = (len(cluster) - 1) * gap / 2

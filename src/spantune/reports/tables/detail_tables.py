@@ -119,7 +119,7 @@ def differences(evidence: Evidence) -> Grid:
 
 
 def errors(evidence: Evidence, groups: Sequence[Group] = ()) -> Grid:
-    """How many answers are of each kind of error; and right in meaning, where the groups' runs measured that."""
+    """How many answers are of each kind of error; and right in meaning, if the groups' runs measured that."""
     kinds = [kind for kind in KINDS if any(count.kinds[kind] for count in evidence.counts)]
     counts = {count.method: count for count in evidence.counts}
     meaning = {group.label: group.score("reported", "right_in_meaning") for group in groups}

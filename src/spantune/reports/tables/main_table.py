@@ -204,7 +204,7 @@ def _significance(statistics: Comparison | None) -> list[str]:
     if len(statistics.standings) > 1:
         notes.append(
             "Tied: two methods that share a letter cannot be told apart in F1 (all pairs, Holm's correction at 0.05). "
-            "Rows are ordered by rank; within a rank the order says nothing."
+            "Rows stand by rank; within a rank the order says nothing."
         )
     return [*notes, *(f"CAUTION: {note}." for note in statistics.notes)]
 

@@ -1,4 +1,4 @@
-"""The heat strip: start and end probabilities over the tokens, a model a row, without parts where both are low."""
+"""The heat strip: start and end probabilities over the tokens, one row per model, without parts where both are low."""
 
 from __future__ import annotations
 

@@ -24,7 +24,7 @@ from spantune.web.state import web
 PAGES = Blueprint("correct", __name__)
 _PER_PAGE = 20
 _AROUND = 40
-"""Characters on either side of a place, where the context has the same words several times."""
+"""Characters on either side of a place, if the context has the same words several times."""
 _MOST_PLACES = 50
 """Places of the same words that are offered as a choice; above it, more of the words around them are needed."""
 
