@@ -42,8 +42,10 @@ def report_of(study: StudyRecord) -> Report:
     """
     study.require_whole()
     without = {one.folder for one in study.runs} - {one.path.name for one in study.folders}
-    lost = (one for one in (*study.failed, *study.skipped) if one.folder in without)
-    failures = [f"{one.folder}: {one.reason or one.status}" for one in lost]
+    stopped = (one for one in study.runs if one.status in ("interrupted", "died"))
+    lost = (one for one in (*study.failed, *study.skipped, *stopped) if one.folder in without)
+    failures = [f"the study died: {study.reason}; the same `spantune compare` continues it"] * (study.status == "died")
+    failures += [f"{one.folder}: {one.reason or one.status}" for one in lost]
     failures += [f"left out: {one}" for one in study.left_out] + list(study.notes)
     command = shlex.join(typed(study.command) or compare_words(study.protocol))
     return read_report(study.folder, study.folders, sweeps=[*_curves(study)], failures=failures, commands=[command])
