@@ -32,7 +32,7 @@ CHECKPOINTS: Mapping[str, tuple[str, int]] = {
 """A common checkpoint of each family and its longest window in tokens, which no configuration class knows."""
 _POSITIONS = {
     "absolute": "learned, from 0",
-    "after-padding": "learned, from behind the padding id",
+    "after-padding": "learned, after the padding id",
     "relative": "relative",
 }
 # Wide enough for every default option; two layers, as `top-layers` wants.

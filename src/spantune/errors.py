@@ -13,13 +13,13 @@ class SpantuneError(Exception):
 
 
 class UserError(SpantuneError):
-    """A mistake that the user can mend; the command line exits with 2 and prints the message alone.
+    """A mistake that the user can fix; the command line exits with 2 and prints only the message.
 
     Args:
         problem: what is wrong, one sentence without the final full stop.
         where: file, line, id or field that is meant.
         expected: what would have been right.
-        found: what stands there instead.
+        found: what is there instead.
         fix: the likeliest remedy.
     """
 

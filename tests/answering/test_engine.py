@@ -25,7 +25,7 @@ from transformers import BertTokenizerFast
 from spantune.answering import engine
 from spantune.answering.engine import CorpusAnswers, answer_windows
 from spantune.answering.window_rules import WindowRules, window_rules
-from spantune.answering.windows import StreamedWindows, Windows, make_windows, numbers
+from spantune.answering.windows import StreamedWindows, Windows, make_windows
 from spantune.config import DecodeConfig, WindowConfig
 from spantune.data import Answer, Corpus, Example
 from spantune.data.prediction import Candidate, Prediction
@@ -160,7 +160,7 @@ def test_broken_windows_and_examples_without_a_window(
 ) -> None:
     monkeypatch.setattr(engine, "AT_ONCE", size)
     mill = tokenizer.convert_tokens_to_ids("mill")
-    ids, owners = windows.dataset["input_ids"][:], numbers(windows.dataset, "example")
+    ids, owners = windows.dataset["input_ids"][:], windows.numbers("example")
     broken = np.array([mill in row for row in ids])
     answers, found = passed(windows, Lookup(broken=mill))
     assert 0 < broken.sum() < len(broken) and answers.broken_windows == broken.sum()

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from spantune.answering.window_rules import WindowRules, window_rules
-from spantune.answering.windows import Part, StreamedWindows, Windows, make_windows, numbers
+from spantune.answering.windows import Part, StreamedWindows, Windows, make_windows
 from spantune.config import WindowConfig
 from spantune.data import Answer, Corpus, Example
 
@@ -52,13 +52,13 @@ def test_parts_hold_every_window_once_and_part_no_example(
         assert set(owners) == set(range(part.first, part.first + len(part.examples)))
     assert all(part.windows >= size for part in parts[:-1])
     if kind != "streamed":  # a streamed part ends where the examples end that were tokenised together
-        most = max(np.bincount(numbers(whole.dataset, "example")))
+        most = max(np.bincount(whole.numbers("example")))
         assert all(part.windows < size + most for part in parts)
 
 
 def test_examples_without_a_window_are_in_a_part_too(corpus: Corpus, rules: WindowRules, tiny_tokenizer: Any) -> None:
     whole = make_windows(corpus, tiny_tokenizer, rules, cache=False)
-    owners = numbers(whole.dataset, "example")
+    owners = whole.numbers("example")
     left = whole.dataset.select(np.flatnonzero((owners % 3 == 1) & (owners < 20)))
     for size in SIZES:
         parts = list(Windows(left, corpus, rules).parts(size))

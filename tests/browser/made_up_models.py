@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import numpy as np
@@ -45,6 +45,7 @@ class MadeUp:
     """Both the source of the panel and the panel."""
 
     models: tuple[Model, ...]
+    broken: Mapping[str, str] = field(default_factory=dict)
 
     def load(self) -> MadeUp:
         return self

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import logging
 import os
 import subprocess
 import sys
@@ -12,6 +13,7 @@ import pytest
 import spantune
 from spantune.cli import main as entry
 from spantune.cli.main import COMMANDS, main
+from spantune.cli.serve import PrintableFormatter
 from spantune.errors import DataError, SpantuneError
 
 Raises = Callable[[BaseException], None]
@@ -173,3 +175,11 @@ def test_a_reader_that_has_left_is_no_traceback() -> None:
             check=False,
         )
     assert (done.returncode, done.stderr) == (141, b"")
+
+
+def test_a_terminal_shows_escapes_and_does_not_obey_them(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["serve", "no\x1b]0;title\x07run\x9b2J"]) == 2
+    said = capsys.readouterr().err
+    assert "\\x1b]0;title\\x07run\\x9b2J" in said and not set(said) & set("\x1b\x07\x9b") and said.count("\n") > 2
+    record = logging.LogRecord("web", logging.ERROR, "", 0, "%r: %s", ("/\n\x1b", "a\x1b[2J\tb"), None)
+    assert PrintableFormatter("%(levelname)s %(message)s").format(record) == "ERROR '/\\n\\x1b': a\\x1b[2J\tb"

@@ -78,7 +78,7 @@ def test_rows_of_one_question_are_joined(tmp_path: Path) -> None:
     assert example.answers == (Answer("1841", 16), Answer("in 1841", 13))
     assert corpus.counts["rows joined"] == 1 and corpus.counts["rows read"] == 2
     assert corpus.counts["examples dropped"] == 0
-    assert kinds(corpus) == ["joined-rows"] and "2 rows are 1 questions" in reading_notes(corpus)[0]
+    assert kinds(corpus) == ["joined-rows"] and "2 rows are 1 question " in reading_notes(corpus)[0]
     separate = examine(csv(tmp_path, text), rows="separate")
     assert len(separate.examples) == 2 and kinds(separate) == []
 
@@ -130,10 +130,14 @@ def test_an_is_impossible_that_is_neither_yes_nor_no_is_a_defect() -> None:
 
 def offset_in(unit: int, context: str, start: int) -> int:
     before = context[:start]
+    joined = before.replace("\r\n", "\n")
     return (
         len(before.encode("utf-16-le")) // 2,
         len(before.encode()),
-        len(before.replace("\r\n", "\n")),
+        len(joined),
+        len(joined.encode("utf-16-le")) // 2,
+        len(joined.encode()),
+        len(joined) + joined.count("\n"),
     )[unit]
 
 
@@ -149,7 +153,7 @@ def test_offsets_of_another_unit_are_all_converted(unit: int, words: list[str], 
     for number, at in enumerate(data.draw(st.lists(st.integers(0, len(words) - 1), min_size=1, max_size=4))):
         if words[at].strip():
             start = places[at]
-            said = words[at].replace("\r\n", "\n") if unit == 2 else words[at]
+            said = words[at].replace("\r\n", "\n") if unit in (2, 3, 4) else words[at]
             rows.append(RawRow(str(number), f"q{number}", context, [(said, offset_in(unit, context, start))], None))
             rows[-1].title = str(start)
     checked = check_rows(rows, "x")
@@ -170,6 +174,9 @@ def test_offsets_of_another_unit_are_all_converted(unit: int, words: list[str], 
         (1, "Où est Ada, où est Ada", "Ada"),
         (2, "one\r\ntwo\r\nAda met Ada", "Ada"),
         (2, "one\r\ntwo\r\nAda\r\nmet Ada", "Ada\nmet"),
+        (3, "🙂\r\ntwo\r\nAda met Ada", "Ada"),
+        (4, "Où\r\ntwo\r\nAda\r\nmet Ada", "Ada\nmet"),
+        (5, "one\ntwo\nAda met Ada", "Ada"),
     ],
 )
 def test_a_whole_file_in_another_unit(unit: int, context: str, text: str) -> None:

@@ -211,12 +211,12 @@ def test_a_run_that_did_not_finish(load: Any, tmp_path: Path) -> None:
 @pytest.mark.parametrize("place", ["./missing/folder", "/missing/folder", "~/folder", "a/folder/too/deep", "C:\\bert"])
 def test_a_mistyped_path(load: Any, place: str) -> None:
     message = refusal(lambda: load(place))
-    assert message["found"] == "no such folder" and message["fix"] == f"mend the path, or {ANOTHER}"
+    assert message["found"] == "no such folder" and message["fix"] == f"correct the path, or {ANOTHER}"
 
 
 def test_a_file_instead_of_a_folder(tiny_bert: Path) -> None:
     message = refusal(lambda: pretrained_network(str(tiny_bert / WEIGHTS)))
-    assert message["found"] == "a file" and message["fix"] == "name the folder that it lies in"
+    assert message["found"] == "a file" and message["fix"] == "name the folder that it is in"
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", "7", "null", '{"model_type": "bert", "hidden_size": "wide"}'])

@@ -102,10 +102,10 @@ def test_whole_numbers_stay_whole_and_valid() -> None:
 
     found, tried = searched([rank(4, 8, 16)], {"lora.rank": 16}, big, problem=refused)
     assert [values["lora.rank"] for _, values in tried[3:]] == [32]
-    assert found.edge == "lora.rank 32 is the highest that was tried (nothing lies beyond: rank: expected 1 to 32)"
+    assert found.edge == "lora.rank 32 is the highest that was tried (there is nothing beyond: rank: expected 1 to 32)"
     downwards = lambda values: -float(values["lora.rank"])  # noqa: E731
     found, tried = searched([rank(1, 2)], {"lora.rank": 1}, downwards, problem=lambda _, value: "too low" * (value < 1))
-    assert len(tried) == 2 and found.edge.endswith("is the lowest that was tried (nothing lies beyond: too low)")
+    assert len(tried) == 2 and found.edge.endswith("is the lowest that was tried (there is nothing beyond: too low)")
 
 
 def test_zero_has_no_ratio() -> None:

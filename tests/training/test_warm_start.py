@@ -94,7 +94,7 @@ def test_a_run_goes_on_where_one_of_its_method_stands(method: str, config: Any, 
     train(config("first", method=method))
     same = train(config("same", method=method, start_from=(first,), epochs=0))
     on = train(config("on", method=method, start_from=(first,), seed=1))
-    assert same.notes[0] == on.notes[0] == f"goes on from {first}"
+    assert same.notes[0] == on.notes[0] == f"continues {first}"
     assert same.metrics["reported"] == RunRecord.read(tmp_path / "first").metrics["reported"]
     assert same_weights(tmp_path / "first", tmp_path / "same") and same.trained and same.parameters.trainable > 0
     assert on.steps > 0 and not same_weights(tmp_path / "same", tmp_path / "on")

@@ -94,6 +94,7 @@ class FakeSource:
         Model("words", Path("words"), "Words <b>", 1),
         Model("careful", Path("careful"), "Careful", 2, squad_v2=True),
     )
+    broken: Mapping[str, str] = field(default_factory=dict)
 
     def load(self) -> Any:
         if isinstance(self.panel, Exception):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import random
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -119,6 +119,7 @@ class NoModels:
     """Models that are known and never loaded."""
 
     models: tuple[Model, ...]
+    broken: Mapping[str, str] = field(default_factory=dict)
 
     def load(self) -> Any:
         raise RunError("no model here")

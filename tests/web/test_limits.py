@@ -65,6 +65,12 @@ def test_forgotten_clients_take_no_memory(monkeypatch: pytest.MonkeyPatch) -> No
         ({"max_upload_mb": 101.0}, "max-upload-mb: expected above 0, at most 100"),
         ({"questions_per_minute": -1}, "questions-per-minute: expected 0 or more"),
         ({"eval_batch_size": 0}, "eval-batch-size: expected 1 or more"),
+        (
+            {"runs": ("runs/a", "b\0")},
+            r"NUL and halves of characters, found 'runs/a b\\x00'",
+        ),
+        ({"host": "a\0"}, "host: expected a text without NUL"),
+        ({"data_dir": "\ud800"}, "data-dir: expected a text without NUL"),
     ],
 )
 def test_settings_that_cannot_be(given: dict[str, Any], said: str) -> None:

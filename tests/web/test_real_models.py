@@ -13,9 +13,12 @@ from flask.testing import FlaskClient
 from made_panel import of
 
 from spantune.config import ServeConfig
+from spantune.errors import SpantuneError
 from spantune.modeling import build, load_tokenizer, save
+from spantune.runs.manifest import MANIFEST
+from spantune.runs.record import RECORD
 from spantune.web import create_app
-from spantune.web.served_models import Runs, models_in
+from spantune.web.served_models import Runs, models_in, studies_in
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
@@ -40,6 +43,35 @@ def real(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FlaskClient]:
     assert of(app).answerer.wait_until_loaded(60), of(app).answerer.failure
     yield app.test_client()
     of(app).answerer.close(20)
+
+
+def test_one_broken_model_leaves_the_others_serving(tmp_path: Path) -> None:
+    encoder = make_encoder(tmp_path / "bert")
+    for name in ("a", "b", "weightless", "nameless"):
+        save(build(encoder, "ia3", {}, seed=0), tmp_path / name, settings=ANSWERING, tokenizer=load_tokenizer(encoder))
+    for path in (tmp_path / "weightless").rglob("*.safetensors"):
+        path.write_bytes(b"")
+    (tmp_path / "nameless" / MANIFEST).write_text("{", encoding="utf-8")
+    (tmp_path / "damaged").mkdir()
+    (tmp_path / "damaged" / RECORD).write_text('{"status": "fini', encoding="utf-8")
+    named = [str(tmp_path / name) for name in ("weightless", "a", "nameless", "gone", "damaged", "b")]
+    config = ServeConfig(device="cpu", precision="fp32", data_dir=str(tmp_path / "data"))
+    app = create_app(config, Runs(models_in(named), config), studies_in(named))
+    assert of(app).answerer.wait_until_loaded(60), of(app).answerer.failure
+    try:
+        client = app.test_client()
+        answered = client.post("/api/answer", json={"questions": [{"question": "when ?", "context": CONTEXT}]}).json
+        assert answered is not None and list(answered["answers"][0]["models"]) == ["a", "b"]
+        broken = client.get("/healthz").json["broken"]  # type: ignore[index]
+        assert set(broken) == {"weightless", "nameless", "gone", "damaged"}
+        assert "safetensors" in broken["weightless"] and RECORD in broken["damaged"] and "gone" in broken["gone"]
+        assert not any(str(tmp_path) in reason for reason in broken.values()), "no path of the machine"
+        assert "cannot answer" in client.get("/").text
+    finally:
+        of(app).answerer.close(20)
+    only = Runs(models_in(named[:1]), config)
+    with pytest.raises(SpantuneError, match="safetensors"):
+        only.load()
 
 
 def test_answers_are_spans_of_the_context(real: FlaskClient) -> None:

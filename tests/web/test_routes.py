@@ -148,10 +148,48 @@ def test_nobody_learns_how_the_server_failed(make: Make) -> None:
 
 def test_health_and_readiness(make: Make) -> None:
     client = make()
-    assert client.get("/healthz").json == {"status": "alive"}
+    assert client.get("/healthz").json == {"status": "alive", "broken": {}}
     assert client.get("/readyz").json == {"status": "ready", "models": ["numbers", "words", "careful"]}
     failed = make(FakeSource(ValueError("broken")))
     assert failed.get("/healthz").status_code == 200 and failed.get("/readyz").status_code == 503
+
+
+@pytest.mark.parametrize(
+    "body",
+    ["[" * 200_000, '{"a":' * 200_000, '{"questions":' + "[" * 200_000, "1" * 100_000, "\0", '{"n_best": 1e400}'],
+    ids=["lists", "objects", "questions", "digits", "NUL", "infinite"],
+)
+def test_json_that_is_deep_or_no_json_is_refused(client: FlaskClient, body: str) -> None:
+    refused(client.post("/api/answer", data=body, content_type="application/json"), 422)
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        *("/%00", "/explore/%00", "/explore/a%00b/files/%00", "/static/%00", "/static/a%00b.css", "/explore/%ff"),
+        *("/corrections/mark?key=%00", "/corrections/mark?study=%00&place=0", "/static/..%2f..%2fapp.py"),
+        "/explore/x/questions/" + "9" * 5_000,
+    ],
+)
+def test_no_file_has_a_name_with_nul(client: FlaskClient, path: str) -> None:
+    assert client.get(path).status_code == 404
+
+
+def test_a_broken_model_is_named_and_the_others_answer(make: Make) -> None:
+    client = make(FakeSource(broken={"words": "adapter_model.safetensors: The file <b> is damaged."}))
+    known = client.get("/api/methods").json
+    assert known is not None and [model["name"] for model in known["models"]] == ["numbers", "careful"]
+    reason = "adapter_model.safetensors: The file <b> is damaged."
+    assert known["broken"] == [{"name": "words", "label": "Words <b>", "reason": reason}]
+    assert client.get("/healthz").json == {"status": "alive", "broken": {"words": reason}}
+    assert client.get("/readyz").json == {"status": "ready", "models": ["numbers", "careful"]}
+    answered = client.post("/api/answer", json={"questions": [QUESTION]})
+    assert answered.status_code == 200 and list(answered.json["answers"][0]["models"]) == ["numbers", "careful"]  # type: ignore[index]
+    problem = refused(client.post("/api/answer", json={"questions": [QUESTION], "models": ["words"]}), 422)
+    assert problem["detail"] == f"The model 'words' cannot answer: {reason}"
+    for page in (client.get("/").text, client.get("/api").text, client.post("/", data=QUESTION).text):
+        assert "<b>Words &lt;b&gt;</b> cannot answer: adapter_model.safetensors: The file &lt;b&gt; is damaged." in page
+        assert 'value="words"' not in page
 
 
 def test_the_page_and_the_document_name_every_operation(client: FlaskClient) -> None:

@@ -16,6 +16,7 @@ from spantune import zoo
 from spantune.errors import RunError
 from spantune.runs import RunRecord
 from spantune.runs.manifest import MANIFEST, Manifest
+from spantune.runs.record import RECORD
 from spantune.web import example_questions, served_models
 from spantune.web.example_questions import ExampleQuestions
 
@@ -109,6 +110,24 @@ def test_the_demo_is_served_where_nothing_is_named(
     assert served_models.what_to_serve(()) == ("zoo/lora",), "a demo that was stopped has nothing to serve"
     (model,) = served_models.models_in(("zoo/lora",))
     assert model.folder == tmp_path / "shipped" / "lora" and served_models.studies_in(("zoo/lora",)) == ()
+
+
+def test_a_damaged_record_is_a_broken_model_and_never_one_less(write: Write, tmp_path: Path) -> None:
+    for name, method in (("s/full-0", "full"), ("s/lora-0", "lora"), ("s/ia3-0", "ia3")):
+        write(name, method)
+    (tmp_path / "s" / "lora-0" / RECORD).write_text('{"method": "lo', encoding="utf-8")
+    study = str(tmp_path / "s")
+    models = served_models.models_in([study, str(tmp_path / "gone")])
+    assert [model.name for model in models if not model.fault] == ["full-0", "ia3-0"]
+    faults = {model.name: model.fault for model in models if model.fault}
+    assert list(faults) == ["lora-0", "gone"] and RECORD in faults["lora-0"] and "no finished run" in faults["gone"]
+    assert served_models.studies_in([study, str(tmp_path / "gone")]) == (tmp_path / "s",)
+    with pytest.raises(RunError, match=RECORD):
+        served_models.models_in([str(tmp_path / "s" / "lora-0")])
+    for name in ("full-0", "ia3-0"):
+        (tmp_path / "s" / name / RECORD).write_text("", encoding="utf-8")
+    with pytest.raises(RunError, match=RECORD):
+        served_models.models_in([study])
 
 
 @pytest.mark.parametrize("there", [False, True])

@@ -179,6 +179,7 @@ from spantune.web.models import Model
 
 class Slow:
     models = (Model("slow", Path("slow"), "Slow", 0),)
+    broken = {}
 
     def load(self):
         return self

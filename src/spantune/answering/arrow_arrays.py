@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     import pyarrow
 
 Columns = Mapping[str, Any]
-"""Columns by name: an array, or `Lists` where a row holds several numbers."""
+"""Columns by name: an array, or `Lists` if a row holds several numbers."""
 
 
 @dataclass(frozen=True)

@@ -152,7 +152,7 @@ def character_spans(rows: Columns, starts: np.ndarray, ends: np.ndarray) -> np.n
 
 
 def labels(rows: Columns, which: Labels) -> dict[str, Tensor]:
-    """Start and end labels (B, A), a column an answer, filled up with `NO_LABEL`; token 0 where there is none."""
+    """Start and end labels (B, A), one column per answer, filled up with `NO_LABEL`; token 0 if there is none."""
     unanswerable = np.asarray(rows["kind"]) == NO_ANSWER
     made = {}
     for key in ("starts", "ends"):
@@ -167,7 +167,7 @@ def labels(rows: Columns, which: Labels) -> dict[str, Tensor]:
 def training_batch(
     rows: Columns, *, pad_token_id: int, which: Labels, max_length: int | None = None
 ) -> dict[str, Tensor]:
-    """Inputs, labels and `allowed_tokens` (B, L); where the rows have lessons, also `taught` (B, 2, L)."""
+    """Inputs, labels and `allowed_tokens` (B, L); if the rows have lessons, also `taught` (B, 2, L)."""
     inputs = model_inputs(rows, pad_token_id, max_length=max_length)
     allowed = allowed_tokens(rows, inputs["input_ids"].shape[1])
     batch = {**inputs, **labels(rows, which), "allowed": allowed}

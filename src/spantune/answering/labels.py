@@ -14,8 +14,8 @@ from spantune.data import Example
 ANSWER, NO_ANSWER, CUT = 0, 1, 2
 """Kinds of windows: it holds a whole answer, none of any answer, or only parts."""
 SAYABLE, ELSEWHERE, UNKNOWN = 0, 1, 2
-"""Whether the tokens of an answer spell it: they do; its first or last token begins or ends elsewhere; so it does, and
-the token stands for a text that is not in the vocabulary."""
+"""Whether the tokens of an answer spell it: they do; its first or last token begins or ends elsewhere; the same, and
+the token is a text that is not in the vocabulary."""
 
 
 class AnswerTokens(NamedTuple):
@@ -43,7 +43,7 @@ def answer_tokens(example: Example, tokens: np.ndarray, bare: np.ndarray) -> lis
         tokens: (N, 2) characters of the context's tokens. bare: (N, 2) the same without white space around them.
     """
     firsts, lasts = tokens[:, 0].tolist(), tokens[:, 1].tolist()
-    found = []
+    located = []
     for position, answer in enumerate(example.answers):
         begin = answer.start + len(answer.text) - len(answer.text.lstrip())
         finish = answer.start + len(answer.text.rstrip())
@@ -52,12 +52,12 @@ def answer_tokens(example: Example, tokens: np.ndarray, bare: np.ndarray) -> lis
         start = bisect_right(lasts, begin)  # First token that ends after the answer's first character.
         end = bisect_left(firsts, finish) - 1  # Last token that starts before the answer's end.
         sayable = start <= end and says(example.context, int(bare[start, 0]), int(bare[end, 1]), begin, finish)
-        found.append(AnswerTokens(position, begin, finish, start, end, sayable))
-    return found
+        located.append(AnswerTokens(position, begin, finish, start, end, sayable))
+    return located
 
 
 def says(context: str, start: int, end: int, begin: int, finish: int) -> bool:
-    """Whether `context[start:end]` is the answer `context[begin:finish]`, but for outer punctuation and white space.
+    """Whether `context[start:end]` is the answer `context[begin:finish]`, except for outer punctuation and white space.
 
     EM and F1 ignore the punctuation.
     """
@@ -87,6 +87,6 @@ def labels_of(
     # A character of several tokens may lie on both sides of an edge.
     inside = tokens[here]
     reach = (min([left, *inside[:1, 0]]), max([right, *inside[-1:, 1]]))
-    touched = [one for one in answers if one.finish > reach[0] and one.begin < reach[1]]
-    whole = [one for one in touched if left <= one.begin and one.finish <= right and one.start <= one.end]
+    touched = [answer for answer in answers if answer.finish > reach[0] and answer.begin < reach[1]]
+    whole = [each for each in touched if left <= each.begin and each.finish <= right and each.start <= each.end]
     return whole, ANSWER if whole else CUT if touched else NO_ANSWER

@@ -19,8 +19,8 @@ def holes(tokens: np.ndarray, spaces: np.ndarray) -> list[tuple[int, int, int]]:
     before = np.maximum.accumulate(np.concatenate(([0], tokens[:, 1])))
     after = np.concatenate((tokens[:, 0], [len(spaces) - 1]))
     written = np.concatenate(([0], np.cumsum(~spaces[:-1])))  # characters that are no white space, up to each place
-    found = np.flatnonzero((after > before) & (written[after] > written[np.minimum(before, after)]))
-    return [(at, int(before[at]), int(after[at])) for at in found.tolist()]
+    holes = np.flatnonzero((after > before) & (written[after] > written[np.minimum(before, after)]))
+    return [(at, int(before[at]), int(after[at])) for at in holes.tolist()]
 
 
 def close_holes(context: str, tokens: np.ndarray, spaces: np.ndarray) -> np.ndarray:
@@ -59,7 +59,7 @@ def _take_letters(context: str, tokens: np.ndarray, at: int, start: int, end: in
 
 
 def _widen_before(tokens: np.ndarray, at: int, end: int) -> None:
-    """Let the tokens that reach a hole, several where they are the bytes of one character, reach up to `end`."""
+    """Let the tokens that reach a hole, several if they are the bytes of one character, reach up to `end`."""
     reach = tokens[at - 1, 1] if at else end
     while at and end > reach and tokens[at - 1, 1] == reach:
         at -= 1

@@ -34,7 +34,7 @@ def model_folder(run: str | Path) -> Path:
         where=str(run),
         expected=f"a run folder, or a folder with {MANIFEST}",
         found="no such folder" if not Path(run).exists() else "a run that did not finish, or another folder",
-        fix="name the --output of a finished `spantune train` (an unfinished one goes on with --resume)",
+        fix="name the --output of a finished `spantune train` (continue an unfinished one with --resume)",
     )
 
 

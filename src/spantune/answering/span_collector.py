@@ -39,7 +39,7 @@ class AnswerCollector:
         examples: all examples; windows name theirs by position.
         n_best: candidates that a prediction lists.
         squad_v2: whether "no answer" is allowed.
-        null_threshold: with `squad_v2`, the answer is "" where null score - best score is above it.
+        null_threshold: with `squad_v2`, the answer is "" if null score - best score is above it.
     """
 
     def __init__(
@@ -57,7 +57,7 @@ class AnswerCollector:
         self.broken_windows = 0
         """Windows left out because their logits are not finite: the model has diverged."""
         self._spans: list[_Spans] = []
-        self._tops: list[_Spans] = []  # of each window the best one
+        self._tops: list[_Spans] = []  # the best of each window
         self._log_partition: np.ndarray | None = np.full(len(examples), -math.inf)
         self._null_score = np.full(len(examples), math.inf)
 
@@ -93,13 +93,13 @@ class AnswerCollector:
         Raises:
             ValueError: a span is empty or outside its context.
         """
-        found = self._inside(self._tops)
-        found = found.take(np.lexsort((found.end, found.start, -found.score, found.owner)))
-        found = found.take(np.flatnonzero(np.diff(found.owner, prepend=-1)))
+        best = self._inside(self._tops)
+        best = best.take(np.lexsort((best.end, best.start, -best.score, best.owner)))
+        best = best.take(np.flatnonzero(np.diff(best.owner, prepend=-1)))
         odds = np.full(len(self.examples), math.inf)
-        odds[found.owner] = self._null_score[found.owner] - found.score
+        odds[best.owner] = self._null_score[best.owner] - best.score
         spans = [""] * len(self.examples)
-        for owner, start, end in zip(found.owner.tolist(), found.start.tolist(), found.end.tolist(), strict=True):
+        for owner, start, end in zip(best.owner.tolist(), best.start.tolist(), best.end.tolist(), strict=True):
             spans[owner] = self.examples[owner].context[start:end]
         texts = list(spans)
         for owner in np.flatnonzero(odds > self.null_threshold).tolist() if self.squad_v2 else ():
@@ -120,16 +120,16 @@ class AnswerCollector:
         total = self._log_partition
         if self.squad_v2:
             total = np.logaddexp(total, null_scores)
-        found, mass = _merged(self._inside(self._spans))
-        kept = _first_of_each(found.owner, found.score, self.n_best)
-        found, probability = found.take(kept), _probability(mass[kept], total[found.owner[kept]])
-        return self._made(found, probability, null_scores, _probability(null_scores, total))
+        spans, mass = _merged(self._inside(self._spans))
+        kept = _first_of_each(spans.owner, spans.score, self.n_best)
+        spans, probability = spans.take(kept), _probability(mass[kept], total[spans.owner[kept]])
+        return self._made(spans, probability, null_scores, _probability(null_scores, total))
 
     def _made(
-        self, found: _Spans, probability: np.ndarray, null_scores: np.ndarray, null_probability: np.ndarray
+        self, spans: _Spans, probability: np.ndarray, null_scores: np.ndarray, null_probability: np.ndarray
     ) -> Iterator[Prediction]:
-        edges = np.searchsorted(found.owner, np.arange(len(self.examples) + 1)).tolist()
-        columns = [column.tolist() for column in (found.start, found.end, found.score, probability)]
+        edges = np.searchsorted(spans.owner, np.arange(len(self.examples) + 1)).tolist()
+        columns = [column.tolist() for column in (spans.start, spans.end, spans.score, probability)]
         nulls = zip(null_scores.tolist(), null_probability.tolist(), strict=True)
         for example, first, last, (null, share) in zip(self.examples, edges[:-1], edges[1:], nulls, strict=True):
             rows = zip(*(column[first:last] for column in columns), strict=True)
@@ -146,13 +146,13 @@ class AnswerCollector:
 
     def _inside(self, parts: Sequence[_Spans]) -> _Spans:
         """All spans; ValueError if one is empty or outside its context."""
-        found = _Spans.joined(parts)
-        sizes = np.array([len(example.context) for example in self.examples], dtype=np.int64)[found.owner]
-        wrong = np.flatnonzero((found.start < 0) | (found.start >= found.end) | (found.end > sizes))
+        spans = _Spans.joined(parts)
+        sizes = np.array([len(example.context) for example in self.examples], dtype=np.int64)[spans.owner]
+        wrong = np.flatnonzero((spans.start < 0) | (spans.start >= spans.end) | (spans.end > sizes))
         if len(wrong):
-            start, end, size = (int(column[wrong[0]]) for column in (found.start, found.end, sizes))
+            start, end, size = (int(column[wrong[0]]) for column in (spans.start, spans.end, sizes))
             raise ValueError(f"span {start}:{end} is empty or outside its context of {size} characters")
-        return found
+        return spans
 
 
 class _Spans(NamedTuple):

@@ -62,7 +62,7 @@ def window_candidates(
     """The `k` best spans of each window among all spans whose first and last token lie in the context.
 
     Args:
-        start_logits, end_logits: (B, L), any floating type; the classification token stands first.
+        start_logits, end_logits: (B, L), any floating type; the classification token is the first.
         context_mask: (B, L) bool, True on context tokens. A hole bars a token as an end point, not spans across it.
         max_answer_length: longest span in tokens, 1 or more.
         k: candidates of a window; may exceed the number of valid spans.
@@ -77,7 +77,7 @@ def window_candidates(
     places = kept.unsqueeze(2) * width + torch.arange(width, device=kept.device)
     score, place = _top(scores.flatten(1), places.flatten(1), min(k, kept.shape[1] * width))  # (B, K)
     missing = (0, k - score.shape[1])
-    start, offset = (functional.pad(one, missing) for one in (place // width, place % width))
+    start, offset = (functional.pad(indices, missing) for indices in (place // width, place % width))
     score = functional.pad(score, missing, value=-math.inf)
     return _without_empty(start, start + offset, score, logits.null_score, logits.log_partition())
 
@@ -139,12 +139,12 @@ class _Masked(NamedTuple):
         tops = [top.masked_fill(top == -math.inf, 0) for top in (self.starts.amax(1, True), self.ends.amax(1, True))]
         starts, ends = ((logits - top).exp() for logits, top in zip((self.starts, self.ends), tops, strict=True))
         total = (starts * _sliding(ends, self.width, torch.add)).sum(dim=1)
-        found = total.log() + tops[0].squeeze(1) + tops[1].squeeze(1)
+        partition = total.log() + tops[0].squeeze(1) + tops[1].squeeze(1)
         lost = (total < _LOST).nonzero().squeeze(1)
         if len(lost):
             rows = _Masked(self.starts[lost], self.ends[lost], self.width, self.null_score[lost])
-            found[lost] = rows._log_partition_of_any()
-        return found
+            partition[lost] = rows._log_partition_of_any()
+        return partition
 
     def _log_partition_of_any(self) -> Tensor:
         """The same where start and end logits of valid spans may lie any distance below the highest ones."""

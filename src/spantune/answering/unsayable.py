@@ -70,7 +70,7 @@ class UnsayableAnswers:
         return f"{number} answers cannot be said by the model: {reasons} (first ids {ids})"
 
     def refuse(self, name: str) -> None:
-        """DataError where more than `MOST_UNSAYABLE` of the answers cannot be said."""
+        """DataError if more than `MOST_UNSAYABLE` of the answers cannot be said."""
         if self.share <= MOST_UNSAYABLE:
             return
         counts = self.counts()

@@ -33,7 +33,7 @@ _NO_TOKENS = np.zeros((0, 2), dtype=np.int32)
 def cut_windows(
     examples: Sequence[Example], rows: Sequence[int], tokenizer: PreTrainedTokenizerFast, rules: WindowRules
 ) -> dict[str, list[Any]]:
-    """All windows of some examples, a column a key."""
+    """All windows of some examples, one column per key."""
     questions, was_cut = _fitting_questions([example.question for example in examples], tokenizer, rules.max_question)
     encoded = tokenizer(
         questions,
@@ -71,10 +71,10 @@ def cut_windows(
             columns["context_first"].append(firsts[window])
             columns["offsets"].append(bare[here].ravel())
             columns["blank"].append(firsts[window] + np.flatnonzero(bare[here, 0] == bare[here, 1]))
-            columns["starts"].append([shift + one.start for one in labelled])
-            columns["ends"].append([shift + one.end for one in labelled])
-            columns["answers"].append([one.answer for one in labelled])
-            columns["faults"].append([_fault(one, ids, shift, tokenizer.unk_token_id) for one in labelled])
+            columns["starts"].append([shift + answer.start for answer in labelled])
+            columns["ends"].append([shift + answer.end for answer in labelled])
+            columns["answers"].append([answer.answer for answer in labelled])
+            columns["faults"].append([_fault(answer, ids, shift, tokenizer.unk_token_id) for answer in labelled])
             columns["kind"].append(kind)
     columns["example"] = [rows[position] for position in origin]
     columns["question_cut"] = [was_cut[position] for position in origin]
@@ -101,9 +101,9 @@ def _context_tokens(
             `tokenizers` lose windows: https://github.com/huggingface/tokenizers/issues/2091.
     """
     # The characters of a window's first token may depend on the window (RoBERTa's prefix blank).
-    shared = [one[len(one) - stride :][1:] for one in cuts[:-1]]
-    agree = all(np.array_equal(end, one[:stride][1:]) for end, one in zip(shared, cuts[1:], strict=True))
-    tokens = np.concatenate([one[stride if number else 0 :] for number, one in enumerate(cuts)] or [_NO_TOKENS])
+    shared = [cut[len(cut) - stride :][1:] for cut in cuts[:-1]]
+    agree = all(np.array_equal(end, cut[:stride][1:]) for end, cut in zip(shared, cuts[1:], strict=True))
+    tokens = np.concatenate([cut[stride if number else 0 :] for number, cut in enumerate(cuts)] or [_NO_TOKENS])
     complete = bool(cuts) and agree
     if complete and holes(tokens, spaces):  # a normaliser may drop characters
         complete = len(tokens) == len(tokenizer(example.context, add_special_tokens=False)["input_ids"])
@@ -123,7 +123,7 @@ def _context_tokens(
 def _fitting_questions(
     questions: Sequence[str], tokenizer: PreTrainedTokenizerFast, longest: int
 ) -> tuple[list[str], list[bool]]:
-    """Questions without outer white space, cut to `longest` tokens where they have more, and which of them were cut."""
+    """Questions without outer white space, cut to `longest` tokens if they have more, and which of them were cut."""
     kept = [question.strip() for question in questions]
     was_cut = [False] * len(kept)
     rows: Sequence[int] = range(len(kept))

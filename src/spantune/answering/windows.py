@@ -46,7 +46,7 @@ class Part(NamedTuple):
 class Windows:
     """The windows of a corpus, in the order of its examples.
 
-    `dataset` columns, a row a window: example (position in the corpus), input_ids (L), token_type_ids (L, where
+    `dataset` columns, one row per window: example (position in the corpus), input_ids (L), token_type_ids (L, where
     wanted), context_first (first context token), offsets (characters [first, last + 1) of each context token, without
     white space around it), blank (context tokens of white space alone), starts and ends (tokens of each whole answer in
     it), answers (which of the example's these are), faults (of each `SAYABLE`, `ELSEWHERE` or `UNKNOWN`), kind
@@ -60,10 +60,14 @@ class Windows:
     def __len__(self) -> int:
         return len(self.dataset)
 
+    def numbers(self, column: str) -> np.ndarray:
+        """A column of numbers (or truths), as an array that shares Arrow's memory."""
+        return np.asarray(self._table[column].to_numpy())
+
     @property
     def lengths(self) -> np.ndarray:
         """Tokens of each window."""
-        return numbers(self.dataset, "length")
+        return self.numbers("length")
 
     def parts(self, size: int) -> Iterator[Part]:
         """The windows in order, about `size` at a time; no example is in two parts.
@@ -91,7 +95,12 @@ class Windows:
 
     @cached_property
     def _owners(self) -> np.ndarray:
-        return numbers(self.dataset, "example")
+        return self.numbers("example")
+
+    @cached_property
+    def _table(self) -> Any:
+        """All windows as an Arrow table; `with_format` copies the features, so that it is called once."""
+        return self._in_memory[:]
 
     @cached_property
     def _in_memory(self) -> Dataset:
@@ -99,11 +108,15 @@ class Windows:
 
     def trainable(self) -> Dataset:
         """The windows with a label."""
-        return self.dataset.select(np.flatnonzero(numbers(self.dataset, "kind") != CUT))
+        return self.dataset.select(self.labelled())
+
+    def labelled(self) -> np.ndarray:
+        """The positions of the windows with a label."""
+        return np.flatnonzero(self.numbers("kind") != CUT)
 
     def counts(self) -> dict[str, int]:
         """Examples, windows, windows that do not train, questions cut, answers that no window holds."""
-        examples, kinds, cut = (numbers(self.dataset, name) for name in ("example", "kind", "question_cut"))
+        examples, kinds, cut = (self.numbers(name) for name in ("example", "kind", "question_cut"))
         return {
             "examples": len(self.corpus.examples),
             "windows": len(kinds),
@@ -114,7 +127,7 @@ class Windows:
 
     def unreachable(self) -> list[str]:
         """Ids of answerable examples of which no window holds a whole answer."""
-        examples, kinds = (numbers(self.dataset, name) for name in ("example", "kind"))
+        examples, kinds = (self.numbers(name) for name in ("example", "kind"))
         held = np.zeros(len(self.corpus.examples), dtype=bool)
         held[examples[kinds == ANSWER]] = True
         return [
@@ -142,12 +155,6 @@ class StreamedWindows:
             if end == len(examples) or len(kept["length"]) >= size:
                 yield Part(begin, examples[begin:end], as_columns(kept))
                 kept, begin = {}, end
-
-
-def numbers(dataset: Dataset, column: str) -> np.ndarray:
-    """A column of numbers (or truths) as an array, not as a list, which would take five times the memory."""
-    table = dataset.with_format("arrow", columns=[column])[:]
-    return np.asarray(table[column].to_numpy())
 
 
 def make_windows(

@@ -33,7 +33,7 @@ def run(config: AskConfig) -> None:
 
 
 def read_context(config: AskConfig) -> str:
-    """The context from the flag, a file or standard input; DataError where it is empty or cannot be read."""
+    """The context from the flag, a file or standard input; DataError if it is empty or cannot be read."""
     where = {None: "--context", "-": "standard input"}.get(config.context_file, config.context_file)
     try:
         if config.context_file is None:

@@ -61,7 +61,7 @@ def _answer_check(config: DoctorConfig) -> AnswerCheck:
         detail = f"no window of {config.max_length} tokens, {config.doc_stride} shared, holds an answer whole"
         unsayable = unsayable_answers(windows, config.max_answer_length).answers
         return [("unreachable-answer", id, detail) for id in windows.unreachable()] + [
-            ("unsayable-answer", one.id, one.detail(config.max_answer_length)) for one in unsayable
+            ("unsayable-answer", answer.id, answer.detail(config.max_answer_length)) for answer in unsayable
         ]
 
     return check

@@ -15,7 +15,7 @@ from collections.abc import Sequence
 
 from spantune import __version__
 from spantune.cli import ask, compare, doctor, evaluate, methods, predict, recommend, report, score, serve, train, zoo
-from spantune.cli.output import quoted, speaks_unicode
+from spantune.cli.output import printable, quoted, speaks_unicode
 from spantune.config.parse.command import Command
 from spantune.errors import ConfigError, SpantuneError, did_you_mean
 from spantune.runs.interruption import Interruption, asked, exit_code, interruptible
@@ -87,7 +87,7 @@ def _run(command: Command, argv: Sequence[str]) -> None:
 
 
 def _warn(message: Warning | str, category: type[Warning], filename: str, *_: object, **__: object) -> None:
-    print(f"warning: {message}", file=sys.stderr)
+    print(printable(f"warning: {message}"), file=sys.stderr)
 
 
 def _overview() -> str:
@@ -115,10 +115,10 @@ def _explain(error: Exception, *, debug: bool) -> int:
     if debug:
         traceback.print_exception(error)
     if isinstance(error, SpantuneError):
-        print(error, file=sys.stderr)
+        print(printable(str(error)), file=sys.stderr)
         return error.exit_code
     if not debug:
-        shown = " ".join(str(error).split()) or "no message"
+        shown = printable(" ".join(str(error).split())) or "no message"
         how = "set SPANTUNE_DEBUG=1 (or --debug) for the traceback"
         print(f"spantune failed: {type(error).__name__}: {shown}; {how}", file=sys.stderr)
     return 1

@@ -23,19 +23,19 @@ def run(config: PredictConfig) -> None:
     outputs = [Path(path) for path in (config.output, config.n_best_output, config.null_odds_output) if path]
     for path in outputs:
         require_writable(path)
-    said = sys.stderr if any(map(is_stdout, outputs)) else sys.stdout
+    stream = sys.stderr if any(map(is_stdout, outputs)) else sys.stdout
     corpus = load_corpus(config.data, split="validation", columns=config.columns, repair=None, require_answers=False)
     predictor = Predictor.load(config.run, config)
     n_best = None if config.n_best_output is None else Path(config.n_best_output)
     with nullcontext() if n_best is None else n_best_file(n_best, streams=True) as sink:
         answers = predictor.answer(corpus, n_best=config.n_best, sink=sink)
         write_predictions(config.output, answers.texts, streams=True)
-    print(f"{len(answers.texts)} answers: {config.output}", file=said)
+    print(f"{len(answers.texts)} answers: {config.output}", file=stream)
     if n_best is not None:
-        print(f"candidates: {n_best}", file=said)
+        print(f"candidates: {n_best}", file=stream)
     if config.null_odds_output is not None:
         write_null_odds(config.null_odds_output, answers.null_odds, streams=True)
-        print(f"null odds: {config.null_odds_output}", file=said)
+        print(f"null odds: {config.null_odds_output}", file=stream)
 
 
 COMMAND = Command(

@@ -6,19 +6,29 @@ import logging
 import os
 import sys
 from dataclasses import replace
-from functools import partial
 
+from spantune.cli.output import printable
 from spantune.config import ServeConfig
 from spantune.config.parse.command import Command
+
+
+class PrintableFormatter(logging.Formatter):
+    """Shows the control characters that a request or a file name brings into the log."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """As in logging."""
+        return printable(super().format(record))
 
 
 def run(config: ServeConfig) -> None:
     """Listen, load the models, and answer until stopped; then finish the requests that are running."""
     from spantune.web.server import serve
 
-    logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
+    log = logging.StreamHandler(sys.stderr)
+    log.setFormatter(PrintableFormatter("%(levelname)s %(name)s: %(message)s"))
+    logging.basicConfig(level=logging.WARNING, handlers=[log])
     token = config.token or os.environ.get("SPANTUNE_TOKEN") or None
-    serve(replace(config, token=token), partial(print, flush=True))
+    serve(replace(config, token=token), lambda line: print(printable(line), flush=True))
 
 
 COMMAND = Command(

@@ -43,7 +43,7 @@ class PredictorConfig(DeviceConfig):
     """Longest answer in tokens; default: as in training."""
     merge: bool = False
     """Merge adapters into the encoder's weights where the method allows it: they answer as fast as the encoder alone,
-    the same but for rounding, and each needs memory for its own copy of the weights."""
+    the same except for rounding, and each needs memory for its own copy of the weights."""
 
 
 @dataclass(frozen=True)

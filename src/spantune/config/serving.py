@@ -60,6 +60,8 @@ class ServeConfig(PredictorConfig, LimitsConfig):
     """Folder for what users enter: corrections.sqlite3."""
 
     def problems(self) -> Iterable[str | None]:
+        for name, value in {"runs": " ".join(self.runs), "host": self.host, "data_dir": self.data_dir}.items():
+            yield check(_nameable(value), name, "a text without NUL and halves of characters", value)
         yield check(not os.path.isfile(self.data_dir), "data_dir", "a folder", self.data_dir)
         if self.token is not None and len(self.token) < _SHORTEST_TOKEN:
             yield f"token: expected {_SHORTEST_TOKEN} characters or more, found {len(self.token)}"
@@ -75,6 +77,14 @@ class ServeConfig(PredictorConfig, LimitsConfig):
         if self.questions_per_minute is not None:
             return self.questions_per_minute
         return 0 if self.loopback else 600
+
+
+def _nameable(text: str) -> bool:
+    """Whether a file or a host may have this name."""
+    try:
+        return b"\0" not in os.fsencode(text)
+    except UnicodeError:
+        return False
 
 
 def is_loopback(host: str) -> bool:

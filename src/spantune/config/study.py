@@ -49,8 +49,8 @@ class SweepConfig(ConfigGroup):
     """Where Optuna keeps its trials, so that workers can share them; default: an SQLite file in the study folder."""
 
     def problems(self) -> Iterable[str | None]:
-        for key, given in (("grid", self.grid), ("search", self.search != "grid")):
-            if given and not self.sweep:
+        for key, wanted in (("grid", self.grid), ("search", self.search != "grid")):
+            if wanted and not self.sweep:
                 yield f"{key}: given, but nothing is swept; name it in sweep as well"
         if self.refit and not self.sweep:
             yield "refit: given, but nothing is swept; --selection-fraction 0 alone trains on all the data"

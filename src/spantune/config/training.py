@@ -46,7 +46,7 @@ def once(what: str) -> Allowed:
 
 
 def check(ok: bool, key: str, expected: str, found: object) -> str | None:
-    """A line for `ConfigError` where a value is not allowed."""
+    """A line for `ConfigError` if a value is not allowed."""
     return None if ok else f"{_dashed(key)}: expected {expected}, found {found!r}"
 
 
@@ -129,7 +129,7 @@ class DataConfig(ReadConfig):
     repair: bool = False
     """Repair or drop the defects that `spantune doctor` finds in the training data, instead of refusing to train."""
     allow_unsayable: bool = False
-    """Go on although the model cannot say more than 2% of a set's answers: they are longer than `--max-answer-length`,
+    """Train even if the model cannot say more than 2% of a set's answers: they are longer than `--max-answer-length`,
     or begin or end inside a token."""
 
 

@@ -111,7 +111,7 @@ def load_corpus(
         columns, rows: as `ReadConfig` has them.
         seed: chooses the examples of a fractional weight.
         repair: repair what can be repaired, drop the rest and count both, instead of refusing broken data. None: refuse
-            and do not name the flag, which the command lacks.
+            and do not name the flag, which the command does not have.
         require_answers: False for questions that are to be answered: answers are then neither read nor checked.
 
     Raises:
@@ -162,7 +162,7 @@ def _by_text(row: RawRow) -> Example:
 
 
 def reading_notes(corpus: Corpus) -> list[str]:
-    """What is worth knowing of how a source was read, a line a kind: no defect, but not to be passed over either."""
+    """What is worth knowing of how a source was read, one line per kind; none of it is a defect."""
     notes: dict[str, list[Defect]] = {}
     for defect in corpus.defects:
         if not defect.blocking:
@@ -191,13 +191,13 @@ def refuse_defects(corpus: Corpus, fix: str | None = None) -> None:
 
 
 def _in_brief(corpus: Corpus) -> str:
-    blocking = [(one.where, one.id) for one in corpus.defects if one.blocking]
+    blocking = [(defect.where, defect.id) for defect in corpus.defects if defect.blocking]
     number = f"{len(blocking)} {'defect' if len(blocking) == 1 else 'defects'}"
     return f"{number} in {len(set(blocking))} of {corpus.counts['rows read']} examples"
 
 
 def has_validation(source: str) -> bool | None:
-    """Whether a source brings its own validation split; None where only the hub knows."""
+    """Whether a source brings its own validation split; None if only the hub knows."""
     parsed = parse_source(source)
     kind = parsed.kind
     if parsed.split and parsed.split.startswith((*VALIDATION_NAMES, "test")):

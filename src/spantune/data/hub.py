@@ -1,4 +1,4 @@
-"""The Hugging Face hub: whether it can be reached, and how to do without it at once where it cannot."""
+"""The Hugging Face hub: whether it can be reached, and how to work without it if it cannot."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _CONNECT_SECONDS = 2
 
 @contextmanager
 def offline_where_there_is_no_network(*clients: object) -> Iterator[None]:
-    """Without a connection the hub client retries for up to a minute; what it has cached it can use at once.
+    """Use the hub client's cache at once if there is no connection; it would retry for up to a minute.
 
     Args:
         clients: modules that keep the flag a second time (`datasets.config`).
@@ -21,8 +21,8 @@ def offline_where_there_is_no_network(*clients: object) -> Iterator[None]:
     import huggingface_hub.constants as constants
 
     with ExitStack() as patched:
-        for one in () if reachable(constants.ENDPOINT) else (constants, *clients):
-            patched.enter_context(patch.object(one, "HF_HUB_OFFLINE", True))
+        for module in () if reachable(constants.ENDPOINT) else (constants, *clients):
+            patched.enter_context(patch.object(module, "HF_HUB_OFFLINE", True))
         yield
 
 

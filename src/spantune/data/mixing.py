@@ -33,10 +33,10 @@ def weighted(examples: Sequence[Example], weight: float, seed: str) -> tuple[Exa
 def distinct(examples: Iterable[Example]) -> tuple[Example, ...]:
     """The examples in order, a repeated id changed into `id#2`, `id#3`, …."""
     kept: dict[str, Example] = {}
-    for one in examples:
-        if one.id in kept:
-            one = replace(one, id=free_id(one.id, kept))
-        kept[one.id] = one
+    for example in examples:
+        if example.id in kept:
+            example = replace(example, id=free_id(example.id, kept))
+        kept[example.id] = example
     return tuple(kept.values())
 
 
@@ -52,7 +52,7 @@ def limited(examples: Sequence[Example], limit: int | None, seed: int) -> tuple[
     if limit is None or limit >= len(examples):
         return tuple(examples)
     kept = set(random.Random(f"limit:{seed}").sample(range(len(examples)), limit))
-    return tuple(one for position, one in enumerate(examples) if position in kept)
+    return tuple(example for position, example in enumerate(examples) if position in kept)
 
 
 def context_key(context: str) -> str:
@@ -62,7 +62,7 @@ def context_key(context: str) -> str:
 
 def context_keys(examples: Iterable[Example]) -> dict[str, str]:
     """The key of every distinct context."""
-    return {context: context_key(context) for context in {one.context for one in examples}}
+    return {context: context_key(context) for context in {example.context for example in examples}}
 
 
 def split_by_context(
@@ -73,10 +73,10 @@ def split_by_context(
     Each side has a context if the fraction is above 0; a single context is not split, the selection is then empty.
     """
     keys = context_keys(examples)
-    contexts = list(dict.fromkeys(keys[one.context] for one in examples))
+    contexts = list(dict.fromkeys(keys[example.context] for example in examples))
     number = min(max(1, math.floor(fraction * len(contexts) + 0.5)), len(contexts) - 1) if fraction > 0 else 0
     selected = set(random.Random(f"selection:{seed}").sample(contexts, max(number, 0)))
     sides: tuple[list[Example], list[Example]] = ([], [])
-    for one in examples:
-        sides[keys[one.context] in selected].append(one)
+    for example in examples:
+        sides[keys[example.context] in selected].append(example)
     return tuple(sides[0]), tuple(sides[1])

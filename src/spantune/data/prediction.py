@@ -25,7 +25,7 @@ class Candidate(NamedTuple):
 class Prediction:
     """The answer to one example. `text` is "" (at 0:0) for "no answer"; then score and probability are the null's.
 
-    `null_score` is the lowest score of the classification token over the windows. `null_probability` is 0 where every
+    `null_score` is the lowest score of the classification token over the windows. `null_probability` is 0 if every
     question counts as answerable. `n_best` holds spans only, best first, also where the answer is "".
     """
 

@@ -88,7 +88,7 @@ def reached(text: str, folders: Iterable[Path]) -> str:
     """A source with a relative path as it is reached from here.
 
     It stays as it is where it exists in the working folder, else it is that of the first of `folders` in which it
-    exists. A name without a folder or an ending may be the hub's and is looked for nowhere; nor is a source with a
+    exists. A name without a folder or an ending may be the hub's and is not looked for anywhere; nor is a source with a
     weight, whose choice of examples goes with its name.
     """
     source = parse_source(text)

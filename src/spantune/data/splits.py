@@ -26,7 +26,7 @@ class Splits:
     Args:
         train: what the model learns, in seeded order.
         selection: contexts held out from the training sources to choose the best checkpoint; may be empty.
-        reported: touched once, at the end, the same for every seed; None where no source has a validation split and
+        reported: touched once, at the end, the same for every seed; None if no source has a validation split and
             none was given, or where it is not to be scored.
         repairs: with `repair`, how many defects of each kind were mended or cost an example; empty otherwise.
         shared_contexts: contexts of `reported` that are in `train` or `selection` too.
@@ -52,12 +52,12 @@ def load_splits(config: DataConfig, seed: int) -> Splits:
             or there is one context only and it cannot be split.
     """
     load = partial(load_corpus, columns=config.columns, rows=config.rows, seed=seed, repair=config.repair)
-    sources = [load(one) for one in config.data]
+    sources = [load(source) for source in config.data]
     held_out = _reported_sources(config)
     for corpus in (*sources, *held_out):
         if not config.squad_v2:
             refuse_unanswerable(corpus)
-    gathered = [one for corpus in sources for one in corpus.examples]
+    gathered = [example for corpus in sources for example in corpus.examples]
     mixed = shuffled(distinct(gathered), seed)
     kept = mixed[: config.max_train_examples]
     train, selection = split_by_context(kept, config.selection_fraction, seed)
@@ -73,8 +73,8 @@ def load_splits(config: DataConfig, seed: int) -> Splits:
     shared = shared_contexts(kept, reported.examples) if reported else 0
     if shared:
         warnings.warn(
-            f"{shared} contexts of the reported set ({_name([one.name for one in held_out])}) are in the training "
-            "data too: the reported score is too good. `spantune doctor` lists them.",
+            f"{shared} contexts of the reported set ({_name([corpus.name for corpus in held_out])}) are in "
+            "the training data too: the reported score is too good. `spantune doctor` lists them.",
             stacklevel=2,
         )
     return Splits(
@@ -86,7 +86,7 @@ def load_splits(config: DataConfig, seed: int) -> Splits:
         notes=tuple(note for corpus in (*sources, *held_out) for note in reading_notes(corpus)),
         counts={
             **{f"train {name}": number for name, number in _summed(sources).items()},
-            "train ids renamed": len({one.id for one in mixed} - {one.id for one in gathered}),
+            "train ids renamed": len({example.id for example in mixed} - {example.id for example in gathered}),
             "train mixed": len(mixed),
             "train over the limit": len(mixed) - len(kept),
             "train": len(train),
@@ -98,8 +98,8 @@ def load_splits(config: DataConfig, seed: int) -> Splits:
 
 
 def refuse_unanswerable(corpus: Corpus, fix: str = "--squad-v2 lets the model answer nothing") -> None:
-    """Raise DataError where the corpus has questions without an answer."""
-    without = [one for one in corpus.examples if not one.answerable]
+    """Raise DataError if the corpus has questions without an answer."""
+    without = [example for example in corpus.examples if not example.answerable]
     if without:
         raise DataError(
             f"{len(without)} of {len(corpus.examples)} questions have no answer, and this is a SQuAD v1.1 run",
@@ -110,9 +110,9 @@ def refuse_unanswerable(corpus: Corpus, fix: str = "--squad-v2 lets the model an
         )
 
 
-def shared_contexts(one: Sequence[Example], other: Sequence[Example]) -> int:
+def shared_contexts(examples: Sequence[Example], other: Sequence[Example]) -> int:
     """How many contexts are in both (white space aside)."""
-    return len(set(context_keys(one).values()) & set(context_keys(other).values()))
+    return len(set(context_keys(examples).values()) & set(context_keys(other).values()))
 
 
 def load_evaluation(
@@ -134,12 +134,12 @@ def load_evaluation(
         DataError: a source cannot be read, or is broken and is not to be repaired.
     """
     load = partial(load_corpus, split="validation", columns=columns, rows=rows, seed=seed, repair=repair)
-    held_out = [load(one) for one in sources]
+    held_out = [load(source) for source in sources]
     return _gathered(held_out, limit, seed)
 
 
 def load_reported(config: DataConfig) -> Corpus | None:
-    """The reported set of a run alone, as `load_splits` makes it; None where there is none.
+    """The reported set of a run alone, as `load_splits` makes it; None if there is none.
 
     Raises:
         DataError: a source cannot be read or is broken.
@@ -149,11 +149,11 @@ def load_reported(config: DataConfig) -> Corpus | None:
 
 
 def _gathered(held_out: Sequence[Corpus], limit: int | None, seed: int) -> Corpus:
-    gathered = distinct(one for corpus in held_out for one in corpus.examples)
+    gathered = distinct(example for corpus in held_out for example in corpus.examples)
     kept = limited(gathered, limit, seed)
     counts = {**_summed(held_out), "mixed": len(gathered), "over the limit": len(gathered) - len(kept)}
     defects = [defect for corpus in held_out for defect in corpus.defects]
-    return Corpus.of(kept, _name([one.name for one in held_out]), defects, counts)
+    return Corpus.of(kept, _name([corpus.name for corpus in held_out]), defects, counts)
 
 
 def _reported_sources(config: DataConfig) -> list[Corpus]:
@@ -169,14 +169,15 @@ def _reported_sources(config: DataConfig) -> list[Corpus]:
         repair=config.repair,
     )
     if config.eval_data:
-        return [load(one) for one in config.eval_data]
-    found: list[Corpus] = []
-    for address in dict.fromkeys(parse_source(one).address for one in config.data if has_validation(one) is not False):
+        return [load(source) for source in config.eval_data]
+    corpora: list[Corpus] = []
+    split = [source for source in config.data if has_validation(source) is not False]
+    for address in dict.fromkeys(parse_source(source).address for source in split):
         try:
-            found.append(load(address))
+            corpora.append(load(address))
         except NoSplit:
             continue
-    return found
+    return corpora
 
 
 def _repairs(sources: Sequence[Corpus], held_out: Sequence[Corpus]) -> dict[str, int]:

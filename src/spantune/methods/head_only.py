@@ -6,7 +6,7 @@ from spantune.methods.architectures import EncoderShape
 from spantune.methods.registry import NoOptions, Unfreeze, method
 
 PLAIN = "head-only"
-"""What puts nothing into the encoder: a model of this method that was not trained is the encoder as it is."""
+"""The method that adds nothing to the encoder: untrained, its model is the encoder as it is."""
 
 
 @method(

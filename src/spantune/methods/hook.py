@@ -51,4 +51,4 @@ class Hook:
         """Change what is saved of an adapter: PEFT's configuration (None without PEFT), and the weights by name."""
 
     def before_loading(self, state: dict[str, Tensor]) -> None:
-        """Prepare a fresh network for the weights of a saved adapter; take out what is none of them."""
+        """Prepare a fresh network for the weights of a saved adapter; remove everything else."""

@@ -112,7 +112,7 @@ class Method:
 
 
 def _require_type(key: str, value: Any, hint: Any) -> None:
-    """ValueError where a value is none of a `Literal`'s choices or not of the option's type; an int passes as float."""
+    """ValueError if a value is not one of a `Literal`'s choices or not of the option's type; an int passes as float."""
     if get_origin(hint) is Literal:
         if value not in get_args(hint):
             raise ValueError(f"{key}: expected {' or '.join(map(repr, get_args(hint)))}, found {value!r}")
@@ -149,14 +149,14 @@ def methods() -> Mapping[str, Method]:
     """All methods by name: reference points first, then family by family, in a family by name."""
     import spantune.methods as room
 
-    for found in pkgutil.iter_modules(room.__path__):
-        importlib.import_module(f"{room.__name__}.{found.name}")
+    for module in pkgutil.iter_modules(room.__path__):
+        importlib.import_module(f"{room.__name__}.{module.name}")
     families = get_args(Family)
     return dict(sorted(_METHODS.items(), key=lambda item: (families.index(item[1].family), item[0])))
 
 
 def get(name: str) -> Method:
-    """The method of that name; MethodError with the nearest name where there is none."""
+    """The method of that name; MethodError with the nearest name if there is none."""
     known = methods()
     if name not in known:
         raise MethodError(f"there is no method {name!r}", found=name, fix=did_you_mean(name, known))

@@ -1,4 +1,4 @@
-"""What a network looks like inside: its row in the table of architectures, or one found by looking, and its shape."""
+"""What a network looks like inside: its row in the table of architectures, or one from inspection, and its shape."""
 
 from __future__ import annotations
 
@@ -41,10 +41,10 @@ def shape_of(network: PreTrainedModel) -> EncoderShape:
     linears: dict[str, tuple[int, int]] = {}
     numbers = set()
     for name, module in network.named_modules():
-        found = layer.fullmatch(name)
-        if found and isinstance(module, nn.Linear):
-            numbers.add(name[: found.start(2)])
-            linears.setdefault(_starred(found[2]), (module.in_features, module.out_features))
+        match = layer.fullmatch(name)
+        if match and isinstance(module, nn.Linear):
+            numbers.add(name[: match.start(2)])
+            linears.setdefault(_starred(match[2]), (module.in_features, module.out_features))
     return EncoderShape(
         architecture=row,
         hidden_size=config.hidden_size,
@@ -81,9 +81,9 @@ def _inspected(network: PreTrainedModel) -> Architecture:
     layer = _layer_list(network, body)
     inside = re.compile(rf".*\.{re.escape(layer)}\.0\.(.+)")
     linears = {
-        _starred(found[1]): (module.in_features, module.out_features)
+        _starred(match[1]): (module.in_features, module.out_features)
         for name, module in network.named_modules()
-        if isinstance(module, nn.Linear) and (found := inside.fullmatch(name))
+        if isinstance(module, nn.Linear) and (match := inside.fullmatch(name))
     }
     outside = (name for name, _ in network.named_parameters() if not name.startswith(body))
     row = Architecture(
@@ -95,7 +95,7 @@ def _inspected(network: PreTrainedModel) -> Architecture:
         positions=_positions(network),
     )
     layers = ", ".join(f"{role} {getattr(row, role)}" for role in LINEAR)
-    warnings.warn(  # whoever trains on such an encoder must be able to check what is adapted
+    warnings.warn(  # users of such an encoder must be able to check what is adapted
         f"the family {row.model_type!r} is not in the table of architectures; found by inspection in each {row.layer}: "
         f"{layers}; span head: {', '.join(row.heads)}; positions: {row.positions}",
         stacklevel=2,
@@ -119,18 +119,18 @@ def _layer_list(network: PreTrainedModel, body: str) -> str:
 def _roles(linears: dict[str, tuple[int, int]], config: PretrainedConfig) -> dict[str, Any]:
     """Which linear module of a layer plays which role: attention by name, the feed-forward by its widths."""
     fused = [path for path in linears if re.fullmatch(_FUSED, path.lower())]
-    found: dict[Role, list[str]] = {}
+    by_role: dict[Role, list[str]] = {}
     for role, names in _NAMES.items():
         own = [path for path in linears if re.fullmatch(names, path.lower()) and path not in fused]
-        found[role] = own or (fused if role in ("query", "key", "value") else [])
-    taken = {path for paths in found.values() for path in paths}
+        by_role[role] = own or (fused if role in ("query", "key", "value") else [])
+    taken = {path for paths in by_role.values() for path in paths}
     rest = {path: widths for path, widths in linears.items() if path not in taken and "att" not in path.lower()}
     width = config.hidden_size
-    found["ffn_in"] = [path for path, (inputs, outputs) in rest.items() if inputs == width != outputs]
-    found["ffn_out"] = [path for path, (inputs, outputs) in rest.items() if outputs == width != inputs]
-    if unclear := [role for role in LINEAR if len(found[role]) != 1]:
+    by_role["ffn_in"] = [path for path, (inputs, outputs) in rest.items() if inputs == width != outputs]
+    by_role["ffn_out"] = [path for path, (inputs, outputs) in rest.items() if outputs == width != inputs]
+    if unclear := [role for role in LINEAR if len(by_role[role]) != 1]:
         raise _unknown(config, f"no one module for {', '.join(unclear)} among {', '.join(linears) or 'no linear ones'}")
-    return {role: found[role][0] for role in LINEAR}
+    return {role: by_role[role][0] for role in LINEAR}
 
 
 def _positions(network: PreTrainedModel) -> Positions:

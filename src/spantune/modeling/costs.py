@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from spantune.modeling.prompt_tokens import DeepPrefix, InputPrompt
 
 WINDOWS, TOKENS = 32, 128
-"""The batch on which the forward pass is counted: windows, and tokens of each (fewer where the encoder takes fewer)."""
+"""The batch on which the forward pass is counted: windows, and tokens of each (fewer if the encoder takes fewer)."""
 
 
 @dataclass(frozen=True)

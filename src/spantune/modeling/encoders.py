@@ -45,7 +45,7 @@ attention.register()
 
 
 def locate(name: str) -> str:
-    """Folder or hub name that `from_pretrained` takes; EncoderError where the bundled weights are damaged."""
+    """Folder or hub name that `from_pretrained` takes; EncoderError if the bundled weights are damaged."""
     if name != BUNDLED:
         return lasting_name(name)
     spec = importlib.util.find_spec(BUNDLED_PACKAGE)
@@ -219,7 +219,7 @@ def pretrained_network(
 
 
 def _require_filled(network: PreTrainedModel, info: Mapping[str, Any], name: str, drawn: tuple[str, ...]) -> None:
-    """EncoderError where the weights do not make the network, but for the modules that may be drawn anew."""
+    """EncoderError if the weights do not make the network, but for the modules that may be drawn anew."""
     shapes = {key: f" ({tuple(there)}, not {tuple(wanted)})" for key, there, wanted in info["mismatched_keys"]}
     lacking = sorted(
         key for key in {*info["missing_keys"], *shapes} if not key.startswith(tuple(f"{x}." for x in drawn))

@@ -38,7 +38,7 @@ class Fault:
 
 
 def pickle_fault(folder: Path, pickles: str, wanted: str) -> Fault | None:
-    """The fault of a folder whose weights are `pickles` (a pattern of names) instead of `wanted`; None where none are.
+    """The fault of a folder whose weights are `pickles` (a pattern of names) instead of `wanted`; None if none are.
 
     A pickle can run any code when it is loaded, so none is. The fix is the code that converts it.
     """
@@ -53,7 +53,7 @@ def pickle_fault(folder: Path, pickles: str, wanted: str) -> Fault | None:
 
 
 def not_numbers(tensors: Iterable[tuple[str, Tensor]]) -> list[str]:
-    """Names of the tensors that hold NaN or an infinity: their extremes tell, without a mask of their size."""
+    """Names of the tensors that hold NaN or an infinity: their extremes show it, without a mask of their size."""
     return [
         name
         for name, tensor in tensors
@@ -69,26 +69,26 @@ def encoder_fault(place: str, what: str, error: Exception, instead: str) -> Faul
         error: that transformers raised. instead: what the user can always do.
     """
     folder, lines = Path(place), [line.strip() for line in str(error).splitlines() if line.strip()]
-    # The second line where the first only announces it.
-    said = " ".join(lines[: 2 if lines[0].endswith(":") else 1]) if lines else type(error).__name__
-    if "custom code" in said:
+    # The second line if the first only announces it.
+    message = " ".join(lines[: 2 if lines[0].endswith(":") else 1]) if lines else type(error).__name__
+    if "custom code" in message:
         return Fault("code of its own, which spantune does not run", instead, "a family that transformers has itself")
-    if family := re.search(r"model type `(\S+)` but Transformers does not recognize", said):
+    if family := re.search(r"model type `(\S+)` but Transformers does not recognize", message):
         found = f"the family {family[1]!r}, which the installed transformers does not know"
         return Fault(found, f"pip install -U transformers, or {instead}", "a family that transformers has itself")
     if folder.is_dir():
-        return _of_folder(folder, what, said, instead)
+        return _of_folder(folder, what, message, instead)
     if folder.exists():
-        return Fault("a file", "name the folder that it lies in")
+        return Fault("a file", "name the folder that it is in")
     if folder.is_absolute() or place.startswith((".", "~")) or "\\" in place or place.count("/") > 1:
-        return Fault("no such folder", f"mend the path, or {instead}")
-    if what == "weights" and ENCODER_WEIGHTS in said:
+        return Fault("no such folder", f"correct the path, or {instead}")
+    if what == "weights" and ENCODER_WEIGHTS in message:
         fix = f"convert them (see docs/troubleshooting.md), or {instead}"
         return Fault("no weights as safetensors in that repository", fix, f"weights as safetensors ({ENCODER_WEIGHTS})")
-    return Fault(said, f"check the name and the connection, or {instead}")
+    return Fault(message, f"check the name and the connection, or {instead}")
 
 
-def _of_folder(folder: Path, what: str, said: str, instead: str) -> Fault:
+def _of_folder(folder: Path, what: str, message: str, instead: str) -> Fault:
     if not (folder / "config.json").is_file():
         return _without_config(folder, instead)
     if what == "weights" and not any((folder / f"{ENCODER_WEIGHTS}{end}").is_file() for end in ("", ".index.json")):
@@ -100,7 +100,7 @@ def _of_folder(folder: Path, what: str, said: str, instead: str) -> Fault:
     if what == "tokenizer" and not (folder / "tokenizer.json").is_file():
         fix = f"put the tokenizer's files there, too, or {instead}"
         return Fault(f"no tokenizer in {listing(folder)}", fix, "a fast tokenizer (tokenizer.json)")
-    return Fault(said, f"bring its files back as they were published, or {instead}")
+    return Fault(message, f"bring its files back as they were published, or {instead}")
 
 
 def _without_config(folder: Path, instead: str) -> Fault:

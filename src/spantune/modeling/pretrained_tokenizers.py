@@ -49,7 +49,7 @@ def pretrained_tokenizer(name: str) -> PreTrainedTokenizerFast:
 
 
 def _require_vocabulary(tokenizer: Any, name: str, rows: int) -> None:
-    """Where the files are missing, transformers silently makes a tokenizer to which every word is unknown."""
+    """If the files are missing, transformers silently makes a tokenizer to which every word is unknown."""
     vocabulary = tokenizer.get_vocab()
     if not vocabulary.keys() - set(tokenizer.all_special_tokens):
         raise EncoderError(
@@ -77,7 +77,7 @@ def _require_vocabulary(tokenizer: Any, name: str, rows: int) -> None:
 
 
 def _ensure_pad_token(tokenizer: Any, name: str, config: PretrainedConfig) -> None:
-    """Choose a pad token where there is none, and say so; it is masked, so that any token does."""
+    """Choose a pad token if there is none, and say so; it is masked, so any token will do."""
     if tokenizer.pad_token_id is not None:
         return
     by_number = {number: token for token, number in tokenizer.get_vocab().items()}

@@ -1,4 +1,4 @@
-"""Virtual tokens done right: learned keys and values in every layer, or learned embeddings before the input.
+"""Virtual tokens: learned keys and values in every layer, or learned embeddings before the input.
 
 PEFT makes the tokens (`PrefixEncoder`, `PromptEncoder`); what it does with them in a question-answering model is wrong
 (labels unshifted, position ids moved, segment ids lost, DistilBERT refused), so this module carries them into the
@@ -54,7 +54,7 @@ class DeepPrefix(nn.Module):
         if len(calls) != network.config.num_hidden_layers or len(first) != config.num_layers:
             raise MethodError(
                 f"prefix tuning cannot reach every layer of this encoder ({network.config.model_type})",
-                expected=f"{config.num_layers} attention layers of their own behind transformers' AttentionInterface",
+                expected=f"{config.num_layers} attention layers of their own that use transformers' AttentionInterface",
                 found=f"{len(calls)} calls on {len(first)} modules",
                 fix="choose another method, or another encoder",
             )
@@ -94,7 +94,7 @@ class InputPrompt(nn.Module):
     """
 
     def __init__(self, config: PromptLearningConfig, network: PreTrainedModel) -> None:
-        """MethodError where the prompt leaves the input no position."""
+        """MethodError if the prompt leaves the input no position."""
         from peft import PromptEmbedding, PromptEncoder, PromptTuningConfig
 
         super().__init__()

@@ -22,7 +22,7 @@ _TOKENS, _PADDING, _TOLERANCE = 12, 5, 1e-3
 
 
 def require_sound(network: PreTrainedModel, row: Architecture) -> None:
-    """EncoderError where an inspected network does not behave as an encoder for span extraction must."""
+    """EncoderError if an inspected network does not behave as an encoder for span extraction must."""
     try:
         problem = _problem(network, row)
     except (AssertionError, IndexError, RuntimeError, TypeError, ValueError) as error:

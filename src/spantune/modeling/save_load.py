@@ -63,7 +63,7 @@ def trainable_state(model: SpanModel) -> dict[str, Tensor]:
 
 
 def load_trainable_state(model: SpanModel, state: Mapping[str, Tensor]) -> None:
-    """Put `trainable_state` back; RunError where names or shapes differ."""
+    """Put `trainable_state` back; RunError if names or shapes differ."""
     if found := misfit(trainable_state(model), state):
         raise RunError(
             "the checkpoint does not fit the model",
@@ -105,7 +105,7 @@ def save(model: SpanModel, folder: Path, *, settings: AnsweringSettings, tokeniz
 
 
 def _peft_config(model: SpanModel) -> Any:
-    """The configuration that PEFT reads, ready for inference; None where nothing was injected."""
+    """The configuration that PEFT reads, ready for inference; None if nothing was injected."""
     config: Any
     if hasattr(model.network, "peft_config"):
         config = copy.copy(model.network.peft_config["default"])
@@ -183,7 +183,7 @@ def load(folder: Path, *, model: str | None = None, dropout: float = 0.0, attent
 
 
 def _require_tokenizer(tokenizer: PreTrainedTokenizerFast, manifest: Manifest, folder: Path, encoder: str) -> None:
-    """EncoderError where the encoder's tokenizer is another than the adapter was trained with."""
+    """EncoderError if the encoder's tokenizer is another than the adapter was trained with."""
     if manifest.tokenizer_fingerprint is None:
         warnings.warn(f"{folder}: the adapter does not say which tokenizer it was trained with", stacklevel=3)
         return
@@ -220,7 +220,7 @@ def _read_weights(path: Path) -> dict[str, Tensor]:
 
 
 def _put_back(model: SpanModel, state: dict[str, Tensor], path: Path) -> None:
-    """Load an adapter's and the head's weights; RunError where names or shapes differ from what the method made."""
+    """Load an adapter's and the head's weights; RunError if names or shapes differ from what the method made."""
     model.hook.before_loading(state)
     if found := misfit(saved_tensors(model), state):
         raise RunError("the adapter's weights do not fit its description", where=str(path), found=found)

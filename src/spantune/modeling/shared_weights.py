@@ -13,7 +13,7 @@ def share_encoder(models: Sequence[SpanModel]) -> int:
     """Let each model use the first one's tensors wherever its own frozen ones are equal; bytes that became free.
 
     What a method changed stays its own: tensors that it trains, and those that it replaced (PiSSA's residuals). Models
-    must lie on their device already, since moving them makes copies again. `SpanModel.merge` copies what it writes to.
+    must be on their device already, since moving them makes copies again. `SpanModel.merge` copies what it writes to.
     """
     first: dict[str, nn.Parameter] = {}
     freed = 0
@@ -36,5 +36,5 @@ def frozen(model: SpanModel) -> dict[str, nn.Parameter]:
     }
 
 
-def _same(one: Tensor, other: Tensor) -> bool:
-    return (one.shape, one.dtype, one.device) == (other.shape, other.dtype, other.device) and equal(one, other)
+def _same(first: Tensor, other: Tensor) -> bool:
+    return (first.shape, first.dtype, first.device) == (other.shape, other.dtype, other.device) and equal(first, other)

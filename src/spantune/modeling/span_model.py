@@ -153,7 +153,7 @@ class SpanModel(nn.Module):
         if not self.method.mergeable:
             raise MethodError(
                 f"{self.method.label} cannot be merged into the encoder's weights",
-                expected=f"a mergeable method: {', '.join(name for name, one in methods().items() if one.mergeable)}",
+                expected=f"a mergeable method: {', '.join(name for name, row in methods().items() if row.mergeable)}",
             )
         if self.shares_encoder:
             for name, weight in self.named_parameters():
@@ -208,7 +208,7 @@ def adapt(network: PreTrainedModel, identity: Identity, injection: Injection) ->
     return SpanModel(adapted, identity, row)
 
 
-def _in_the_type_of_autocast(layer: nn.Module, given: Any, made: Tensor) -> Tensor:
+def _in_the_type_of_autocast(layer: nn.Module, inputs: Any, made: Tensor) -> Tensor:
     """As the plain layer's: several of PEFT's add up in fp32, and DeBERTa's attention takes no mixture of types."""
     kind = made.device.type
     active = torch.amp.is_autocast_available(kind) and torch.is_autocast_enabled(kind)  # the meta device has none

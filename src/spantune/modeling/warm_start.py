@@ -32,19 +32,19 @@ def go_on_from(model: SpanModel, trained: SpanModel, *, where: str | None = None
         MethodError: a saved model of this method has other weights than one that learns.
     """
     learned = trained.state_dict()
-    if found := misfit(model.state_dict(), learned):
+    if mismatch := misfit(model.state_dict(), learned):
         raise MethodError(
             f"{model.method.label} cannot be trained on from a saved model",
             where=where,
             expected=f"the weights that it learns: what is saved of {model.method.label} is only what they came to",
-            found=found,
-            fix="train it anew, for longer; --resume goes on with a run that was interrupted",
+            found=mismatch,
+            fix="train it again, for longer; --resume continues an interrupted run",
         )
     model.load_state_dict(learned)
 
 
 def plain_weights(model: SpanModel) -> Weights:
-    """The weights of encoder and head with the adapter folded in, in place; MethodError where it cannot be."""
+    """The weights of encoder and head with the adapter folded in, in place; MethodError if it cannot be."""
     if not model.is_plain:
         model.merge()
     weights: Weights = model.network.state_dict()

@@ -28,7 +28,7 @@ SHOWN_PLAINLY = 12
 """Questions that a page without scripts shows, and a printed one."""
 LETTERS = string.ascii_uppercase + string.ascii_lowercase
 """What marks the answers in a context; more than these get a dot."""
-_AROUND = 240  # characters of the context before the first and after the last mark, where it is cut
+_AROUND = 240  # characters of the context before the first and after the last mark, if it is cut
 
 
 class Row(NamedTuple):
@@ -77,7 +77,7 @@ class Said:
     """An answer, "" for "no answer", with F1 (0 to 100) and kind, by the methods that gave it (see `questions`).
 
     Attributes:
-        letter: what marks it in the context; "" where the context does not have it.
+        letter: what marks it in the context; "" if the context does not have it.
     """
 
     letter: str
@@ -100,7 +100,7 @@ class Shown:
 def questions(evidence: Judged) -> dict[str, Any]:
     """Everything that the browser knows, ready for JSON; the questions that tell methods apart come first.
 
-    A question is a `Row`, and `fields` names what stands where in it. A method with several runs is shown by the first
+    A question is a `Row`, and `fields` names its parts. A method with several runs is shown by the first
     run that agrees with most of them on whether the answer is right.
     """
     scores = evidence.scores
@@ -119,14 +119,14 @@ def questions(evidence: Judged) -> dict[str, Any]:
     for at in _order(evidence):
         example = scores.examples[at]
         answers: dict[Any, tuple[float, int]] = {}
-        given = []
+        numbers = []
         for method, answers_of_runs in enumerate(scores.answers):
             run = picked[method][at]
             text = answers_of_runs[run][at]
             place = spans[method][run].get(example.id) or nearest_place(example, text)
             key: Any = (place[0], place[1] - place[0]) if place else text
             answers.setdefault(key, (f1[method][at], kinds[method][at]))
-            given.append(list(answers).index(key))
+            numbers.append(list(answers).index(key))
         golds = dict.fromkeys((gold.start, len(gold.text)) for gold in example.answers)
         rows.append(
             Row(
@@ -137,7 +137,7 @@ def questions(evidence: Judged) -> dict[str, Any]:
                 answers=list(answers),
                 f1=[round(100 * score) for score, _ in answers.values()],
                 kinds=[kind for _, kind in answers.values()],
-                given=given,
+                given=numbers,
                 right=right_runs[at],
                 slices=slices[at],
                 place=at,
@@ -147,7 +147,7 @@ def questions(evidence: Judged) -> dict[str, Any]:
         "methods": scores.methods,
         "runs": [len(runs) for runs in scores.em_runs],
         "kinds": list(KINDS),
-        "dimensions": [[one.name, one.slices] for one in DIMENSIONS],
+        "dimensions": [[dimension.name, dimension.slices] for dimension in DIMENSIONS],
         "contexts": list(contexts),
         "fields": Row._fields,
         "questions": rows,
@@ -157,17 +157,17 @@ def questions(evidence: Judged) -> dict[str, Any]:
 def _order(evidence: Judged) -> list[int]:
     """All questions: those on which methods differ, then those that none gets right, then the rest."""
     scores = evidence.scores
-    telling = [one.question for one in disagreements(scores)]
+    telling = [disagreement.question for disagreement in disagreements(scores)]
     rest = set(range(len(scores.examples))).difference(telling)
     solved = np.asarray(scores.right.any(axis=0)).tolist()
     return telling + sorted(rest, key=lambda at: (solved[at], at))
 
 
 def nearest_place(example: Example, text: str) -> Span | None:
-    """Where the context has the text, closest to an accepted answer; None where it has not, or for an empty text."""
-    found = occurrences(example.context, text.strip())
-    golds = [one.start for one in example.answers] or [0]
-    return min(found, key=lambda one: min(abs(one[0] - gold) for gold in golds), default=None)
+    """Where the context has the text, closest to an accepted answer; None if it has not, or for an empty text."""
+    places = occurrences(example.context, text.strip())
+    golds = [answer.start for answer in example.answers] or [0]
+    return min(places, key=lambda place: min(abs(place[0] - gold) for gold in golds), default=None)
 
 
 def packed(content: Mapping[str, Any], most: int = MOST_BYTES) -> tuple[str, int]:
@@ -187,7 +187,7 @@ def packed(content: Mapping[str, Any], most: int = MOST_BYTES) -> tuple[str, int
 
 
 def shown(content: Mapping[str, Any], most: int = SHOWN_PLAINLY, ids: Sequence[str] | None = None) -> list[Shown]:
-    """The first questions as a page without scripts shows them; or those of `ids` in this order, KeyError where one is
+    """The first questions as a page without scripts shows them; or those of `ids` in this order, KeyError if one is
     not there."""
     rows = content["questions"]
     if ids is not None:
@@ -200,11 +200,11 @@ def _shown(content: Mapping[str, Any], row: Row) -> Shown:
     context = content["contexts"][row.context]
     answers: list[Said] = []
     marks: list[Mark] = []
-    for number, (said, f1, kind) in enumerate(zip(row.answers, row.f1, row.kinds, strict=True)):
-        methods = tuple(name for name, given in zip(content["methods"], row.given, strict=True) if given == number)
-        text, letter = said, ""
-        if not isinstance(said, str):
-            start, end = said[0], said[0] + said[1]
+    for number, (answer, f1, kind) in enumerate(zip(row.answers, row.f1, row.kinds, strict=True)):
+        methods = tuple(name for name, choice in zip(content["methods"], row.given, strict=True) if choice == number)
+        text, letter = answer, ""
+        if not isinstance(answer, str):
+            start, end = answer[0], answer[0] + answer[1]
             text, letter = context[start:end], LETTERS[len(marks)] if len(marks) < len(LETTERS) else "·"
             marks.append(Mark(start, end, letter, kind != 0))
         answers.append(Said(letter, text, f1, content["kinds"][kind], methods))

@@ -36,7 +36,7 @@ def texts(report: ReportData, drawn: Sequence[str]) -> dict[str, str]:
 
 
 def further_tables(report: ReportData) -> dict[str, detail_tables.Grid | None]:
-    """The tables beside that of scores, None where there is nothing to show."""
+    """The tables beside that of scores, None if there is nothing to show."""
     groups, evidence = report.table.groups, report.evidence
     return {
         "speed": detail_tables.speed_grid(groups),
@@ -47,37 +47,37 @@ def further_tables(report: ReportData) -> dict[str, detail_tables.Grid | None]:
 
 
 def _markdown(report: ReportData, drawn: Sequence[str]) -> str:
-    found = report.finding
+    finding = report.finding
     parts = [
         f"# {escaped(report.folder.resolve().name)}",
-        f"**{escaped(found.sentence)}** {escaped(' '.join(found.more))}".strip(),
+        f"**{escaped(finding.sentence)}** {escaped(' '.join(finding.more))}".strip(),
     ]
     if report.missing:
         parts.append(
-            f"This report lacks intervals, tied methods, slices and kinds of error, because {escaped(report.missing)}."
+            f"This report has no intervals, ties, slices and kinds of error, because {escaped(report.missing)}."
         )
     parts += ["## Scores and costs", report.table.to_markdown().strip()]
-    parts += [f"- {escaped(one)}" for one in report.failures]
+    parts += [f"- {escaped(failure)}" for failure in report.failures]
     parts += [f"![{name}](plots/{name}.svg)" for name in drawn]
-    for one in further_tables(report).values():
-        parts += [f"## {one.title}", one.to_markdown().strip()] if one else []
+    for grid in further_tables(report).values():
+        parts += [f"## {grid.title}", grid.to_markdown().strip()] if grid else []
     if report.evidence:
         parts.append("## Kinds of question")
-        for one in detail_tables.slices_grids(report.evidence, report.compared):
-            parts += [f"### {one.title.capitalize()}", one.to_markdown().strip()]
+        for grid in detail_tables.slices_grids(report.evidence, report.compared):
+            parts += [f"### {grid.title.capitalize()}", grid.to_markdown().strip()]
     lines = reproduce.commands(report.records, report.folder, report.commands)
     parts += ["## How to reproduce it", "```sh\n" + "\n".join(lines) + "\n```"]
     parts += ["\n".join(f"- {name}: {escaped(value)}" for name, value in reproduce.facts(report.records))]
     runs = list(zip(report.folders, report.records, strict=True))
-    for one in (reproduce.data_grid(report.records), reproduce.runs_grid(runs, report.folder)):
-        parts += [f"### {one.title}", one.to_markdown().strip()]
+    for grid in (reproduce.data_grid(report.records), reproduce.runs_grid(runs, report.folder)):
+        parts += [f"### {grid.title}", grid.to_markdown().strip()]
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
 def page(report: ReportData, pictures: Mapping[str, Picture]) -> dict[str, Any]:
     """What the template asks for."""
     evidence = report.evidence
-    finished = max((one.finished_at for one in report.records if one.finished_at), default="")
+    finished = max((record.finished_at for record in report.records if record.finished_at), default="")
     swept = {sweep.parameters for sweep in report.sweeps}
     one_number = len(swept) == 1 and all(sweep.over_one_number for sweep in report.sweeps)
     content: dict[str, Any] = {
@@ -93,7 +93,7 @@ def page(report: ReportData, pictures: Mapping[str, Picture]) -> dict[str, Any]:
         "costs": [pictures[name] for cost in COSTS if (name := f"f1_against_{cost.name}") in pictures],
         "sweep": [pictures[name] for name in ("sweep", "trials") if name in pictures],
         "sweep_parameters": f"the {swept.pop()[0].replace('_', ' ')} was" if one_number else "settings were",
-        "sweep_notes": [f"{one.label}: {one.note}" for one in report.sweeps if one.note],
+        "sweep_notes": [f"{sweep.label}: {sweep.note}" for sweep in report.sweeps if sweep.note],
         "curves": [pictures[name] for name in ("learning_curves", "loss_curves") if name in pictures],
         "slices_picture": pictures.get("slices"),
         "errors_picture": pictures.get("errors"),
@@ -105,7 +105,7 @@ def page(report: ReportData, pictures: Mapping[str, Picture]) -> dict[str, Any]:
         "data": reproduce.data_grid(report.records),
         "settings": reproduce.settings(report.records),
         "runs": reproduce.runs_grid(list(zip(report.folders, report.records, strict=True)), report.folder),
-        "notes": list(dict.fromkeys(textwrap.shorten(note, 300) for one in report.records for note in one.notes)),
+        "notes": list(dict.fromkeys(textwrap.shorten(note, 300) for record in report.records for note in record.notes)),
         "count": len(report.records),
         "unit": evidence.comparison.unit if evidence else "context",
     }

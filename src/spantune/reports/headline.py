@@ -1,4 +1,4 @@
-"""What a comparison shows, in a sentence that its statistics allow, and in a few more what it does not show."""
+"""A sentence on what a comparison shows, as far as its statistics allow, and a few more on what it does not show."""
 
 from __future__ import annotations
 
@@ -26,16 +26,16 @@ def finding(groups: Sequence[Group], comparison: Comparison | None, missing: Seq
 
     Args:
         groups: the rows of its table.
-        comparison: of the finished groups by their label; None where their answers cannot be compared.
+        comparison: of the finished groups by their label; None if their answers cannot be compared.
         missing: why not.
     """
-    finished = [one for one in groups if one.finished and one.metric("f1")]
+    finished = [group for group in groups if group.finished and group.metric("f1")]
     if not finished:
         return Finding("No run has finished, so there is nothing to compare.")
-    without = sum(len(one.runs) - len(one.finished) for one in groups)
+    without = sum(len(group.runs) - len(group.finished) for group in groups)
     failed = (f"{without} run{'s' if without > 1 else ''} did not finish.",) if without else ()
     if comparison is None:
-        return Finding(_by_means(finished), (*(f"{_upper(one)}." for one in missing), *_seeds(finished), *failed))
+        return Finding(_by_means(finished), (*(f"{_upper(reason)}." for reason in missing), *_seeds(finished), *failed))
     standings = comparison.standings
     if len(standings) == 1:
         (only,) = standings
@@ -44,7 +44,7 @@ def finding(groups: Sequence[Group], comparison: Comparison | None, missing: Seq
             "with one method there is nothing to compare it with."
         )
         return Finding(sentence, (*_seeds(finished), *failed))
-    first = [one for one in standings if one.rank == 1]
+    first = [standing for standing in standings if standing.rank == 1]
     if len(first) > 1:
         (sentence, *more), runs_above = _tied(comparison, first, finished), None
     else:
@@ -57,9 +57,9 @@ def _leader(comparison: Comparison, best: Standing) -> tuple[tuple[str, ...], st
 
     A difference names the leader first, whose mean is the higher one.
     """
-    others = [one for one in comparison.standings if one is not best]
-    tied = [one.method for one in others if comparison.tied(best.method, one.method)]
-    following = max(others, key=lambda one: one.f1.mean).method
+    others = [standing for standing in comparison.standings if standing is not best]
+    tied = [standing.method for standing in others if comparison.tied(best.method, standing.method)]
+    following = max(others, key=lambda standing: standing.f1.mean).method
     gap = comparison.difference(best.method, following)
     of = f"{gap.runs_above} of {gap.run_pairs} pairs of runs (one of each)"
     runs_above = f"In {of} its run is ahead of {following}'s."
@@ -78,17 +78,17 @@ def _leader(comparison: Comparison, best: Standing) -> tuple[tuple[str, ...], st
 
 def _tied(comparison: Comparison, first: Sequence[Standing], groups: Sequence[Group]) -> tuple[str, ...]:
     """Rank 1 holds several methods."""
-    low, high = (pick(one.f1.mean for one in first) for pick in (min, max))
+    low, high = (pick(standing.f1.mean for standing in first) for pick in (min, max))
     between, on = f"(F1 {low:.1f} to {high:.1f})", f"on {comparison.questions:,} questions"
-    names = [one.method for one in first]
+    names = [standing.method for standing in first]
     named = listed(names) if len(names) <= 6 else f"{len(names)} methods ({listed(names)})"
     sentence = f"{_upper(named)} lead {between}, and no difference between them can be shown {on}."
     if len(first) == len(comparison.standings):
         sentence = f"No difference can be shown between {named} {between}: {on} all are tied."
     near = [
-        one.method
-        for one in comparison.standings
-        if one.rank > 1 and any(comparison.tied(one.method, top) for top in names)
+        standing.method
+        for standing in comparison.standings
+        if standing.rank > 1 and any(comparison.tied(standing.method, top) for top in names)
     ]
     also = (f"{listed(near)} {'is' if len(near) == 1 else 'are'} tied with some of them, too.",) if near else ()
     return (sentence, *also, *_cheapest(names, groups))
@@ -96,18 +96,19 @@ def _tied(comparison: Comparison, first: Sequence[Standing], groups: Sequence[Gr
 
 def _cheapest(tied: Sequence[str], groups: Sequence[Group]) -> tuple[str, ...]:
     """Where scores do not decide, costs may."""
-    sized = [(count, one) for one in groups if one.label in tied and (count := one.parameters("trainable"))]
+    sized = [(count, group) for group in groups if group.label in tied and (count := group.parameters("trainable"))]
     if len({count for count, _ in sized}) < 2:
         return ()
     fewest = min(count for count, _ in sized)
-    least = [one for count, one in sized if count == fewest]
+    least = [group for count, group in sized if count == fewest]
     share = f"{number_format.count(fewest)} ({number_format.percent(least[0].parameters('share'))} of the model)"
     each = ("trains", "") if len(least) == 1 else ("train", " each")
-    return (f"Of these, {listed([one.label for one in least])} {each[0]} the fewest parameters, {share}{each[1]}.",)
+    return (f"Of these, {listed([group.label for group in least])} {each[0]} the fewest parameters, {share}{each[1]}.",)
 
 
 def _by_means(groups: Sequence[Group]) -> str:
-    scored = sorted(((one.label, f1) for one in groups if (f1 := one.metric("f1"))), key=lambda one: -one[1].mean)
+    scored = [(group.label, f1) for group in groups if (f1 := group.metric("f1"))]
+    scored.sort(key=lambda pair: -pair[1].mean)
     (name, best), *others = scored
     if not others:
         reached = number_format.with_spread(best)
@@ -121,20 +122,20 @@ def _by_means(groups: Sequence[Group]) -> str:
 
 def _seeds(groups: Sequence[Group], runs_above: str | None = None) -> tuple[str, ...]:
     """What the runs say of chance in training."""
-    runs = {len(one.finished) for one in groups}
+    runs = {len(group.finished) for group in groups}
     if runs == {1}:
         every = "Each method was" if len(groups) > 1 else "It was"
         return (f"{every} trained with one seed, so how much of this depends on the seed cannot be known.",)
     if 1 in runs:
-        once = [one.label for one in groups if len(one.finished) == 1]
+        once = [group.label for group in groups if len(group.finished) == 1]
         who = f"{listed(once)} {'has' if len(once) == 1 else 'have'} one run only"
         return (f"{who}: how much depends on the seed cannot be known there.",)
     return (runs_above,) if runs_above else ()
 
 
-def _interval(one: Standing) -> str:
-    low, high = one.f1.interval
-    return f"{one.f1.mean:.1f} (95% interval {low:.1f} to {high:.1f})"
+def _interval(standing: Standing) -> str:
+    low, high = standing.f1.interval
+    return f"{standing.f1.mean:.1f} (95% interval {low:.1f} to {high:.1f})"
 
 
 def p_shown(p: float) -> str:

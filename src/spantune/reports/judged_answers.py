@@ -1,4 +1,4 @@
-"""What records do not hold: the answers to each question, and how `scoring` judges them."""
+"""What records do not have: the answers to each question, and how `scoring` judges them."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ Spans = Mapping[str, Sequence[Mapping[str, Span]]]
 _SAME_SCORE = 1e-3
 """Points of EM and F1: more than rounding, less than one answer of ten thousand."""
 SLICE_RESAMPLES = 2_000
-"""Slices are many and their intervals a hint, so that a fifth of the resamples does (the first of them)."""
+"""There are many slices and their intervals are a hint, so a fifth of the resamples is enough (the first of them)."""
 
 
 class Incomplete(Exception):
@@ -60,7 +60,7 @@ class Judged:
     @property
     def slice_of(self) -> np.ndarray:
         """(Q, dimensions) the place of each question's slice in its dimension."""
-        return np.stack([one.argmax(axis=0) for one in self.divided], axis=1)
+        return np.stack([kinds.argmax(axis=0) for kinds in self.divided], axis=1)
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -102,16 +102,17 @@ class Evidence(Judged):
         Raises:
             DataError: there is nothing to compare, or a model answered other questions.
         """
-        answers = {name: [{one.id: one.text for one in given}] for name, given in predictions.items()}
+        answers = {name: [{answer.id: answer.text for answer in run}] for name, run in predictions.items()}
         spans = {
-            name: [{one.id: (one.start, one.end) for one in given if one.text}] for name, given in predictions.items()
+            name: [{answer.id: (answer.start, answer.end) for answer in run if answer.text}]
+            for name, run in predictions.items()
         }
         return cls.of(score_runs(examples, answers, rules, language), spans)
 
     @property
     def methods(self) -> tuple[str, ...]:
         """By rank, as the table has them."""
-        return tuple(one.method for one in self.comparison.standings)
+        return tuple(standing.method for standing in self.comparison.standings)
 
 
 def read_scores(groups: Sequence[Group], folders: Mapping[int, RunFolder]) -> Scores:
@@ -125,7 +126,7 @@ def read_scores(groups: Sequence[Group], folders: Mapping[int, RunFolder]) -> Sc
         Incomplete: no run has finished, the runs were not scored on the same reported set or not by the same rule, the
             set is gone (`Gone`) or has changed, or answers are missing.
     """
-    finished = {one.label: one.finished for one in groups if one.finished}
+    finished = {group.label: group.finished for group in groups if group.finished}
     runs = [run for some in finished.values() for run in some]
     examples = _reported(runs, folders).examples
     squad_v2 = any(run.config.get("squad_v2") for run in runs)
@@ -141,8 +142,8 @@ def read_scores(groups: Sequence[Group], folders: Mapping[int, RunFolder]) -> Sc
 
 
 def _refuse_others_answers(scores: Scores, groups: Sequence[Group], folders: Mapping[int, RunFolder]) -> None:
-    """RunError where a run's answers do not score what its record says: they are damaged, or another run's."""
-    finished = [one.finished for one in groups if one.finished]
+    """RunError if a run's answers do not score what its record says: they are damaged, or another run's."""
+    finished = [group.finished for group in groups if group.finished]
     for runs, ems, f1s in zip(finished, scores.em_runs, scores.f1_runs, strict=True):
         for run, em, f1 in zip(runs, ems, f1s, strict=True):
             then = run.metrics["reported"]
@@ -167,12 +168,13 @@ def judged(scores: Scores, spans: Spans | None = None) -> Judged:
         name: (spans or {}).get(name) or [{}] * len(runs)
         for name, runs in zip(scores.methods, scores.answers, strict=True)
     }
-    return Judged(scores, [members(scores.examples, one) for one in DIMENSIONS], known, error_kinds(scores, known))
+    divided = [members(scores.examples, dimension) for dimension in DIMENSIONS]
+    return Judged(scores, divided, known, error_kinds(scores, known))
 
 
 def read_spans(scores: Scores, groups: Sequence[Group], folders: Mapping[int, RunFolder]) -> Spans:
     """The places of the answers that `read_scores` read, as far as `n_best.json` tells them."""
-    files = {one.label: [folders[id(run)].n_best for run in one.finished] for one in groups}
+    files = {group.label: [folders[id(run)].n_best for run in group.finished] for group in groups}
     return {
         label: [_places(scores.examples, *pair) for pair in zip(answers, map(first_places, files[label]), strict=True)]
         for label, answers in zip(scores.methods, scores.answers, strict=True)
@@ -209,7 +211,7 @@ def _reported(runs: Sequence[RunRecord], folders: Mapping[int, RunFolder]) -> Co
 
 
 def reported_set(record: RunRecord, folder: Path) -> Corpus | None:
-    """The questions that a run was scored on, by the settings in its record; None where these name none any more.
+    """The questions that a run was scored on, by the settings in its record; None if these name none any more.
 
     Args:
         folder: of the run. Sources that are not in the working folder are looked for in the study's, and above it.
@@ -217,13 +219,13 @@ def reported_set(record: RunRecord, folder: Path) -> Corpus | None:
     Raises:
         UserError: they cannot be read; `NoSource` where they are not found.
     """
-    known = {one.name for one in fields(DataConfig)}
+    known = {field.name for field in fields(DataConfig)}
     settings: dict[str, Any] = {
         key: tuple(value) if isinstance(value, list) else value for key, value in record.config.items() if key in known
     }
     config = DataConfig(**settings)
     above = folder.resolve().parents
-    data, eval_data = (tuple(reached(one, above) for one in some) for some in (config.data, config.eval_data))
+    data, eval_data = (tuple(reached(source, above) for source in some) for some in (config.data, config.eval_data))
     config = replace(config, data=data, eval_data=eval_data)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the run said it
@@ -239,5 +241,5 @@ def _places(examples: Sequence[Example], answers: Sequence[str], best: Mapping[s
 
 def _sentence(error: UserError) -> str:
     """An error on one line, without its remedy."""
-    said = error.problem + (f" ({error.where})" if error.where else "")
-    return " ".join((said + (f", found: {error.found}" if error.found else "")).split())
+    text = error.problem + (f" ({error.where})" if error.where else "")
+    return " ".join((text + (f", found: {error.found}" if error.found else "")).split())

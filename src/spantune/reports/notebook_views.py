@@ -20,20 +20,20 @@ if TYPE_CHECKING:
 
 def slices(evidence: Evidence) -> dict[str, Grid]:
     """F1 on slices of the questions, by dimension: `question word`, `answer length` and others."""
-    return {one.title: one for one in slices_grids(evidence, evidence.methods, least=1)}
+    return {grid.title: grid for grid in slices_grids(evidence, evidence.methods, least=1)}
 
 
 def errors_figure(evidence: Evidence, form: Form = WIDE) -> Figure | None:
     """What is wrong with the answers that are, as shares of all questions."""
-    counts = sorted(evidence.counts, key=lambda one: evidence.methods.index(one.method))
+    counts = sorted(evidence.counts, key=lambda count: evidence.methods.index(count.method))
     return score_plots.error_kinds(counts, len(evidence.scores.examples), form)
 
 
 def slices_figure(evidence: Evidence, form: Form = WIDE) -> Figure | None:
-    """F1 by slice with its 95% interval; None where every dimension has one slice only."""
-    names, labels = evidence.methods, {one.label: one.name for one in methods().values()}
-    found = looks([labels.get(name, name) for name in names])  # as the report of a study draws them
-    return score_plots.slices(evidence.slices, dict(zip(names, found, strict=True)), names, form)
+    """F1 by slice with its 95% interval; None if every dimension has one slice only."""
+    names, labels = evidence.methods, {method.label: method.name for method in methods().values()}
+    styles = looks([labels.get(name, name) for name in names])  # as the report of a study draws them
+    return score_plots.slices(evidence.slices, dict(zip(names, styles, strict=True)), names, form)
 
 
 @dataclass(frozen=True, repr=False)
@@ -54,17 +54,17 @@ def telling_questions(evidence: Judged, most: int = 5, ids: Sequence[str] | None
     """The questions that tell methods apart best.
 
     Args:
-        ids: show these instead, in this order; KeyError where one is not there.
+        ids: show these instead, in this order; KeyError if one is not there.
     """
     return Questions(tuple(shown(questions(evidence), most, ids)))
 
 
-def _plain(one: Shown) -> str:
+def _plain(question: Shown) -> str:
     """As text: accepted answers in brackets, then who said what."""
-    context = "".join(f"[{piece.text}]" if piece.gold else piece.text for piece in one.pieces)
-    said = [
+    context = "".join(f"[{piece.text}]" if piece.gold else piece.text for piece in question.pieces)
+    answers = [
         f"  {'right' if answer.kind == 'correct' else answer.kind}: "
         f"{answer.text or 'no answer'} ({', '.join(answer.methods)})"
-        for answer in one.answers
+        for answer in question.answers
     ]
-    return "\n".join([one.question, context, *said])
+    return "\n".join([question.question, context, *answers])

@@ -1,4 +1,4 @@
-"""The report as one HTML file that needs nothing else: no network, and no script for anything but the browser of
+"""The report as one HTML file that needs nothing else: no network, and scripts only for the browser of
 questions. Every text of the data is escaped (Jinja's autoescape), and scripts other than ours are refused by the page's
 own policy."""
 
@@ -73,13 +73,13 @@ def differences_matrix(comparison: Comparison) -> Matrix:
         pair = comparison.difference(row, column)
         sign = 1 if pair.first == row else -1
         points = sign * pair.points
-        low, high = sorted(sign * one for one in pair.interval)
+        low, high = sorted(sign * bound for bound in pair.interval)
         kind = ("plus" if points > 0 else "minus") if pair.significant else "none"
         about = f"{row} minus {column}: {points:+.2f} points ({low:+.2f} to {high:+.2f}), {p_shown(pair.p_holm)}"
         text = f"{points:+.1f}".replace("-", "−")
         return MatrixCell("0.0" if text[1:] == "0.0" else text, kind, about)
 
-    return _matrix([one.method for one in comparison.standings], cell)
+    return _matrix([standing.method for standing in comparison.standings], cell)
 
 
 def right_matrix(evidence: Evidence, order: Sequence[str]) -> Matrix:
@@ -122,7 +122,7 @@ def visible(value: Any) -> Any:
     """A text with its control characters named; anything else as it is."""
     if not isinstance(value, str) or hasattr(value, "__html__"):
         return value
-    return _UNSEEN.sub(lambda one: f"⟨U+{ord(one[0]):04X}⟩", value)
+    return _UNSEEN.sub(lambda match: f"⟨U+{ord(match[0]):04X}⟩", value)
 
 
 @cache

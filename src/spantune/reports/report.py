@@ -23,7 +23,7 @@ class ReportData:
         folder: the study's. folders, records, histories: of its runs, in the same order.
         sweeps: how settings were chosen for each method.
         table: methods by rank. finding: what the statistics allow to say.
-        evidence: what the answers say; None where they cannot be compared, `missing` then says why.
+        evidence: what the answers say; None if they cannot be compared, `missing` then says why.
         failures: a line for each run that left no record, and the study's notes. commands: that started the study.
         written: the files, the page first; () before `write_report.Report.write`.
     """
@@ -46,12 +46,12 @@ class ReportData:
 
     @property
     def scores(self) -> Scores | None:
-        """EM and F1 of every method, run and question; None where they are `missing`."""
+        """EM and F1 of every method, run and question; None if they are `missing`."""
         return self.evidence.scores if self.evidence else None
 
     @property
     def statistics(self) -> Comparison | None:
-        """Intervals, differences of all pairs, tied groups; None where they are `missing`."""
+        """Intervals, differences of all pairs, tied groups; None if they are `missing`."""
         return self.evidence.comparison if self.evidence else None
 
     @property
@@ -62,4 +62,4 @@ class ReportData:
     @property
     def compared(self) -> list[str]:
         """Labels of the methods whose answers are known, in the table's order."""
-        return [one.label for one in self.table.groups if one.label in self.table.standings]
+        return [group.label for group in self.table.groups if group.label in self.table.standings]

@@ -1,4 +1,4 @@
-"""How to make a study again: commands, data, versions, machine, settings, and where each run lies."""
+"""How to make a study again: commands, data, versions, machine, settings, and where each run is."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ _NOT_SETTINGS = BOOKKEEPING | AFTERWARDS | {"method", "methods", "seed", "seeds"
 
 
 def facts(records: Sequence[RunRecord]) -> list[tuple[str, str]]:
-    """What all runs share, and where they differ each of it."""
-    started = [one.started_at for one in records if one.started_at]
-    ended = [one.finished_at for one in records if one.finished_at]
+    """What all runs share, and each value that differs."""
+    started = [record.started_at for record in records if record.started_at]
+    ended = [record.finished_at for record in records if record.finished_at]
     named = [
-        ("Encoder", [one.model for one in records]),
-        ("Machine", [machine(one) for one in records if one.hardware]),
-        ("Device", [f"{one.device}, {one.precision}" for one in records if one.device]),
-        ("Versions", [", ".join(f"{name} {version}" for name, version in one.versions.items()) for one in records]),
+        ("Encoder", [record.model for record in records]),
+        ("Machine", [machine(record) for record in records if record.hardware]),
+        ("Device", [f"{record.device}, {record.precision}" for record in records if record.device]),
+        ("Versions", [", ".join(map(" ".join, record.versions.items())) for record in records]),
         ("Code", _code(records)),
         ("Dates", [f"{min(started)} to {max(ended)}"] if started and ended else []),
     ]
@@ -37,20 +37,20 @@ def facts(records: Sequence[RunRecord]) -> list[tuple[str, str]]:
 def _code(records: Sequence[RunRecord]) -> list[str]:
     """Each commit with the digests of the code that its runs went through, which differ by method."""
     digests: dict[str, dict[str, None]] = {}
-    for one in records:
-        git = one.git or {}
+    for record in records:
+        git = record.git or {}
         commit = str(git.get("commit") or "")[:12]
         changed = ", with changes" if git.get("dirty") else ""
         of_commit = digests.setdefault(f"commit {commit}{changed}" if commit else "", {})
-        if one.code:
-            of_commit[f"{one.label} {one.code}"] = None
+        if record.code:
+            of_commit[f"{record.label} {record.code}"] = None
     return [f"{commit} (digests: {', '.join(codes)})".strip() if codes else commit for commit, codes in digests.items()]
 
 
 def commands(records: Sequence[RunRecord], folder: Path, more: Sequence[str] = ()) -> list[str]:
     """Command lines: those that started the runs, each once, and that of the report."""
-    given = [shlex.join(words) for one in records if (words := typed(one.command))]
-    return list(dict.fromkeys([*more, *given, f"spantune report {shlex.quote(os.fspath(folder))}"]))
+    lines = [shlex.join(words) for record in records if (words := typed(record.command))]
+    return list(dict.fromkeys([*more, *lines, f"spantune report {shlex.quote(os.fspath(folder))}"]))
 
 
 def typed(command: Sequence[str]) -> list[str] | None:
@@ -67,8 +67,8 @@ def data_grid(records: Sequence[RunRecord]) -> Grid:
     """Every set that a run used, each once."""
     rows = dict.fromkeys(
         (name, " + ".join(used.sources), f"{used.examples:,}", used.fingerprint[:_SHORT])
-        for one in records
-        for name, used in one.data.items()
+        for record in records
+        for name, used in record.data.items()
     )
     return Grid("Data", ("Set", "Source", "Questions", "Digest (SHA-256)"), tuple(rows))
 
@@ -79,20 +79,20 @@ def settings(records: Sequence[RunRecord]) -> list[tuple[str, str]]:
     return [
         (key.replace("_", " "), number_format.setting(value))
         for key, value in first.items()
-        if key not in _NOT_SETTINGS and all(one.config.get(key) == value for one in records)
+        if key not in _NOT_SETTINGS and all(record.config.get(key) == value for record in records)
     ]
 
 
 def runs_grid(runs: Sequence[tuple[RunFolder, RunRecord]], root: Path) -> Grid:
-    """A row a run: where it lies, how it ended, what it was trained with that others were not."""
+    """One row per run: where it is, how it ended, and the settings that differ between runs."""
     records = [record for _, record in runs]
     differing = [
         key
-        for key in dict.fromkeys(key for one in records for key in one.config)
-        if key not in _NOT_SETTINGS and len({str(one.config.get(key)) for one in records}) > 1
+        for key in dict.fromkeys(key for record in records for key in record.config)
+        if key not in _NOT_SETTINGS and len({str(record.config.get(key)) for record in records}) > 1
     ]
     rows = []
-    for folder, record in sorted(runs, key=lambda one: one[0].path):
+    for folder, record in sorted(runs, key=lambda pair: pair[0].path):
         options = ", ".join(f"{key} {number_format.setting(value)}" for key, value in record.options.items())
         cells = (number_format.setting(record.config.get(key)) for key in differing)
         place = folder.path.relative_to(root) if folder.path.is_relative_to(root) else folder.path

@@ -41,7 +41,7 @@ class Group:
         return tuple(run for run in self.runs if run.status == "finished")
 
     def metric(self, name: str) -> Estimate | None:
-        """A metric over the finished runs; None where none of them has it."""
+        """A metric over the finished runs; None if none of them has it."""
         return estimate([run.metric(name) for run in self.finished])
 
     def score(self, part: str, name: str) -> Estimate | None:
@@ -65,7 +65,7 @@ class Group:
         return measured.mean if measured else None
 
     def parameters(self, name: str) -> Any:
-        """A field of `Parameters`; None where no run knows it. All runs of a group have the same."""
+        """A field of `ParameterCount`; None if no run knows it. All runs of a group have the same."""
         return next((getattr(run.parameters, name) for run in self.runs if run.parameters), None)
 
     def largest(self, name: str) -> int | None:
@@ -80,14 +80,14 @@ class Group:
 
 
 def group(records: Sequence[RunRecord]) -> list[Group]:
-    """The records by method, encoder and configuration, best F1 first; a label names what tells groups apart."""
+    """The records by method, encoder and configuration, best F1 first; a label names what distinguishes a group."""
     members: dict[str, list[RunRecord]] = {}
     for record in sorted(records, key=lambda record: record.seed):
         content = [record.method, record.model, _settings(record)]
         members.setdefault(json.dumps(content, sort_keys=True, default=str), []).append(record)
     labels = _labels([runs[0] for runs in members.values()])
     groups = [Group(label, tuple(runs)) for label, runs in zip(labels, members.values(), strict=True)]
-    return sorted(groups, key=lambda one: (one.rank, one.label))
+    return sorted(groups, key=lambda group: (group.rank, group.label))
 
 
 def rule_language(records: Sequence[RunRecord]) -> str | None:
@@ -113,7 +113,7 @@ def by_rule(language: str | None) -> str:
 
 
 def _settings(record: RunRecord) -> dict[str, Any]:
-    """What tells runs of one method and encoder apart."""
+    """What distinguishes runs of one method and encoder."""
     config = {**ScoringConfig().as_dict(), **record.config}  # older runs do not name their rule
     shared = {key: value for key, value in config.items() if key not in _NO_DIFFERENCE | _COMPARED_APART}
     return {**shared, **record.options}
@@ -130,7 +130,7 @@ def _labels(runs: Sequence[RunRecord]) -> list[str]:
         parts = [run.label or run.method, *([short[run.model]] if len(models) > 1 else [])]
         alike = (run.method, run.label, run.model)
         settings = _settings(run)
-        others = [_settings(one) for one in runs if (one.method, one.label, one.model) == alike]
+        others = [_settings(run) for run in runs if (run.method, run.label, run.model) == alike]
         parts += [
             f"{key.replace('_', ' ')} {number_format.setting(settings.get(key), ' ')}"
             for key in sorted({key for other in others for key in other})

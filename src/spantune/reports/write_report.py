@@ -56,16 +56,16 @@ class Report(ReportData):
         return figure
 
     def grids(self) -> dict[str, Grid]:
-        """The tables behind the first one by their titles: differences, speed, kinds of error, further sets, slices by
+        """The tables after the first one by their titles: differences, speed, kinds of error, further sets, slices by
         dimension."""
-        found = [differences(self.evidence)] if self.evidence and len(self.compared) > 1 else []
-        found += [one for one in further_tables(self).values() if one is not None]
-        found += slices_grids(self.evidence, self.compared) if self.evidence else []
-        return {one.title: one for one in found}
+        tables = [differences(self.evidence)] if self.evidence and len(self.compared) > 1 else []
+        tables += [table for table in further_tables(self).values() if table is not None]
+        tables += slices_grids(self.evidence, self.compared) if self.evidence else []
+        return {table.title: table for table in tables}
 
     @cached_property
     def _plans(self) -> dict[str, Plan]:
-        return {one.name: one for one in plans(self)}
+        return {plan.name: plan for plan in plans(self)}
 
     def write(self) -> Report:
         """Write page, Markdown, tables and plots into the study's folder.
@@ -126,11 +126,11 @@ def read_report(
     Raises:
         RunError: a record or history is broken, or the runs were scored by different rules.
     """
-    records = tuple(RunRecord.read(one.path) for one in runs)
+    records = tuple(RunRecord.read(run.path) for run in runs)
     rule_language(records)  # refuses several
-    histories = tuple(History(one.history).read() for one in runs)
+    histories = tuple(History(run.history).read() for run in runs)
     evidence, missing, statistics = None, None, None
-    groups, folders = group(records), {id(key): one for key, one in zip(records, runs, strict=True)}
+    groups, folders = group(records), {id(key): record for key, record in zip(records, runs, strict=True)}
     try:
         scores = read_scores(groups, folders)
         evidence = Evidence.of(scores, read_spans(scores, groups, folders), resamples)
@@ -138,7 +138,7 @@ def read_report(
     except Incomplete as error:
         missing = str(error)
     table = comparison(records, statistics)
-    because = [missing] if missing and any(one.status == "finished" for one in records) else []
-    said = finding(table.groups, statistics, because)
-    made = table, said, evidence, missing, tuple(failures), tuple(commands)
+    because = [missing] if missing and any(record.status == "finished" for record in records) else []
+    headline = finding(table.groups, statistics, because)
+    made = table, headline, evidence, missing, tuple(failures), tuple(commands)
     return Report(folder, tuple(runs), records, histories, tuple(sweeps), *made)

@@ -113,7 +113,7 @@ def is_stdout(path: Path) -> bool:
 
 
 def file_at(path: Path) -> Path:
-    """Where the file at a path is or will be, links followed; RunError where something else is in its place."""
+    """Where the file at a path is or will be, links followed; RunError if something else is in its place."""
     with explained(path):
         kind = _kind_of(path)
         if kind not in (_FILE, _NOTHING):
@@ -122,7 +122,7 @@ def file_at(path: Path) -> Path:
 
 
 def make_folder(folder: Path) -> None:
-    """Make a folder and those above it, links followed; RunError where something else is in its place."""
+    """Make a folder and those above it, links followed; RunError if something else is in its place."""
     with explained(folder):
         kind = _kind_of(folder)
         if kind not in (_FOLDER, _NOTHING):
@@ -165,7 +165,7 @@ def replace_folder(made: Path, target: Path) -> None:
 
 
 def refuse_foreign(folder: Path, what: str, mark: str, known: Callable[[Path], bool]) -> None:
-    """RunError where a folder holds things and none of them is known; the folder may be missing.
+    """RunError if a folder holds things and none of them is known; the folder may be missing.
 
     Args:
         what: the folder is for, such as "run". mark: the file that shows it.
@@ -183,7 +183,7 @@ def refuse_foreign(folder: Path, what: str, mark: str, known: Callable[[Path], b
 
 
 def require_writable(path: Path) -> None:
-    """Make the folder of an output that `atomic_file` will write, as a stream if need be; RunError where it cannot."""
+    """Make the folder of an output that `atomic_file` will write, as a stream if need be; RunError if it cannot."""
     with explained(path):
         kind = _kind_of(path)
         if kind == _STREAM:
@@ -200,7 +200,7 @@ def require_writable(path: Path) -> None:
 
 
 def probe(folder: Path) -> None:
-    """Raise OSError where no file can be written: better now than after an hour of training."""
+    """Raise OSError if no file can be written: better now than after an hour of training."""
     with uninterrupted(), tempfile.NamedTemporaryFile(prefix=TEMPORARY, dir=folder) as file:
         os.write(file.fileno(), b"\0" * 4096)
 
@@ -296,7 +296,7 @@ def write_bytes_atomic(path: Path, content: bytes) -> None:
 
 
 def write_json_atomic(path: Path, content: Any) -> None:
-    """Write JSON as `atomic_file` does; numbers that JSON lacks (NaN, infinities) become null."""
+    """Write JSON as `atomic_file` does; numbers that JSON does not have (NaN, infinities) become null."""
     write_text_atomic(path, json.dumps(finite(content), indent=2, ensure_ascii=False, allow_nan=False) + "\n")
 
 

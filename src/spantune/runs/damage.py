@@ -13,7 +13,7 @@ from spantune.runs.record import RunRecord
 
 @dataclass(frozen=True)
 class Damage:
-    """What a finished run has lost, in a line each, with the path of the file; both empty where it is whole.
+    """What a finished run has lost, in a line each, with the path of the file; both empty if it is whole.
 
     Attributes:
         model: of the saved model, which only training brings back. answers: of the answers on the reported set, which

@@ -44,7 +44,7 @@ def hardware() -> dict[str, Any]:
 
 
 def reset_peak_memory() -> None:
-    """Start measuring peak memory anew, for several runs in one process. For main memory this works on Linux only."""
+    """Start measuring peak memory again, for several runs in one process. For main memory this works on Linux only."""
     with suppress(OSError):
         Path("/proc/self/clear_refs").write_text("5")
     torch = sys.modules.get("torch")
@@ -107,7 +107,7 @@ def _cpu_model() -> str:
 
 
 def _cores() -> int:
-    """Cores of the affinity mask, or fewer where a container's quota allows fewer."""
+    """Cores of the affinity mask, or fewer if a container's quota allows fewer."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     with suppress(OSError, ValueError):
         quota, period = Path("/sys/fs/cgroup/cpu.max").read_text().split()
@@ -116,7 +116,7 @@ def _cores() -> int:
 
 
 def _memory_bytes() -> int:
-    """Memory of the machine, or less where a container's limit is lower."""
+    """Memory of the machine, or less if a container's limit is lower."""
     total = int(psutil.virtual_memory().total)
     with suppress(OSError, ValueError):
         total = min(total, int(Path("/sys/fs/cgroup/memory.max").read_text()))

@@ -126,7 +126,7 @@ class RunFolder:
         return None
 
     def refuse_others(self) -> None:
-        """RunError where the folder holds things but no run; it need not be there."""
+        """RunError if the folder holds things but no run; it need not be there."""
         refuse_foreign(self.path, "run", RECORD, lambda path: path.name == RECORD)
 
     def _is_without_work(self) -> bool:

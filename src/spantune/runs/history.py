@@ -24,7 +24,7 @@ class History:
         self._mended = False
 
     def append(self, *, step: int, epoch: float, **metrics: float | None) -> None:
-        """Add a line; NaN and infinities become null. RunError where the disk is full or refuses."""
+        """Add a line; NaN and infinities become null. RunError if the disk is full or refuses."""
         line = json.dumps(finite({"step": step, "epoch": epoch, **metrics}), allow_nan=False)
         with explained(self.path):
             if not self._mended:

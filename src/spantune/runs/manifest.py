@@ -64,7 +64,7 @@ class AnsweringSettings:
 
     @property
     def null(self) -> NullFit | None:
-        """What the model learned about "no answer"; None where it always answers."""
+        """What the model learned about "no answer"; None if it always answers."""
         return NullFit(self.null_threshold, self.null_temperature) if self.squad_v2 else None
 
 
@@ -87,14 +87,14 @@ class Manifest(Identity):
 def saved_in(run: str | Path) -> Path | None:
     """The saved model of a run folder or of `zoo/NAME`, or the folder itself where it holds one; else None.
 
-    RunError where the zoo has no such adapter.
+    RunError if the zoo has no such adapter.
     """
     folder = zoo.find(run)
     return next((place for place in (folder, folder / "adapter") if (place / MANIFEST).is_file()), None)
 
 
 def read_manifest(folder: Path) -> Manifest:
-    """`spantune.json` of a saved model; RunError where it is missing or not ours."""
+    """`spantune.json` of a saved model; RunError if it is missing or not ours."""
     path, what = folder / MANIFEST, "model's description"
     try:
         return from_json(Manifest, read_json(path, what), what, str(path))

@@ -77,7 +77,7 @@ class Best:
     epoch: float
     """Passes over the training examples done."""
     f1: float | None
-    """F1 on the selection split, 0 to 100; None where it was not scored."""
+    """F1 on the selection split, 0 to 100; None if it was not scored."""
 
 
 @dataclass(frozen=True)
@@ -182,7 +182,7 @@ class RunRecord:
         return self.config.get("language")
 
     def metric(self, name: str) -> float | None:
-        """A metric (`em`, `f1`) on the set `scored_on`; None where there is none."""
+        """A metric (`em`, `f1`) on the set `scored_on`; None if there is none."""
         return self.metrics[self.scored_on].get(name) if self.scored_on else None
 
     @property
@@ -208,12 +208,12 @@ class RunRecord:
         return from_json(cls, content, _WHAT, where)
 
     def write(self, folder: Path) -> None:
-        """Write `folder`/record.json, whole or not at all; RunError where that fails."""
+        """Write `folder`/record.json, whole or not at all; RunError if that fails."""
         write_json_atomic(folder / RECORD, self.to_json())
 
     @classmethod
     def read_if_there(cls, folder: Path) -> RunRecord | None:
-        """The record of a run folder; None where there is none, RunError where it is broken or cannot be read.
+        """The record of a run folder; None if there is none, RunError if it is broken or cannot be read.
 
         That of a run whose process has died says so.
         """
@@ -235,7 +235,7 @@ class RunRecord:
 
     @classmethod
     def read(cls, folder: Path) -> RunRecord:
-        """The record of a run folder; RunError where there is none or it is broken."""
+        """The record of a run folder; RunError if there is none or it is broken."""
         record = cls.read_if_there(folder)
         if record is None:
             raise RunError(

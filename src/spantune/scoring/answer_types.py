@@ -9,7 +9,7 @@ In the order in which they are tried:
     number  it begins, after words such as "about" and "more than", with a figure or a number word, and has up to six
             words; not "one of ..." and not a name such as "Seven Years' War". An ordinal in letters stands alone.
     name    every word but function words begins with a capital letter or a figure, or holds a capital. A single word at
-            the beginning of a sentence is none if the context also has it in lower case.
+            the beginning of a sentence is no name if the context also has it in lower case.
     long    a clause, a list or a long phrase: it holds a finite auxiliary verb or a comma, begins with a conjunction or
             "to", or has more than eight words.
     phrase  whatever is left.
@@ -67,30 +67,30 @@ def answer_type(example: Example) -> str:
     answer = main_answer(example)
     if answer is None:
         return "none"
-    given = [word for word in map(bare, words(answer.text)) if word]
+    bare_words = [word for word in map(bare, words(answer.text)) if word]
     asked = example.question.lower()
     counted = "how many" in asked or "how much" in asked
-    if is_date(given) and not (counted and len(given) == 1):
+    if is_date(bare_words) and not (counted and len(bare_words) == 1):
         return "date"
-    if is_number(given):
+    if is_number(bare_words):
         return "number"
-    if is_name(given, answer, example.context):
+    if is_name(bare_words, answer, example.context):
         return "name"
-    return "long" if is_long(given, answer.text) else "phrase"
+    return "long" if is_long(bare_words, answer.text) else "phrase"
 
 
-def is_date(given: list[str]) -> bool:
+def is_date(words: list[str]) -> bool:
     """Whether all words occur in dates, and one of them makes a date."""
-    marks = [bool(_MAKES_A_DATE.fullmatch(word)) for word in given]
-    return any(marks) and all(mark or _IN_DATES.fullmatch(word) for mark, word in zip(marks, given, strict=True))
+    marks = [bool(_MAKES_A_DATE.fullmatch(word)) for word in words]
+    return any(marks) and all(mark or _IN_DATES.fullmatch(word) for mark, word in zip(marks, words, strict=True))
 
 
-def is_number(given: list[str]) -> bool:
+def is_number(words: list[str]) -> bool:
     """Whether it begins with a figure or a number word, hedges aside."""
-    rest = list(given)
+    rest = list(words)
     while len(rest) > 1 and rest[0].lower() in _HEDGES:
         rest = rest[1:]
-    if not rest or len(given) > _MOST_IN_A_NUMBER:
+    if not rest or len(words) > _MOST_IN_A_NUMBER:
         return False
     if _FIGURE.fullmatch(rest[0]):
         return True
@@ -102,19 +102,19 @@ def is_number(given: list[str]) -> bool:
     return spelt or (len(rest) == 1 and lower[0] in _ORDINALS)
 
 
-def is_name(given: list[str], answer: Answer, context: str) -> bool:
+def is_name(words: list[str], answer: Answer, context: str) -> bool:
     """Whether it is capitalised throughout, and not only because it begins a sentence."""
-    telling = [word for word in given if word.lower() not in _SMALL]
+    telling = [word for word in words if word.lower() not in _SMALL]
     if not telling or not all(word[0].isdigit() or any(letter.isupper() for letter in word) for word in telling):
         return False
-    if len(given) > 1 or not telling[0].istitle():
+    if len(words) > 1 or not telling[0].istitle():
         return any(letter.isupper() for word in telling for letter in word)
     before = context[sentence_at(context, answer.start)[0] : answer.start]
     return bool(bare(before.strip())) or not re.search(rf"\b{re.escape(telling[0].lower())}\b", context)
 
 
-def is_long(given: list[str], text: str) -> bool:
+def is_long(words: list[str], text: str) -> bool:
     """Whether it looks like more than a short phrase."""
-    lower = [word.lower() for word in given]
+    lower = [word.lower() for word in words]
     opened = len(lower) > 1 and lower[0] in _OPENS_A_CLAUSE
     return opened or "," in text or len(lower) > _MOST_IN_A_PHRASE or not _AUXILIARY.isdisjoint(lower)

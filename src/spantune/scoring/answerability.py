@@ -1,4 +1,4 @@
-"""How well a model knows what it cannot answer: null odds as a classifier, confidence as a promise (v2.0).
+"""How well a model knows what it cannot answer: null odds as a classifier, and their calibration (v2.0).
 
 Null odds are the score of "no answer" minus that of the best span (`null_odds.json`): above the threshold, the model
 answers nothing. "Positive" is a question without an answer.
@@ -53,9 +53,9 @@ def threshold_curve(
 def best_threshold(curve: ThresholdCurve) -> float:
     """The lowest threshold with the highest F1: to be chosen on the selection split (elsewhere it is an oracle's).
 
-    As `best_f1` of `official_metrics.score_v2`, but for three oddities of the official scorer. It parts questions of
-    equal odds, which no threshold does. It calls the threshold 0 where it is best to answer nothing; here that is a
-    value below all odds. And its threshold is the odds of the last question that is answered; here it lies halfway
+    As `best_f1` of `official_metrics.score_v2`, without three oddities of the official scorer. It separates questions
+    of equal odds, which no threshold does. It calls the threshold 0 if it is best to answer nothing; here that is a
+    value below all odds. And its threshold is the odds of the last question that is answered; here it is halfway
     to those of the next one: the same on these questions, and as far as can be from a mistake on others.
     """
     best = int(np.argmax(np.round(curve.f1, 9)))
@@ -66,7 +66,7 @@ def best_threshold(curve: ThresholdCurve) -> float:
 
 
 def odds_of(examples: Sequence[Example], null_odds: Mapping[str, float]) -> np.ndarray:
-    """(Q,) null odds in the examples' order; DataError where some are missing."""
+    """(Q,) null odds in the examples' order; DataError if some are missing."""
     missing = [example.id for example in examples if example.id not in null_odds]
     if missing:
         raise DataError(
@@ -85,7 +85,7 @@ def unanswerable(examples: Sequence[Example]) -> np.ndarray:
 def auc(values: ArrayLike, positive: ArrayLike) -> float | None:
     """Area under the ROC curve: the chance that a positive's value is above a negative's, equal ones counting half.
 
-    None where one of the two kinds is missing.
+    None if one of the two kinds is missing.
     """
     from scipy.stats import rankdata
 

@@ -39,7 +39,7 @@ class Units:
     Attributes:
         of: (Q,) the unit of each question, 0 to C - 1.
         unit: whether a unit is a context with all its questions, or one question.
-        note: what a reader must know of the choice; None where it is the usual one.
+        note: what a reader must know of the choice; None if it is the usual one.
     """
 
     of: np.ndarray
@@ -63,15 +63,15 @@ class Units:
 def units_of(contexts: np.ndarray, unit: Unit | None = None) -> Units:
     """What to draw, contexts or questions.
 
-    Questions on one context are not independent: who misunderstands a text fails on several of them. Drawn one by one
+    Questions on one context are not independent: a model that misunderstands a text fails on several. Drawn one by one
     they would count as more evidence than they are (on XQuAD, 1,190 questions on 240 contexts, the standard error of F1
     comes out a tenth too small), so whole contexts are drawn, with all their questions (Field and Welsh, 2007,
     https://doi.org/10.1111/j.1467-9868.2007.00593.x; for evaluation sets: Miller, 2024,
     https://arxiv.org/abs/2411.00640). Where each question has a context of its own, that is the plain bootstrap.
 
     Few contexts make intervals somewhat too narrow, single questions much more so: simulated with an intraclass
-    correlation of 0.2 and five questions a context, 95% intervals hold the truth in 91% (10 contexts), 93% (20) and 94%
-    (45) of the cases, by questions in 83%.
+    correlation of 0.2 and five questions per context, 95% intervals contain the truth in 91% (10 contexts), 93% (20)
+    and 94% (45) of the cases, by questions in 83%.
 
     Args:
         contexts: (Q,) the number of each question's context.
@@ -108,7 +108,7 @@ def resampled_means(
     resamples: int = RESAMPLES,
     seed: int = 0,
 ) -> np.ndarray:
-    """Means of K columns over G sets of questions in every resample, (R, G, K); NaN where a resample misses a set.
+    """Means of K columns over G sets of questions in every resample, (R, G, K); NaN if a resample misses a set.
 
     Args:
         values: (Q, K), 0 to 1.

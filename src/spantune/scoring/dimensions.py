@@ -12,7 +12,7 @@ from spantune.scoring.answer_types import ANSWER_TYPES, answer_type
 from spantune.scoring.words import main_answer, overlap, sentence_at, words
 
 NO_ANSWER = "none"
-"""The slice of questions without an answer, where a dimension is about the answer."""
+"""The slice of questions without an answer, if a dimension is about the answer."""
 
 _ASKING = {
     **{word: word for word in ("what", "when", "where", "why", "which", "how", "who")},
@@ -42,8 +42,8 @@ class Dimension:
 
 def question_word(example: Example) -> str:
     """The first English question word, wherever it is; `other` if there is none, as in other languages."""
-    found = _LETTERS.findall(example.question.lower())
-    for word, following in zip(found, [*found[1:], ""], strict=True):
+    words = _LETTERS.findall(example.question.lower())
+    for word, following in zip(words, [*words[1:], ""], strict=True):
         if word in _ASKING:
             return "how many" if word == "how" and following in ("many", "much") else _ASKING[word]
     return "other"
@@ -83,7 +83,7 @@ def answerability(example: Example) -> str:
 def _ranges(edges: tuple[int, ...], first: int) -> tuple[str, ...]:
     """`1`, `2`, `3-4` and so on for whole numbers; the last bin is open."""
     starts = (first, *edges)
-    closed = [f"{one}–{two - 1}" if two - 1 > one else f"{one}" for one, two in zip(starts, edges, strict=False)]
+    closed = [f"{low}–{two - 1}" if two - 1 > low else f"{low}" for low, two in zip(starts, edges, strict=False)]
     return (*closed, f"{edges[-1]} or more")
 
 

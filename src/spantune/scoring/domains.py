@@ -1,4 +1,4 @@
-"""From one set to another: what a method loses on questions of a domain that it was not trained on."""
+"""The drop of a method's score on questions of a domain that it was not trained on."""
 
 from __future__ import annotations
 

@@ -49,21 +49,21 @@ def error_kind(example: Example, answer: str, em: float, f1: float, span: Span |
 
 
 def boundary_fault(example: Example, answer: str, span: Span | None = None) -> Fault | None:
-    """How a prediction's ends are off, by the accepted answer closest to it; None where it overlaps none."""
+    """How a prediction's ends are off, by the accepted answer closest to it; None if it overlaps none."""
     places = [span] if span else occurrences(example.context, answer.strip())
     golds = [(gold.start, gold.end) for gold in example.answers]
-    closest = max(((_closeness(one, gold), one, gold) for one in places for gold in golds), default=None)
+    closest = max(((_closeness(place, gold), place, gold) for place in places for gold in golds), default=None)
     if closest is None or closest[0] <= 0:
         return None
-    _, one, gold = closest
-    if one[0] <= gold[0] and gold[1] <= one[1]:
+    _, place, gold = closest
+    if place[0] <= gold[0] and gold[1] <= place[1]:
         return "too long"
-    return "too short" if gold[0] <= one[0] and one[1] <= gold[1] else "shifted"
+    return "too short" if gold[0] <= place[0] and place[1] <= gold[1] else "shifted"
 
 
-def _closeness(one: Span, other: Span) -> float:
-    """Characters in both, as a share of their mean length; below 0 where they do not touch."""
-    return 2 * (min(one[1], other[1]) - max(one[0], other[0])) / (one[1] - one[0] + other[1] - other[0])
+def _closeness(span: Span, other: Span) -> float:
+    """Characters in both, as a share of their mean length; below 0 if they do not touch."""
+    return 2 * (min(span[1], other[1]) - max(span[0], other[0])) / (span[1] - span[0] + other[1] - other[0])
 
 
 def occurrences(context: str, text: str) -> list[Span]:

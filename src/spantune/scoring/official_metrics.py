@@ -1,7 +1,7 @@
 """Exact match and F1, equal to the official SQuAD v1.1 and v2.0 scorers to the last digit. Standard library only.
 
-Rajpurkar et al., 2016 (https://arxiv.org/abs/1606.05250) and 2018 (https://arxiv.org/abs/1806.03822). Where the sums
-stand in an odd order or an integer stays an integer, it is because theirs do: floating-point digits depend on it.
+Rajpurkar et al., 2016 (https://arxiv.org/abs/1606.05250) and 2018 (https://arxiv.org/abs/1806.03822). The order of the
+sums, and which numbers stay integers, follow the official code: floating-point digits depend on it.
 
 Two rules differ, and `score` chooses: under v1.1 an answer that normalises to nothing can earn EM but never F1, and
 every question counts; under v2.0 questions without an answer count too, and null odds may override an answer.
@@ -158,7 +158,7 @@ def question_scores(
 def rules_for(
     examples: Sequence[Example], null_odds: Mapping[str, float] | None = None, rules: Rules | None = None
 ) -> Rules:
-    """The rules that `score` follows: those asked for, else v2.0 where a question has no answer or odds are given."""
+    """The rules that `score` follows: those asked for, else v2.0 if a question has no answer or odds are given."""
     if rules is not None:
         return rules
     return "v1.1" if null_odds is None and all(example.answerable for example in examples) else "v2.0"
@@ -196,22 +196,22 @@ def _pair_scores(
     prediction: str, golds: Sequence[str], rules: Rules, normalize: Callable[[str], str]
 ) -> tuple[int, float]:
     """Highest EM and highest F1 over the golds, which need not come from the same gold."""
-    said = normalize(prediction)
-    words = said.split()
+    answer = normalize(prediction)
+    words = answer.split()
     bag = Counter(words)
     exact, best = 0, 0.0
     for gold in dict.fromkeys(golds):
         meant = normalize(gold)
-        exact = max(exact, int(said == meant))
-        if rules == "v2.0" and not (said and meant):
-            best = max(best, int(said == meant))
+        exact = max(exact, int(answer == meant))
+        if rules == "v2.0" and not (answer and meant):
+            best = max(best, int(answer == meant))
         else:
             best = max(best, _overlap(words, bag, meant.split()))
     return exact, best
 
 
 def _overlap(words: list[str], bag: Counter[str], gold_words: list[str]) -> float:
-    """F1 of two bags: a word counts as often as it stands in both."""
+    """F1 of two bags: a word counts as often as it occurs in both."""
     same = sum(min(bag[word], count) for word, count in Counter(gold_words).items() if word in bag)
     if same == 0:
         return 0.0
@@ -258,7 +258,7 @@ def _best_threshold(
     """The highest score that any threshold on the odds reaches, and the lowest such threshold.
 
     From "answer nothing", the questions are answered one by one in order of rising odds; each moves the sum by what its
-    answer earns, or by -1 where there is nothing to answer. As in the official scorer the start counts as threshold 0,
+    answer earns, or by -1 if there is nothing to answer. As in the official scorer the start counts as threshold 0,
     and equal odds are taken one after another.
     """
     current: float = sum(not has_answer for has_answer in answerable.values())

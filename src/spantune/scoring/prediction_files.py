@@ -69,7 +69,7 @@ def n_best_file(path: Path, *, streams: bool = False) -> Iterator[Callable[[Pred
 def _n_best_json(candidates: Sequence[Candidate]) -> str:
     """What `json.dumps` with an indent makes of them inside an object, in two thirds of its time."""
     flat = (_CANDIDATE.encode(candidate._asdict())[1:-1] for candidate in candidates)
-    listed = ",\n".join(f"    {{\n      {one}\n    }}" for one in flat)
+    listed = ",\n".join(f"    {{\n      {fields}\n    }}" for fields in flat)
     return f"[\n{listed}\n  ]" if listed else "[]"
 
 
@@ -80,10 +80,10 @@ def first_places(path: Path) -> dict[str, tuple[int, int]]:
     0.08 s, and `json.loads` 0.42 s and ten times the file's memory.
     """
     try:
-        found = _FIRST_CANDIDATE.finditer(path.read_bytes())
+        matches = _FIRST_CANDIDATE.finditer(path.read_bytes())
     except OSError:
         return {}
-    return {json.loads(one[1]): (int(one[2]), int(one[3])) for one in found}
+    return {json.loads(match[1]): (int(match[2]), int(match[3])) for match in matches}
 
 
 def read_predictions(path: str | os.PathLike[str]) -> dict[str, str]:
@@ -170,7 +170,7 @@ def _unambiguous(pairs: list[tuple[str, Any]], path: str | os.PathLike[str]) -> 
     for key, value in pairs:
         if key in content and content[key] != value:
             raise DataError(
-                "an id stands twice with different values",
+                "an id occurs twice with different values",
                 where=f"{path}, id {key!r}",
                 expected="one value for an id",
                 found=f"{content[key]!r} and {value!r}",

@@ -144,5 +144,5 @@ def evaluation_folder(parent: Path, corpus: Corpus, sources: Sequence[str]) -> P
 
 def _slug(name: str) -> str:
     """A set's name (several are parted by ` + `) as a folder's name: file names without their ending."""
-    bare = (re.sub(r"\.(jsonl?|csv|parquet)$", "", Path(one).name) for one in name.split(" + "))
+    bare = (re.sub(r"\.(jsonl?|csv|parquet)$", "", Path(source).name) for source in name.split(" + "))
     return re.sub(r"[^\w.+-]+", "_", "+".join(bare)).strip("._")[:80] or "data"

@@ -1,4 +1,4 @@
-"""EM and F1 of several methods on the same questions, as arrays: what every other module here starts from."""
+"""EM and F1 of several methods on the same questions, as arrays; every other module here starts from them."""
 
 from __future__ import annotations
 
@@ -110,13 +110,13 @@ def refuse_other_questions(ids: Sequence[str], runs: Mapping[str, Answers]) -> N
     missing = [name for name in ids if name not in answers]
     unknown = [name for name in answers if name not in wanted]
     kinds = (("without an answer", missing), ("that are not among them", unknown))
-    found = [f"{len(some)} {what}: {_some(some)}" for what, some in kinds if some]
+    problems = [f"{len(some)} {what}: {_some(some)}" for what, some in kinds if some]
     others = f" ({len(differing)} of {len(runs)} runs differ: {_some(differing)})" if len(differing) > 1 else ""
     raise DataError(
         f"the predictions are for different questions{others}",
         where=differing[0],
         expected=f"an answer to each of the {len(ids)} questions, and to no other",
-        found="; ".join(found),
+        found="; ".join(problems),
         fix="score every run on the same data before they are compared (`spantune evaluate`)",
     )
 
@@ -132,12 +132,12 @@ def _scored(
 
     In round k the k-th different answer to each question is scored: one call of the scorer for each round.
     """
-    distinct = [list(dict.fromkeys(given)) for given in zip(*runs, strict=True)]  # by question
+    distinct = [list(dict.fromkeys(texts)) for texts in zip(*runs, strict=True)]  # by question
     place: list[dict[str, tuple[float, float]]] = [{} for _ in examples]
     for number in range(max(map(len, distinct))):
         at = [index for index, texts in enumerate(distinct) if len(texts) > number]
-        given = {examples[index].id: distinct[index][number] for index in at}
-        scored = question_scores([examples[index] for index in at], given, rules=rules, language=language)
+        answers = {examples[index].id: distinct[index][number] for index in at}
+        scored = question_scores([examples[index] for index in at], answers, rules=rules, language=language)
         for index in at:
             place[index][distinct[index][number]] = scored[examples[index].id]
     pairs = np.array([[place[index][text] for index, text in enumerate(run)] for run in runs], dtype=np.float64)

@@ -1,4 +1,4 @@
-"""Answers that EM calls wrong and meaning calls right: cosine of sentence embeddings between prediction and gold.
+"""Answers that are wrong by EM and right in meaning: cosine of sentence embeddings between prediction and gold.
 
 After the semantic answer similarity of Risch et al., 2021 (https://aclanthology.org/2021.mrqa-1.15/), with the bundled
 encoder, all-MiniLM-L6-v2 (Reimers and Gurevych, 2019, https://arxiv.org/abs/1908.10084): mean of the last layer's
@@ -40,7 +40,7 @@ class Meaning:
     """A method's answers by meaning, for S runs and Q questions.
 
     Attributes:
-        cosine: (S, Q) highest cosine of an answer with an accepted one, 0 to 1. 1 where EM is 1; 0 where one of the two
+        cosine: (S, Q) highest cosine of an answer with an accepted one, 0 to 1. 1 if EM is 1; 0 if one of the two
             is "no answer" and the other is not.
         rescued: (S, Q) bool, whether EM calls an answer wrong and its meaning is right, see `THRESHOLD`.
         wrong: answers that EM calls wrong, the mean over runs.
@@ -81,15 +81,15 @@ def meanings(scores: Scores, embed: Embed | None = None, threshold: float = THRE
         for run, question in np.argwhere(em < 1).tolist()
         if (said := runs[run][question].strip()) and (golds := accepted[question])
     ]
-    texts = list(dict.fromkeys(text for _, said, golds in compared for text in (said, *golds)))
+    texts = list(dict.fromkeys(text for _, answer, golds in compared for text in (answer, *golds)))
     place = {text: at for at, text in enumerate(texts)}
     vectors = (embed or sentence_encoder())(texts) if texts else np.empty((0, 1), dtype=np.float32)
     cosines = [np.where(em == 1, 1.0, 0.0) for em in scores.em_runs]
     rescued = [np.zeros(em.shape, dtype=bool) for em in scores.em_runs]
     for (method, run, question), said, golds in compared:
-        found = np.clip(vectors[[place[gold] for gold in golds]] @ vectors[place[said]], 0.0, 1.0)
-        cosines[method][run, question] = found.max()
-        near = [gold for gold, cosine in zip(golds, found.tolist(), strict=True) if cosine >= threshold]
+        nearness = np.clip(vectors[[place[gold] for gold in golds]] @ vectors[place[said]], 0.0, 1.0)
+        cosines[method][run, question] = nearness.max()
+        near = [gold for gold, cosine in zip(golds, nearness.tolist(), strict=True) if cosine >= threshold]
         rescued[method][run, question] = any(numbers(gold) == numbers(said) for gold in near)
     wrong = [float((em < 1).sum() / len(em)) for em in scores.em_runs]
     return [Meaning(*row) for row in zip(scores.methods, cosines, rescued, wrong, strict=True)]

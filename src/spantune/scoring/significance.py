@@ -8,7 +8,7 @@ from string import ascii_lowercase
 import numpy as np
 
 ALPHA = 0.05
-_ROUNDING = 1e-12  # a resampled difference that equals the observed one but for rounding counts as equal
+_ROUNDING = 1e-12  # a resampled difference that equals the observed one except for rounding counts as equal
 
 
 def p_value(observed: float, resampled: np.ndarray) -> float:
@@ -34,15 +34,15 @@ def holm(p_values: Sequence[float]) -> list[float]:
     the tests depend on each other. Holm, 1979 (https://www.jstor.org/stable/4615733); for comparisons in NLP: Dror et
     al., 2018 (https://aclanthology.org/P18-1128/).
     """
-    given = np.asarray(p_values, dtype=np.float64)
-    order = np.argsort(given, kind="stable")
-    adjusted = np.empty_like(given)
-    adjusted[order] = np.minimum(1.0, np.maximum.accumulate(given[order] * np.arange(len(given), 0, -1)))
+    p = np.asarray(p_values, dtype=np.float64)
+    order = np.argsort(p, kind="stable")
+    adjusted = np.empty_like(p)
+    adjusted[order] = np.minimum(1.0, np.maximum.accumulate(p[order] * np.arange(len(p), 0, -1)))
     return adjusted.tolist()
 
 
 def ranks(count: int, beats: Iterable[tuple[int, int]]) -> list[int]:
-    """The rank of each of `count` methods: 1 where none beats it, else one below the lowest of those that beat it.
+    """The rank of each of `count` methods: 1 if none beats it, else one below the lowest of those that beat it.
 
     Methods of one rank are tied with each other, and a method that beats another ranks above it. Methods of different
     ranks may be tied, too, which `letters` shows.
@@ -50,11 +50,11 @@ def ranks(count: int, beats: Iterable[tuple[int, int]]) -> list[int]:
     Args:
         beats: pairs (better, worse) whose difference is significant; no circles, as the better has the higher mean.
     """
-    pairs, found = list(beats), [1] * count
+    pairs, ranks = list(beats), [1] * count
     for _ in range(count):  # a chain is no longer than that
         for better, worse in pairs:
-            found[worse] = max(found[worse], found[better] + 1)
-    return found
+            ranks[worse] = max(ranks[worse], ranks[better] + 1)
+    return ranks
 
 
 def letters(count: int, differing: Iterable[tuple[int, int]]) -> list[str]:

@@ -15,7 +15,7 @@ from spantune.scoring.scores import Scores
 
 @dataclass(frozen=True)
 class SliceScore:
-    """A method's EM and F1 on a slice, in per cent; the intervals are None where the slice is too small for one."""
+    """A method's EM and F1 on a slice, in per cent; the intervals are None if the slice is too small for one."""
 
     em: float
     f1: float
@@ -30,7 +30,7 @@ class Slice:
     Attributes:
         dimension, name: what they have in common.
         n: how many there are. units: how many contexts (or questions, see `Comparison.unit`) they come from.
-        scores: by method, in the order of the scores; empty where the slice is.
+        scores: by method, in the order of the scores; empty if the slice is.
         note: why there are no scores or no intervals.
     """
 
@@ -45,8 +45,8 @@ class Slice:
 def members(examples: Sequence[Example], dimension: Dimension) -> np.ndarray:
     """(slices, Q) bool: each question is in exactly one slice of a dimension."""
     place = {name: at for at, name in enumerate(dimension.slices)}
-    found = np.array([place[dimension.of(example)] for example in examples], dtype=np.intp)
-    return found == np.arange(len(place))[:, None]
+    places = np.array([place[dimension.of(example)] for example in examples], dtype=np.intp)
+    return places == np.arange(len(place))[:, None]
 
 
 def slice_scores(
@@ -67,8 +67,8 @@ def slice_scores(
         divided: by dimension what `members` returns, where it is known already.
     """
     units = units_of(scores.contexts, unit)
-    inside = np.concatenate(divided or [members(scores.examples, one) for one in dimensions])  # (G, Q)
-    names = [(one.name, name) for one in dimensions for name in one.slices]
+    inside = np.concatenate(divided or [members(scores.examples, dimension) for dimension in dimensions])  # (G, Q)
+    names = [(dimension.name, name) for dimension in dimensions for name in dimension.slices]
     sizes = inside.sum(axis=1)
     held = [len(np.unique(units.of[which])) for which in inside]
     kept = np.flatnonzero(sizes).tolist()

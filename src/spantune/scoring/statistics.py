@@ -126,11 +126,11 @@ class Comparison:
     language: str | None = None
 
     def difference(self, first: str, second: str, metric: Metric = RANKED_BY) -> Difference:
-        """The pair in the order in which the table has it; KeyError where there is no such pair."""
+        """The pair in the order in which the table has it; KeyError if there is no such pair."""
         wanted = {first, second}
-        for one in self.differences:
-            if one.metric == metric and {one.first, one.second} == wanted:
-                return one
+        for difference in self.differences:
+            if difference.metric == metric and {difference.first, difference.second} == wanted:
+                return difference
         raise KeyError((first, second, metric))
 
     def tied(self, first: str, second: str) -> bool:

@@ -79,19 +79,19 @@ def sentences(text: str) -> tuple[tuple[int, int], ...]:
 
 def sentence_at(context: str, place: int) -> tuple[int, int]:
     """(start, end) characters of the sentence that holds character `place`."""
-    return next((one for one in sentences(context) if place < one[1]), (0, len(context)))
+    return next((sentence for sentence in sentences(context) if place < sentence[1]), (0, len(context)))
 
 
 def overlap(question: str, sentence: str) -> float:
     """Share of the question's words, but function words, that the sentence has in the same form; 0 without any."""
-    asked, given = (set(words(normalize_answer(text))) for text in (question, sentence))
+    asked, present = (set(words(normalize_answer(text))) for text in (question, sentence))
     asked -= FUNCTION_WORDS
-    return len(asked & given) / len(asked) if asked else 0.0
+    return len(asked & present) / len(asked) if asked else 0.0
 
 
 def main_answer(example: Example) -> Answer | None:
-    """The answer that most annotators gave, the first of equals; None where there is none."""
+    """The answer that most annotators gave, the first among equals; None if there is none."""
     if not example.answers:
         return None
-    given = [normalize_answer(answer.text) for answer in example.answers]
-    return example.answers[given.index(max(given, key=given.count))]
+    texts = [normalize_answer(answer.text) for answer in example.answers]
+    return example.answers[texts.index(max(texts, key=texts.count))]

@@ -1,4 +1,4 @@
-"""What runs will take, judged by what others have taken, and what is left out if the time does not suffice."""
+"""Estimates of what runs will take, from finished ones, and what to leave out if the time is too short."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ class Forecast:
     """What the runs of a study will take.
 
     Args:
-        rates: by an arm's folder, as far as they are known. seed: whose data stand for those of all seeds.
+        rates: by an arm's folder, as far as they are known. seed: its data represent those of all seeds.
         workers: runs at the same time.
     """
 
@@ -95,7 +95,7 @@ def _points_left(config: CompareConfig, arm: Arm) -> list[TrainConfig]:
     if not arm.parameters:
         return []
     if config.search == "grid":
-        points = [sweep_run(config, arm, label_of(one), one) for one in combinations(arm.parameters)]
+        points = [sweep_run(config, arm, label_of(values), values) for values in combinations(arm.parameters)]
         return [run for run in points if not _is_done(run, frozenset())]
     trial = sweep_run(config, arm, TRIAL, {})
     trials = (replace(trial, output=path) for path in glob.glob(f"{glob.escape(trial.output)}*"))
@@ -125,7 +125,7 @@ class Clock:
         return math.inf if self.limit is None else self.limit - (self._now() - self._began)
 
     def holds(self, seconds: float | None) -> bool:
-        """Whether what takes so long (None: unknown) would end in time."""
+        """Whether something that takes so long (None: unknown) would end in time."""
         return self.left > (seconds or 0.0) * MARGIN
 
 

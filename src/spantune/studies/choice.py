@@ -1,4 +1,4 @@
-"""Which method to take: the cheapest of those that nothing beats within the limits. Candidates in, a choice out."""
+"""Which method to choose: the cheapest of those that nothing beats within the limits."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ FIELDS = tuple(_FORMATS)
 COSTS = ("adapter_mb", "latency_ms", "train_minutes")
 """What decides between tied methods. Trainable parameters are left out: the size of the adapter says the same."""
 _ALIKE = 1.15
-"""Costs whose ratio is below this are not told apart: times differ by as much from run to run."""
+"""Costs whose ratio is below this count as equal: times differ by as much from run to run."""
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,7 @@ class MethodCandidate:
         )
 
     def value(self, field: str) -> float | None:
-        """Of one of `FIELDS`."""
+        """The value of one of `FIELDS`."""
         return self.f1.mean if field == "f1" else getattr(self, field)
 
     def shown(self, field: str) -> str:
@@ -120,15 +120,15 @@ class Choice:
     @property
     def admitted(self) -> tuple[MethodCandidate, ...]:
         """Those within the limits, the highest mean F1 first."""
-        admitted = [one for one in self.candidates if all(limit.admits(one) for limit in self.limits)]
-        return tuple(sorted(admitted, key=lambda one: -one.f1.mean))
+        admitted = [candidate for candidate in self.candidates if all(limit.admits(candidate) for limit in self.limits)]
+        return tuple(sorted(admitted, key=lambda candidate: -candidate.f1.mean))
 
     @property
     def excluded(self) -> tuple[tuple[MethodCandidate, tuple[Limit, ...]], ...]:
         """The others, each with the limits that it does not keep; the nearest to being admitted first."""
-        missed = [(one, tuple(limit for limit in self.limits if not limit.admits(one))) for one in self.candidates]
-        excluded = [(one, limits) for one, limits in missed if limits]
-        return tuple(sorted(excluded, key=lambda pair: (max(one.excess(pair[0]) for one in pair[1]), len(pair[1]))))
+        missed = [(row, tuple(limit for limit in self.limits if not limit.admits(row))) for row in self.candidates]
+        excluded = [(candidate, limits) for candidate, limits in missed if limits]
+        return tuple(sorted(excluded, key=lambda pair: (max(limit.excess(pair[0]) for limit in pair[1]), len(pair[1]))))
 
     @property
     def tied(self) -> tuple[MethodCandidate, ...]:
@@ -142,42 +142,42 @@ class Choice:
 
     @property
     def runner_up(self) -> MethodCandidate | None:
-        """What would be taken without `taken`."""
+        """The choice if there were no `taken`."""
         taken = self.taken
-        return next(iter(self._tied([one for one in self.admitted if one is not taken])), None)
+        return next(iter(self._tied([candidate for candidate in self.admitted if candidate is not taken])), None)
 
     @property
     def front(self) -> tuple[MethodCandidate, ...]:
         """Those within the limits that no other beats or equals in F1 and in every cost; highest F1 first."""
         admitted = self.admitted
-        return tuple(one for one in admitted if not any(_dominates(other, one) for other in admitted))
+        return tuple(candidate for candidate in admitted if not any(_dominates(other, candidate) for other in admitted))
 
     def _tied(self, ranked: Sequence[MethodCandidate]) -> tuple[MethodCandidate, ...]:
         """Those tied with the first, the cheapest first."""
         tied = [
-            one
-            for one in ranked
-            if one.f1.mean == ranked[0].f1.mean
-            or (self.comparison is not None and self.comparison.tied(one.label, ranked[0].label))
+            candidate
+            for candidate in ranked
+            if candidate.f1.mean == ranked[0].f1.mean
+            or (self.comparison is not None and self.comparison.tied(candidate.label, ranked[0].label))
         ]
-        known = [field for field in COSTS if all(one.value(field) for one in tied)]
+        known = [field for field in COSTS if all(candidate.value(field) for candidate in tied)]
         return tuple(
-            sorted(tied, key=lambda one: (sum(math.log(one.value(field) or 1) for field in known), -one.f1.mean))
+            sorted(tied, key=lambda row: (sum(math.log(row.value(field) or 1) for field in known), -row.f1.mean))
         )
 
 
-def _dominates(one: MethodCandidate, other: MethodCandidate) -> bool:
+def _dominates(candidate: MethodCandidate, other: MethodCandidate) -> bool:
     """Whether it is at least as good in everything that both have, and better in something."""
-    pairs = [(-one.f1.mean, -other.f1.mean)]
-    pairs += [(one.value(field), other.value(field)) for field in COSTS]  # type: ignore[misc]
+    pairs = [(-candidate.f1.mean, -other.f1.mean)]
+    pairs += [(candidate.value(field), other.value(field)) for field in COSTS]  # type: ignore[misc]
     known = [(first, second) for first, second in pairs if first is not None and second is not None]
     return all(first <= second for first, second in known) and any(first < second for first, second in known)
 
 
-def costs_against(one: MethodCandidate, other: MethodCandidate) -> list[str]:
-    """What `one` costs, with the factor to what `other` does: "adapter 2.7 MB (44×)", "training 3 min (0.5×)"."""
-    pairs = [(field, one.value(field), other.value(field)) for field in COSTS]
-    return [f"{one.named(field)} ({_factor(mine / its)})" for field, mine, its in pairs if mine and its]
+def costs_against(candidate: MethodCandidate, other: MethodCandidate) -> list[str]:
+    """The candidate's costs, with their ratio to those of `other`: "adapter 2.7 MB (44×)", "training 3 min (0.5×)"."""
+    pairs = [(field, candidate.value(field), other.value(field)) for field in COSTS]
+    return [f"{candidate.named(field)} ({_factor(mine / its)})" for field, mine, its in pairs if mine and its]
 
 
 def _factor(ratio: float) -> str:

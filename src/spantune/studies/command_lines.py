@@ -36,26 +36,26 @@ def compare_words(protocol: Mapping[str, Any]) -> list[str]:
         MethodError: this version does not know a method or its options.
     """
     chosen = {key: value for key, value in protocol.items() if key not in _NOT_TYPED}
-    given = protocol.get("options") or {}
-    options = [word for name in given for word in _options(get(name), given[name])]
+    by_method = protocol.get("options") or {}
+    options = [word for name in by_method for word in _options(get(name), by_method[name])]
     return ["spantune", "compare", *_words(chosen, vars(CompareConfig())), *options]
 
 
-def _options(method: Method, given: Mapping[str, Any]) -> Iterator[str]:
-    return _words(asdict(method.resolve(given)), asdict(method.resolve({})), f"{method.name}.")
+def _options(method: Method, options: Mapping[str, Any]) -> Iterator[str]:
+    return _words(asdict(method.resolve(options)), asdict(method.resolve({})), f"{method.name}.")
 
 
 def _words(values: Mapping[str, Any], usual: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
     """Flags for the values that are not as usual; keys that this version does not know are left out."""
     for key, value in values.items():
-        given = tuple(value) if isinstance(value, list) else value
+        plain = tuple(value) if isinstance(value, list) else value
         name = f"{prefix}{key}".replace("_", "-")
-        if given == usual.get(key, given):
+        if plain == usual.get(key, plain):
             continue
-        if isinstance(given, bool):
-            yield f"--{name}" if given else f"--no-{name}"
+        if isinstance(plain, bool):
+            yield f"--{name}" if plain else f"--no-{name}"
         else:
-            yield from (f"--{name}", *map(_word, given if isinstance(given, tuple) else (given,)))
+            yield from (f"--{name}", *map(_word, plain if isinstance(plain, tuple) else (plain,)))
 
 
 def _word(value: Any) -> str:

@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 def compare(config: CompareConfig, say: Say | None = None, executor: Executor | None = None) -> StudyRecord:
     """Train what is missing of the study, write its record and its report.
 
-    A run that fails costs only itself: its record holds the reason, the others go on.
+    A failing run does not stop the others; its record holds the reason.
 
     Args:
         say: gets the plan and what happens to each run; default: standard error.
@@ -95,8 +95,8 @@ def _search(config: CompareConfig, arm: Arm, facts: Facts) -> Search:
         from spantune.studies.optuna_search import OptunaSearch
 
         return OptunaSearch(config, arm, base, facts(base))
-    default = {one.key: one.default(base) for one in arm.parameters}
-    return GridSearch(arm.parameters, default, config.sweep_extend, lambda one, value: one.problem(base, value))
+    default = {parameter.key: parameter.default(base) for parameter in arm.parameters}
+    return GridSearch(arm.parameters, default, config.sweep_extend, lambda name, value: name.problem(base, value))
 
 
 def _executor(config: CompareConfig) -> Executor:
@@ -127,7 +127,9 @@ def _carried_out(
         trackers = _trackers(config)
         for tracker in trackers:
             tracker.start(protocol_of(config))
-        kept = replace(fitted.config, **{key: value for one in trackers for key, value in one.passed_on.items()})
+        kept = replace(
+            fitted.config, **{key: value for tracker in trackers for key, value in tracker.passed_on.items()}
+        )
         searches = {arm.folder: _search(kept, arm, facts) for arm in fitted.arms if arm.parameters}
         Schedule(kept, fitted.arms, executor, recorder, searches, forecast, facts, clock, say, _write).run()
         if trackers and (before := _untracked(recorder.record)):
@@ -210,7 +212,7 @@ def _trackers(config: CompareConfig) -> tuple[Tracker, ...]:
 
 def _untracked(study: StudyRecord) -> list[str]:
     """Finished runs that an earlier call trained without a tracker."""
-    finished = [one.folder for one in study.all_runs if one.folder and one.status == "finished"]
+    finished = [run.folder for run in study.all_runs if run.folder and run.status == "finished"]
     return [name for name in finished if not RunFolder(study.folder / name).tracking.exists()]
 
 
@@ -230,7 +232,7 @@ def _refuse_nothing(study: StudyRecord) -> None:
     """RunError if no final run finished."""
     if any(record.status == "finished" for record in study.records):
         return
-    reasons = {one.reason or one.status for one in study.runs if one.status != "planned"}
+    reasons = {run.reason or run.status for run in study.runs if run.status != "planned"}
     raise RunError(
         "no run of the study finished",
         where=str(study.folder),

@@ -11,7 +11,7 @@ from spantune.runs.interruption import uninterrupted
 from spantune.studies.worker_process import Outcome, Place, RunProcess
 
 Say = Callable[[str], None]
-"""Gets each line of what a study tells its user."""
+"""Receives each line that a study prints for its user."""
 
 
 class Executor(Protocol):
@@ -55,7 +55,7 @@ class LocalExecutor:
     def wait(self) -> tuple[str, Outcome]:
         places = {run.process.sentinel: number for number, (_, run) in self._under_way.items()}
         ended = multiprocessing.connection.wait(list(places))
-        name, run = self._under_way.pop(min(places[one] for one in ended))  # type: ignore[index]
+        name, run = self._under_way.pop(min(places[job] for job in ended))  # type: ignore[index]
         return name, run.outcome()
 
     def close(self) -> None:

@@ -87,7 +87,7 @@ class GridSearch:
 
     def ask(self, room: int) -> list[Trial]:
         new, self._next = self._next, []
-        self._open |= {one.label for one in new}
+        self._open |= {trial.label for trial in new}
         return new
 
     def tell(self, trial: Trial, f1: float | None) -> None:
@@ -112,7 +112,7 @@ class GridSearch:
         scores = [score for _, score in self._scores if score is not None]
         others = scores.count(f1) - 1
         rank = f"as {others} other{'s' * (others > 1)}, and nearest the default" if others else ""
-        edges = "; ".join(edge for one in self.parameters if (edge := self._at_edge(one, trial)))
+        edges = "; ".join(edge for parameter in self.parameters if (edge := self._at_edge(parameter, trial)))
         bound = self._edge or f"the bound of {self.extend} extension{'s' * (self.extend != 1)}"
         return Chosen(
             trial.values,
@@ -122,11 +122,11 @@ class GridSearch:
 
     def _best(self) -> tuple[Trial, float] | None:
         known = [(trial, f1) for trial, f1 in self._scores if f1 is not None]
-        return min(known, key=lambda one: (-one[1], self._distance(one[0]), one[0].label), default=None)
+        return min(known, key=lambda pair: (-pair[1], self._distance(pair[0]), pair[0].label), default=None)
 
     def _distance(self, trial: Trial) -> float:
         """How far a trial is from the defaults, in factors."""
-        return sum(_factor(trial.values[one.key], self.default[one.key]) for one in self.parameters)
+        return sum(_factor(trial.values[parameter.key], self.default[parameter.key]) for parameter in self.parameters)
 
     def _tried(self, parameter: Parameter) -> list[Any]:
         return sorted({trial.values[parameter.key] for trial, _ in self._scores})
@@ -149,8 +149,8 @@ class GridSearch:
             return []
         self._edge = ""
         values = best[0].values
-        edges = [one for one in self.parameters if self._at_edge(one, best[0])]
-        steps = {one.key: step for one in edges if (step := self._step(one, values[one.key])) is not None}
+        edges = [parameter for parameter in self.parameters if self._at_edge(parameter, best[0])]
+        steps = {edge.key: step for edge in edges if (step := self._step(edge, values[edge.key])) is not None}
         self._steps += bool(steps)
         points = [{**values, key: step} for key, step in steps.items()]
         return [Trial(label_of(point), point, self._steps) for point in points]
@@ -166,16 +166,17 @@ class GridSearch:
         value = round(value) if isinstance(edge, int) else float(f"{value:.2g}")  # 0.033 after 0.003 and 0.01
         problem = f"{shown(value)} is next to it" if value == edge else self._problem(parameter, value)
         if problem:
-            self._edge = f"nothing lies beyond: {problem}"
+            self._edge = f"there is nothing beyond: {problem}"
             return None
         return value
 
 
 def combinations(parameters: Sequence[Parameter]) -> list[Values]:
     """All points of the grid, the last parameter changing fastest."""
-    assert not any(isinstance(one.values, Range) for one in parameters), "a grid has no ranges"
-    keys = [one.key for one in parameters]
-    return [dict(zip(keys, point, strict=True)) for point in itertools.product(*(one.values for one in parameters))]  # type: ignore[arg-type]
+    assert not any(isinstance(parameter.values, Range) for parameter in parameters), "a grid has no ranges"
+    keys = [parameter.key for parameter in parameters]
+    grids: list[Any] = [parameter.values for parameter in parameters]
+    return [dict(zip(keys, point, strict=True)) for point in itertools.product(*grids)]
 
 
 def label_of(values: Values) -> str:

@@ -58,12 +58,13 @@ class OptunaSearch:
         chance = self.worker if config.storage else ""  # other workers must not begin with the same random values
         self._study.sampler = _sampler(f"{config.seeds[0]} {len(before)} {chance}", config.trials)
         if not before:
-            default = {one.key: one.default(base) for one in arm.parameters if _holds(one, one.default(base))}
+            defaults = [(parameter, parameter.default(base)) for parameter in arm.parameters]
+            default = {parameter.key: value for parameter, value in defaults if _holds(parameter, value)}
             self._study.enqueue_trial(default, skip_if_exists=True)
-        self._spaces = {one.key: _distribution(one) for one in arm.parameters}
-        mine = [one for one in before if one.user_attrs.get(_WORKER) == self.worker]
-        self._again = [_trial(one) for one in mine if one.state.name != "FAIL"]
-        self._given_up = self._try_again([one for one in mine if one.state.name == "FAIL"])
+        self._spaces = {parameter.key: _distribution(parameter) for parameter in arm.parameters}
+        mine = [trial for trial in before if trial.user_attrs.get(_WORKER) == self.worker]
+        self._again = [_trial(trial) for trial in mine if trial.state.name != "FAIL"]
+        self._given_up = self._try_again([trial for trial in mine if trial.state.name == "FAIL"])
         self._open: set[str] = set()
         self._ended = False
 
@@ -73,7 +74,7 @@ class OptunaSearch:
             new = self._study.ask(self._spaces)
             new.set_user_attr(_WORKER, self.worker)
             asked.append(_trial(new))
-        self._open |= {one.label for one in asked}
+        self._open |= {trial.label for trial in asked}
         return asked
 
     def tell(self, trial: Trial, f1: float | None) -> None:
@@ -94,16 +95,16 @@ class OptunaSearch:
         return self._ended or (len(self._counted()) >= self.trials and not self._others_run())
 
     def chosen(self) -> Chosen:
-        complete = [one for one in self._counted() if one.state.name == "COMPLETE"]
-        best = max(complete, key=lambda one: (one.value or 0.0, -one.number), default=None)
+        complete = [trial for trial in self._counted() if trial.state.name == "COMPLETE"]
+        best = max(complete, key=lambda trial: (trial.value or 0.0, -trial.number), default=None)
         if best is None:
             return Chosen(None, "no trial of the sweep finished")
-        elsewhere = [one for one in complete if one.user_attrs.get(_WORKER) != self.worker]
+        elsewhere = [trial for trial in complete if trial.user_attrs.get(_WORKER) != self.worker]
         return Chosen(
             dict(best.params),
             f"F1 {best.value:.1f} on the selection split, the best of {len(complete)} trials",
             self._near_an_end(best.params),
-            tuple(Point(dict(one.params), "", "elsewhere", f1=one.value) for one in elsewhere),
+            tuple(Point(dict(trial.params), "", "elsewhere", f1=trial.value) for trial in elsewhere),
         )
 
     def _try_again(self, failed: Sequence[FrozenTrial]) -> frozenset[int]:
@@ -111,38 +112,38 @@ class OptunaSearch:
 
         Optuna takes no score for a trial that has ended, so they are tried as new ones.
         """
-        values = [one.params for one in self._study.get_trials(deepcopy=False) if one.state.name != "FAIL"]
-        for one in failed:
-            if one.params not in values:
-                self._study.enqueue_trial(one.params)
-                values.append(one.params)
-        return frozenset(one.number for one in failed)
+        values = [trial.params for trial in self._study.get_trials(deepcopy=False) if trial.state.name != "FAIL"]
+        for trial in failed:
+            if trial.params not in values:
+                self._study.enqueue_trial(trial.params)
+                values.append(trial.params)
+        return frozenset(trial.number for trial in failed)
 
     def _counted(self) -> list[FrozenTrial]:
         """Trials that any worker has begun, except those that are tried again."""
         trials = self._study.get_trials(deepcopy=False)
-        return [one for one in trials if one.state.name != "WAITING" and one.number not in self._given_up]
+        return [trial for trial in trials if trial.state.name != "WAITING" and trial.number not in self._given_up]
 
     def _others_run(self) -> bool:
         trials = self._counted()
-        longest = max((one.duration.total_seconds() for one in trials if one.duration), default=0.0)
+        longest = max((trial.duration.total_seconds() for trial in trials if trial.duration), default=0.0)
         patience = max(_STALE_SECONDS, 3 * longest)
         return any(
-            one.state.name == "RUNNING"
-            and one.user_attrs.get(_WORKER) != self.worker
-            and (one.datetime_start is None or (datetime.now() - one.datetime_start).total_seconds() < patience)
-            for one in trials
+            trial.state.name == "RUNNING"
+            and trial.user_attrs.get(_WORKER) != self.worker
+            and (trial.datetime_start is None or (datetime.now() - trial.datetime_start).total_seconds() < patience)
+            for trial in trials
         )
 
     def _near_an_end(self, best: Values) -> str | None:
         """In words, whether the best value lies in the outer twentieth of its range."""
         ends = []
-        for one in self.parameters:
-            if isinstance(one.values, Range):
-                scale = math.log if one.values.log else float
-                low, high, value = (scale(end) for end in (one.values.low, one.values.high, best[one.key]))
+        for parameter in self.parameters:
+            if isinstance(grid := parameter.values, Range):
+                scale = math.log if grid.log else float
+                low, high, value = (scale(end) for end in (grid.low, grid.high, best[parameter.key]))
                 if not 0.05 < (value - low) / (high - low) < 0.95:
-                    ends.append(f"{described({one.key: best[one.key]})} is at an end of {one.values}")
+                    ends.append(f"{described({parameter.key: best[parameter.key]})} is at an end of {parameter.values}")
         return "; ".join(ends) or None
 
 
@@ -153,8 +154,8 @@ def _trial(of_optuna: Any) -> Trial:
 def _digest(arm: Arm, base: TrainConfig, facts: DataFacts | None) -> str:
     """Only studies with the same settings, data and code share trials."""
     settings = {key: value for key, value in resolve(base).as_dict().items() if key not in BOOKKEEPING}
-    spaces = [{**asdict(one), "kind": str(one.kind)} for one in arm.parameters]
-    data = facts and {name: one.fingerprint for name, one in facts.sets.items()}
+    spaces = [{**asdict(parameter), "kind": str(parameter.kind)} for parameter in arm.parameters]
+    data = facts and {name: data_set.fingerprint for name, data_set in facts.sets.items()}
     shared = [settings, spaces, data, code_version(arm.method)]
     return hashlib.sha256(json.dumps(shared, sort_keys=True, default=str).encode()).hexdigest()[:12]
 
@@ -180,7 +181,7 @@ def _opened(storage: str, name: str) -> Study:
 
 
 def _sampler(chance: str, trials: int) -> Any:
-    """A third of the trials is random, so that there is something to learn from."""
+    """A third of the trials is random: the others learn from them."""
     import optuna
 
     with warnings.catch_warnings():

@@ -73,7 +73,7 @@ class Parameter:
         if isinstance(self.values, Range):
             return f"{self.key.replace('_', '-')} {self.values}"
         tried = [shown(value) for value in self.values]
-        between = "; " if any("," in one for one in tried) else ", "
+        between = "; " if any("," in value for value in tried) else ", "
         return f"{self.key.replace('_', '-')} {between.join(tried)}"
 
     def default(self, config: TrainConfig) -> Any:
@@ -96,10 +96,10 @@ def applied(config: TrainConfig, parameters: Sequence[Parameter], values: Values
     Raises:
         UserError: a value is not valid.
     """
-    for one in parameters:
-        if one.key in values:
-            own = {one.name: values[one.key]}
-            config = replace(config, options={**config.options, **own}) if one.option else replace(config, **own)
+    for parameter in parameters:
+        if parameter.key in values:
+            own = {parameter.name: values[parameter.key]}
+            config = replace(config, options={**config.options, **own}) if parameter.option else replace(config, **own)
     return config
 
 
@@ -122,7 +122,7 @@ def swept(config: CompareConfig, base: Mapping[str, TrainConfig]) -> dict[str, t
     grids = _grids(config, mistakes)
     mistakes += _unknown_methods((*config.sweep, *grids), base)
     parameters = {name: tuple(_parameters(config, get(name), base[name], grids, mistakes)) for name in base}
-    used = {key for name, ones in parameters.items() for one in ones for key in _keys(get(name), one)}
+    used = {key for name, ones in parameters.items() for parameter in ones for key in _keys(get(name), parameter)}
     if not mistakes:
         mistakes += [f"grid: {key}: not swept; name it in sweep as well" for key in grids if key not in used]
     if mistakes:
@@ -188,7 +188,7 @@ def _parameter(method: Method, name: str, of_method: bool) -> Parameter:
         return Parameter(f"{method.name}.{name}", options[name], ())
     if name in _SETTINGS:
         return Parameter(name, _SETTINGS[name], ())
-    meant = did_you_mean(name, [one.replace("_", "-") for one in (*_SETTINGS, *options)])
+    meant = did_you_mean(name, [setting.replace("_", "-") for setting in (*_SETTINGS, *options)])
     raise _Invalid(f"cannot be swept; {meant}" + ("" if of_method else " (an option: METHOD.NAME)"))
 
 
@@ -232,8 +232,8 @@ def _read(text: str, kind: Any) -> tuple[Any, ...] | Range:
         if low >= high or (log and low <= 0):
             raise _Invalid(f"expected LOW..HIGH with LOW below HIGH{' and above 0' * log}, found {text}")
         return Range(low, high, log)
-    # A value that is itself a list (adapted layers) has commas, so that semicolons are between the values.
-    words = [one.strip() for one in text.split(";" if ";" in text else ",")]
+    # A value that is itself a list (adapted layers) has commas, so semicolons separate the values.
+    words = [word.strip() for word in text.split(";" if ";" in text else ",")]
     if "" in words:
         raise _Invalid(f"expected a value on each side of a comma or semicolon, found {text}")
     values = tuple(from_words([word], kind) for word in words)

@@ -15,7 +15,7 @@ from spantune.studies.parameters import Parameter, Values, applied, swept
 SWEEP = "sweep"
 """Folder of the sweep's runs in the study folder."""
 SWEEP_BUDGET = frozenset({"max_train_examples", "epochs", "seed"})
-"""Settings of a sweep's own runs: other values begin the sweep anew."""
+"""Settings of a sweep's own runs: other values start the sweep over."""
 TRIAL = "trial-"
 """How the label of one of Optuna's trials begins; its number follows."""
 FLOOR = "unadapted"
@@ -105,14 +105,14 @@ def probe_run(config: CompareConfig, arm: Arm, folder: Path) -> TrainConfig:
 
 
 def own_keys(arms: Sequence[Arm]) -> frozenset[str]:
-    """Settings that differ from method to method, so that other values of them do not make another study."""
-    chosen = {one.name for arm in arms for one in arm.parameters if not one.option}
+    """Settings that differ between methods, so other values of them do not make another study."""
+    chosen = {parameter.name for arm in arms for parameter in arm.parameters if not parameter.option}
     return frozenset({"options", "learning_rate", *chosen})
 
 
 def _run(config: CompareConfig, method: str, model: str, seed: int) -> TrainConfig:
     get(method)  # raises MethodError for a mistyped name
-    shared: dict[str, Any] = {one.name: getattr(config, one.name) for one in fields(RunConfig)}
+    shared: dict[str, Any] = {field.name: getattr(config, field.name) for field in fields(RunConfig)}
     return TrainConfig(
         **{**shared, "model": model, "seed": seed}, method=method, options=config.options.get(method, {})
     )

@@ -1,4 +1,4 @@
-"""The plan of a study in lines, and what a reader of its numbers must know."""
+"""The plan of a study as text, and what a reader of its numbers must know."""
 
 from __future__ import annotations
 
@@ -94,10 +94,10 @@ def notes_before(config: CompareConfig, arms: Sequence[Arm], facts: Facts) -> tu
 
 def notes_after(study: StudyRecord) -> tuple[str, ...]:
     """What is known of the runs only when they have finished."""
-    finished = [one for one in study.records if one.status == "finished"]
+    finished = [record for record in study.records if record.status == "finished"]
     notes = []
     for package in _DECIDE:
-        versions = sorted({one.versions[package] for one in finished if package in one.versions})
+        versions = sorted({record.versions[package] for record in finished if package in record.versions})
         if len(versions) > 1:
             notes.append(f"CAUTION: the runs were made with different versions of {package}: {', '.join(versions)}")
     return tuple(notes)

@@ -1,4 +1,4 @@
-"""A few steps of each method, to learn what its runs cost."""
+"""A few steps of each method, to measure what its runs cost."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def timed(config: CompareConfig, arms: Sequence[Arm], executor: Executor, say: S
 
 def _known(config: CompareConfig, arm: Arm) -> Rate | None:
     records = (record_in(Path(config.output) / final_name(arm, seed)) for seed in config.seeds)
-    return next((Rate.of(one) for one in records if one is not None and one.status == "finished"), None)
+    return next((Rate.of(record) for record in records if record is not None and record.status == "finished"), None)
 
 
 def _probed(config: CompareConfig, waiting: list[Arm], folder: Path, executor: Executor, say: Say) -> dict[str, Rate]:

@@ -42,7 +42,7 @@ class RayExecutor:
     def __init__(self, folder: Path, address: str, *, cpus: float, gpus: float) -> None:
         self._ray = _imported()
         self._under_way: dict[Any, tuple[str, Path]] = {}  # by task: the run's name and folder
-        self._token = folder / f"{TEMPORARY}ray-{uuid.uuid4().hex}"  # whoever sees it sees the study folder
+        self._token = folder / f"{TEMPORARY}ray-{uuid.uuid4().hex}"  # a worker that sees it sees the study folder
         self._connect(address)
         self.workers = self._at_a_time(cpus, gpus)
         self._task = self._ray.remote(num_cpus=cpus, num_gpus=gpus, max_retries=0)(_carry_out)

@@ -49,8 +49,8 @@ class Recommendation(Choice):
         if taken is None:
             return self.nothing()
         excluded = [
-            f"{self._against(one, taken)}; {', '.join(f'{one.named(limit.field)} ({limit})' for limit in missed)}"
-            for one, missed in self.excluded
+            f"{self._against(row, taken)}; {', '.join(f'{row.named(limit.field)} ({limit})' for limit in missed)}"
+            for row, missed in self.excluded
         ]
         parts = [
             f"{taken.label}: {_described(taken)}",
@@ -62,18 +62,18 @@ class Recommendation(Choice):
         return "\n\n".join([*parts, f"Train it:\n  {quoted(self.command or ())}"])
 
     def nothing(self) -> str:
-        """What to say if no candidate is within the limits."""
+        """The message if no candidate is within the limits."""
         nearest, missed = self.excluded[0]
-        alone = [one for one in self.limits if not any(one.admits(candidate) for candidate in self.candidates)]
+        alone = [limit for limit in self.limits if not any(limit.admits(candidate) for candidate in self.candidates)]
         why = f"none keeps {_listed(self.limits)} together"
         if alone:
             why = f"{_listed(alone)} excludes all" if len(alone) == 1 else f"{_listed(alone)} each exclude all"
-        needed = ", ".join(f"{nearest.shown(one.field)} for {one}" for one in missed)
+        needed = ", ".join(f"{nearest.shown(limit.field)} for {limit}" for limit in missed)
         return f"no method of the study is within the limits: {why}. The nearest is {nearest.label}: {needed}"
 
     def remedy(self) -> str:
         """What helps if no candidate is within the limits."""
-        unmeasured = [one for one in self.limits if any(other.value(one.field) is None for other in self.candidates)]
+        unmeasured = [cap for cap in self.limits if any(other.value(cap.field) is None for other in self.candidates)]
         if unmeasured:
             return f"measure what {_listed(unmeasured)} is about: `spantune compare` on the study again does"
         return "a wider limit, or more methods in the study"
@@ -83,13 +83,13 @@ class Recommendation(Choice):
         return {
             "choice": self.taken.label if self.taken else None,
             "command": self.command,
-            "best": next((one.label for one in self.admitted), None),
-            "tied": [one.label for one in self.tied],
+            "best": next((candidate.label for candidate in self.admitted), None),
+            "tied": [candidate.label for candidate in self.tied],
             "next_best": self.runner_up.label if self.runner_up else None,
-            "pareto": [one.label for one in self.front],
-            "excluded": {one.label: [str(limit) for limit in missed] for one, missed in self.excluded},
+            "pareto": [candidate.label for candidate in self.front],
+            "excluded": {candidate.label: [str(limit) for limit in missed] for candidate, missed in self.excluded},
             "statistics": self.unsure or "available",
-            "candidates": {one.label: {field: one.value(field) for field in FIELDS} for one in self.candidates},
+            "candidates": {row.label: {field: row.value(field) for field in FIELDS} for row in self.candidates},
             "left_out": list(self.left_out),
         }
 
@@ -102,7 +102,7 @@ class Recommendation(Choice):
                 f"All were scored on {self.comparison.questions:,} questions.{by_rule(self.comparison.language)}"
             )
         if best is taken:
-            ties = [one.label for one in self.tied if one is not taken]
+            ties = [candidate.label for candidate in self.tied if candidate is not taken]
             lines.append(f"It has the highest F1{' of these' if self.excluded else ''}.")
             if ties:
                 lines.append(f"Tied with it, and not cheaper: {', '.join(ties)}.")
@@ -121,22 +121,22 @@ class Recommendation(Choice):
     def _others(self, taken: MethodCandidate) -> list[str]:
         """The next best, and the rest of the Pareto front."""
 
-        def trade_off(one: MethodCandidate) -> str:
-            return f"{self._against(one, taken)}; {', '.join(costs_against(one, taken))}"
+        def trade_off(candidate: MethodCandidate) -> str:
+            return f"{self._against(candidate, taken)}; {', '.join(costs_against(candidate, taken))}"
 
         other = self.runner_up
-        rest = [trade_off(one) for one in self.front if one not in (taken, other)]
+        rest = [trade_off(candidate) for candidate in self.front if candidate not in (taken, other)]
         next_best = [f"The next best is {trade_off(other)}."] if other else []
         return next_best + _listing("Other trade-offs that nothing within the limits beats:", rest)
 
-    def _against(self, one: MethodCandidate, taken: MethodCandidate) -> str:
+    def _against(self, candidate: MethodCandidate, taken: MethodCandidate) -> str:
         """F1 of a candidate, and the difference from that of the recommended one."""
-        text = f"{one.label}: F1 {one.f1.mean:.1f} ({one.f1.mean - taken.f1.mean:+.1f}"
+        text = f"{candidate.label}: F1 {candidate.f1.mean:.1f} ({candidate.f1.mean - taken.f1.mean:+.1f}"
         if self.comparison is None:
             return f"{text})"
-        difference = self.comparison.difference(one.label, taken.label)
+        difference = self.comparison.difference(candidate.label, taken.label)
         low, high = difference.interval.low, difference.interval.high
-        if difference.first != one.label:
+        if difference.first != candidate.label:
             low, high = -high, -low
         return f"{text}, 95% {low:+.1f} to {high:+.1f}{'' if difference.significant else ', tied'})"
 
@@ -160,8 +160,8 @@ def recommend(config: RecommendConfig) -> Recommendation:
     folders = run_folders(config.study)
     records = [RunRecord.read(folder.path) for folder in folders]
     rule_language(records)  # refuses several
-    groups = [one for one in group(records) if one.runs[0].trained]  # the floor is there to be beaten
-    candidates = tuple(one for one in map(MethodCandidate.of, groups) if one is not None)
+    groups = [runs for runs in group(records) if runs.runs[0].trained]  # the floor is there to be beaten
+    candidates = tuple(candidate for candidate in map(MethodCandidate.of, groups) if candidate is not None)
     if not candidates:
         raise RunError(
             "there is nothing to choose from",
@@ -183,14 +183,15 @@ def recommend(config: RecommendConfig) -> Recommendation:
 
 def limits_of(config: RecommendConfig) -> tuple[Limit, ...]:
     """The limits that were set."""
-    keys = [one.name for one in fields(config) if one.name.startswith(("max_", "min_"))]
+    keys = [field.name for field in fields(config) if field.name.startswith(("max_", "min_"))]
     return tuple(Limit(key, value) for key in keys if (value := getattr(config, key)) is not None)
 
 
-def _described(one: MethodCandidate) -> str:
-    runs = f" over {one.f1.n} runs" if one.f1.n > 1 else ""
-    costs = ", ".join(map(one.named, COSTS))
-    return f"F1 {number_format.with_spread(one.f1)}{runs}, {costs}, {one.shown('trainable')} trainable parameters."
+def _described(candidate: MethodCandidate) -> str:
+    runs = f" over {candidate.f1.n} runs" if candidate.f1.n > 1 else ""
+    costs = ", ".join(map(candidate.named, COSTS))
+    f1 = f"F1 {number_format.with_spread(candidate.f1)}{runs}"
+    return f"{f1}, {costs}, {candidate.shown('trainable')} trainable parameters."
 
 
 def _listing(title: str, lines: Sequence[str]) -> list[str]:

@@ -1,4 +1,4 @@
-"""`study.json`: what a study set out to do, what it chose and why, and how each of its runs ended.
+"""`study.json`: the plan of a study, what it chose and why, and how each of its runs ended.
 
 The numbers of a run are in its own record, in its folder. `StudyRecord.read` is all that a report needs: the
 protocol, the sweeps with every point, the final runs, and what failed or was left out.
@@ -128,17 +128,17 @@ class StudyRecord:
     def damaged(self) -> tuple[str, ...]:
         """The final runs whose record cannot be read, or is gone though they have finished, in a line each."""
         lines = []
-        for one in self.runs:
-            path = self.folder / one.folder / RECORD
+        for run in self.runs:
+            path = self.folder / run.folder / RECORD
             try:
-                if RunRecord.read_if_there(path.parent) is None and one.status == "finished":
+                if RunRecord.read_if_there(path.parent) is None and run.status == "finished":
                     lines.append(f"{path} is gone")
             except RunError as error:
                 lines.append(f"{error.where}: {error.problem}, found: {error.found}")
         return tuple(lines)
 
     def require_whole(self) -> StudyRecord:
-        """The study itself; RunError where a final run is `damaged`, so that no method is missing without a word."""
+        """The study itself; RunError if a final run is `damaged`, so that no method is missing without a word."""
         if lines := self.damaged:
             raise RunError(
                 f"{len(lines)} of the study's runs {'is' if len(lines) == 1 else 'are'} damaged",
@@ -152,24 +152,24 @@ class StudyRecord:
     @property
     def records(self) -> tuple[RunRecord, ...]:
         """The records of the final runs that have one that can be read, by encoder, method and seed."""
-        records = (record_in(self.folder / one.folder) for one in self.runs)
-        return tuple(one for one in records if one is not None)
+        records = (record_in(self.folder / run.folder) for run in self.runs)
+        return tuple(record for record in records if record is not None)
 
     @property
     def folders(self) -> tuple[RunFolder, ...]:
         """The folders of these runs, in the same order."""
-        paths = (self.folder / one.folder for one in self.runs)
+        paths = (self.folder / run.folder for run in self.runs)
         return tuple(RunFolder(path) for path in paths if record_in(path) is not None)
 
     @property
     def failed(self) -> tuple[FinalRun | Point, ...]:
         """Runs that failed, with their reasons."""
-        return tuple(one for one in self.all_runs if one.status == "failed")
+        return tuple(run for run in self.all_runs if run.status == "failed")
 
     @property
     def skipped(self) -> tuple[FinalRun | Point, ...]:
         """Runs that were planned and not begun, with their reasons."""
-        return tuple(one for one in self.all_runs if one.status == "skipped")
+        return tuple(run for run in self.all_runs if run.status == "skipped")
 
     @property
     def all_runs(self) -> tuple[FinalRun | Point, ...]:
@@ -189,7 +189,7 @@ class StudyRecord:
         """What failed and what to do about it; None if everything that was begun has finished."""
         if not self.failed:
             return None
-        lines = [f"  {one.folder}: {(one.reason or 'no reason given').splitlines()[0]}" for one in self.failed]
+        lines = [f"  {run.folder}: {(run.reason or 'no reason given').splitlines()[0]}" for run in self.failed]
         return "\n".join([f"{len(lines)} of the study's runs failed; the same command tries them again:", *lines])
 
     def write(self) -> None:
@@ -212,7 +212,7 @@ class StudyRecord:
 
     @classmethod
     def _read(cls, folder: Path | str) -> StudyRecord:
-        path, fix = Path(folder) / STUDY, "run the same `spantune compare` again: it writes the record anew"
+        path, fix = Path(folder) / STUDY, "run the same `spantune compare` again: it writes a new record"
         try:
             content = read_json(path, _WHAT, fix)
         except (FileNotFoundError, NotADirectoryError) as error:

@@ -41,12 +41,12 @@ def report_of(study: StudyRecord) -> Report:
         RunError: the record or history of a run is broken.
     """
     study.require_whole()
-    without = {one.folder for one in study.runs} - {one.path.name for one in study.folders}
-    stopped = (one for one in study.runs if one.status in ("interrupted", "died"))
-    lost = (one for one in (*study.failed, *study.skipped, *stopped) if one.folder in without)
+    without = {run.folder for run in study.runs} - {folder.path.name for folder in study.folders}
+    stopped = (run for run in study.runs if run.status in ("interrupted", "died"))
+    lost = (run for run in (*study.failed, *study.skipped, *stopped) if run.folder in without)
     failures = [f"the study died: {study.reason}; the same `spantune compare` continues it"] * (study.status == "died")
-    failures += [f"{one.folder}: {one.reason or one.status}" for one in lost]
-    failures += [f"left out: {one}" for one in study.left_out] + list(study.notes)
+    failures += [f"{run.folder}: {run.reason or run.status}" for run in lost]
+    failures += [f"left out: {name}" for name in study.left_out] + list(study.notes)
     command = shlex.join(typed(study.command) or compare_words(study.protocol))
     return read_report(study.folder, study.folders, sweeps=[*_curves(study)], failures=failures, commands=[command])
 
@@ -106,15 +106,15 @@ def runs_in(path: Path) -> list[RunFolder]:
     if (path / STUDY).is_file():
         return list(StudyRecord.read(path).require_whole().folders)
     folders = sorted(path.iterdir()) if path.is_dir() else []
-    return [RunFolder(one) for one in folders if os.path.lexists(one / RECORD)]
+    return [RunFolder(folder) for folder in folders if os.path.lexists(folder / RECORD)]
 
 
 def _curves(study: StudyRecord) -> Iterator[SweepCurve]:
     """The sweeps as they are drawn, with what was scored or failed; a label names the encoder if there are several."""
-    several = len({one.model for one in study.sweeps}) > 1
+    several = len({sweep.model for sweep in study.sweeps}) > 1
     for sweep in study.sweeps:
-        points = [one for one in sweep.points if one.f1 is not None or one.status == "failed"]
-        trials = tuple(SweepTrial(one.values, one.f1, one.extension > 0, one.reason) for one in points)
+        points = [point for point in sweep.points if point.f1 is not None or point.status == "failed"]
+        trials = tuple(SweepTrial(point.values, point.f1, point.extension > 0, point.reason) for point in points)
         label = get(sweep.method).label + (f", {Path(sweep.model).name}" if several else "")
         if trials:
             yield SweepCurve(sweep.method, label, trials, sweep.chosen, sweep.edge)

@@ -1,4 +1,4 @@
-"""What is to be done about a run of a study: run it, resume it, or leave it as it is."""
+"""What to do with a run of a study: run it, resume it, or leave it as it is."""
 
 from __future__ import annotations
 
@@ -54,12 +54,13 @@ def facts_as_they_are() -> Facts:
         sets = {"train": splits.train, "selection": splits.selection, "reported": splits.reported}
         known = {name: corpus for name, corpus in sets.items() if corpus is not None}
         return DataFacts(
-            {name: DataRecord(data.data, one.fingerprint, len(one.examples)) for name, one in known.items()},
+            {name: DataRecord(data.data, corpus.fingerprint, len(corpus.examples)) for name, corpus in known.items()},
             splits.shared_contexts,
         )
 
     def facts(config: TrainConfig) -> DataFacts | None:
-        return read(DataConfig(**{one.name: getattr(config, one.name) for one in fields(DataConfig)}), config.seed)
+        settings = {field.name: getattr(config, field.name) for field in fields(DataConfig)}
+        return read(DataConfig(**settings), config.seed)
 
     return facts
 
@@ -109,8 +110,8 @@ def plan_of(config: TrainConfig, facts: Facts, *, keeps_model: bool = True) -> t
     return "resume", "died before" if before.status == "died" else "interrupted before"
 
 
-def _same(one: DataRecord, other: DataRecord | None) -> bool:
-    return other is not None and one.fingerprint == other.fingerprint
+def _same(record: DataRecord, other: DataRecord | None) -> bool:
+    return other is not None and record.fingerprint == other.fingerprint
 
 
 def record_in(folder: Path) -> RunRecord | None:
@@ -129,6 +130,6 @@ def shared_differences(config: TrainConfig, own: frozenset[str]) -> list[str]:
     """
     folder = RunFolder(Path(resolve(config).output))
     before = record_in(folder.path)
-    if before is None or not any(one.exists() for one in (folder.history, folder.checkpoints, folder.adapter)):
+    if before is None or not any(path.exists() for path in (folder.history, folder.checkpoints, folder.adapter)):
         return []  # it ended before its first step (a mistyped encoder, say) and has nothing to lose
     return [text for key, text in changed(resolve(config), before).items() if key not in own]

@@ -1,4 +1,4 @@
-"""The course of a study: which run begins when, what its end means for the others, and when to stop."""
+"""The course of a study: when each run begins, what its end means for the others, and when to stop."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class StudyRun:
 
     Attributes:
         name: its folder in the study. title: for people.
-        config: of the run, resolved but for what `train` fills in.
+        config: of the run, resolved except for what `train` fills in.
         trial: of its arm's sweep; None for a final run.
         plan, why: see `run_state.plan_of`.
         attempts: what went wrong before it was tried again.
@@ -117,7 +117,7 @@ class Schedule:
             Whether there was anything.
         """
         before = len(self._waiting), len(self.searches)
-        trials = sum(one.trial is not None for one in self._waiting)
+        trials = sum(run.trial is not None for run in self._waiting)
         for arm in self.arms:
             search = self.searches.get(arm.folder)
             if search is None:
@@ -181,7 +181,7 @@ class Schedule:
                 self.executor.submit(run.name, self._to_carry_out(run))
 
     def _priority(self, run: StudyRun) -> tuple[int, int, int]:
-        """Steps beyond an edge, the other trials, the final runs by seed; of equals, those that wait longest."""
+        """Steps beyond an edge, the other trials, the final runs by seed; among equals, those that wait longest."""
         place = self.arms.index(run.arm)
         if run.trial is not None:
             return (0 if run.trial.extension else 1, 0, place)
@@ -190,7 +190,7 @@ class Schedule:
     def _announce(self, run: StudyRun) -> None:
         self._begun += 1
         record = self.recorder.record
-        known = len(record.all_runs) - sum(one.status == "skipped" for one in record.runs)
+        known = len(record.all_runs) - sum(run.status == "skipped" for run in record.runs)
         self.say(f"[{self._begun}/{max(known, self._begun)}] {run.title}: {run.plan} ({run.why})")
 
     def _to_carry_out(self, run: StudyRun) -> TrainConfig:
@@ -283,7 +283,7 @@ class Schedule:
         budget is used up, another call measures what is left."""
         if self.executor.workers < 2 or self.config.cost_seconds == 0:
             return
-        values = {one.folder: one.values for one in self.recorder.record.runs if one.status == "finished"}
+        values = {run.folder: run.values for run in self.recorder.record.runs if run.status == "finished"}
         finished = [(seed, arm) for seed in self.config.seeds for arm in self.arms if final_name(arm, seed) in values]
         for seed, arm in finished:
             run = self._final_run(arm, seed, final_run(self.config, arm, seed, values[final_name(arm, seed)]))
@@ -308,13 +308,13 @@ class Schedule:
 
     def _seconds_left(self, *, trials: bool) -> float:
         """What the runs that have not ended will take, as far as it is known."""
-        runs = [one for one in (*self._waiting, *self._under_way.values()) if trials or one.trial is None]
-        seconds = [self._seconds(one) for one in runs]
+        runs = [run for run in (*self._waiting, *self._under_way.values()) if trials or run.trial is None]
+        seconds = [self._seconds(run) for run in runs]
         for arm in self.arms:
             if arm.folder in self.searches:  # its final runs are not planned yet
                 run = self.forecast.run(arm, final_run(self.config, arm, self.config.seeds[0], {}))
                 seconds += [run] * len(self.config.seeds)
-        return sum(one or 0.0 for one in seconds) / self.executor.workers
+        return sum(estimate or 0.0 for estimate in seconds) / self.executor.workers
 
     def _outlook(self) -> str:
         """`; about 12 min left`, once every arm has been timed."""

@@ -54,7 +54,7 @@ class StudyRecorder:
         notes: Sequence[str],
     ) -> None:
         config, arms = fitted.config, fitted.arms
-        self._attempts = {one.folder: one.attempts for one in earlier.all_runs} if earlier else {}
+        self._attempts = {run.folder: run.attempts for run in earlier.all_runs} if earlier else {}
         left = f"left out to hold the budget of {asked.budget_minutes or 0:g} minutes"
         self.record = StudyRecord(
             Path(asked.output),
@@ -114,15 +114,15 @@ class StudyRecorder:
     def _change_sweep(self, arm: Arm, points: Sequence[Point], **changes: Any) -> None:
         self.update(
             sweeps=tuple(
-                replace(one, points=(*one.points, *points), **changes)
-                if (one.method, one.model) == (arm.method, arm.model)
-                else one
-                for one in self.record.sweeps
+                replace(sweep, points=(*sweep.points, *points), **changes)
+                if (sweep.method, sweep.model) == (arm.method, arm.model)
+                else sweep
+                for sweep in self.record.sweeps
             )
         )
 
 
 def _sweep(config: CompareConfig, arm: Arm) -> Sweep:
-    grid = {one.key: str(one).partition(" ")[2] for one in arm.parameters}
+    grid = {parameter.key: str(parameter).partition(" ")[2] for parameter in arm.parameters}
     budget = config.sweep_examples, config.sweep_epochs, config.seeds[0]
     return Sweep(arm.method, arm.model, config.search, grid, *budget)

@@ -157,7 +157,7 @@ def _failed(error: Exception) -> Outcome:
 def _out_of_memory(error: Exception) -> bool:
     words = ("out of memory", "allocate memory", "not enough memory", "alloc_failed")  # of torch's allocators
     shown = str(error).lower()
-    return isinstance(error, MemoryError) or (isinstance(error, RuntimeError) and any(one in shown for one in words))
+    return isinstance(error, MemoryError) or (isinstance(error, RuntimeError) and any(word in shown for word in words))
 
 
 def _take(place: Place) -> None:

@@ -115,7 +115,7 @@ class Mirror:
                 address = without_password(self.uri)
                 lines = str(error).strip().splitlines() or [type(error).__name__]
                 self.problem = lines[0].replace(self.uri, address)[:300]
-                goes_on = f"The {self.kind} goes on; its folder holds everything."
+                goes_on = f"The {self.kind} continues; its folder holds everything."
                 _log.warning("MLflow at %s does not follow the %s: %s. %s", address, self.kind, self.problem, goes_on)
             return False
 
@@ -190,7 +190,7 @@ def earlier_run(client: MlflowClient, uri: str, file: Path) -> Run | None:
 
 
 def _experiment_id(client: MlflowClient, uri: str, name: str) -> str:
-    """The experiment's id; it is created where it is missing. Artifacts of an SQLite store are beside its file."""
+    """The experiment's id; it is created if it is missing. Artifacts of an SQLite store are beside its file."""
     from mlflow.exceptions import MlflowException
 
     if (experiment := client.get_experiment_by_name(name)) is None:

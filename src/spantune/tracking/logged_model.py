@@ -29,7 +29,7 @@ class SpanAnswerer(mlflow.pyfunc.PythonModel):  # type: ignore[name-defined]
             examples.append(Example(id=str(number), question=question, context=text))
         answers = self.predictor.predict(examples) if examples else []
         columns = {"answer": "text", "probability": "probability", "start": "start", "end": "end"}
-        return pd.DataFrame({name: [getattr(one, field) for one in answers] for name, field in columns.items()})
+        return pd.DataFrame({name: [getattr(answer, field) for answer in answers] for name, field in columns.items()})
 
 
 mlflow.models.set_model(SpanAnswerer())

@@ -46,7 +46,7 @@ def _padded(lengths: Sequence[int], part: slice) -> int:
 
 
 def sides(model: nn.Module, device: torch.device) -> int:
-    """How many parts of a batch may be computed at the same time: 1 where it would not help, or not be repeatable.
+    """How many parts of a batch may be computed at the same time: 1 if it would not help, or not be repeatable.
 
     Dropout draws from one source of random numbers, and who draws first would be chance.
     """
@@ -89,7 +89,7 @@ class Gradients:
 
 @contextmanager
 def side_by_side(model: nn.Module, device: torch.device) -> Iterator[Gradients | None]:
-    """For the length of a training; None where parts go one after another."""
+    """For the length of a training; None if parts go one after another."""
     count = sides(model, device)
     if count == 1:
         yield None

@@ -19,7 +19,7 @@ _NAMES = {"eval_em": "selection_em", "eval_f1": "selection_f1", "eval_loss": "se
 
 
 class Cadence(TrainerCallback):
-    """Evaluate `evals_per_epoch` times an epoch, save a checkpoint every `checkpoint_seconds`; both also at the end."""
+    """Evaluate `evals_per_epoch` times per epoch, save a checkpoint every `checkpoint_seconds`; do both at the end."""
 
     def __init__(self, config: RunConfig, steps_per_epoch: int, *, selects: bool) -> None:
         self.steps, self.evals = steps_per_epoch, min(config.evals_per_epoch, steps_per_epoch)

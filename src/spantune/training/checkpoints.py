@@ -58,6 +58,6 @@ def whole_or_gone(target: Path) -> Iterator[None]:
                 "there is no space left for the weights",
                 where=str(target),
                 found=str(error).splitlines()[0],
-                fix="free some space and go on with --resume",
+                fix="free some space and continue with --resume",
             ) from error
         raise

@@ -27,7 +27,7 @@ def code_version(method: str) -> str | None:
     when a method is added. Libraries do not count either; their versions are in the record.
 
     Returns:
-        None where the sources are not at hand.
+        None if the sources are not at hand.
     """
     begin = (_BEGIN, get(method).inject.__module__)
     if not all(map(_path_of, begin)):

@@ -28,7 +28,7 @@ from spantune.answering.cache import cache_folder
 from spantune.answering.engine import AT_ONCE, batch_logits, batch_tokens
 from spantune.answering.labels import CUT
 from spantune.answering.predictor import Predictor, model_folder
-from spantune.answering.windows import Windows, make_windows, numbers
+from spantune.answering.windows import Windows, make_windows
 from spantune.config import RunConfig, TrainConfig
 from spantune.errors import ConfigError
 from spantune.modeling.devices import choose_device, choose_dtype
@@ -111,18 +111,18 @@ def lessons(config: TrainConfig, windows: Windows) -> Lessons | None:
     path = cache_folder() / f"lessons-{_key(config, windows)}.safetensors"
     with FileLock(path.with_suffix(".lock")):
         try:
-            found = load_file(path)
+            answers = load_file(path)
         except (OSError, SafetensorError):  # it is not there, or torn
-            found = _made(config, windows)
-            _keep(found, path)
-    return Lessons(found["values"], found["edges"])
+            answers = _made(config, windows)
+            _keep(answers, path)
+    return Lessons(answers["values"], answers["edges"])
 
 
-def _keep(found: dict[str, np.ndarray], path: Path) -> None:
+def _keep(answers: dict[str, np.ndarray], path: Path) -> None:
     """Keep the answers for the next run; if the disk is full, that run asks again."""
     making = path.with_name(f"{TEMPORARY}{os.getpid()}-{path.name}")
     try:
-        save_file(found, making)
+        save_file(answers, making)
         making.replace(path)
     except (OSError, SafetensorError) as error:
         making.unlink(missing_ok=True)
@@ -134,7 +134,7 @@ def _key(config: TrainConfig, windows: Windows) -> str:
     dtype = choose_dtype(config.precision, choose_device(config.device))
     digest = hashlib.sha256(json.dumps([digests(config.teachers), config.teacher_temperature, str(dtype)]).encode())
     for name in ("length", "context_first", "kind"):
-        digest.update(numbers(windows.dataset, name).tobytes())
+        digest.update(windows.numbers(name).tobytes())
     for chunk in _tokens(windows)["input_ids"].chunks:
         digest.update(chunk.flatten().to_numpy().tobytes())
     return digest.hexdigest()[:32]
@@ -146,8 +146,8 @@ def _made(config: TrainConfig, windows: Windows) -> dict[str, np.ndarray]:
     for teacher in config.teachers:
         said_by = _said(teacher, config, windows)
         shown = {"desc": f"{teacher} answers", "unit": "window", "total": len(edges) - 1}
-        for window, said in tqdm(said_by, disable=not sys.stderr.isatty(), **shown):
-            values[edges[window] : edges[window + 1]] += said
+        for window, answers in tqdm(said_by, disable=not sys.stderr.isatty(), **shown):
+            values[edges[window] : edges[window + 1]] += answers
     return {"values": (values / len(config.teachers)).astype(np.float16), "edges": edges}
 
 
@@ -177,8 +177,8 @@ def _said(teacher: str, config: TrainConfig, windows: Windows) -> Iterator[tuple
             pad = predictor.tokenizer.pad_token_id
             for batch, logits in batch_logits(model, rows, pad, rules.max_length, predictor.dtype, tokens=tokens):
                 allowed = allowed_tokens(take(rows, batch), logits.start.shape[1])
-                said = span_probabilities(logits, allowed.to(model.device), config.teacher_temperature).cpu().numpy()
-                for row, both, mask in zip(batch, said, allowed.numpy(), strict=True):
+                shares = span_probabilities(logits, allowed.to(model.device), config.teacher_temperature).cpu().numpy()
+                for row, both, mask in zip(batch, shares, allowed.numpy(), strict=True):
                     yield begin + int(row), both[:, mask].ravel()
             begin += len(rows["kind"])
 

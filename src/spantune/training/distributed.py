@@ -1,7 +1,7 @@
 """One run in several processes, a GPU each, as `torchrun` and `accelerate launch` start them.
 
 Every process reads the same data and holds the same model; each learns its share of every batch, and they exchange
-gradients once a step (PyTorch's DistributedDataParallel). So a run learns the same in one process and in many: the
+gradients once per step (PyTorch's DistributedDataParallel). So a run learns the same in one process and in many: the
 batch size is the run's, not a process's. The first process alone writes.
 """
 
@@ -95,7 +95,7 @@ class Share:
 
 
 class CountedRows:
-    """Rows of windows by number; `~row` is one that stands in for none: it has no label, so it has no loss."""
+    """Rows of windows by number; `~row` only fills a batch: it has no label, so it has no loss."""
 
     def __init__(self, rows: Any) -> None:
         self.rows = rows

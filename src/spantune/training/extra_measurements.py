@@ -30,18 +30,18 @@ def further_sets(config: TrainConfig) -> dict[str, Corpus]:
     Raises:
         DataError: one cannot be read, or has questions that the run does not learn to answer.
     """
-    found = {}
+    corpora = {}
     for source in config.also_evaluate:
-        found[source] = load_evaluation(
+        corpora[source] = load_evaluation(
             (source,), columns=config.columns, rows=config.rows, limit=config.max_eval_examples, repair=config.repair
         )
         if not config.squad_v2:
-            refuse_unanswerable(found[source])
-    return found
+            refuse_unanswerable(corpora[source])
+    return corpora
 
 
 def completed(config: TrainConfig, folder: RunFolder, record: RunRecord) -> RunRecord:
-    """The record of a finished run with what the configuration wants and it lacks, measured now and written down."""
+    """The record of a finished run, completed: what the configuration asks for and it does not have is measured now."""
     if not unmeasured(config, record):
         return record
     further, splits = further_sets(config), same_splits(config, record)
@@ -54,7 +54,7 @@ def completed(config: TrainConfig, folder: RunFolder, record: RunRecord) -> RunR
 
 
 def same_splits(config: TrainConfig, record: RunRecord) -> Splits:
-    """The data of a finished run; DataError where the reported set is not the one that it was scored on."""
+    """The data of a finished run; DataError if the reported set is not the one that it was scored on."""
     splits, recorded = load_splits(config, config.seed), record.data.get("reported")
     if splits.reported is not None and recorded is not None and splits.reported.fingerprint != recorded.fingerprint:
         raise DataError(
@@ -75,7 +75,7 @@ def measured(
     splits: Splits,
     further: Mapping[str, Corpus],
 ) -> dict[str, Any]:
-    """What the record lacks of what the configuration wants, as changes to it: `metrics`, `data`, `answering`, `notes`.
+    """What the configuration asks for and the record does not have, as changes to it (`metrics`, `data` and others).
 
     The model may be merged afterwards.
 
@@ -111,7 +111,7 @@ _PARTS = ("cpu", "cores", "gpu")  # of a machine, as far as speed depends on the
 
 
 def _reported(predictor: Predictor, folder: RunFolder, corpus: Corpus | None) -> Scores | None:
-    """The run's scores on the reported set, question by question; None where there is none."""
+    """The run's scores on the reported set, question by question; None if there is none."""
     if corpus is None:
         return None
     answers = json.loads(folder.predictions.read_text(encoding="utf-8"))
@@ -119,7 +119,7 @@ def _reported(predictor: Predictor, folder: RunFolder, corpus: Corpus | None) ->
 
 
 def _meaning(scores: Scores, predictor: Predictor, embed: Embed) -> dict[str, float]:
-    answers = dict(zip([one.id for one in scores.examples], scores.answers[0][0], strict=True))
+    answers = dict(zip([example.id for example in scores.examples], scores.answers[0][0], strict=True))
     return semantic_scores(scores.examples, answers, rules_of(predictor.squad_v2), embed, scores.language)
 
 
@@ -134,9 +134,9 @@ def _scored(
 ) -> tuple[str, DataRecord, dict[str, float]]:
     """A further set's name, what it holds, and the scores on it, with the drop from the reported set."""
     folder = evaluation_folder(parent, corpus, (source,))
-    found = score_set(predictor, corpus, folder, (source,), embed, config.n_best, config.language)
-    described = DataRecord((source,), corpus.fingerprint, len(corpus.examples), found.answers.windows)
+    scored = score_set(predictor, corpus, folder, (source,), embed, config.n_best, config.language)
+    described = DataRecord((source,), corpus.fingerprint, len(corpus.examples), scored.answers.windows)
     if reported is None:
-        return folder.name, described, found.scores
-    here = score_runs(corpus.examples, {"run": [found.answers.texts]}, rules_of(predictor.squad_v2), config.language)
-    return folder.name, described, {**found.scores, **drop_scores(reported, here)}
+        return folder.name, described, scored.scores
+    here = score_runs(corpus.examples, {"run": [scored.answers.texts]}, rules_of(predictor.squad_v2), config.language)
+    return folder.name, described, {**scored.scores, **drop_scores(reported, here)}

@@ -1,4 +1,4 @@
-"""The runs that a run learns from (teachers and starting points), and whether they have changed since."""
+"""The runs that a run learns from (teachers and starting points), and whether they have changed."""
 
 from __future__ import annotations
 

@@ -19,7 +19,7 @@ from spantune.training.run_settings import predicting
 def mended(config: TrainConfig, folder: RunFolder, record: RunRecord) -> RunRecord | None:
     """The record of a finished run that is whole, or whose answers were made again, which is said.
 
-    None where its model is gone or damaged, which is said, too: it has to be trained again.
+    None if its model is gone or damaged, which is said, too: it has to be trained again.
     """
     damage = damage_of(folder.path, record)
     if not damage:

@@ -53,7 +53,7 @@ _LOSSES = ("windows_with_cut_answer", "questions_cut", "answers_in_no_window", "
 
 @dataclass(frozen=True)
 class Material:
-    """The examples of a run and the windows that they are cut into; None where a set is missing or empty."""
+    """The examples of a run and the windows that they are cut into; None if a set is missing or empty."""
 
     splits: Splits
     train: Windows
@@ -118,7 +118,7 @@ def _train(config: TrainConfig, folder: RunFolder) -> RunRecord:
             refuse_other_origins(previous, origins)
         sheet.update(teachers=origins.teachers, started_from=origins.started_from, began_with=origins.began_with)
         taught = lessons(config, material.train)
-        reset_peak_memory()  # what a run needs, whether or not the teachers had to answer anew
+        reset_peak_memory()  # what a run needs, whether or not the teachers had to answer again
         notes = (*start, *_notes(config, material))
         sheet.update(data=_data_records(config, material), parameters=_count(model, config), notes=notes)
         sheet.start_tracking()
@@ -166,7 +166,7 @@ def _train(config: TrainConfig, folder: RunFolder) -> RunRecord:
 
 
 def _prepared(folder: RunFolder, config: TrainConfig) -> RunRecord | None:
-    """The record of the run to go on with; None for a fresh start."""
+    """The record of the run to continue; None for a fresh start."""
     if config.overwrite and folder.holds_work:  # a mistyped name must not cost the run that is there
         load_tokenizer(config.model)
         load_splits(config, config.seed)
@@ -264,7 +264,7 @@ def _score(
 
 
 def _refuse_diverged(model: SpanModel, config: TrainConfig) -> None:
-    """RunError where a trained weight is not a number: such a model is not worth saving."""
+    """RunError if a trained weight is not a number: such a model is not worth saving."""
     broken = not_numbers(trainable_state(model).items())
     if broken:
         raise _diverged(f"{len(broken)} trained tensors with values that are none, first {broken[0]}", config)
@@ -322,7 +322,7 @@ def _notes(config: TrainConfig, material: Material) -> tuple[str, ...]:
     notes = [*material.splits.notes]
     notes += [f"{kind}: {number} (repair)" for kind, number in material.splits.repairs.items()]
     if material.splits.shared_contexts:
-        notes.append(f"{material.splits.shared_contexts} contexts of the reported set stand in the training data too")
+        notes.append(f"{material.splits.shared_contexts} contexts of the reported set are in the training data too")
     about_scripts = [script_note(windows.corpus.examples, config.language) for windows in material.sets().values()]
     notes += dict.fromkeys(note for note in about_scripts if note)
     for name, windows in material.sets().items():

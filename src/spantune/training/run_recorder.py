@@ -120,7 +120,7 @@ def run_sheet(config: TrainConfig, folder: RunFolder, previous: RunRecord | None
             if sheet.record.status == "finished":
                 pass  # it happened while the run was mirrored; the run itself is whole
             elif isinstance(error, KeyboardInterrupt) or asked() is not None:
-                reason = "stopped by the user or the system; --resume goes on from the last checkpoint"
+                reason = "stopped by the user or the system; --resume continues from the last checkpoint"
                 sheet.close("interrupted", reason)
             else:
                 sheet.close("failed", reason_of(error))

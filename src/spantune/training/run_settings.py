@@ -1,4 +1,4 @@
-"""What a run's configuration comes to, and whether another run was the same. No torch."""
+"""The resolved configuration of a run, and whether another run had the same. No torch."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def changed(config: TrainConfig, before: RunRecord) -> dict[str, str]:
 
 
 def unmeasured(config: TrainConfig, record: RunRecord) -> tuple[str, ...]:
-    """What a configuration wants to be measured of a trained model and the record of its run lacks, in words."""
+    """In words, what a configuration asks to measure of a trained model and its run's record does not have."""
     scored = {record.data[name].sources: name for name in record.further if name in record.data}
     lacking = [f"the set {source}" for source in config.also_evaluate if (source,) not in scored]
     if config.semantic:
@@ -71,7 +71,7 @@ def other_data(before: RunRecord, fingerprint: str | None) -> bool:
 
 
 def refuse_other_data(before: RunRecord, fingerprint: str) -> None:
-    """RunError where a run would be resumed on other examples than those that it was started with."""
+    """RunError if a run would be resumed on other examples than those that it was started with."""
     if other_data(before, fingerprint):
         raise RunError(
             "the training data has changed since the run was started",
@@ -83,7 +83,7 @@ def refuse_other_data(before: RunRecord, fingerprint: str) -> None:
 
 
 def refuse_changes(config: TrainConfig, before: RunRecord) -> None:
-    """ConfigError where a run would be resumed with a configuration that gives other numbers."""
+    """ConfigError if a run would be resumed with a configuration that gives other numbers."""
     if differences := changed(config, before):
         raise ConfigError(
             "the run was started with another configuration:\n  " + "\n  ".join(differences.values()),

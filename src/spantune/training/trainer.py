@@ -22,7 +22,7 @@ from transformers import PrinterCallback, ProgressCallback, Trainer, TrainerCall
 
 from spantune.answering.batches import NO_LABEL, LengthBatches, training_batch
 from spantune.answering.engine import answer_windows
-from spantune.answering.windows import Windows, numbers
+from spantune.answering.windows import Windows
 from spantune.modeling.loss import distillation_loss, span_loss
 from spantune.modeling.save_load import load_trainable_state, trainable_state
 from spantune.modeling.span_model import SpanModel
@@ -135,7 +135,7 @@ class SpanTrainer(Trainer):
         # The loss is a sum over windows, divided by the windows of the whole step: accumulation changes no gradient.
         self.model_accepts_loss_kwargs = True
         self.config, self.tokenizer, self.selection, self.dtype = config, tokenizer, selection, dtype
-        self.lengths, self.max_length = numbers(trainable, "length"), train.rules.max_length
+        self.lengths, self.max_length = train.lengths[train.labelled()], train.rules.max_length
         self.progress = Progress()
         self.best: dict[str, Tensor] | None = None
         self.hook = model.hook
@@ -215,7 +215,7 @@ class SpanTrainer(Trainer):
         return loss
 
     def train(self, *arguments: Any, **named: Any) -> Any:
-        """Train; on a CPU the parts of a batch side by side, where that is possible."""
+        """Train; on a CPU the parts of a batch in parallel, if possible."""
         alone = self.args.world_size == 1
         with side_by_side(self.model, self.args.device) if alone else nullcontext() as self._side_by_side:
             return super().train(*arguments, **named)

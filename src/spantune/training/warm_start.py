@@ -47,10 +47,10 @@ def begin_with_run(model: SpanModel, config: TrainConfig) -> tuple[str, ...]:
         return ()
     (name,) = config.start_from
     trained, where = _trained(name, model, config), f"start_from: {name}"
-    own, theirs = ((one.identity.method, one.identity.options) for one in (model, trained))
+    own, theirs = ((span_model.identity.method, span_model.identity.options) for span_model in (model, trained))
     if own == theirs:
         go_on_from(model, trained, where=where)
-        return (f"goes on from {name}",)
+        return (f"continues {name}",)
     _refuse_without_weights(name, trained)
     kept = begin_with(model, plain_weights(trained), where=where)
     return (f"begins with {name}; {model.method.label} holds {kept:.1%} of what changed in the encoder",)
@@ -71,7 +71,7 @@ def _trained(run: str, model: SpanModel, config: TrainConfig) -> SpanModel:
 
 def _refuse_without_weights(run: str, trained: SpanModel) -> None:
     if not (trained.is_plain or trained.method.mergeable):
-        able = [name for name, one in methods().items() if one.adds_nothing or one.mergeable]
+        able = [name for name, method in methods().items() if method.adds_nothing or method.mergeable]
         raise ConfigError(
             "a run that changed no weight of the encoder can only be continued with its method and options",
             where=f"start_from: {run}",

@@ -27,7 +27,7 @@ _CHARACTERS = 5_000
 
 @dataclass(frozen=True)
 class ScoredAnswer:
-    """One model's answer to the question of a form. `score` is None where the accepted answers are not known."""
+    """One model's answer to the question of a form. `score` is None if the accepted answers are not known."""
 
     model: Model
     given: RequestAnswers
@@ -50,7 +50,7 @@ class QuestionForm:
 
     Attributes:
         golds: accepted answers. unanswerable: whether "no answer" is the right one.
-        models: that are asked; () where none is chosen. inside: whether to look inside.
+        models: that are asked; () if none is chosen. inside: whether to look inside.
     """
 
     question: str
@@ -79,7 +79,7 @@ class QuestionForm:
 
     @property
     def accepted(self) -> tuple[str, ...] | None:
-        """Accepted answers; () for "no answer", None where they are not known."""
+        """Accepted answers; () for "no answer", None if they are not known."""
         return self.golds or (() if self.unanswerable else None)
 
     @property
@@ -88,7 +88,7 @@ class QuestionForm:
         return [model.name for model in self.models]
 
     def answers(self, context: str, longest: int) -> list[ScoredAnswer]:
-        """Each model's answer about a context of at most `longest` characters; Problem where the form is refused."""
+        """Each model's answer about a context of at most `longest` characters; Problem if the form is refused."""
         settings = web().settings
         mistakes = [] if self.models else ["Choose a model."]
         if len(self.golds) > MOST_ANSWERS:
@@ -102,12 +102,12 @@ class QuestionForm:
             fits = longest < len(context) <= settings.max_document
             link = ("Ask it on Documents", url_for("documents.page")) if fits else None
             raise Problem(422, "Not a question that can be answered", " ".join(mistakes), link=link)
-        given = ask([Example("0", self.question, context)], self.names, inside=self.inside)
+        answers_by_model = ask([Example("0", self.question, context)], self.names, inside=self.inside)
         answers = []
         for model in self.models:
-            text = given[model.name].predictions[0].text
+            text = answers_by_model[model.name].predictions[0].text
             score = score_answer(text, self.accepted, squad_v2=model.squad_v2, language=model.language)
-            answers.append(ScoredAnswer(model, given[model.name], score))
+            answers.append(ScoredAnswer(model, answers_by_model[model.name], score))
         return answers
 
 
@@ -133,7 +133,7 @@ def ask(examples: Sequence[Example], names: Sequence[str], *, inside: bool = Fal
 
 
 def charge(questions: int) -> None:
-    """Count questions against the client's limit; Problem 429 where there are too many."""
+    """Count questions against the client's limit; Problem 429 if there are too many."""
     buckets = web().buckets
     if seconds := buckets.take(client_of(request.remote_addr or ""), questions):
         raise too_many(seconds, buckets.per_minute)

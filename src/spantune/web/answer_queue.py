@@ -89,10 +89,15 @@ class Answerer:
 
     @property
     def notice(self) -> str:
-        """Why no questions are answered, for a page; "" where they are."""
+        """Why no questions are answered, for a page; "" if they are."""
         if self.state == "failed":
             return f"The models could not be loaded: {self.failure}"
         return "" if self.ready else "The models are being loaded; questions are answered in a few seconds."
+
+    @property
+    def broken(self) -> Mapping[str, str]:
+        """Why some models cannot answer, by name."""
+        return self._source.broken
 
     def start(self) -> None:
         """Begin to load; returns at once."""
@@ -128,7 +133,7 @@ class Answerer:
             gone: whether nobody waits for the answers any more; called until the models begin.
 
         Raises:
-            Problem: 500 or 503 while there are no models, 503 where the queue is full or the client has gone.
+            Problem: 500 or 503 while there are no models, 503 if the queue is full or the client has gone.
             DataError: a question or a context is empty.
         """
         request = _Request(examples, tuple(names), inside, gone)

@@ -29,7 +29,9 @@ class AnswerScore:
 
     em: Annotated[float, Field(ge=0, le=1)]
     f1: Annotated[float, Field(ge=0, le=1)]
-    missed: Annotated[list[str], Field(description="Words that it lacks of the nearest accepted answer, normalised.")]
+    missed: Annotated[
+        list[str], Field(description="Words of the nearest accepted answer that it does not have, normalised.")
+    ]
     added: Annotated[list[str], Field(description="Words beyond that.")]
 
     @property
@@ -41,7 +43,7 @@ class AnswerScore:
 def score_answer(
     text: str, golds: Sequence[str] | None, *, squad_v2: bool, language: str | None = None
 ) -> AnswerScore | None:
-    """An answer against the accepted ones; None where these are not known.
+    """An answer against the accepted ones; None if these are not known.
 
     Args:
         language: of MLQA's rules; None for the official rule.
@@ -52,7 +54,7 @@ def score_answer(
     rules = rules_of(squad_v2 or not golds)
     ((em, best_f1),) = question_scores([example], {"0": text}, rules=rules, language=language).values()
     nearest = max(golds, key=lambda gold: f1(text, [gold], language), default="")
-    accepted, answered = (normalizer(language)(one).split() for one in (nearest, text))
+    accepted, answered = (normalizer(language)(words).split() for words in (nearest, text))
     return AnswerScore(em, best_f1, _beyond(accepted, answered), _beyond(answered, accepted))
 
 

@@ -58,7 +58,7 @@ def create_app(settings: ServeConfig, panel_source: PanelSource, studies: Sequen
     shared = Web(
         settings=settings,
         shelf=shelf,
-        models=models,
+        known=models,
         answerer=Answerer(panel_source, waiting=settings.waiting, together=settings.batch),
         examples=ExampleQuestions(models, settings.max_context),
         buckets=Buckets(settings.rate),
@@ -77,7 +77,8 @@ def create_app(settings: ServeConfig, panel_source: PanelSource, studies: Sequen
 
 
 def _for_every_page() -> dict[str, Any]:
-    return {"navigation": NAVIGATION, "notice": web().answerer.notice}
+    shared = web()
+    return {"navigation": NAVIGATION, "notice": shared.answerer.notice, "broken": shared.broken}
 
 
 _ACCESS = Blueprint("access", __name__)
@@ -86,8 +87,8 @@ _ACCESS.add_url_rule("/sign-in", "sign_in", security.sign_in, methods=["GET", "P
 
 @_ACCESS.get("/healthz")
 def healthz() -> Response:
-    """200 while the process answers at all."""
-    return jsonify(status="alive")
+    """200 while the process answers at all; names the models that cannot answer."""
+    return jsonify(status="alive", broken={model.name: reason for model, reason in web().broken})
 
 
 @_ACCESS.get("/readyz")

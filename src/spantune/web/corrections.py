@@ -65,7 +65,7 @@ class Correction:
 
 @dataclass(frozen=True)
 class Change:
-    """The last change of a question's correction; `now` or `before` is None where there is, or was, none."""
+    """The last change of a question's correction; `now` or `before` is None if there is, or was, none."""
 
     key: str
     now: Correction | None
@@ -83,7 +83,7 @@ def key_of(question: str, context: str) -> str:
 
 
 def place_of(context: str, text: str, start: int | None) -> int:
-    """Where the context has the answer: at `start`, or in its only place where that is None.
+    """Where the context has the answer: at `start`, or in its only place if that is None.
 
     Raises:
         DataError: the context does not have it there, or has it nowhere or in several places.
@@ -124,8 +124,8 @@ class Corrections:
             DataError: question or context is empty, or the context does not have the answer there.
             RunError: the file cannot be written.
         """
-        for name, given in (("question", question), ("context", context), ("title", title or "none")):
-            require_text(given, f"{name} of a correction")
+        for name, value in (("question", question), ("context", context), ("title", title or "none")):
+            require_text(value, f"{name} of a correction")
         if start is not None or text:
             if not text.strip():
                 raise DataError("the answer is empty", fix='mark some words, or choose "no answer"')
@@ -143,7 +143,7 @@ class Corrections:
         return made
 
     def get(self, key: str) -> Correction | None:
-        """The correction of a question; None where it has none."""
+        """The correction of a question; None if it has none."""
         with self._open() as base:
             return _correction(base, key)
 
@@ -170,7 +170,7 @@ class Corrections:
         return True
 
     def last_change(self, key: str) -> Change | None:
-        """What `undo` would undo; None where there is nothing (any more)."""
+        """What `undo` would undo; None if there is nothing (any more)."""
         with self._open() as base:
             return _change(base, key)
 
@@ -178,7 +178,7 @@ class Corrections:
         """Put back what was there before the last change; a second time makes that change again.
 
         Returns:
-            False where `stamp` is not that of the last change, or it cannot be undone any more.
+            False if `stamp` is not that of the last change, or it cannot be undone any more.
         """
         with self._open(change=True) as base:
             change = _change(base, key)
@@ -192,7 +192,7 @@ class Corrections:
 
     @contextmanager
     def _open(self, change: bool = False) -> Iterator[sqlite3.Connection]:
-        """A connection for one call; to an empty database in memory where there is no file to read.
+        """A connection for one call; to an empty database in memory if there is no file to read.
 
         Args:
             change: also begin a transaction, in which no other change comes between reading and writing.

@@ -53,7 +53,7 @@ class ExampleQuestions:
         return list(by_context.values())[:count]
 
     def random_number(self) -> int | None:
-        """The number of any of them; None where there is none."""
+        """The number of any of them; None if there is none."""
         return self._chance.randrange(len(self)) if self._examples else None
 
     def _read(self) -> None:

@@ -1,4 +1,4 @@
-"""How much a request may hold, and how much one client may ask: a bucket of tokens an address, refilled evenly."""
+"""How much a request may hold, and how much one client may ask: one bucket of tokens per address, refilled evenly."""
 
 from __future__ import annotations
 

@@ -46,7 +46,7 @@ def with_places(models: Sequence[Model], studies: Iterable[Path]) -> tuple[Model
 
 
 def _places_in_report(study: Path) -> dict[Path, int]:
-    """The place of each run's method in the report, by the run's folder; {} where the study cannot be read."""
+    """The place of each run's method in the report, by the run's folder; {} if the study cannot be read."""
     try:
         by_place, folders = groups_of(study)
     except UserError:

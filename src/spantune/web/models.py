@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
@@ -28,8 +29,9 @@ class Model:
         name: what the API calls it; unique. folder: of the run, or of its adapter.
         label: the method as people write it. number: its place among the models.
         squad_v2: whether it may answer nothing. record: of its run; None for an adapter without one.
-        method: its name; "" where it is unknown. place: that of its colour and pattern; default: its number.
+        method: its name; "" if it is unknown. place: that of its colour and pattern; default: its number.
         language: of MLQA's rules, by which its run was scored; None for the official rule.
+        fault: why it cannot answer, known before it is loaded; "" where nothing is known.
     """
 
     name: str
@@ -41,6 +43,7 @@ class Model:
     method: str = ""
     place: int | None = None
     language: str | None = None
+    fault: str = ""
 
     @property
     def look(self) -> str:
@@ -49,9 +52,14 @@ class Model:
 
 
 class PanelSource(Protocol):
-    """The models that are served, known before they are loaded."""
+    """The models that are served, known before they are loaded; `load` raises where none can answer."""
 
     @property
     def models(self) -> tuple[Model, ...]: ...
+
+    @property
+    def broken(self) -> Mapping[str, str]:
+        """Why some of them cannot answer, by name; whole once they are loaded."""
+        ...
 
     def load(self) -> Panel: ...

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from flask import Flask, Response, current_app, json, render_template, request
@@ -22,9 +23,17 @@ def sentence(text: str) -> str:
 
 
 def detail_of(error: UserError) -> str:
-    """The four parts of a message as sentences: what is wrong, expected and found, and how to mend it."""
+    """The four parts of a message as sentences: what is wrong, expected and found, and how to fix it."""
     parts = (("Expected: ", error.expected), ("Found: ", error.found), ("", error.fix))
     return " ".join([sentence(error.problem), *(sentence(f"{label}{text}") for label, text in parts if text)])
+
+
+def reason_of(error: Exception) -> str:
+    """Why a model cannot answer, in one line; a file by its name, since everybody may read it."""
+    if not isinstance(error, UserError):
+        return " ".join(f"{type(error).__name__}: {error}".split())
+    where = f"{Path(error.where).name}: " if error.where else ""
+    return " ".join(f"{where}{detail_of(error)}".split())
 
 
 @dataclass(eq=False)
@@ -94,8 +103,8 @@ def _problem_of(error: Exception) -> Problem:
         headers = {key: value for key, value in error.get_headers() if key in ("Allow", "Retry-After")}
         detail = "It has more than a request may hold." if status == 413 else error.description or error.name
         return Problem(status, error.name, detail, headers=headers)
-    if isinstance(error, UserError):  # for whoever runs the server to mend, such as a missing folder
-        current_app.logger.error("%s %s: %s", request.method, request.path, error)
+    if isinstance(error, UserError):  # for the server's operator to fix, such as a missing folder
+        current_app.logger.error("%s %r: %s", request.method, request.path, error)
         return Problem(500, "Something failed here", sentence(error.problem))
-    current_app.logger.error("unforeseen: %s %s", request.method, request.path, exc_info=error)
+    current_app.logger.error("unforeseen: %s %r", request.method, request.path, exc_info=error)
     return Problem(500, "Something failed here", "It was written into the server's log.")

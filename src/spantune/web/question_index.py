@@ -110,7 +110,7 @@ class MethodAnswer:
     """A method's answer to a question.
 
     Attributes:
-        method: its place. look: the class of its marks. start, end: None where the context does not have the answer.
+        method: its place. look: the class of its marks. start, end: None if the context does not have the answer.
         em, f1: 0 to 100. kind: of `KINDS`. runs, runs_right: how many runs it has, and how many of them are right.
     """
 
@@ -175,7 +175,7 @@ class QuestionIndex:
         self._place = np.array([row.place for row in self._rows], dtype=np.intp)  # in the data
         self.right = evidence.scores.right[:, self._place].T
         self.right_and_wrong: list[list[int]] = right_and_wrong(evidence.scores).tolist()
-        kinds = [[row.kinds[given] for given in row.given] for row in self._rows]
+        kinds = [[row.kinds[number] for number in row.given] for row in self._rows]
         self._kind = np.array(kinds, dtype=np.int8).reshape(self.right.shape)
         self._slice = np.array([row.slices for row in self._rows], dtype=np.int16)  # (Q, dimensions)
         self._context = np.array([row.context for row in self._rows], dtype=np.intp)
@@ -227,7 +227,7 @@ class QuestionIndex:
         )
 
     def row_of(self, place: int) -> int | None:
-        """The row of the question at a place of the reported set; None where there is none."""
+        """The row of the question at a place of the reported set; None if there is none."""
         return int(self._row_of[place]) if 0 <= place < len(self) else None
 
     def _answer(self, row: int, method: int) -> MethodAnswer:

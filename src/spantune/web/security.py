@@ -47,7 +47,7 @@ _MARKING = ("study", "place", "key", "question", "context", "text", "start")
 
 
 def token_for(settings: ServeConfig) -> str | None:
-    """The secret that this app asks for: the configured or a new one; None where only this machine reaches the app."""
+    """The secret that this app asks for: the configured or a new one; None if only this machine reaches the app."""
     return settings.token or (None if settings.loopback else secrets.token_urlsafe(24))
 
 
@@ -80,10 +80,10 @@ def requires_token(view: View) -> View:
     """
 
     @functools.wraps(view)
-    def checked(*given: Any, **named: Any) -> Any:
+    def checked(*arguments: Any, **named: Any) -> Any:
         keep_secret()
         if knows_token():
-            return view(*given, **named)
+            return view(*arguments, **named)
         if wants_json() or request.method not in _SAFE:
             raise Problem(
                 401,
@@ -122,19 +122,19 @@ def knows_token() -> bool:
     token = web().token
     if token is None:
         return True
-    kind, _, given = request.headers.get("Authorization", "").partition(" ")
-    if kind.lower() == "bearer" and _is_token(given, token):
+    kind, _, sent = request.headers.get("Authorization", "").partition(" ")
+    if kind.lower() == "bearer" and _is_token(sent, token):
         return True
     kept = session.get(_SESSION)
     return isinstance(kept, str) and _same(kept, _digest(token))
 
 
-def _is_token(given: str, token: str) -> bool:
-    """Whether it is the token; Problem 429 where the client guessed wrong too often, whatever it sends now."""
+def _is_token(sent: str, token: str) -> bool:
+    """Whether it is the token; Problem 429 if the client guessed wrong too often, whatever it sends now."""
     guesses, client = web().guesses, client_of(request.remote_addr or "")
     if seconds := guesses.take(client):
         raise too_many(seconds, guesses.per_minute, "wrong tokens")
-    right = _same(given.strip(), token)
+    right = _same(sent.strip(), token)
     if right:
         guesses.put_back(client)
     return right
@@ -162,8 +162,8 @@ def _digest(token: str) -> str:
     return hmac.new(b"spantune web session", token.encode(), "sha256").hexdigest()
 
 
-def _same(given: str, wanted: str) -> bool:
-    return hmac.compare_digest(given.encode(), wanted.encode())
+def _same(token: str, wanted: str) -> bool:
+    return hmac.compare_digest(token.encode(), wanted.encode())
 
 
 def _check_host(allowed: frozenset[str]) -> None:

@@ -57,7 +57,7 @@ def serve(settings: ServeConfig, say: Say = print) -> None:
 
 
 def listening(settings: ServeConfig) -> socket.socket:
-    """A socket that listens on the address; ConfigError where that cannot be."""
+    """A socket that listens on the address; ConfigError if that cannot be."""
     try:
         bare = settings.host.strip("[]")
         family, _, _, _, address = socket.getaddrinfo(bare, settings.port, type=socket.SOCK_STREAM)[0]
@@ -150,6 +150,8 @@ def _announce(shared: Web, open_socket: socket.socket, say: Say) -> None:
     def report() -> None:
         if shared.answerer.wait_until_loaded():
             say(f"ready: {', '.join(shared.names)}")
+            for model, reason in shared.broken:
+                say(f"broken: {model.name}: {reason}")
         elif shared.answerer.state == "failed":
             say(f"the models could not be loaded: {shared.answerer.failure}")
 

@@ -24,15 +24,15 @@ class Web:
     """One app.
 
     Attributes:
-        shelf: the studies that are served. models: what answers.
+        shelf: the studies that are served. known: the models, also those that are broken.
         answerer: the queue before the models. examples: questions to try. buckets: how much each client asked.
         guesses: how many wrong tokens each client sent.
-        token: what uploads and corrections need; None where only this machine reaches the app.
+        token: what uploads and corrections need; None if only this machine reaches the app.
     """
 
     settings: ServeConfig
     shelf: Shelf
-    models: tuple[Model, ...]
+    known: tuple[Model, ...]
     answerer: Answerer
     examples: ExampleQuestions
     buckets: Buckets
@@ -40,12 +40,24 @@ class Web:
     token: str | None
 
     @property
+    def models(self) -> tuple[Model, ...]:
+        """What answers, once the models are loaded."""
+        broken = self.answerer.broken
+        return tuple(model for model in self.known if model.name not in broken)
+
+    @property
+    def broken(self) -> list[tuple[Model, str]]:
+        """The models that cannot answer, and why."""
+        broken = self.answerer.broken
+        return [(model, broken[model.name]) for model in self.known if model.name in broken]
+
+    @property
     def names(self) -> tuple[str, ...]:
         """The models' names."""
         return tuple(model.name for model in self.models)
 
     def index(self, study: str) -> QuestionIndex:
-        """As `Shelf.index`; where no study has this name, the page is not found."""
+        """As `Shelf.index`; if no study has this name, the page is not found."""
         return self.shelf.index(study) if study in self.shelf.folders else abort(404)
 
     @property

@@ -26,14 +26,14 @@ def each(runs: Iterable[str]) -> tuple[str, ...]:
 
     A folder `zoo` in reach comes first where it holds runs; the one of spantune's own checkout, for one, does not.
     """
-    own = any(found for pattern in _OWN for found in Path(PREFIX).glob(pattern))
-    return tuple(name for one in runs for name in (names() if f"{one.rstrip('/')}/" == PREFIX and not own else (one,)))
+    own = any(path for pattern in _OWN for path in Path(PREFIX).glob(pattern))
+    return tuple(name for run in runs for name in (names() if f"{run.rstrip('/')}/" == PREFIX and not own else (run,)))
 
 
 def find(name: str | Path) -> Path:
-    """The folder of a run: of the zoo where it is called `zoo/NAME` and no such folder is in reach, else `name` itself.
+    """The folder of a run: of the zoo if it is called `zoo/NAME` and there is no such folder, else `name` itself.
 
-    RunError where the zoo has no such adapter.
+    RunError if the zoo has no such adapter.
     """
     called = str(name)
     if not called.startswith(PREFIX) or Path(name).exists():

@@ -32,14 +32,14 @@ def read_flags(
     parser = _Parser(command, settings)
     lists = {setting.flag for setting in settings if takes_many(setting.hint)}
     namespace, unknown = parser.parse_known_args([part for word in _joined(argv) for part in _spelled(word, lists)])
-    given: dict[str, list[Any]] = vars(namespace)
+    values: dict[str, list[Any]] = vars(namespace)
     for setting in settings:
         if setting.positional:  # argparse returns those after a flag as unknown words
             later = before_flags(unknown)
             unknown = unknown[len(later) :]
-            if words := [*given.pop(setting.key, ()), *later]:
-                given[setting.key] = [words]
-    return given, unknown
+            if words := [*values.pop(setting.key, ()), *later]:
+                values[setting.key] = [words]
+    return values, unknown
 
 
 def before_flags(words: Sequence[str]) -> list[str]:

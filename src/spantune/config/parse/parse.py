@@ -54,12 +54,12 @@ def parse_command(command: Command, argv: Sequence[str], methods: Mapping[str, H
     parse.unknown_flags(unknown, [*settings, *general], command.name)
     options = GeneralOptions(**parse.flags(words, general))
     flags = parse.flags(words, settings)
-    given = {**parse.file(options.config, flags.get("method")), **flags}
-    plain = {setting.key: given.get(setting.key, setting.default) for setting in settings if setting.method is None}
+    merged = {**parse.file(options.config, flags.get("method")), **flags}
+    plain = {setting.key: merged.get(setting.key, setting.default) for setting in settings if setting.method is None}
     chosen = parse.chosen_methods(plain)
-    parse.unchosen_options(given, flags, chosen)
+    parse.unchosen_options(merged, flags, chosen)
     parse.report()
-    by_method = parse.method_options(given, chosen)
+    by_method = parse.method_options(merged, chosen)
     parse.report()
     own = {OPTIONS: by_method if "methods" in plain else by_method[chosen[0]]} if chosen else {}
     shown = {**plain, **{name: values for name, values in by_method.items() if values}}

@@ -38,7 +38,7 @@ KINDS = MappingProxyType(
         "unanswerable": DefectKind(True, "a question without an answer where none is allowed (see --squad-v2)"),
         "offset-unit": DefectKind(False, "the offsets of the whole file count something else than characters"),
         "joined-rows": DefectKind(False, "several rows with one answer each are one question with several answers"),
-        "inside-word": DefectKind(False, "an answer without an offset occurs only inside a word"),
+        "inside-word": DefectKind(False, "an answer without an offset or a text of its own is only inside a word"),
         "duplicate-question": DefectKind(False, "the same question on the same context occurs twice"),
         "shared-context": DefectKind(False, "a context is in the other split too"),
         "unsayable-answer": DefectKind(

@@ -70,11 +70,11 @@ class Diagnosis:
             for name, spread in self.lengths.items():
                 cells = "".join(f"  {_number(getattr(spread, head)):>9}" for head in heads)
                 lines.append(f"  {name:<{width}}{cells}")
-        for title, found, none in (
+        for title, defects, none in (
             ("Defects (training refuses them, or --repair)", self.blocking, "No defects."),
             ("Notes", self.notes, "No notes."),
         ):
-            lines += ["", f"{title}: {len(found)}", defects_text(found)] if found else ["", none]
+            lines += ["", f"{title}: {len(defects)}", defects_text(defects)] if defects else ["", none]
         lines += ["", f"Scoring: {self.scoring_note}"] if self.scoring_note else []
         lines += [""] * bool(self.checks_left_out) + [f"Not checked: {name}" for name in self.checks_left_out]
         return "\n".join(lines)
@@ -114,9 +114,8 @@ def diagnose(
     """
     defects = list(corpus.defects)
     if not squad_v2:
-        defects += [
-            _about(one, "unanswerable", "answers", repr(one.question)) for one in corpus.examples if not one.answerable
-        ]
+        without = [example for example in corpus.examples if not example.answerable]
+        defects += [_about(example, "unanswerable", "answers", repr(example.question)) for example in without]
     defects += _duplicate_questions(corpus.examples)
     left_out: list[str] = []
     if other is None:
@@ -126,7 +125,7 @@ def diagnose(
     if answers is None:
         left_out.append("answers that a model cannot learn or give (no tokenizer given)")
     else:
-        known = {one.id: one for one in corpus.examples}
+        known = {example.id: example for example in corpus.examples}
         defects += [_about(known[id], kind, "answers", detail) for kind, id, detail in answers(corpus.examples)]
     counts, lengths = statistics(corpus)
     note = script_note(corpus.examples, language)
@@ -136,21 +135,22 @@ def diagnose(
 def statistics(corpus: Corpus) -> tuple[dict[str, int | float], dict[str, Lengths]]:
     """Counts and lengths of a corpus; contexts are measured once each, answers one by one."""
     examples = corpus.examples
-    contexts = list(dict.fromkeys(one.context for one in examples))
-    answers = [answer.text for one in examples for answer in one.answers]
-    answerable = [one for one in examples if one.answerable]
+    contexts = list(dict.fromkeys(example.context for example in examples))
+    answers = [answer.text for example in examples for answer in example.answers]
+    answerable = [example for example in examples if example.answerable]
     counts: dict[str, int | float] = {
         "questions": len(examples),
         "contexts": len(contexts),
         "answerable": len(answerable),
         "unanswerable": len(examples) - len(answerable),
         "answers": len(answers),
-        "several answers": sum(len(set(one.answers)) > 1 for one in examples),
+        "several answers": sum(len(set(example.answers)) > 1 for example in examples),
         "answers per answerable question": round(len(answers) / len(answerable), 2) if answerable else 0,
         **corpus.counts,
     }
     lengths: dict[str, Lengths] = {}
-    for name, texts in (("question", [one.question for one in examples]), ("context", contexts), ("answer", answers)):
+    questions = [example.question for example in examples]
+    for name, texts in (("question", questions), ("context", contexts), ("answer", answers)):
         if texts:
             lengths[f"{name} characters"] = spread(len(text) for text in texts)
             lengths[f"{name} words"] = spread(len(text.split()) for text in texts)
@@ -178,21 +178,22 @@ def spread(values: Iterable[int]) -> Lengths:
 def _duplicate_questions(examples: Sequence[Example]) -> list[Defect]:
     first: dict[tuple[str, str], str] = {}
     defects: list[Defect] = []
-    for one in examples:
-        before = first.setdefault((one.question, one.context), one.id)
-        if before != one.id:
-            defects.append(_about(one, "duplicate-question", "question", f"{one.question[:60]!r} is {before!r} too"))
+    for example in examples:
+        before = first.setdefault((example.question, example.context), example.id)
+        if before != example.id:
+            detail = f"{example.question[:60]!r} is {before!r} too"
+            defects.append(_about(example, "duplicate-question", "question", detail))
     return defects
 
 
 def _shared_contexts(examples: Sequence[Example], other: Corpus) -> list[Defect]:
-    """One note a context, at its first example."""
+    """One note per context, at its first example."""
     keys = context_keys(examples)
     elsewhere = set(context_keys(other.examples).values())
-    first = {keys[one.context]: one for one in reversed(examples) if keys[one.context] in elsewhere}
+    first = {keys[example.context]: example for example in reversed(examples) if keys[example.context] in elsewhere}
     return [
-        _about(one, "shared-context", "context", f"{one.context[:60]!r} is in {other.name} too")
-        for one in reversed(first.values())
+        _about(example, "shared-context", "context", f"{example.context[:60]!r} is in {other.name} too")
+        for example in reversed(first.values())
     ]
 
 

@@ -16,14 +16,14 @@ class OffsetUnit:
 
     Attributes:
         name: what one of them counts, for messages.
-        places: the characters of a context at which each unit starts, -1 where a unit is not a character's first.
+        places: the characters of a context at which each unit starts, -1 if a unit is not a character's first.
     """
 
     name: str
     places: Callable[[str], Sequence[int]]
 
     def answer(self, context: str, text: str, offset: int) -> Answer | None:
-        """The answer at the offset so counted; None where the text is not there."""
+        """The answer at the offset so counted; None if the text is not there."""
         places = self.places(context)
         if not 0 <= offset < len(places) or (start := places[offset]) < 0:
             return None
@@ -44,33 +44,56 @@ def _expanded(widths: Iterable[int]) -> list[int]:
 
 @lru_cache(maxsize=256)
 def _utf_16(context: str) -> list[int]:
-    return _expanded(1 + (one > "\uffff") for one in context)
+    return _expanded(1 + (character > "\uffff") for character in context)
 
 
 @lru_cache(maxsize=256)
 def _utf_8(context: str) -> list[int]:
-    return _expanded(1 + (one > "\x7f") + (one > "\u07ff") + (one > "\uffff") for one in context)
+    return _expanded(1 + (letter > "\x7f") + (letter > "\u07ff") + (letter > "\uffff") for letter in context)
+
+
+def _without_returns(context: str, places: Sequence[int]) -> list[int]:
+    """The places without those of each CR of a line end CR LF, so that the LF alone counts."""
+    return [place for place in places if place < 0 or context[place : place + 2] != "\r\n"]
 
 
 @lru_cache(maxsize=256)
 def _line_feeds(context: str) -> list[int]:
-    return [place for place in range(len(context)) if context[place : place + 2] != "\r\n"]
+    return _without_returns(context, range(len(context)))
+
+
+@lru_cache(maxsize=256)
+def _utf_16_line_feeds(context: str) -> list[int]:
+    return _without_returns(context, _utf_16(context))
+
+
+@lru_cache(maxsize=256)
+def _utf_8_line_feeds(context: str) -> list[int]:
+    return _without_returns(context, _utf_8(context))
+
+
+@lru_cache(maxsize=256)
+def _two_at_line_ends(context: str) -> list[int]:
+    return _expanded(1 + (sign == "\n" and context[at - 1 : at] != "\r") for at, sign in enumerate(context))
 
 
 UNITS = (
     OffsetUnit("UTF-16 units (as JavaScript and Java count)", _utf_16),
     OffsetUnit("bytes of UTF-8", _utf_8),
     OffsetUnit("characters with each line end (CR LF) as one", _line_feeds),
+    OffsetUnit("UTF-16 units with each line end (CR LF) as one", _utf_16_line_feeds),
+    OffsetUnit("bytes of UTF-8 with each line end (CR LF) as one", _utf_8_line_feeds),
+    OffsetUnit("characters with each line end (LF) as two, CR LF", _two_at_line_ends),
 )
 
 
 def offset_unit(rows: Sequence[RawRow]) -> OffsetUnit | None:
-    """The unit that explains all offsets of a file; None where they count characters, or no unit explains them all.
+    """The unit that explains all offsets of a file; None if they count characters, or no unit explains them all.
 
     Answers whose text is not in the context at all say nothing. One that the unit does not explain rules it out: a file
     of which only some offsets are wrong keeps its defects.
     """
-    answers = [given for row in rows for given in _given(row)]
+    answers = [answer for row in rows for answer in _given(row)]
     wrong = [(context, text, start) for context, text, start in answers if not context.startswith(text, start)]
     if not wrong:
         return None

@@ -24,7 +24,7 @@ def starts_of(context: str, text: str) -> list[int]:
 
 
 class FoundAnswer(NamedTuple):
-    """Where an answer is that was looked for by its text."""
+    """The place of an answer that was found by its text."""
 
     answer: Answer
     in_word: bool
@@ -35,14 +35,14 @@ def find_once(context: str, text: str) -> FoundAnswer | None:
     """The only occurrence of the text as words, exact or else up to Unicode normal form and white space.
 
     Only a text that is nowhere a word is looked for inside words. The answer's text is always the context's own. None
-    where there is no occurrence or more than one.
+    if there is no occurrence or more than one.
     """
     bare = text.strip()
     lead = len(text) - len(text.lstrip())
     exact = [Answer(text, at) for at in starts_of(context, text)]
-    words = [one for one in exact if is_words(context, one.start + lead, one.start + lead + len(bare))]
+    words = [place for place in exact if is_words(context, place.start + lead, place.start + lead + len(bare))]
     alike = [] if words else _alike(context, bare)
-    words = words or [one for one in alike if is_words(context, one.start, one.end)]
+    words = words or [place for place in alike if is_words(context, place.start, place.end)]
     if words:
         return FoundAnswer(words[0], False) if len(words) == 1 else None
     inside = exact or alike

@@ -18,7 +18,7 @@ def joined_rows(rows: Iterable[RawRow]) -> list[RawRow]:
     places: dict[tuple[str, str], list[int]] = {}
     for row in rows:
         if isinstance(row.question, str) and isinstance(row.context, str) and isinstance(row.answers, Sequence):
-            known = places.setdefault((row.question, row.context), [])
+            known = places.setdefault((row.question.strip(), row.context.rstrip()), [])
             if (place := next((at for at in known if _is_one_question(kept[at], row)), None)) is not None:
                 kept[place] = _joined(kept[place], row)
                 continue
@@ -27,28 +27,30 @@ def joined_rows(rows: Iterable[RawRow]) -> list[RawRow]:
     return kept
 
 
-def _is_one_question(one: RawRow, other: RawRow) -> bool:
+def _is_one_question(row: RawRow, other: RawRow) -> bool:
     """Whether two rows with the same question and context are one question."""
-    differ = not set(map(repr, _answers(other))) <= set(map(repr, _answers(one)))
-    single = one.one_answer and other.one_answer
-    if is_missing(one.id) or is_missing(other.id):
+    differ = not set(map(repr, _answers(other))) <= set(map(repr, _answers(row)))
+    single = row.one_answer and other.one_answer
+    if is_missing(row.id) and is_missing(other.id):
+        return single or (differ and bool(_answers(row)))
+    if is_missing(row.id) or is_missing(other.id):
         return single
-    if one.id == other.id:
+    if row.id == other.id:
         return single or differ
-    return single and differ and bool(_answers(one))
+    return single and differ and bool(_answers(row))
 
 
 def _answers(row: RawRow) -> list[tuple[object, object]]:
     return list(row.answers) if isinstance(row.answers, Sequence) else []
 
 
-def _joined(one: RawRow, other: RawRow) -> RawRow:
+def _joined(row: RawRow, other: RawRow) -> RawRow:
     """Both as one row; where only one of them has an answer, it contradicts itself, which is a defect."""
-    answers = [*_answers(one), *_answers(other)]
-    contradiction = bool(_answers(one)) != bool(_answers(other))
+    answers = [*_answers(row), *_answers(other)]
+    contradiction = bool(_answers(row)) != bool(_answers(other))
     return replace(
-        one,
-        id=other.id if is_missing(one.id) else one.id,
+        row,
+        id=other.id if is_missing(row.id) else row.id,
         answers=answers,
-        impossible=contradiction or one.impossible,
+        impossible=contradiction or row.impossible,
     )

@@ -19,7 +19,7 @@ _MOST_ANSWERS, _MOST_CHARACTERS = 2_000, 200
 
 
 def script_note(examples: Sequence[Example], language: str | None) -> str | None:
-    """What to say where the answers are written in a script that the scoring rule is not made for; None where it fits.
+    """A warning if the answers are written in a script that the scoring rule is not made for; None if it fits.
 
     Args:
         examples: a sample of them is looked at.
@@ -47,8 +47,8 @@ def script_note(examples: Sequence[Example], language: str | None) -> str | None
 
 
 def dominant_script(examples: Sequence[Example]) -> str | None:
-    """The script of most letters in the answers, as `LANGUAGES_OF_SCRIPT` calls it; None where they have no letter."""
-    answered = [one.answers[0].text for one in examples if one.answers]
+    """The script of most letters in the answers, as `LANGUAGES_OF_SCRIPT` calls it; None if they have no letter."""
+    answered = [example.answers[0].text for example in examples if example.answers]
     sample = answered[:: -(-len(answered) // _MOST_ANSWERS) or 1]
     letters: Counter[str] = Counter()
     for character, number in Counter("".join(text[:_MOST_CHARACTERS] for text in sample)).items():

@@ -30,7 +30,7 @@ class TextFault(NamedTuple):
 
 
 def text_fault(text: str) -> TextFault | None:
-    """The first thing that makes a text useless to an encoder; None where it is sound."""
+    """The first thing that makes a text useless to an encoder; None if it is sound."""
     if not text.strip():
         return TextFault("empty", repr(text[:20]))
     try:

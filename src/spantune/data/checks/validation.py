@@ -13,11 +13,11 @@ from dataclasses import dataclass, field, replace
 from spantune.config import Rows
 from spantune.data.checks.defects import ALL_ROWS, Defect
 from spantune.data.checks.offset_units import OffsetUnit, offset_unit
-from spantune.data.checks.repairs import FoundAnswer, find_once, starts_of
+from spantune.data.checks.repairs import FoundAnswer, find_once, is_words, starts_of
 from spantune.data.checks.row_joining import joined_rows
 from spantune.data.checks.texts import text_fault, without_control_characters
 from spantune.data.example import Answer, Example
-from spantune.data.readers.raw_row import RawRow, Unreadable, is_missing
+from spantune.data.readers.raw_row import CutText, RawRow, Unreadable, is_missing
 
 
 @dataclass(slots=True)
@@ -70,7 +70,8 @@ def _joined(rows: list[RawRow], source: str, checked: CheckedRows) -> list[RawRo
     joined = joined_rows(rows)
     if fewer := len(rows) - len(joined):
         checked.tallies["rows joined"] = fewer
-        detail = f"{len(rows)} rows are {len(joined)} questions (--rows separate keeps each row a question)"
+        questions = f"{len(joined)} question{'s' * (len(joined) > 1)}"
+        detail = f"{len(rows)} rows are {questions} (--rows separate keeps each row a question)"
         checked.defects.append(Defect("joined-rows", ALL_ROWS, source, "", "answers", detail))
     return joined
 
@@ -116,7 +117,7 @@ class _RowCheck:
         self.checked.defects.append(Defect(kind, self.name, self.source, self.row.where, field, detail, repair))
 
     def example(self, require_answers: bool) -> Example | None:
-        """The row as an example, or None where something in it cannot be mended."""
+        """The row as an example, or None if something in it cannot be mended."""
         question = self.text(self.row.question, "question")
         context = self.text(self.row.context, "context")
         identifier = self.identifier(question, context)
@@ -125,7 +126,8 @@ class _RowCheck:
         answers = self.answers(context) if require_answers else ()
         if answers is None:
             return None
-        title = self.row.title if isinstance(self.row.title, str) else ""
+        title = self.row.title
+        title = title if isinstance(title, str) and text_fault(title) is None else ""  # it only names groups
         return Example(identifier, question, context, answers, title, self.source)
 
     def identifier(self, question: str | None, context: str | None) -> str | None:
@@ -167,8 +169,8 @@ class _RowCheck:
         if isinstance(impossible, Unreadable):
             self.note("impossible-unreadable", "is_impossible", impossible.detail)
             return None
-        if impossible and given and all(is_missing(text) or not str(text).strip() for text, _ in given):
-            return ()  # an empty text is how some tools write that there is no answer
+        if impossible and given and all(_is_no_answer(text, start) for text, start in given):
+            return ()
         if given is None:
             if impossible:
                 return ()
@@ -207,7 +209,10 @@ class _RowCheck:
         if offset is not None and offset >= 0 and context.startswith(text, offset):
             if offset is not start:
                 self.note("offset-type", f"{field}.answer_start", f"{start!r}", f"read as {offset}")
-            return Answer(text, offset)
+            answer = Answer(text, offset)
+            if isinstance(value, CutText) and not is_words(context, offset, answer.end):
+                self.note("inside-word", field, f"the span is {text!r}, inside {_word_at(context, answer)!r}")
+            return answer
         place = find_once(context, text)
         kind = "answer-offset" if offset is not None else "offset-type"
         where = place.answer if place is not None and not place.in_word else None
@@ -224,6 +229,11 @@ class _RowCheck:
         where = place.answer if place is not None and not place.in_word else None
         self.note("offset-missing", f"{field}.answer_start", _position(context, text, place), _moved(where, text))
         return where
+
+
+def _is_no_answer(text: object, start: object) -> bool:
+    """Whether an answer says that there is none, as some tools write it: an empty text, or the offset -1."""
+    return is_missing(text) or text in ([], ()) or not str(text).strip() or _whole_number(start) == -1 or start == -1
 
 
 _NO_ANSWER = "no answer; if none is meant, give an empty list or a column is_impossible"

@@ -84,15 +84,15 @@ def _parsed_spans(value: object) -> Iterator[Any]:
 
 def _labels_of(span: object) -> set[str]:
     if isinstance(span, Mapping):
-        given = next((span[name] for name in _LABELS if span.get(name)), ())
+        labels = next((span[name] for name in _LABELS if span.get(name)), ())
     else:
-        given = span[2:] if isinstance(span, (list, tuple)) else ()
-    given = [given] if isinstance(given, str) else given
-    return {label for label in given if isinstance(label, str)} if isinstance(given, (list, tuple)) else set()
+        labels = span[2:] if isinstance(span, (list, tuple)) else ()
+    labels = [labels] if isinstance(labels, str) else labels
+    return {label for label in labels if isinstance(label, str)} if isinstance(labels, (list, tuple)) else set()
 
 
 def _answer_labels(spans: Iterable[object]) -> frozenset[str]:
-    """The labels that say "answer" where others do not; none where all spans are answers."""
+    """The labels that say "answer" if others do not; none if all spans are answers."""
     labels = {label for span in spans for label in _labels_of(span)}
     telling = {label for label in labels if "answer" in label.casefold()}
     return frozenset(telling) if telling != labels else frozenset()
@@ -124,9 +124,9 @@ def _verdict(record: Mapping[str, Any]) -> str | None:
 def _from_task(task: Mapping[str, Any]) -> ToolRecord:
     """A task of Label Studio as a record: its data, the marked answers, and what else was entered or chosen."""
     record = ToolRecord({"id": task.get("id"), **task["data"]})
-    given = [entry for name in _ANNOTATIONS for entry in _objects(task.get(name))]
-    counted = [entry for entry in given if not (entry.get("was_cancelled") or entry.get("skipped"))]
-    record.left_out = ("cancelled annotations left out",) * (len(given) - len(counted))
+    annotations = [entry for name in _ANNOTATIONS for entry in _objects(task.get(name))]
+    counted = [entry for entry in annotations if not (entry.get("was_cancelled") or entry.get("skipped"))]
+    record.left_out = ("cancelled annotations left out",) * (len(annotations) - len(counted))
     spans: list[object] = []
     entered: dict[str, list[object]] = {}
     for entry in counted:
@@ -144,8 +144,8 @@ def _from_task(task: Mapping[str, Any]) -> ToolRecord:
         record.setdefault(name, different[0] if len(different) == 1 else different)
     if spans:
         record["answers"] = spans
-    elif given and not counted:
-        record["answers"] = Unreadable(f"annotators cancelled all {len(given)} annotations of the task")
+    elif annotations and not counted:
+        record["answers"] = Unreadable(f"annotators cancelled all {len(annotations)} annotations of the task")
     elif counted and not any(name in record for name in _ANSWER_COLUMNS):
         record["answers"] = []
     return record

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from spantune.data.readers.raw_row import RawAnswers, Unreadable, bounded, is_missing
+from spantune.data.readers.raw_row import CutText, RawAnswers, Unreadable, bounded, is_missing
 from spantune.data.readers.text_files import described
 
 # The names of an answer's parts: SQuAD's first, then those of annotation tools.
@@ -21,6 +21,8 @@ def answer_pairs(value: object, start: object = None, context: object = None) ->
     `{"start", "end", "text"}`, `{"start_offset", "end_offset"}` or `[start, end, label]`, whose missing text is cut out
     of the context; a list of texts; one text. An `answer_start` beside the value belongs to it.
     """
+    if value == {}:
+        return None
     if isinstance(value, Mapping):
         text = _first(value, _TEXTS)
         if isinstance(text, (list, tuple)):
@@ -63,7 +65,7 @@ def _spans(values: Sequence[object], context: object) -> RawAnswers:
             continue
         if isinstance(value, Mapping):
             text, start, end = _first(value, _TEXTS), _first(value, _STARTS), _first(value, _ENDS)
-            if not any(name in value for name in _TEXTS) and is_missing(end):
+            if value and not any(name in value for name in _TEXTS) and is_missing(end):
                 return Unreadable(f"{_EXPECTED}, found {described(value)}")
         elif is_span(value) and isinstance(value, (list, tuple)):
             text, start, end = None, value[0], value[1]
@@ -81,7 +83,7 @@ def _cut(context: object, start: object, end: object, text: object) -> object:
     """The context's text from start to end; an empty text of an empty span stays."""
     if not isinstance(context, str) or not isinstance(start, int) or not isinstance(end, int):
         return text
-    return context[start:end] if 0 <= start < end <= len(context) else text
+    return CutText(context[start:end]) if 0 <= start < end <= len(context) else text
 
 
 def _first(value: Mapping[str, object], names: Sequence[str], fallback: object = None) -> object:

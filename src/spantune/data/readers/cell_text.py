@@ -90,7 +90,7 @@ class _CellParser:
             raise ValueError("nested too deeply")
         kind, token = self.kind, self.token
         if kind == "mark" and token == "...":
-            raise ShortenedText("numpy shortened the array: '...' stands for values that are lost")
+            raise ShortenedText("numpy shortened the array: '...' replaces values that are lost")
         if kind == "mark" and token in _CLOSING:
             self.next()
             return self.mapping(depth) if token == "{" else self.items(_CLOSING[token], depth)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
@@ -25,8 +26,11 @@ DEFAULTS: Mapping[str, tuple[str, ...]] = {
 }
 
 # `Dataset.flatten()` and pandas' json_normalize make two columns of SQuAD's answers.
-_FLATTENED = tuple((f"{mark}text", f"{mark}answer_start") for mark in (".", "_", "/", "__"))
+_FLATTENED = (".text", "_text", "/text", "__text")
+_OFFSETS_BESIDE = tuple((text, start) for text in ("answer_text", "text") for start in ("answer_start", "start"))
+_OPTIONAL = ("id", "answer_start", "title", "is_impossible")
 _COLUMNS_SHOWN = 30
+_NUMBERS = re.compile(r"[\s\d.,()\[\]-]+")
 
 Records = list[tuple[str, Mapping[str, Any]]]
 
@@ -92,6 +96,7 @@ def match_columns(
         wanted = (mapping[part], *names) if part in mapping else names
         if column := next((name for name in wanted if name in named), None):
             parts[part] = named[column]
+    _add_spelled_otherwise(parts, named)
     _add_flattened(parts, present, mapping)
     _add_annotated(parts, present)
     for part, column in (inferred or {}).items():
@@ -109,16 +114,29 @@ def match_columns(
     return parts
 
 
+def _add_spelled_otherwise(parts: dict[str, str], named: Mapping[str, str]) -> None:
+    """`Answer Start` and `isImpossible`: nobody would miss the parts that a row may lack."""
+    folded = {_folded(name): column for name, column in named.items() if column not in parts.values()}
+    for part in _OPTIONAL:
+        if part not in parts and (column := folded.get(_folded(part))):
+            parts[part] = column
+
+
+def _folded(name: str) -> str:
+    return "".join(filter(str.isalnum, name)).casefold()
+
+
 def _add_flattened(parts: dict[str, str], present: Sequence[str], mapping: Mapping[str, str]) -> None:
     """`answers.text` and `answers.answer_start`, and the same under the name that the user gave to the answers."""
     if "answers" not in parts and "answer" not in parts:
-        stems = filter(None, (mapping.get("answers"), mapping.get("answer"), "answers"))
-        names = (stem + text for stem in stems for text, _ in _FLATTENED)
+        stems = filter(None, (mapping.get("answers"), mapping.get("answer"), "answers", "answer"))
+        names = (stem + text for stem in stems for text in _FLATTENED)
         if column := next((name for name in names if name in present), None):
             parts["answers"] = column
     column = parts.get("answers") or parts.get("answer") or ""
-    for text, start in _FLATTENED:
-        if column.endswith(text) and (offsets := column.removesuffix(text) + start) in present:
+    for text, start in _OFFSETS_BESIDE:
+        before, found, after = column.rpartition(text)
+        if found and (offsets := before + start + after) in present:
             parts.setdefault("answer_start", offsets)
 
 
@@ -145,7 +163,8 @@ def _no_column(
     free = [name for name in present if name not in parts.values() and name.strip()]
     answers = part in ("answers", "answer")
     kinds = (str, list, tuple, Mapping) if answers else (str,)
-    texts = [name for name in free if not sample or any(isinstance(record.get(name), kinds) for record in sample)]
+    values = {name: [value for record in sample if not is_missing(value := record.get(name))] for name in free}
+    texts = [name for name in free if not sample or any(_may_be_text(value, kinds) for value in values[name])]
     quoting = [name for name in texts if answers and _quotes(name, parts["context"], sample)]
     near = next((match for name in (wanted, *known) if name and (match := nearest(name, quoting or texts))), None)
     if len(quoting) == 1:
@@ -168,6 +187,11 @@ def _no_column(
     )
 
 
+def _may_be_text(value: object, kinds: tuple[type, ...]) -> bool:
+    """Whether a value is of these types and no number or list of numbers in a CSV."""
+    return isinstance(value, kinds) and not (isinstance(value, str) and _NUMBERS.fullmatch(value))
+
+
 def _quotes(name: str, context: str, sample: Sequence[Mapping[str, Any]]) -> bool:
     """Whether the texts of a column are all found in the contexts."""
     pairs = [(record.get(name), record.get(context)) for record in sample]
@@ -180,8 +204,8 @@ def record_rows(records: Iterable[tuple[str, Mapping[str, Any]]], parts: Mapping
     for where, record in records:
         cell = {part: record.get(column) for part, column in parts.items()}.get
         context, impossible = bounded(cell("context")), truth(cell("is_impossible"))
-        given = cell("answer") if is_missing(cell("answers")) else cell("answers")
-        value, start = _written_out(given, cell("answer_start"), context)
+        answers = cell("answer") if is_missing(cell("answers")) else cell("answers")
+        value, start = _written_out(answers, cell("answer_start"), context)
         tool = record if isinstance(record, ToolRecord) else None
         yield RawRow(
             id=bounded(cell("id")),
@@ -200,7 +224,7 @@ def _answers(value: object, start: object, context: object, impossible: bool | U
     if isinstance(value, Unreadable):
         return value
     # An empty cell means "the context does not answer it" only if the source says so.
-    return () if value == "" and impossible is True else answer_pairs(value, start, context)
+    return () if (is_missing(value) or value == "") and impossible is True else answer_pairs(value, start, context)
 
 
 def _written_out(value: object, start: object, context: object) -> tuple[object, object]:

@@ -23,15 +23,15 @@ def csv_records(text: str, file: str, names: Collection[str]) -> Records:
     Empty cells and NaN are missing values.
 
     Args:
-        names: columns that are looked for; what separates the header's names is what gives most of them.
+        names: columns that are looked for; the separator is the one that gives most of them.
     """
     csv.field_size_limit(2**31 - 1)  # the default refuses cells above 131,072 characters
-    said = _SAID.match(text)  # Excel says it in a line of its own
-    separator = said[1] if said else _separator(text, file, names)
+    declared = _SAID.match(text)  # Excel declares it in a line of its own
+    separator = declared[1] if declared else _separator(text, file, names)
     source = io.StringIO(text, newline="")
-    source.seek(said.end() if said else 0)
+    source.seek(declared.end() if declared else 0)
     reader = csv.reader(source, delimiter=separator, strict=True)
-    above = 1 if said else 0
+    above = 1 if declared else 0
     records: Records = []
     try:
         header = _header(reader, file)
@@ -62,7 +62,7 @@ def csv_records(text: str, file: str, names: Collection[str]) -> Records:
 
 
 def _separator(text: str, file: str, names: Collection[str]) -> str:
-    """What gives most of the names that are looked for, or else most names."""
+    """The separator that gives most of the names that are looked for, or else most names."""
     line = text.lstrip("\r\n").split("\n", 1)[0]
     tabs = file.lower().removesuffix(".gz").endswith(".tsv")
 

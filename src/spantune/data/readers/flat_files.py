@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import re
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 
@@ -36,12 +37,12 @@ def file_rows(path: Path, mapping: Mapping[str, str], require_answers: bool = Tr
         DataError: the ending is unknown, or the file is not what its ending says.
     """
     file, ending = str(path), Path(path.name.lower().removesuffix(".gz")).suffix
-    if ending in _JSON:
-        records = json_records(read_text(path), file, known_names(mapping))
-        if records and is_nested(records[0][1]):
+    if ending in (*_JSON, *_CSV):
+        text, names = read_text(path), known_names(mapping)
+        ending = _kind(text, ending, names)
+        records = json_records(text, file, names) if ending in _JSON else csv_records(text, file, names)
+        if ending in _JSON and records and is_nested(records[0][1]):
             return question_rows(records, file)
-    elif ending in _CSV:
-        records = csv_records(read_text(path), file, known_names(mapping))
     elif ending == ".parquet":
         records = parquet_records(path)
     else:
@@ -60,6 +61,15 @@ def file_rows(path: Path, mapping: Mapping[str, str], require_answers: bool = Tr
     if ending in _CSV and "answer_start" in parts:
         records = with_numbers(records, parts["answer_start"])
     return record_rows(records, parts)
+
+
+def _kind(text: str, ending: str, names: Collection[str]) -> str:
+    """The ending that a text should have: JSON begins with a bracket, a CSV with two of its columns' names."""
+    line = text.lstrip().split("\n", 1)[0]
+    if line.startswith(("{", "[")):
+        return ending if ending in _JSON else ".json"
+    cells = [cell.strip(' "\r') for cell in re.split(r"[,;|\t]", line)]
+    return ".csv" if ending in _JSON and sum(cell in names for cell in cells) > 1 else ending
 
 
 def parquet_records(path: Path) -> Records:

@@ -26,11 +26,11 @@ class NoSplit(DataError):
 def folder_rows(
     source: Source, split: str, mapping: Mapping[str, str], require_answers: bool = True
 ) -> Iterator[RawRow]:
-    """The rows of a `save_to_disk` folder: of its split where it is a DatasetDict, else all.
+    """The rows of a `save_to_disk` folder: of the split if it is a DatasetDict, else all.
 
     Raises:
         NoSplit: a DatasetDict without the split.
-        DataError: the folder is none that `save_to_disk` wrote.
+        DataError: `save_to_disk` did not write the folder.
     """
     return _rows(_from_disk(source, split), mapping, source.address, require_answers)
 
@@ -94,7 +94,7 @@ def hub_rows(source: Source, split: str, mapping: Mapping[str, str], require_ans
 
     Raises:
         NoSplit: the set has no such split.
-        DataError: the hub cannot be reached, has no such set, or the set lacks the columns.
+        DataError: the hub cannot be reached or has no such set, or the set does not have the columns.
     """
     return _rows(_from_hub(source, split), mapping, source.address, require_answers)
 

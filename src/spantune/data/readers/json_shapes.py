@@ -37,7 +37,8 @@ def json_records(text: str, file: str, names: Collection[str]) -> Records:
         for line, value in documents:
             inner = value.get("data") if isinstance(value, dict) else value
             if isinstance(value, dict) and (not isinstance(inner, (list, dict)) or is_task(value)):
-                records.append((f"line {line}", value))
+                place = f"line {line}"
+                records += _of_columns(value, place, file, names) or [(place, value)]
             else:
                 records += _unwrapped(value, f"line {line}", file, names)
         if records and records[0][1].keys() == {"header"}:
@@ -85,6 +86,10 @@ def _begins_with_an_object_on_a_line(text: str) -> bool:
 def _unwrapped(value: Any, place: str, file: str, names: Collection[str]) -> Records:
     """The objects of a value in which they may be listed, keyed, or cut into columns."""
     if isinstance(value, list):
+        if value and all(_is_file(inner) for inner in value):  # as `jq -s` joins files
+            places = [f"{place}[{position}]" for position in range(len(value))]
+            pairs = zip(places, value, strict=True)
+            return [record for at, inner in pairs for record in _unwrapped(inner, at, file, names)]
         return _listed(value, place, file)
     if isinstance(value, str) and not place and value.lstrip().startswith(("[", "{")):
         return json_records(value, file, names)  # `json.dump(frame.to_json())`: JSON as a text of JSON
@@ -102,6 +107,13 @@ def _unwrapped(value: Any, place: str, file: str, names: Collection[str]) -> Rec
     if len(lists) == 1:
         return _listed(value[lists[0]], within(place, lists[0]), file)
     raise not_squad(value, _in(file, place), lists)
+
+
+def _is_file(value: Any) -> bool:
+    """Whether a value is what a file may be as a whole: a list of objects, or an object with `data` alone."""
+    if isinstance(value, dict):
+        return value.keys() <= {"version", "data"} and isinstance(value.get("data"), list)
+    return isinstance(value, list) and bool(value) and all(isinstance(inner, dict) for inner in value)
 
 
 def _listed(values: list[Any], place: str, file: str) -> Records:
@@ -158,6 +170,8 @@ def _of_objects(value: dict[str, dict[str, Any]], place: str, names: Collection[
         labels = dict.fromkeys(label for column in value.values() for label in column)
         rows = ({name: column.get(label) for name, column in value.items()} for label in labels)
         return _labelled(labels, rows, place)
+    if len(value) == 1 and names & first.keys() and (records := _of_columns(first, place, "", names)):
+        return records  # a `DatasetDict` of one split
     if names & first.keys() or all(label.isdecimal() for label in value):
         return _labelled(value, value.values(), place)
     return []
@@ -183,7 +197,7 @@ def _refuse_lengths(columns: Mapping[str, list[Any]], length: int, place: str, f
 
 
 def _refuse_mixtures(records: Records, file: str, names: Collection[str]) -> None:
-    """Raises a DataError where articles, paragraphs and rows are in one list."""
+    """Raises a DataError if articles, paragraphs and rows are in one list."""
     if not any(is_nested(record) for _, record in records):
         return
     kinds = [next((key for key in _NESTED if key in record), "") for _, record in records]

@@ -16,6 +16,12 @@ class Unreadable:
     detail: str
 
 
+class CutText(str):
+    """A text that no source has: it is cut out of the context by the offsets of a span."""
+
+    __slots__ = ()
+
+
 RawAnswers = Sequence[tuple[object, object]] | Unreadable | None
 
 

@@ -28,7 +28,7 @@ def nested_rows(value: Mapping[str, Any], file: str) -> Iterator[RawRow]:
     """The questions of a parsed file of the official form, in its order.
 
     Raises:
-        DataError: an article, paragraph or question is not an object or lacks the key that leads on.
+        DataError: an article, paragraph or question is not an object or has no key for the next level.
     """
     return question_rows(((f"data[{at}]", article) for at, article in enumerate(value["data"])), file)
 
@@ -114,7 +114,7 @@ def _list(value: Any, key: str, file: str, where: str) -> list[Any]:
     inner = _key(value, key, file, where)
     if not isinstance(inner, list):
         raise DataError(
-            "the JSON is not SQuAD", where=f"{file}: {where}.{key}", expected="a list", found=described(inner)
+            "the JSON is not SQuAD", where=f"{file}: {within(where, key)}", expected="a list", found=described(inner)
         )
     return inner
 

@@ -17,7 +17,7 @@ _WORDS = {**dict.fromkeys(_YES.split(), True), **dict.fromkeys(_NO.split(), Fals
 
 
 def truth(value: object) -> bool | Unreadable | None:
-    """A yes or no in any common spelling; None where nothing is said."""
+    """A yes or no in any common spelling; None if nothing is said."""
     if value is None or isinstance(value, bool):
         return value
     if is_missing(value):
@@ -27,8 +27,8 @@ def truth(value: object) -> bool | Unreadable | None:
     if isinstance(value, (list, tuple)):
         if any(isinstance(inner, (list, tuple)) for inner in value):
             return _unreadable(value)
-        said = {truth(inner) for inner in value} - {None}
-        return _unreadable(value) if len(said) > 1 else next(iter(said), None)
+        truths = {truth(inner) for inner in value} - {None}
+        return _unreadable(value) if len(truths) > 1 else next(iter(truths), None)
     return _truth_of_text(value) if isinstance(value, str) else _unreadable(value)
 
 

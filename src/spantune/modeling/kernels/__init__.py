@@ -1,1 +1,1 @@
-"""What is only speed: the same numbers, sooner."""
+"""Faster versions of the same computations."""

@@ -24,7 +24,7 @@ def fuse(network: nn.Module) -> None:
 
 
 class FusedLoraLinear(Linear):
-    """PEFT's LoRA layer, which takes the fused way where one plain update of a frozen linear layer is active."""
+    """PEFT's LoRA layer, fused if one plain update of a frozen linear layer is active."""
 
     def forward(self, x: Tensor, *args: Any, **kwargs: Any) -> Tensor:
         """(..., I) to (..., O)."""
@@ -43,7 +43,7 @@ class FusedLoraLinear(Linear):
         return fused
 
     def _the_plain_one(self, x: Tensor) -> str | None:
-        """The active adapter, where nothing but plain LoRA on a frozen layer is asked for."""
+        """The active adapter, if only plain LoRA on a frozen layer is needed."""
         active = self.active_adapters
         if len(active) != 1 or self.disable_adapters or self.merged or x.device.type not in ("cpu", "cuda"):
             return None
@@ -79,7 +79,7 @@ class _LoraProduct(torch.autograd.Function):
         weight, a, b = weight.to(dtype), a.to(dtype), (b * scale).to(dtype)  # (O, I), (R, I), (O, R)
         out = rows @ weight.t() if bias is None else torch.addmm(bias.to(dtype), rows, weight.t())
         low = rows @ a.t()  # (T, R)
-        # In place only where it is trained: what counts floating-point operations (`costs`) doesn't see `addmm_`.
+        # In place only in training: the counter of floating-point operations (`costs`) does not see `addmm_`.
         out = out.addmm_(low, b.t()) if learns else torch.addmm(out, low, b.t())
         ctx.save_for_backward(rows, weight, a, b, low)
         ctx.scale, ctx.shape, ctx.dtype = scale, x.shape, x.dtype

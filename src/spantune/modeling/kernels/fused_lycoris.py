@@ -29,7 +29,7 @@ def fuse(network: nn.Module) -> None:
 
 
 def _made(layer: LycorisLayer, x: Tensor, plain: Callable[..., Tensor], *args: Any, **kwargs: Any) -> Tensor:
-    """(..., I) to (..., O), the fused way where one update of a linear layer learns; else PEFT's own."""
+    """(..., I) to (..., O), fused if one update of a linear layer learns; else PEFT's own."""
     adapter = None if args or kwargs or not torch.is_grad_enabled() else _the_only_one(layer)
     if adapter is None:
         return plain(x, *args, **kwargs)
@@ -38,7 +38,7 @@ def _made(layer: LycorisLayer, x: Tensor, plain: Callable[..., Tensor], *args: A
 
 
 def _the_only_one(layer: LycorisLayer) -> str | None:
-    """The active adapter, where nothing but one update of a linear layer, without dropout, is asked for."""
+    """The active adapter, if only one update of a linear layer, without dropout, is needed."""
     active = layer.active_adapters
     if len(active) != 1 or active[0] not in layer._available_adapters or layer.disable_adapters or layer.merged:
         return None

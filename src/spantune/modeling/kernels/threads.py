@@ -1,7 +1,7 @@
 """Torch's threads on a CPU, divided among tasks that run at the same time.
 
-A small operation ends before it is spread well over all cores, and each core waits for the slowest. Tasks that run side
-by side wait for one another only at the end.
+A small operation ends before it is spread well over all cores, and each core waits for the slowest. Tasks that run in
+parallel wait for one another only at the end.
 """
 
 from __future__ import annotations

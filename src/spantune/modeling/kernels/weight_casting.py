@@ -53,7 +53,7 @@ def linear_weights_cast(model: SpanModel, dtype: torch.dtype) -> Iterator[None]:
 
 
 def _linear_layers(model: SpanModel) -> Iterator[nn.Linear]:
-    """Those of the encoder and its head. None where the method computes with the encoder's weights themselves."""
+    """Those of the encoder and its head. None if the method computes with the encoder's weights themselves."""
     from peft.tuners.tuners_utils import BaseTunerLayer
 
     adapted = [module for module in model.modules() if isinstance(module, BaseTunerLayer)]

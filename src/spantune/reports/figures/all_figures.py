@@ -27,7 +27,7 @@ class Plan:
 
     Attributes:
         name: of its files. title, caption: on the page.
-        draw: None where the study has nothing for it.
+        draw: None if the study has nothing for it.
     """
 
     name: str
@@ -39,7 +39,8 @@ class Plan:
 def plans(report: ReportData) -> list[Plan]:
     """All that a report of this study may have, in its order."""
     table, evidence, order = report.table, report.evidence, report.compared
-    styles = dict(zip([one.label for one in table.groups], looks([one.method for one in table.groups]), strict=True))
+    methods = [group.method for group in table.groups]
+    styles = dict(zip([group.label for group in table.groups], looks(methods), strict=True))
     bounds = "F1 with its 95% interval; a dotted line parts the ranks."
     made = [Plan("intervals", "F1", bounds, partial(intervals, table, styles))]
     bars = "Bars: 95% intervals." if evidence else "Bars: ± one standard deviation over seeds."
@@ -67,7 +68,7 @@ def _questions(evidence: Evidence, order: Sequence[str], styles: dict[str, Look]
     which = f" The first {MOST_IN_A_PANEL} methods of the table." if len(order) > MOST_IN_A_PANEL else ""
     divided = f"F1 by slice with its 95% interval; below each slice its number of questions.{which}"
     wrong = "Share of all questions, by what is wrong with the answer; means over seeds."
-    counts = sorted(evidence.counts, key=lambda one: order.index(one.method))
+    counts = sorted(evidence.counts, key=lambda count: order.index(count.method))
     return [
         Plan("slices", "Slices", divided, partial(slices, evidence.slices, styles, order)),
         Plan("errors", "Errors", wrong, partial(error_kinds, counts, len(evidence.scores.examples))),

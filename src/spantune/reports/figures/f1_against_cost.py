@@ -1,4 +1,4 @@
-"""What a point of F1 costs: scores against parameters, bytes, training time and latency."""
+"""Scores against costs: parameters, bytes, training time and latency."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Cost:
-    """Something that a method costs, less being better.
+    """Something that a method costs; less is better.
 
     Attributes:
-        name: in names of files. title: for people. axis: with its unit. of: its value, None where it was not measured.
+        name: in names of files. title: for people. axis: with its unit. of: its value, None if it was not measured.
         shown: a value as people read it.
     """
 
@@ -51,16 +51,16 @@ COSTS = (
         "parameters",
         "Trainable parameters",
         "trainable parameters, span head included (logarithmic)",
-        lambda one: one.parameters("trainable"),
+        lambda of: of.parameters("trainable"),
         lambda value: number_format.count(round(value)),
     ),
-    Cost("adapter", "Adapter size", _WEIGHTS, lambda one: one.largest("adapter_bytes"), number_format.size),
-    Cost("training", "Training time", _STEPS, lambda one: one.training_seconds, number_format.duration, _ROUND_TIMES),
+    Cost("adapter", "Adapter size", _WEIGHTS, lambda of: of.largest("adapter_bytes"), number_format.size),
+    Cost("training", "Training time", _STEPS, lambda of: of.training_seconds, number_format.duration, _ROUND_TIMES),
     Cost(
         "latency",
         "Latency",
         "one question by itself, median; merged where that is possible (logarithmic)",
-        lambda one: one.latency,
+        lambda of: of.latency,
         lambda value: f"{value:.3g} ms",
     ),
 )
@@ -82,64 +82,65 @@ class CostPoint:
 def points(groups: Sequence[Group], cost: Cost, standings: Mapping[str, Standing]) -> list[CostPoint]:
     """The groups that have an F1 and this cost."""
     made = []
-    for one, look in zip(groups, looks([one.method for one in groups]), strict=True):
-        f1, value, standing = one.metric("f1"), cost.of(one), standings.get(one.label)
-        if not one.finished or f1 is None or value is None or value <= 0:
+    for group, look in zip(groups, looks([group.method for group in groups]), strict=True):
+        f1, value, standing = group.metric("f1"), cost.of(group), standings.get(group.label)
+        if not group.finished or f1 is None or value is None or value <= 0:
             continue
         spread = f1.spread or 0.0
         low, high = standing.f1.interval if standing else (f1.mean - spread, f1.mean + spread)
-        text = f"{one.label}: F1 {f1.mean:.1f} ({low:.1f} to {high:.1f}), {cost.title.lower()} {cost.shown(value)}"
-        made.append(CostPoint(one.label, look, float(value), f1.mean, low, high, text))
+        text = f"{group.label}: F1 {f1.mean:.1f} ({low:.1f} to {high:.1f}), {cost.title.lower()} {cost.shown(value)}"
+        made.append(CostPoint(group.label, look, float(value), f1.mean, low, high, text))
     return made
 
 
 def front(drawn: Sequence[CostPoint]) -> list[CostPoint]:
     """The points that no other beats in cost without losing F1, by rising cost."""
     kept: list[CostPoint] = []
-    for one in sorted(drawn, key=lambda one: (one.cost, -one.f1)):
-        if not kept or one.f1 > kept[-1].f1:
-            kept.append(one)
+    for point in sorted(drawn, key=lambda point: (point.cost, -point.f1)):
+        if not kept or point.f1 > kept[-1].f1:
+            kept.append(point)
     return kept
 
 
 def f1_against(
     groups: Sequence[Group], cost: Cost, standings: Mapping[str, Standing] | None = None, form: Form = WIDE
 ) -> Figure | None:
-    """A point a method, its bar the 95% interval, or ± one standard deviation over seeds where there is none; a line
-    joins what no other method beats in both. None where no run measured the cost."""
+    """One point per method with its 95% interval as a bar, or ± one standard deviation over seeds without one. A line
+    joins the points that no other beats in both. None if no run measured the cost."""
     drawn = points(groups, cost, standings or {})
     if not drawn:
         return None
     figure, axes = new_figure(f"F1 against {cost.title.lower()}", _about(groups, bool(standings)), form)
-    _log_axis(axes, [one.cost for one in drawn], cost, form)
-    low, high = min(one.low for one in drawn), max(one.high for one in drawn)
+    _log_axis(axes, [point.cost for point in drawn], cost, form)
+    low, high = min(point.low for point in drawn), max(point.high for point in drawn)
     room = max(0.07 * (high - low), 1.0)
     axes.set_ylim(max(low - room, 0.0) if low >= 0 else low - room, min(high + room, 103.0))
     name_axes(axes, cost.axis if form.band else cost.axis.partition(" (log")[0].partition(";")[0], "F1")
     best = front(drawn)
-    axes.step([one.cost for one in best], [one.f1 for one in best], where="post", color=GREY, linewidth=1, zorder=1)
-    for one in drawn:
-        at: dict[str, Any] = {"x": one.cost, "y": one.f1}
-        bars = [[one.f1 - one.low], [one.high - one.f1]]
-        axes.errorbar(**at, yerr=bars, fmt="none", color=one.look.colour, elinewidth=1.6, capsize=4, capthick=1.6)
-        mark = axes.scatter(**at, color=one.look.colour, marker=one.look.marker, s=95, zorder=3)
-        tip(mark, one.tip)
-    taken = [_box(axes, (one.cost, one.low), (one.cost, one.high), 5, 5, 2) for one in drawn]
+    steps = [point.cost for point in best], [point.f1 for point in best]
+    axes.step(*steps, where="post", color=GREY, linewidth=1, zorder=1)
+    for point in drawn:
+        at: dict[str, Any] = {"x": point.cost, "y": point.f1}
+        bars = [[point.f1 - point.low], [point.high - point.f1]]
+        axes.errorbar(**at, yerr=bars, fmt="none", color=point.look.colour, elinewidth=1.6, capsize=4, capthick=1.6)
+        mark = axes.scatter(**at, color=point.look.colour, marker=point.look.marker, s=95, zorder=3)
+        tip(mark, point.tip)
+    taken = [_box(axes, (point.cost, point.low), (point.cost, point.high), 5, 5, 2) for point in drawn]
     for before, after in pairwise(best):  # the steps of the line
         corner = (after.cost, before.f1)
         taken += [_box(axes, (before.cost, before.f1), corner, 0, 1, 1)]
         taken += [_box(axes, corner, (after.cost, after.f1), 0, 1, 1)]
-    name_points(axes, [(one.label, one.look, one.cost, one.f1) for one in drawn], taken)
+    name_points(axes, [(point.label, point.look, point.cost, point.f1) for point in drawn], taken)
     return figure
 
 
 def _about(groups: Sequence[Group], intervals: bool) -> str:
-    first = next(run for one in groups for run in one.finished)
+    first = next(run for group in groups for run in group.finished)
     used = first.data.get(first.scored_on or "")
     where = f"{first.scored_on} set" + (f", {used.examples:,} questions" if used else "")
     if intervals:
         where += "; bars: 95% intervals"
-    elif any(len(one.finished) > 1 for one in groups):
+    elif any(len(group.finished) > 1 for group in groups):
         where += "; bars: ± one standard deviation over seeds"
     return f"{where}; line: what no other method beats in both"
 

@@ -21,7 +21,7 @@ def run_plots(folder: RunFolder) -> list[Path]:
 
 def comparison_plots(folders: Sequence[RunFolder], target: Path) -> list[Path]:
     """Draw all runs together into the folder `target` and return the files; what has no data is left out."""
-    runs = [(RunRecord.read(one.path), History(one.history).read()) for one in folders]
+    runs = [(RunRecord.read(folder.path), History(folder.history).read()) for folder in folders]
     groups = group([record for record, _ in runs])
     drawn = [(f"f1_against_{cost.name}", f1_against(groups, cost)) for cost in COSTS]
     drawn += [("loss_curves", loss_curves(runs)), ("learning_curves", learning_curves(runs))]

@@ -19,15 +19,15 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 Rows = Sequence[Mapping[str, Any]]
-"""A run's history: see `records.History`."""
+"""A run's history: see `runs.History`."""
 _NEARLY = 0.8
-"""Runs whose last steps are so close ended, but for their seeds' windows, at the same moment."""
+"""Runs whose last steps are so close ended at the same moment; only their seeds' windows differ."""
 _HEIGHT_OF_A_NAME = 0.2  # inches
 
 
 @dataclass(frozen=True)
 class Curve:
-    """A metric over optimiser steps, averaged over a group's runs; `spread` where several have a value there."""
+    """A metric over optimiser steps, averaged over a group's runs; `spread` if several have a value there."""
 
     steps: tuple[float, ...]
     values: tuple[float, ...]
@@ -69,7 +69,7 @@ def loss_curves(runs: Sequence[tuple[RunRecord, Rows]], form: Form = WIDE) -> Fi
 
 
 def learning_curves(runs: Sequence[tuple[RunRecord, Rows]], form: Form = WIDE) -> Figure | None:
-    """F1 on the selection split over steps, a line a method; a band is ± one standard deviation over seeds."""
+    """F1 on the selection split over steps, one line per method; a band is ± one standard deviation over seeds."""
     lines = _lines(runs, "selection_f1")
     if not lines:
         return None
@@ -109,10 +109,9 @@ def _lines(runs: Sequence[tuple[RunRecord, Rows]], name: str) -> list[Line]:
     """A metric of each group of runs that has it; unfinished runs show how far they came."""
     rows = {id(record): history for record, history in runs}
     groups = group([record for record, _ in runs])
-    found = zip(groups, looks([one.method for one in groups]), strict=True)
-    return [
-        (one.label, look, curve) for one, look in found if (curve := _curve([rows[id(run)] for run in one.runs], name))
-    ]
+    styled = zip(groups, looks([group.method for group in groups]), strict=True)
+    curves = ((group.label, look, _curve([rows[id(run)] for run in group.runs], name)) for group, look in styled)
+    return [(label, look, curve) for label, look, curve in curves if curve]
 
 
 def _curve(histories: Sequence[Rows], name: str) -> Curve | None:
@@ -133,7 +132,7 @@ def _curve(histories: Sequence[Rows], name: str) -> Curve | None:
     if not together:
         return None
     values = [[value for _, value in points] for points in together]
-    spread = tuple(stdev(one) if len(one) > 1 else 0.0 for one in values)
+    spread = tuple(stdev(at_step) if len(at_step) > 1 else 0.0 for at_step in values)
     steps = tuple(fmean(step for step, _ in points) for points in together)
     return Curve(steps, tuple(map(fmean, values)), spread)
 
@@ -144,7 +143,7 @@ def _about(record: RunRecord) -> str:
 
 def _all_about(runs: Sequence[tuple[RunRecord, Rows]], more: str | None) -> str:
     """Encoders and training set, and what else a reader must know."""
-    models = list(dict.fromkeys(one.model for one, _ in runs))
+    models = list(dict.fromkeys(run.model for run, _ in runs))
     encoders = " and ".join(models) if len(models) < 3 else f"{len(models)} encoders"
     return f"{encoders}, {_training_set(runs[0][0])}" + (f"; {more}" if more else "")
 

@@ -1,4 +1,4 @@
-"""Scores with their intervals, slices, and kinds of error: what `Evidence` says, drawn."""
+"""Plots of an `Evidence`: scores with their intervals, slices, and kinds of error."""
 
 from __future__ import annotations
 
@@ -27,25 +27,25 @@ _KIND_LOOKS = dict(zip(list(KINDS)[1:], _FILLS, strict=True))
 
 def intervals(table: Table, looks: dict[str, Look], form: Form = WIDE) -> Figure | None:
     """F1 of every method with its 95% interval, in the order of the table; a line parts the ranks."""
-    rows = [one for one in table.groups if one.label in table.standings]
+    rows = [group for group in table.groups if group.label in table.standings]
     if not rows:
         return None
     form = form.taller(len(rows) * _ROW - (form.height - form.band - 1.1))
     figure, axes = style.new_figure("F1 with its 95% interval", "letters: methods that share one are tied", form)
-    for row, one in enumerate(rows):
-        standing, look = table.standings[one.label], looks[one.label]
+    for row, group in enumerate(rows):
+        standing, look = table.standings[group.label], looks[group.label]
         low, high = standing.f1.interval
         axes.plot([low, high], [row, row], color=look.colour, linewidth=2.2, solid_capstyle="butt", zorder=2)
         mark = axes.scatter([standing.f1.mean], [row], color=look.colour, marker=look.marker, s=80, zorder=3)
-        style.tip(mark, f"{one.label}: F1 {standing.f1.mean:.1f} ({low:.1f} to {high:.1f}), tied: {standing.letters}")
-    ranks = [table.standings[one.label].rank for one in rows]
+        style.tip(mark, f"{group.label}: F1 {standing.f1.mean:.1f} ({low:.1f} to {high:.1f}), tied: {standing.letters}")
+    ranks = [table.standings[group.label].rank for group in rows]
     for row, (rank, following) in enumerate(pairwise(ranks)):
         if rank != following:
             axes.axhline(row + 0.5, color=GREY, linewidth=0.8, dashes=(2, 3))
-    _name_rows(axes, [one.label for one in rows], form)
-    for row, one in enumerate(rows):
+    _name_rows(axes, [group.label for group in rows], form)
+    for row, group in enumerate(rows):
         text: dict[str, Any] = {"transform": axes.get_yaxis_transform(), "va": "center", "color": GREY}
-        axes.text(1.012, row, table.standings[one.label].letters, fontsize=11.5, **text)
+        axes.text(1.012, row, table.standings[group.label].letters, fontsize=11.5, **text)
     style.name_axes(axes, "F1", "")
     return figure
 
@@ -67,7 +67,7 @@ def error_kinds(counts: Sequence[KindCounts], questions: int, form: Form = WIDE)
     """What is wrong with the answers that are, as shares of all questions, stacked."""
     import matplotlib
 
-    kinds = [kind for kind in _KIND_LOOKS if any(one.kinds[kind] for one in counts)]
+    kinds = [kind for kind in _KIND_LOOKS if any(count.kinds[kind] for count in counts)]
     if not kinds:
         return None
     legend = 0.3 if form.band else 0.3 * ((len(kinds) + 1) // 2)
@@ -78,14 +78,14 @@ def error_kinds(counts: Sequence[KindCounts], questions: int, form: Form = WIDE)
     left = [0.0] * len(counts)
     for kind in kinds:
         colour, hatch = _KIND_LOOKS[kind]
-        shares = [100 * one.kinds[kind] / questions for one in counts]
+        shares = [100 * count.kinds[kind] / questions for count in counts]
         look: dict[str, Any] = {"color": colour, "hatch": hatch, "edgecolor": "#ffffff", "linewidth": 0.8}
         with matplotlib.rc_context({"hatch.linewidth": 0.8, "hatch.color": "#ffffff"}):
             bars = axes.barh(range(len(counts)), shares, left=left, height=0.62, label=kind, **look)
-        for bar, one, share in zip(bars, counts, shares, strict=True):
-            style.tip(bar, f"{one.method}: {kind} {one.kinds[kind]:,.0f} ({share:.1f}%)")
+        for bar, count, share in zip(bars, counts, shares, strict=True):
+            style.tip(bar, f"{count.method}: {kind} {count.kinds[kind]:,.0f} ({share:.1f}%)")
         left = [before + share for before, share in zip(left, shares, strict=True)]
-    _name_rows(axes, [one.method for one in counts], form)
+    _name_rows(axes, [count.method for count in counts], form)
     axes.set_xlim(0, max(*left, 1.0) * 1.02)
     style.name_axes(axes, "per cent of the questions", "")
     x, y, width, height = axes.get_position().bounds
@@ -96,10 +96,11 @@ def error_kinds(counts: Sequence[KindCounts], questions: int, form: Form = WIDE)
     return figure
 
 
-def slices(found: Sequence[Slice], looks: dict[str, Look], methods: Sequence[str], form: Form = WIDE) -> Figure | None:
-    """F1 by slice, a panel a dimension, of the first `MOST_IN_A_PANEL` methods; bars are 95% intervals."""
+def slices(scored: Sequence[Slice], looks: dict[str, Look], methods: Sequence[str], form: Form = WIDE) -> Figure | None:
+    """F1 by slice, one panel per dimension, of the first `MOST_IN_A_PANEL` methods; bars are 95% intervals."""
     shown = list(methods)[:MOST_IN_A_PANEL]
-    by_dimension = {one.name: [part for part in found if part.dimension == one.name and part.n] for one in DIMENSIONS}
+    names = [dimension.name for dimension in DIMENSIONS]
+    by_dimension = {name: [part for part in scored if part.dimension == name and part.n] for name in names}
     panels = {name: parts for name, parts in by_dimension.items() if len(parts) > 1}
     if not panels or not shown:
         return None
@@ -124,11 +125,12 @@ def _panel(axes: Axes, dimension: str, parts: Sequence[Slice], shown: Sequence[s
     for place, method in enumerate(shown):
         look, shift = looks[method], (place - (len(shown) - 1) / 2) * 0.8 / max(len(shown), 2)
         scores = [part.scores[method] for part in parts]
-        bounds = [(at + shift, *one.f1_interval) for at, one in enumerate(scores) if one.f1_interval]
+        bounds = [(at + shift, *score.f1_interval) for at, score in enumerate(scores) if score.f1_interval]
         if bounds:
             axes.vlines(*zip(*bounds, strict=True), color=look.colour, linewidth=1.4, alpha=0.85)
         across = [at + shift for at in range(len(parts))]
-        mark = axes.scatter(across, [one.f1 for one in scores], color=look.colour, marker=look.marker, s=22, zorder=3)
+        values = [score.f1 for score in scores]
+        mark = axes.scatter(across, values, color=look.colour, marker=look.marker, s=22, zorder=3)
         style.tip(mark, method)
     names = [f"{part.name}\n{part.n:,}" for part in parts]
     axes.set_xticks(range(len(parts)), [name.replace(" ", "\n", 1) for name in names], fontsize=8.5)
@@ -141,11 +143,12 @@ def _method_legend(figure: Figure, shown: Sequence[str], looks: dict[str, Look],
     from matplotlib.lines import Line2D
 
     handles = [
-        Line2D([], [], color=looks[one].colour, marker=looks[one].marker, label=one, linewidth=0) for one in shown
+        Line2D([], [], color=looks[method].colour, marker=looks[method].marker, label=method, linewidth=0)
+        for method in shown
     ]
     place: dict[str, Any] = {"loc": "upper left", "bbox_to_anchor": (0.2 / form.width, 1 - form.band / form.height)}
     plain: dict[str, Any] = {"frameon": False, "handletextpad": 0.2, "columnspacing": 1.2, "borderpad": 0.0}
     legend = figure.legend(handles=handles, ncols=6 if form.band else 2, fontsize=10.5, **place, **plain)
-    for text, one in zip(legend.get_texts(), shown, strict=True):
+    for text, method in zip(legend.get_texts(), shown, strict=True):
         text.set_parse_math(False)
-        text.set_color(style.darker(looks[one].colour))
+        text.set_color(style.darker(looks[method].colour))

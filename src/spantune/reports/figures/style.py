@@ -43,7 +43,7 @@ class Form:
 
 
 WIDE = Form(9.0, 5.4, 0.8)
-"""For files and for the page; 900 pixels wide at 100 dots an inch."""
+"""For files and for the page; 900 pixels wide at 100 dots per inch."""
 NARROW = Form(4.1, 4.3, 0.0)
 """For the page on a phone, which has the title in words."""
 
@@ -145,9 +145,9 @@ def calm(axes: Axes) -> Axes:
 
 
 def name_axes(axes: Axes, x: str, y: str) -> None:
-    """Axis names with their units; that of the y axis lies above it, to be read without turning the head."""
+    """Axis names with their units; that of the y axis is above it, to be read without turning the head."""
     axes.set_xlabel(x, fontsize=11.5, color=INK, labelpad=8)
-    width, height = (one / 100 for one in axes.figure.bbox.size)
+    width, height = (size / 100 for size in axes.figure.bbox.size)
     top = axes.get_position().y1 + 0.17 / height
     axes.figure.text(0.2 / width if width > 5 else 0.02, top, y, fontsize=11.5, color=INK, va="center")
 
@@ -158,7 +158,7 @@ def tip(artist: Artist, text: str) -> None:
 
 
 def save(figure: Figure, stem: Path, text: str | None = None) -> list[Path]:
-    """Write `stem`.png and `stem`.svg (byte for byte the same on every call); RunError where the folder refuses.
+    """Write `stem`.png and `stem`.svg (byte for byte the same on every call); RunError if the folder refuses.
 
     Args:
         text: the figure as SVG, where it was made already.
@@ -197,10 +197,10 @@ def page_svg(text: str, name: str, about: str, form: Form) -> str:
     head = f'<svg class="{"wide" if form.band else "narrow"}" viewBox="0 {top:g} {width:g} {height:g}" role="img" '
     text = re.sub(r"<svg[^>]*>", lambda _: f'{head}aria-label="{escape(about)}">', text, count=1)
     text = re.sub(r'(\bid="|url\(#|href="#)', rf"\g<1>{name}-", text)
-    text = re.sub(r"font(-family)?: ?([\d.]+px )?'[^;\"]*", lambda one: f"font-size: {one[2]}" if one[2] else "", text)
+    text = re.sub(r"font(-family)?: ?([\d.]+px )?'[^;\"]*", lambda m: f"font-size: {m[2]}" if m[2] else "", text)
     names = colour_names()
     return re.sub(
-        r"#[0-9a-fA-F]{6}\b", lambda one: f"var({names[key]})" if (key := one[0].lower()) in names else key, text
+        r"#[0-9a-fA-F]{6}\b", lambda match: f"var({names[key]})" if (key := match[0].lower()) in names else key, text
     )
 
 

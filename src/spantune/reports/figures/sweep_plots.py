@@ -74,8 +74,8 @@ class SweepCurve:
 
 
 def sweep_curves(sweeps: Sequence[SweepCurve], styles: Mapping[str, Look], form: Form = WIDE) -> Figure | None:
-    """The sweeps over one number, a panel a method. The first grid is on a grey band, hollow points were added beyond
-    its edge, a ring marks the chosen value, and a cross one that failed."""
+    """The sweeps over one number, one panel per method. The first grid is on a grey band, hollow points are beyond its
+    edge, a ring marks the chosen value, and a cross one that failed."""
     drawn = [sweep for sweep in sweeps if sweep.over_one_number]
     if not drawn:
         return None
@@ -86,8 +86,8 @@ def sweep_curves(sweeps: Sequence[SweepCurve], styles: Mapping[str, Look], form:
     about = "grey: the first grid; hollow: added beyond its edge; ring: chosen; ×: failed"
     figure = style.empty_figure(f"F1 on the selection split by {shared or 'the setting that was swept'}", about, form)
     width = (form.width - 0.35) / columns
-    found = style.with_looks_of(styles, [sweep.label for sweep in drawn])
-    for number, (sweep, look) in enumerate(zip(drawn, found, strict=True)):
+    looks = style.with_looks_of(styles, [sweep.label for sweep in drawn])
+    for number, (sweep, look) in enumerate(zip(drawn, looks, strict=True)):
         line, column = divmod(number, columns)
         left, bottom = 0.15 + column * width + 0.38, form.band + (line + 1) * _CURVE - 0.5
         axes = style.add_panel(figure, form, left, bottom, width - 0.48, _CURVE - 0.98)
@@ -111,8 +111,8 @@ def sweep_trials(sweeps: Sequence[SweepCurve], styles: Mapping[str, Look], form:
     form = Form(form.width, form.band + sum(lines) * _TRIALS + len(drawn) * _NAME, form.band)
     figure = style.empty_figure("F1 on the selection split, by trial and by setting", "ring: chosen; ×: failed", form)
     width, top = (form.width - 0.3) / columns, form.band
-    found = style.with_looks_of(styles, [sweep.label for sweep in drawn])
-    for sweep, look, count in zip(drawn, found, lines, strict=True):
+    looks = style.with_looks_of(styles, [sweep.label for sweep in drawn])
+    for sweep, look, count in zip(drawn, looks, lines, strict=True):
         place: dict[str, Any] = {"fontsize": 12, "fontweight": "bold", "va": "center", "parse_math": False}
         figure.text(0.2 / form.width, 1 - (top + 0.2) / form.height, sweep.label, color=look.ink, **place)
         for number, name in enumerate([None, *sweep.parameters]):

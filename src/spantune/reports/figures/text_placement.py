@@ -56,7 +56,7 @@ def name_points(axes: Axes, points: Sequence[tuple[str, Look, float, float]], ta
 
 
 def name_line_ends(axes: Axes, ends: Sequence[tuple[str, Look, float]]) -> None:
-    """Write names right of the axes at the heights of the lines' ends (data units), moved apart where they touch.
+    """Write names right of the axes at the heights of the lines' ends (data units), moved apart if they touch.
 
     The axes are made narrower until the longest name fits.
     """
@@ -86,7 +86,7 @@ def _make_room(axes: Axes, names: Sequence[str]) -> None:
 
 
 def spread_apart(wanted: Sequence[float], gap: float, low: float, high: float) -> list[float]:
-    """The wanted positions, moved as little as it takes to lie `gap` apart, between low and high where they fit."""
+    """The wanted positions, moved as little as it takes to lie `gap` apart, between low and high if they fit."""
 
     def centre(cluster: Sequence[int]) -> float:
         half = (len(cluster) - 1) * gap / 2
@@ -108,10 +108,10 @@ def spread_apart(wanted: Sequence[float], gap: float, low: float, high: float) -
     return placed
 
 
-def overlap(one: Box, other: Box) -> float:
+def overlap(box: Box, other: Box) -> float:
     """Area that two boxes share, in square pixels."""
-    width = min(one[2], other[2]) - max(one[0], other[0])
-    height = min(one[3], other[3]) - max(one[1], other[1])
+    width = min(box[2], other[2]) - max(box[0], other[0])
+    height = min(box[3], other[3]) - max(box[1], other[1])
     return max(width, 0.0) * max(height, 0.0)
 
 
@@ -125,4 +125,4 @@ def _placed(x: float, y: float, width: float, height: float, right: float, up: f
 def _cost(box: Box, taken: Sequence[Box], room: Box) -> float:
     """Square pixels of the box that cover something or lie outside the room."""
     area = (box[2] - box[0]) * (box[3] - box[1])
-    return sum(overlap(box, one) for one in taken) + 4 * (area - overlap(box, room))
+    return sum(overlap(box, other) for other in taken) + 4 * (area - overlap(box, room))

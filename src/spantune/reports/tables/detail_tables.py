@@ -39,43 +39,45 @@ class Grid:
 
 
 def differences_rows(evidence: Evidence) -> list[dict[str, Any]]:
-    """A row a pair and metric."""
+    """One row per pair and metric."""
     names = ("metric", "first", "second", "points", "low", "high", "p", "p_holm", "significant", "runs_above")
     return [
-        {name: getattr(one.interval if name in ("low", "high") else one, name) for name in (*names, "run_pairs")}
-        for one in evidence.comparison.differences
+        {name: getattr(pair.interval if name in ("low", "high") else pair, name) for name in (*names, "run_pairs")}
+        for pair in evidence.comparison.differences
     ]
 
 
 def slices_rows(evidence: Evidence) -> list[dict[str, Any]]:
-    """A row a slice and method; of an empty slice one without a method."""
+    """One row per slice and method; of an empty slice one without a method."""
     rows = []
-    for one in evidence.slices:
-        for method, score in one.scores.items() or [("", None)]:
-            row: dict[str, Any] = {"dimension": one.dimension, "slice": one.name, "questions": one.n}
-            row |= {"contexts": one.units, "method": method}
+    for part in evidence.slices:
+        for method, score in part.scores.items() or [("", None)]:
+            row: dict[str, Any] = {"dimension": part.dimension, "slice": part.name, "questions": part.n}
+            row |= {"contexts": part.units, "method": method}
             for name in ("em", "f1"):
                 bounds = getattr(score, f"{name}_interval", None) or (None, None)
                 row |= {name: getattr(score, name, None), f"{name}_low": bounds[0], f"{name}_high": bounds[1]}
-            rows.append(row | {"note": one.note or ""})
+            rows.append(row | {"note": part.note or ""})
     return rows
 
 
 def errors_rows(evidence: Evidence) -> list[dict[str, Any]]:
-    """A row a method: answers of each kind, means over seeds."""
-    return [{"method": one.method} | dict(one.kinds.items()) | dict(one.faults.items()) for one in evidence.counts]
+    """One row per method: answers of each kind, means over seeds."""
+    return [{"method": row.method} | dict(row.kinds.items()) | dict(row.faults.items()) for row in evidence.counts]
 
 
 def slices_grids(evidence: Evidence, methods: Sequence[str], least: int = 2) -> list[Grid]:
-    """A table a dimension that has so many slices at least; empty slices are named and not shown."""
+    """One table per dimension that has so many slices at least; empty slices are named and not shown."""
     grids = []
     for dimension in DIMENSIONS:
-        parts = [one for one in evidence.slices if one.dimension == dimension.name]
+        parts = [part for part in evidence.slices if part.dimension == dimension.name]
         rows = [
-            (one.name, f"{one.n:,}", *(f"{one.scores[method].f1:.1f}" for method in methods)) for one in parts if one.n
+            (part.name, f"{part.n:,}", *(f"{part.scores[method].f1:.1f}" for method in methods))
+            for part in parts
+            if part.n
         ]
-        empty = [one.name for one in parts if not one.n]
-        few = [f"{one.name} ({one.note})" for one in parts if one.n and one.note]
+        empty = [part.name for part in parts if not part.n]
+        few = [f"{part.name} ({part.note})" for part in parts if part.n and part.note]
         about = f"F1 by {dimension.rule}." + (f" No questions: {', '.join(empty)}." if empty else "")
         about += f" {'; '.join(few)}." if few else ""
         if len(rows) >= least:
@@ -88,10 +90,10 @@ def standings(evidence: Evidence) -> Grid:
     """EM and F1 with 95% intervals, rank and letters: who is tied with whom."""
     comparison = evidence.comparison
 
-    def shown(one: Score) -> str:
-        return f"{number_format.with_spread(one.over_runs)} ({one.interval.low:.1f}–{one.interval.high:.1f})"
+    def shown(score: Score) -> str:
+        return f"{number_format.with_spread(score.over_runs)} ({score.interval.low:.1f}–{score.interval.high:.1f})"
 
-    rows = [(one.method, str(one.rank), one.letters, shown(one.f1), shown(one.em)) for one in comparison.standings]
+    rows = [(row.method, str(row.rank), row.letters, shown(row.f1), shown(row.em)) for row in comparison.standings]
     about = f"In brackets: 95% intervals over {comparison.questions:,} questions."
     about += (" Methods that share a letter are tied." if len(rows) > 1 else "") + by_rule(comparison.language)
     return Grid("Scores", ("Method", "Rank", "Tied", "F1", "EM"), tuple(rows), about)
@@ -102,14 +104,14 @@ def differences(evidence: Evidence) -> Grid:
     comparison = evidence.comparison
     rows = [
         (
-            f"{one.first} − {one.second}",
-            f"{one.points:+.1f}",
-            f"{one.interval.low:+.1f} to {one.interval.high:+.1f}",
-            f"{one.p_holm:.3f}" if one.p_holm >= 0.001 else "< 0.001",
-            "yes" if one.significant else "no, tied",
+            f"{difference.first} − {difference.second}",
+            f"{difference.points:+.1f}",
+            f"{difference.interval.low:+.1f} to {difference.interval.high:+.1f}",
+            f"{difference.p_holm:.3f}" if difference.p_holm >= 0.001 else "< 0.001",
+            "yes" if difference.significant else "no, tied",
         )
-        for one in comparison.differences
-        if one.metric == comparison.ranked_by
+        for difference in comparison.differences
+        if difference.metric == comparison.ranked_by
     ]
     about = f"In points of {comparison.ranked_by.upper()}; p-values by Holm's correction for all pairs."
     about += by_rule(comparison.language)
@@ -117,10 +119,10 @@ def differences(evidence: Evidence) -> Grid:
 
 
 def errors(evidence: Evidence, groups: Sequence[Group] = ()) -> Grid:
-    """How many answers are of each kind of error; and right in meaning, where the groups' runs measured that."""
-    kinds = [kind for kind in KINDS if any(one.kinds[kind] for one in evidence.counts)]
-    counts = {one.method: one for one in evidence.counts}
-    meaning = {one.label: one.score("reported", "right_in_meaning") for one in groups}
+    """How many answers are of each kind of error; and right in meaning, if the groups' runs measured that."""
+    kinds = [kind for kind in KINDS if any(count.kinds[kind] for count in evidence.counts)]
+    counts = {count.method: count for count in evidence.counts}
+    meaning = {group.label: group.score("reported", "right_in_meaning") for group in groups}
     measured = any(meaning.values())
     rows = []
     for name in evidence.methods:
@@ -135,12 +137,12 @@ def errors(evidence: Evidence, groups: Sequence[Group] = ()) -> Grid:
 
 
 def speed_grid(groups: Sequence[Group]) -> Grid | None:
-    """How fast the trained models answer; None where no run measured it."""
+    """How fast the trained models answer; None if no run measured it."""
     rows = [
-        (one.label, form, *(f"{fmean(getattr(speed, key) for speed in speeds):,.3g}" for key in _SPEEDS))
-        for one in groups
+        (group.label, form, *(f"{fmean(getattr(speed, key) for speed in speeds):,.3g}" for key in _SPEEDS))
+        for group in groups
         for form in ("merged", "unmerged")
-        if (speeds := [run.answering[form] for run in one.finished if form in run.answering])
+        if (speeds := [run.answering[form] for run in group.finished if form in run.answering])
     ]
     header = ("Method", "Form", "p50 ms", "p95 ms", "Questions/s")
     about = (
@@ -155,21 +157,21 @@ _SPEEDS = ("latency_p50_ms", "latency_p95_ms", "questions_per_second")
 
 def further_grid(groups: Sequence[Group]) -> Grid | None:
     """F1 on further sets, and what is lost there; None without any."""
-    names = list(dict.fromkeys(name for one in groups for run in one.finished for name in run.further))
+    names = list(dict.fromkeys(name for group in groups for run in group.finished for name in run.further))
     if not names:
         return None
-    rows = [(one.label, *(_further(one, name) for name in names)) for one in groups if one.finished]
+    rows = [(group.label, *(_further(group, name) for name in names)) for group in groups if group.finished]
     about = "F1, and the drop from the reported set with its 95% interval (of the first seed)." + by_rule(
         groups[0].language
     )
     return Grid("Further sets", ("Method", *names), tuple(rows), about)
 
 
-def _further(one: Group, name: str) -> str:
-    f1 = one.score(name, "f1")
+def _further(group: Group, name: str) -> str:
+    f1 = group.score(name, "f1")
     if f1 is None:
         return number_format.NOTHING
-    kept = one.finished[0].metrics.get(name, {})
+    kept = group.finished[0].metrics.get(name, {})
     drop, low, high = (kept.get(key) for key in ("f1_drop", "f1_drop_low", "f1_drop_high"))
     if drop is None or low is None or high is None or drop < 0:
         return number_format.with_spread(f1)
@@ -177,8 +179,8 @@ def _further(one: Group, name: str) -> str:
 
 
 def null_grid(groups: Sequence[Group]) -> Grid | None:
-    """How well the models know what they cannot answer (v2.0); None where no run measured it."""
-    if not any(one.score("reported", "calibration_error") for one in groups):
+    """How well the models know what they cannot answer (v2.0); None if no run measured it."""
+    if not any(group.score("reported", "calibration_error") for group in groups):
         return None
     about = (
         "Threshold and temperature were fitted on the selection split. AUC: the chance that a question without an "
@@ -186,9 +188,9 @@ def null_grid(groups: Sequence[Group]) -> Grid | None:
         + by_rule(groups[0].language)
     )
     rows = [
-        (one.label, *(number_format.mean(one.score("reported", key), form) for key, _, form in _NULL_COLUMNS))
-        for one in groups
-        if one.finished
+        (group.label, *(number_format.mean(group.score("reported", key), form) for key, _, form in _NULL_COLUMNS))
+        for group in groups
+        if group.finished
     ]
     header = ("Method", *(title for _, title, _ in _NULL_COLUMNS))
     return Grid("Questions without an answer", header, tuple(rows), about)

@@ -1,4 +1,4 @@
-"""The comparison table: one row a method; one model for text, Markdown, CSV and the report's page."""
+"""The comparison table: one row per method; one model for text, Markdown, CSV and the report's page."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ class Table:
 
     def begins_rank(self, row: int) -> bool:
         """Whether a row has another rank than the one above it."""
-        standings = [self.standings.get(one.label) for one in self.groups[: row + 1]]
+        standings = [self.standings.get(group.label) for group in self.groups[: row + 1]]
         ranks = {standing and standing.rank for standing in standings[-2:]}
         return bool(self.standings) and len(ranks) > 1
 
@@ -65,7 +65,7 @@ class Table:
         widths[0] = min(widths[0], max(spare, _LEAST_LABEL))
         lines = [line for text in self.header for line in textwrap.wrap(text, width)] + [""]
         lines += _aligned(titles, widths, gap)
-        lines.append(gap.join("-" * one for one in widths))
+        lines.append(gap.join("-" * width for width in widths))
         for number, row in enumerate(cells):
             lines += [""] * self.begins_rank(number) + _aligned(row, widths, gap)
         if self.notes:
@@ -82,20 +82,20 @@ class Table:
         return "\n".join(lines) + "\n"
 
     def to_csv(self) -> str:
-        """Unrounded numbers, for further work: scores 0 to 100, seconds, bytes; empty where unknown."""
-        rows = [_csv_row(one, self.standings.get(one.label)) for one in self.groups]
+        """Unrounded numbers, for further work: scores 0 to 100, seconds, bytes; empty if unknown."""
+        rows = [_csv_row(group, self.standings.get(group.label)) for group in self.groups]
         return csv_text(rows) if rows else "method\n"
 
     def _cells(self, columns: Sequence[Column]) -> tuple[list[str], list[list[str]]]:
         titles = ["Method", *(column.title for column in columns)]
-        return titles, [[one.label, *(column.shown(one) for column in columns)] for one in self.groups]
+        return titles, [[group.label, *(column.shown(group) for column in columns)] for group in self.groups]
 
     def _fitting(self, width: int) -> list[Column]:
         """The columns without as many minor ones, from the right, as have no room."""
-        widths = {one: max(map(len, [one.title, *map(one.shown, self.groups)])) for one in self.columns}
+        widths = {column: max(map(len, [column.title, *map(column.shown, self.groups)])) for column in self.columns}
         kept = list(self.columns)
         for column in reversed(self.columns):
-            if column.minor and _LEAST_LABEL + sum(1 + widths[one] for one in kept) > width:
+            if column.minor and _LEAST_LABEL + sum(1 + widths[name] for name in kept) > width:
                 kept.remove(column)
         return kept
 
@@ -106,34 +106,34 @@ def comparison(records: Sequence[RunRecord], statistics: Comparison | None = Non
     Args:
         statistics: of the groups by their label: the rows are then ordered by rank, else by mean F1.
     """
-    standings = {one.method: one for one in statistics.standings} if statistics else {}
+    standings = {standing.method: standing for standing in statistics.standings} if statistics else {}
     order = {label: place for place, label in enumerate(standings)}
-    groups = tuple(sorted(group(records), key=lambda one: order.get(one.label, len(order))))
-    several = any(len(one.finished) > 1 for one in groups)
+    groups = tuple(sorted(group(records), key=lambda group: order.get(group.label, len(order))))
+    several = any(len(group.finished) > 1 for group in groups)
     notes = (*_failures(groups), *_significance(statistics), *_reading(records, several))
     return Table(_header(records), groups, _columns(groups, standings), notes, standings)
 
 
 def _columns(groups: Sequence[Group], standings: Mapping[str, Standing]) -> tuple[Column, ...]:
     columns = [
-        Column("EM", lambda one: number_format.with_spread(one.metric("em"))),
-        Column("F1", lambda one: number_format.with_spread(one.metric("f1"))),
-        Column("Trainable", lambda one: number_format.count(one.parameters("trainable"))),
-        Column("Share", lambda one: number_format.percent(one.parameters("share")), minor=True),
-        Column("Adapter", lambda one: number_format.size(one.largest("adapter_bytes"))),
-        Column("Train s", lambda one: number_format.with_spread(one.timing("train_seconds"), 0)),
-        Column("Ex/s", lambda one: number_format.mean(one.timing("examples_per_second"), ",.1f"), minor=True),
-        Column("Memory", lambda one: number_format.size(one.largest("peak_memory_bytes"))),
+        Column("EM", lambda group: number_format.with_spread(group.metric("em"))),
+        Column("F1", lambda group: number_format.with_spread(group.metric("f1"))),
+        Column("Trainable", lambda group: number_format.count(group.parameters("trainable"))),
+        Column("Share", lambda group: number_format.percent(group.parameters("share")), minor=True),
+        Column("Adapter", lambda group: number_format.size(group.largest("adapter_bytes"))),
+        Column("Train s", lambda group: number_format.with_spread(group.timing("train_seconds"), 0)),
+        Column("Ex/s", lambda group: number_format.mean(group.timing("examples_per_second"), ",.1f"), minor=True),
+        Column("Memory", lambda group: number_format.size(group.largest("peak_memory_bytes"))),
     ]
     if standings:
-        bounds = {label: f"{one.f1.interval.low:.1f}–{one.f1.interval.high:.1f}" for label, one in standings.items()}
-        tied = {label: one.letters for label, one in standings.items()}
-        columns.insert(2, Column("95% of F1", lambda one: bounds.get(one.label, number_format.NOTHING)))
-        columns.insert(3, Column("Tied", lambda one: tied.get(one.label, number_format.NOTHING)))
-    if any(one.largest("peak_gpu_memory_bytes") for one in groups):
-        columns.append(Column("GPU mem.", lambda one: number_format.size(one.largest("peak_gpu_memory_bytes"))))
-    if any(len(one.runs) > 1 for one in groups):  # finished runs, `2/3` where some did not finish
-        columns.append(Column("Runs", lambda one: "/".join(map(str, sorted({len(one.finished), len(one.runs)})))))
+        bounds = {label: f"{row.f1.interval.low:.1f}–{row.f1.interval.high:.1f}" for label, row in standings.items()}
+        tied = {label: row.letters for label, row in standings.items()}
+        columns.insert(2, Column("95% of F1", lambda group: bounds.get(group.label, number_format.NOTHING)))
+        columns.insert(3, Column("Tied", lambda group: tied.get(group.label, number_format.NOTHING)))
+    if any(group.largest("peak_gpu_memory_bytes") for group in groups):
+        columns.append(Column("GPU mem.", lambda group: number_format.size(group.largest("peak_gpu_memory_bytes"))))
+    if any(len(group.runs) > 1 for group in groups):  # finished runs, `2/3` where some did not finish
+        columns.append(Column("Runs", lambda group: "/".join(map(str, sorted({len(group.finished), len(group.runs)})))))
     return tuple(columns)
 
 
@@ -181,12 +181,12 @@ def machine(record: RunRecord) -> str:
 def _failures(groups: Sequence[Group]) -> list[str]:
     """A line for each reason why runs of a row are not in it."""
     seeds: dict[tuple[str, str], list[str]] = {}
-    for one in groups:
-        for run in one.runs:
+    for row in groups:
+        for run in row.runs:
             if run.status != "finished":
                 why = textwrap.shorten(run.reason or "", _REASON, placeholder=" …")
                 why = f"{run.status}: {why}" if why else run.status
-                seeds.setdefault((one.label, why), []).append(str(run.seed))
+                seeds.setdefault((row.label, why), []).append(str(run.seed))
     return [
         f"Not in the table: {label}, seed{'s' * (len(numbers) > 1)} {', '.join(numbers)}, {why}"
         for (label, why), numbers in seeds.items()
@@ -239,7 +239,7 @@ def markdown_lines(header: Sequence[str], rows: Sequence[Sequence[str]]) -> list
 
 
 def csv_text(rows: Sequence[Mapping[str, Any]]) -> str:
-    """The rows as CSV, with a column for every key; empty where a row lacks it. No cell is a formula."""
+    """The rows as CSV, with a column for every key; empty if a row lacks it. No cell is a formula."""
     out = io.StringIO()
     writer = csv.DictWriter(out, list(dict.fromkeys(name for row in rows for name in row)), lineterminator="\n")
     writer.writeheader()
@@ -263,19 +263,20 @@ def escaped(text: str) -> str:
     return " ".join(text.replace("\\", "\\\\").replace("|", "\\|").replace("<", "&lt;").split())
 
 
-def _csv_row(one: Group, standing: Standing | None) -> dict[str, Any]:
-    row: dict[str, Any] = {"label": one.label, "method": one.method, "model": one.runs[0].model}
-    row |= {"runs": len(one.runs), "finished": len(one.finished), "seeds": " ".join(str(run.seed) for run in one.runs)}
-    estimates = {name: one.metric(name) for name in ("em", "f1")}
-    estimates |= {name: one.timing(name) for name in ("train_seconds", "examples_per_second")}
+def _csv_row(group: Group, standing: Standing | None) -> dict[str, Any]:
+    row: dict[str, Any] = {"label": group.label, "method": group.method, "model": group.runs[0].model}
+    seeds = " ".join(str(run.seed) for run in group.runs)
+    row |= {"runs": len(group.runs), "finished": len(group.finished), "seeds": seeds}
+    estimates = {name: group.metric(name) for name in ("em", "f1")}
+    estimates |= {name: group.timing(name) for name in ("train_seconds", "examples_per_second")}
     for name, value in estimates.items():
         row |= {f"{name}_mean": value and value.mean, f"{name}_std": value and value.spread}
-    row |= {f"{name}_parameters": one.parameters(name) for name in ("trainable", "total", "head")}
-    row |= {name: one.largest(name) for name in ("adapter_bytes", "peak_memory_bytes", "peak_gpu_memory_bytes")}
-    unfinished = [f"seed {run.seed}: {run.status} {run.reason or ''}" for run in one.runs if run.status != "finished"]
-    row |= {"scored_on": one.runs[0].scored_on, "unfinished": " ".join("; ".join(unfinished).split())}
+    row |= {f"{name}_parameters": group.parameters(name) for name in ("trainable", "total", "head")}
+    row |= {name: group.largest(name) for name in ("adapter_bytes", "peak_memory_bytes", "peak_gpu_memory_bytes")}
+    unfinished = [f"seed {run.seed}: {run.status} {run.reason or ''}" for run in group.runs if run.status != "finished"]
+    row |= {"scored_on": group.runs[0].scored_on, "unfinished": " ".join("; ".join(unfinished).split())}
     if standing is not None:
         row |= {"rank": standing.rank, "tied": standing.letters}
         for name, score in (("em", standing.em), ("f1", standing.f1)):
             row |= {f"{name}_low": score.interval.low, f"{name}_high": score.interval.high}
-    return row | ({"scoring": "mlqa", "language": one.language} if one.language else {})
+    return row | ({"scoring": "mlqa", "language": group.language} if group.language else {})

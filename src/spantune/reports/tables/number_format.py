@@ -33,7 +33,7 @@ def size(value: float | None) -> str:
 
 
 def duration(seconds: float | None) -> str:
-    """`42 s`, `3.5 min`, `2.4 h`; `0 s` where a time that was left is over."""
+    """`42 s`, `3.5 min`, `2.4 h`; `0 s` for a remaining time that is over."""
     if seconds is None:
         return NOTHING
     if seconds < 99.5:

@@ -9,10 +9,10 @@ document.querySelector(".theme").addEventListener("click", () => {
   try { localStorage.setItem("spantune-theme", next); } catch { /* a browser that keeps nothing */ }
 });
 
-// The browser of questions. What is known of one: see `Row` in `reports/browser.py`.
+// The browser of questions. What is known of a question: see `Row` in `reports/browser.py`.
 const PER_PAGE = 10, AROUND = 240, LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
 const INVISIBLE = /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u061c\u200b\u200e\u200f\u202a-\u202e\u2060-\u2069\ufeff]/;
-let known = null, found = [], page = 0;
+let known = null, matches = [], page = 0;
 const field = name => document.getElementById("browse-" + name);
 
 // Text goes into the page as text alone: no markup of the data is ever read. Characters that nobody sees are named.
@@ -32,15 +32,15 @@ function put(parent, tag, text = "", kind = "") {
 }
 
 // Who is right: a method where more than half of its runs are.
-const right = (one, method) => 2 * one.right[method] > known.runs[method];
+const right = (question, method) => 2 * question.right[method] > known.runs[method];
 
 // The context cut wherever an accepted answer or a mark begins or ends (`pieces` in `reports/browser.py`).
-function writeContext(parent, one, whole) {
-  const letters = [...known.contexts[one.context]]; // code points
+function writeContext(parent, question, whole) {
+  const letters = [...known.contexts[question.context]]; // code points
   const golds = [], marks = [];
-  for (let at = 0; at < one.golds.length; at += 2) golds.push([one.golds[at], one.golds[at] + one.golds[at + 1]]);
-  one.answers.forEach((said, number) => {
-    if (typeof said !== "string") marks.push([said[0], said[0] + said[1], LETTERS[marks.length] ?? "·", one.kinds[number] !== 0]);
+  for (let at = 0; at < question.golds.length; at += 2) golds.push([question.golds[at], question.golds[at] + question.golds[at + 1]]);
+  question.answers.forEach((answer, number) => {
+    if (typeof answer !== "string") marks.push([answer[0], answer[0] + answer[1], LETTERS[marks.length] ?? "·", question.kinds[number] !== 0]);
   });
   const edges = [...golds, ...marks].flatMap(mark => mark.slice(0, 2));
   if (!edges.length) edges.push(0);
@@ -60,66 +60,66 @@ function writeContext(parent, one, whole) {
   if (last < letters.length) text.append(" …");
   if (first || last < letters.length) {
     const more = put(parent, "button", "Whole context");
-    more.addEventListener("click", () => { const box = document.createElement("div"); writeContext(box, one, true); text.replaceWith(...box.childNodes); more.remove(); });
+    more.addEventListener("click", () => { const box = document.createElement("div"); writeContext(box, question, true); text.replaceWith(...box.childNodes); more.remove(); });
   }
 }
 
-function writeQuestion(parent, one) {
+function writeQuestion(parent, question) {
   const article = put(parent, "article");
-  const head = put(article, "h4", one.question);
+  const head = put(article, "h4", question.question);
   head.dir = "auto";
-  put(head, "small", one.id);
-  writeContext(article, one, false);
+  put(head, "small", question.id);
+  writeContext(article, question, false);
   const list = put(article, "ul", "", "answers");
   let letter = 0;
-  one.answers.forEach((said, number) => {
-    const line = put(list, "li"), placed = typeof said !== "string", correct = one.kinds[number] === 0;
+  question.answers.forEach((answer, number) => {
+    const line = put(list, "li"), placed = typeof answer !== "string", correct = question.kinds[number] === 0;
     put(line, "b", placed ? LETTERS[letter++] ?? "·" : "");
     put(line, "span", correct ? "✓" : "✗", correct ? "right" : "mistaken").setAttribute("aria-label", correct ? "right" : "wrong");
     const words = put(line, "span");
-    const text = placed ? [...known.contexts[one.context]].slice(said[0], said[0] + said[1]).join("") : said;
+    const text = placed ? [...known.contexts[question.context]].slice(answer[0], answer[0] + answer[1]).join("") : answer;
     if (text) put(words, "q", text); else put(words, "i", "no answer");
-    const who = known.methods.map((name, method) => one.given[method] !== number ? null
-      : name + (known.runs[method] > 1 ? ` (${one.right[method]} of ${known.runs[method]} runs right)` : "")).filter(Boolean);
+    const who = known.methods.map((name, method) => question.given[method] !== number ? null
+      : name + (known.runs[method] > 1 ? ` (${question.right[method]} of ${known.runs[method]} runs right)` : "")).filter(Boolean);
     words.append(" · " + who.join(", "));
-    if (!correct) put(words, "small", ` ${known.kinds[one.kinds[number]]}, F1 ${one.f1[number]}`);
+    if (!correct) put(words, "small", ` ${known.kinds[question.kinds[number]]}, F1 ${question.f1[number]}`);
   });
-  if (!one.golds.length) put(article, "p", "The context does not answer it.", "note");
+  if (!question.golds.length) put(article, "p", "The context does not answer it.", "note");
 }
 
 function search() {
   const who = { right: field("right").value, wrong: field("wrong").value };
   const kind = field("kind").value, slice = field("slice").value, words = field("words").value.toLowerCase().split(/\s+/).filter(Boolean);
   const [dimension, part] = slice ? slice.split(",").map(Number) : [];
-  found = known.questions.filter(one => {
-    const good = known.methods.map((_, method) => right(one, method));
+  matches = known.questions.filter(question => {
+    const good = known.methods.map((_, method) => right(question, method));
     if (who.right === "some" && !good.includes(true) || who.right === "none" && good.includes(true)) return false;
     if (who.wrong === "some" && !good.includes(false) || who.wrong === "none" && good.includes(false)) return false;
     if (/^\d/.test(who.right) && !good[who.right] || /^\d/.test(who.wrong) && good[who.wrong]) return false;
     if (kind !== "") {
-      const asked = /^\d/.test(who.wrong) ? [one.given[who.wrong]] : one.given;
-      if (!asked.some(number => one.kinds[number] === Number(kind))) return false;
+      const asked = /^\d/.test(who.wrong) ? [question.given[who.wrong]] : question.given;
+      if (!asked.some(number => question.kinds[number] === Number(kind))) return false;
     }
-    if (slice && one.slices[dimension] !== part) return false;
+    if (slice && question.slices[dimension] !== part) return false;
     if (!words.length) return true;
-    const text = (one.question + " " + one.id + " " + known.contexts[one.context]).toLowerCase();
+    const text = (question.question + " " + question.id + " " + known.contexts[question.context]).toLowerCase();
     return words.every(word => text.includes(word));
   });
-  const wrong = one => known.methods.filter((_, method) => !right(one, method)).length;
+  const wrong = question => known.methods.filter((_, method) => !right(question, method)).length;
   const by = { hard: (a, b) => wrong(b) - wrong(a), easy: (a, b) => wrong(a) - wrong(b), data: (a, b) => a.place - b.place,
     short: (a, b) => known.contexts[a.context].length - known.contexts[b.context].length }[field("sort").value];
-  if (by) found.sort(by);
+  if (by) matches.sort(by);
   page = 0;
   write();
 }
 
 function write() {
-  const list = field("list"), pages = Math.max(1, Math.ceil(found.length / PER_PAGE));
+  const list = field("list"), pages = Math.max(1, Math.ceil(matches.length / PER_PAGE));
   list.replaceChildren();
-  found.slice(page * PER_PAGE, (page + 1) * PER_PAGE).forEach(one => writeQuestion(list, one));
-  if (!found.length) put(list, "p", "No question fits.", "note");
+  matches.slice(page * PER_PAGE, (page + 1) * PER_PAGE).forEach(question => writeQuestion(list, question));
+  if (!matches.length) put(list, "p", "No question fits.", "note");
   for (const bar of document.querySelectorAll(".pager")) {
-    bar.querySelector("output").textContent = `${found.length.toLocaleString("en")} of ${known.questions.length.toLocaleString("en")} questions, page ${page + 1} of ${pages}`;
+    bar.querySelector("output").textContent = `${matches.length.toLocaleString("en")} of ${known.questions.length.toLocaleString("en")} questions, page ${page + 1} of ${pages}`;
     const [back, on] = bar.querySelectorAll("button");
     [back.disabled, on.disabled] = [page === 0, page + 1 >= pages];
   }

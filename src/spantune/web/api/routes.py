@@ -46,7 +46,14 @@ def methods() -> Response:
     """The models that answer."""
     shared = web()
     return _json(
-        schemas.MethodsResponse(models=[_entry(model) for model in shared.models], ready=shared.answerer.ready)
+        schemas.MethodsResponse(
+            models=[_entry(model) for model in shared.models],
+            ready=shared.answerer.ready,
+            broken=[
+                schemas.BrokenModel(name=model.name, label=model.label, reason=reason)
+                for model, reason in shared.broken
+            ],
+        )
     )
 
 
@@ -87,7 +94,7 @@ def inspect() -> Response:
 
 
 def _read(operation: str) -> Any:
-    """The body of the request; Problem 413 where it is too large, 415 where it is not JSON, 422 where it is wrong."""
+    """The body of the request; Problem 413 if it is too large, 415 if it is not JSON, 422 if it is wrong."""
     if request.mimetype != "application/json":
         raise Problem(415, "Unsupported Media Type", "Send JSON, with Content-Type: application/json.")
     request.max_content_length = API_BYTES
@@ -113,7 +120,11 @@ def _chosen(names: Sequence[str] | None) -> list[Model]:
     shared = web()
     unknown = [name for name in names or () if name not in shared.names]
     if unknown:
-        detail = f"There is no model {unknown[0]!r}; known: {', '.join(shared.names)}."
+        reason = shared.answerer.broken.get(unknown[0])
+        known = f"known: {', '.join(shared.names)}."
+        detail = f"There is no model {unknown[0]!r}; {known}"
+        if reason is not None:
+            detail = f"The model {unknown[0]!r} cannot answer: {reason}"
         raise Problem(422, "Not understood", detail, errors=[{"where": "models", "problem": detail}])
     return [model for model in shared.models if names is None or model.name in names]
 

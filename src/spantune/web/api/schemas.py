@@ -123,11 +123,20 @@ class ModelEntry(BaseModel):
     f1: float | None
 
 
+class BrokenModel(BaseModel):
+    """A model that was named and cannot answer."""
+
+    name: str
+    label: str
+    reason: str
+
+
 class MethodsResponse(BaseModel):
-    """All models, in the order of their colours."""
+    """The models that answer, in the order of their colours, and those that cannot."""
 
     models: list[ModelEntry]
     ready: bool
+    broken: list[BrokenModel]
 
 
 class Mistake(BaseModel):

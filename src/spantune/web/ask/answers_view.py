@@ -16,7 +16,7 @@ def results(form: QuestionForm, answers: Sequence[ScoredAnswer]) -> dict[str, An
 
     Returns:
         shown: an answer a model. opinions: the same in groups of equal answers.
-        right: how many are right; None where the accepted answers are not known.
+        right: how many are right; None if the accepted answers are not known.
         pieces: of the context, with every answer marked in one of `lanes`. strips: looks inside, if asked for.
         together: how many questions were answered at once, which is what the times are for.
     """

@@ -1,4 +1,4 @@
-"""The heat strip: start and end probabilities over the tokens, a model a row, without parts where both are low."""
+"""The heat strip: start and end probabilities over the tokens, one row per model, without parts where both are low."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class TokenHeat:
 
 @dataclass(frozen=True)
 class HeatRow:
-    """What a model sees in the tokens; None where they are left out."""
+    """What a model sees in the tokens; None if they are left out."""
 
     model: Model
     cells: Sequence[TokenHeat | None]

@@ -74,13 +74,13 @@ def _page(form: QuestionForm, *, answer: bool, again: bool = False) -> Response:
 
 
 def _answered(form: QuestionForm) -> dict[str, object]:
-    """What the template of the results takes; Problem where the question is refused."""
+    """What the template of the results takes; Problem if the question is refused."""
     answers = form.answers(form.context, web().settings.max_context)
     return {"result": results(form, answers), "link": _link(form)}
 
 
 def _link(form: QuestionForm) -> str | None:
-    """The address that asks the same; None where it would be too long."""
+    """The address that asks the same; None if it would be too long."""
     parts = [("question", form.question), ("context", form.context)]
     parts += [("answers", "\n".join(form.golds))] if form.golds else []
     parts += [(key, "1") for key in ("unanswerable", "inside") if getattr(form, key)]

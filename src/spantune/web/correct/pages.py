@@ -24,7 +24,7 @@ from spantune.web.state import web
 PAGES = Blueprint("correct", __name__)
 _PER_PAGE = 20
 _AROUND = 40
-"""Characters on either side of a place, where the context has the same words several times."""
+"""Characters on either side of a place, if the context has the same words several times."""
 _MOST_PLACES = 50
 """Places of the same words that are offered as a choice; above it, more of the words around them are needed."""
 
@@ -93,7 +93,7 @@ def save() -> ResponseReturnValue:
 @PAGES.post("/corrections/<key>/delete")
 @requires_token
 def delete(key: str) -> ResponseReturnValue:
-    """Delete a correction; 404 where there is none."""
+    """Delete a correction; 404 if there is none."""
     if not web().corrections.delete(key):
         abort(404)
     return _back(key)
@@ -113,7 +113,7 @@ def undo(key: str) -> ResponseReturnValue:
 @PAGES.get("/corrections/export")
 @requires_token
 def export() -> Response:
-    """All corrections as SQuAD JSON, in the requested version; default: v2.0 where a question has no answer."""
+    """All corrections as SQuAD JSON, in the requested version; default: v2.0 if a question has no answer."""
     kept = web().corrections.listed()[::-1]
     default = "v2.0" if any(correction.start is None for correction in kept) else "v1.1"
     version = request.args.get("version", default)
@@ -187,7 +187,7 @@ def _form() -> CorrectForm:
 
 
 def _as_in(context: str, text: str) -> str:
-    """The words with the line breaks of the context, and without spaces around them that the context lacks."""
+    """The words with the line breaks of the context, and without spaces around them that the context does not have."""
     text = line_feeds(text)
     if "\r" in context and text not in context:
         match = re.search(r"(?:\r\n|\r|\n)".join(map(re.escape, text.split("\n"))), context)

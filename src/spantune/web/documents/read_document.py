@@ -78,7 +78,7 @@ def read_document(name: str, content: bytes, longest: int) -> Document:
 
     Raises:
         DataError: another kind of file, not UTF-8, a PDF that cannot be read or has no text, or too long.
-        Problem: 503 where too many PDFs are being read.
+        Problem: 503 if too many PDFs are being read.
     """
     ending = Path(name).suffix.lower()
     if ending == ".pdf" or content.startswith(b"%PDF-"):
@@ -95,7 +95,7 @@ def read_document(name: str, content: bytes, longest: int) -> Document:
 
 
 def pasted(text: str, longest: int, name: str = "") -> Document:
-    """A text as it is; DataError where it is empty or too long."""
+    """A text as it is; DataError if it is empty or too long."""
     text = line_feeds(text)
     require_text(text, "document", name or None)
     _refuse_long(len(text), longest, name)

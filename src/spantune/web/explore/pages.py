@@ -207,7 +207,7 @@ def _without_formulas(path: Path) -> str:
 
 
 def _files(study: str) -> Mapping[str, str]:
-    """Those of `FILES` that a study has; 404 where no study has this name.
+    """Those of `FILES` that a study has; 404 if no study has this name.
 
     A link out of the study's folder is none of its files.
     """
