@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import string
 from functools import cache
 from typing import Any
 
-from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors, trainers
+from tokenizers import Regex, Tokenizer, models, normalizers, pre_tokenizers, processors, trainers
 from transformers import PreTrainedTokenizerFast
 
 WORDS = (
@@ -69,6 +70,36 @@ def _unigram(normalizer: Any, scheme: Any) -> Tokenizer:
     return _trained(models.Unigram(), trainer, normalizer, pre_tokenizers.Metaspace(prepend_scheme=scheme))
 
 
+def _regex_bytes() -> Tokenizer:
+    """As ModernBERT: words by a pattern, then bytes; blanks are in the offsets."""
+    pattern = Regex(r"[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+")
+    level = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
+    alphabet = pre_tokenizers.ByteLevel.alphabet()
+    trainer = trainers.BpeTrainer(
+        vocab_size=340, special_tokens=SPECIAL, initial_alphabet=alphabet, show_progress=False
+    )
+    splits = pre_tokenizers.Sequence([pre_tokenizers.Split(pattern, "isolated"), level])
+    return _trained(models.BPE(), trainer, normalizers.NFC(), splits)
+
+
+def _byte_fallback() -> Tokenizer:
+    """As Llama and Gemma: a character that is not in the vocabulary is the tokens of its bytes."""
+    pieces = [*SPECIAL, *(f"<0x{byte:02X}>" for byte in range(256)), "▁", *string.ascii_letters, *string.digits]
+    vocabulary = {piece: number for number, piece in enumerate(pieces)}
+    backend = Tokenizer(models.BPE(vocabulary, [], byte_fallback=True, unk_token="<unk>"))
+    backend.normalizer = normalizers.Sequence([normalizers.Prepend("▁"), normalizers.Replace(" ", "▁")])
+    return backend
+
+
+def _without_marks() -> Tokenizer:
+    trainer = trainers.WordPieceTrainer(vocab_size=260, special_tokens=SPECIAL, show_progress=False)
+    marks = [normalizers.NFKD(), normalizers.Replace(Regex(r"\p{M}"), ""), normalizers.Lowercase()]
+    splits = [pre_tokenizers.WhitespaceSplit(), pre_tokenizers.Punctuation("removed")]
+    return _trained(
+        models.WordPiece(unk_token="<unk>"), trainer, normalizers.Sequence(marks), pre_tokenizers.Sequence(splits)
+    )
+
+
 def _word_level() -> Tokenizer:
     trainer = trainers.WordLevelTrainer(special_tokens=SPECIAL, show_progress=False)
     return _trained(models.WordLevel(unk_token="<unk>"), trainer, None, pre_tokenizers.WhitespaceSplit())
@@ -96,6 +127,9 @@ _BUILDS: dict[str, tuple[Any, str]] = {
     "Unigram, first blank": (lambda: _unigram(normalizers.NFC(), "first"), "template"),
     "Unigram, no blank": (lambda: _unigram(None, "never"), "template"),
     "whole words": (_word_level, "template"),
+    "pattern, then byte-level": (_regex_bytes, "template"),
+    "bytes of unknown characters": (_byte_fallback, "template"),
+    "WordPiece without marks and punctuation": (_without_marks, "template"),
 }
 BUILDS = tuple(_BUILDS)
 

@@ -277,6 +277,28 @@ def test_16_a_span_without_a_text_that_ends_inside_a_word_is_said(tmp_path: Path
     assert not read(tmp_path, json.dumps(whole), "a.jsonl").defects
 
 
+@pytest.mark.parametrize(
+    ("start", "end"),
+    [
+        ("start", "end"),
+        ("start_offset", "end_offset"),
+        ("startOffset", "endOffset"),
+        ("start_char", "end_char"),
+        ("begin", "stop"),
+    ],
+)
+def test_16_spans_with_other_names(start: str, end: str, tmp_path: Path) -> None:
+    row, places = {"id": 1, "text": SOLD, "question": "Who sold it?"}, {start: 17, end: 20}
+    for span in ({**places, "text": "Ada"}, places, {**places, "labels": ["Answer"]}):
+        assert answers(read(tmp_path, [{**row, "answer": [span]}])) == [[("Ada", 17)]]
+    flat = {"id": "1", "context": SOLD, "question": "Who sold it?", "answer": "Ada", start: 17, end: 20}
+    assert answers(read(tmp_path, [flat])) == [[("Ada", 17)]]
+    text = table(list(flat), [str(value) for value in flat.values()])
+    assert answers(read(tmp_path, text, "a.csv")) == [[("Ada", 17)]]
+    other = table(list(flat), [*("1", SOLD, "Who?", "sold"), "3", "9"])  # a column of something else
+    assert answers(read(tmp_path, other, "a.csv")) == [[("sold", 21)]]
+
+
 @pytest.mark.parametrize("field", ["question", "context", "id", "answer"])
 @pytest.mark.parametrize("bad", ["\ud83d", "\udcff"])
 def test_19_half_a_surrogate_pair_in_a_file(field: str, bad: str, tmp_path: Path) -> None:

@@ -9,8 +9,8 @@ from spantune.data.readers.text_files import described
 
 # The names of an answer's parts: SQuAD's first, then those of annotation tools.
 _TEXTS = ("text", "answer_text", "answer")
-_STARTS = ("answer_start", "start", "start_offset")
-_ENDS = ("answer_end", "end", "end_offset")
+STARTS = ("answer_start", "start", "start_offset", "startOffset", "start_char", "char_start", "begin")
+_ENDS = ("answer_end", "end", "end_offset", "endOffset", "end_char", "char_end", "stop")
 _EXPECTED = "expected a list of {'text', 'answer_start'}"
 
 
@@ -26,7 +26,7 @@ def answer_pairs(value: object, start: object = None, context: object = None) ->
     if isinstance(value, Mapping):
         text = _first(value, _TEXTS)
         if isinstance(text, (list, tuple)):
-            return _zipped(text, _first(value, _STARTS, start))
+            return _zipped(text, _first(value, STARTS, start))
         if not is_span(value) and text is None and not any(name in value for name in _TEXTS):
             return Unreadable(f"expected the keys 'text' and 'answer_start', found {sorted(map(str, value))[:12]}")
         return _spans([{"answer_start": start, **value}], context)
@@ -40,7 +40,7 @@ def answer_pairs(value: object, start: object = None, context: object = None) ->
 def is_span(value: object) -> bool:
     """Whether a value is a place in a text: `{"start": 3, ...}`, or `[3, 8, "label"]`."""
     if isinstance(value, Mapping):
-        starts = [value[name] for name in _STARTS if name in value]
+        starts = [value[name] for name in STARTS if name in value]
         return bool(starts) and not isinstance(starts[0], (list, tuple))
     return (
         isinstance(value, (list, tuple))
@@ -64,7 +64,7 @@ def _spans(values: Sequence[object], context: object) -> RawAnswers:
             pairs.append((value["text"], value["answer_start"]))  # as in SQuAD: there are very many of them
             continue
         if isinstance(value, Mapping):
-            text, start, end = _first(value, _TEXTS), _first(value, _STARTS), _first(value, _ENDS)
+            text, start, end = _first(value, _TEXTS), _first(value, STARTS), _first(value, _ENDS)
             if value and not any(name in value for name in _TEXTS) and is_missing(end):
                 return Unreadable(f"{_EXPECTED}, found {described(value)}")
         elif is_span(value) and isinstance(value, (list, tuple)):

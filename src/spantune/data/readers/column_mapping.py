@@ -7,7 +7,7 @@ import shlex
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from spantune.data.readers.answer_forms import answer_pairs
+from spantune.data.readers.answer_forms import STARTS, answer_pairs
 from spantune.data.readers.cell_text import ShortenedText, looks_structured, parse_cell
 from spantune.data.readers.raw_row import RawAnswers, RawRow, Unreadable, bounded, is_missing
 from spantune.data.readers.truth import truth
@@ -103,6 +103,7 @@ def match_columns(
         answered = part == "answers" and "answer" in parts
         if part not in parts and column not in parts.values() and not answered:
             parts[part] = column
+    _add_offsets(parts, present, sample)
     for part in ("question", "context"):
         if part not in parts:
             raise _no_column(part, present, mapping, parts, where, sample)
@@ -148,6 +149,27 @@ def _add_annotated(parts: dict[str, str], present: Sequence[str]) -> None:
         parts["answer"] = "text"
         if "question_id" in present:
             parts.setdefault("id", "question_id")
+
+
+def _add_offsets(parts: dict[str, str], present: Sequence[str], sample: Sequence[Mapping[str, Any]]) -> None:
+    """`start` or the like beside one answer a row, where all records that are looked at have their answers there."""
+    text, context = parts.get("answers") or parts.get("answer"), parts.get("context")
+    if text is None or context is None or "answer_start" in parts:
+        return
+    for column in STARTS:
+        if column not in present or column in parts.values():
+            continue
+        answers = [(record.get(text), record.get(context), record.get(column)) for record in sample]
+        found = [_is_at(*answer) for answer in answers if not any(map(is_missing, answer))]
+        if found and all(found):
+            parts["answer_start"] = column
+            return
+
+
+def _is_at(text: object, context: object, start: object) -> bool:
+    if not isinstance(text, str) or not isinstance(context, str) or not str(start).isdecimal():
+        return False
+    return context.startswith(text, int(str(start)))
 
 
 def _no_column(
