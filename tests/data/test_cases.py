@@ -393,6 +393,14 @@ def test_23_a_csv_named_json(mark: str, tmp_path: Path) -> None:
         assert answers(read(tmp_path, gzip.compress(text.encode()), f"{name}.gz")) == [[("1841", 16)]]
 
 
+def test_23_names_in_brackets_are_a_csv(tmp_path: Path) -> None:
+    text = f"[id],[frage],[text],[answer]\n1,When?,{MILL},1841\n"
+    with pytest.raises(DataError, match="no column for the question"):
+        read(tmp_path, text, "a.csv")
+    columns = ("question=[frage]", "context=[text]", "answer=[answer]")
+    assert answers(read(tmp_path, text, "a.csv", columns=columns)) == [[("1841", 16)]]
+
+
 COUNTS = {
     "UTF-16 units (as": lambda before: len(before.encode("utf-16-le")) // 2,
     "bytes of UTF-8;": lambda before: len(before.encode()),

@@ -8,6 +8,7 @@ import pytest
 
 from spantune.errors import RunError
 from spantune.runs import Best, DataRecord, ParameterCount, RunRecord, Timings, utc_now
+from spantune.runs.locks import RUN_LOCK, locked
 
 RECORD = RunRecord(
     status="finished",
@@ -34,7 +35,7 @@ RECORD = RunRecord(
     finished_at=utc_now(),
     resumed=1,
 )
-SMALL = RunRecord(status="running", method="lora", label="LoRA", model="minilm", seed=0)
+SMALL = RunRecord(status="interrupted", method="lora", label="LoRA", model="minilm", seed=0)
 
 
 @pytest.mark.parametrize("record", [RECORD, SMALL])
@@ -57,6 +58,23 @@ def test_numbers_that_json_lacks_become_null(tmp_path):
     read = RunRecord.read(tmp_path)
     assert read.metrics == {"reported": {"f1": None, "em": None}}
     assert read.timings == Timings()
+
+
+def test_a_run_that_nobody_runs_has_died(tmp_path):
+    running = replace(SMALL, status="running")
+    running.write(tmp_path)
+    with locked(tmp_path / RUN_LOCK, "", where=tmp_path, fix=""):
+        assert RunRecord.read(tmp_path) == running
+    (tmp_path / RUN_LOCK).touch()  # a killed process leaves it
+    died = RunRecord.read(tmp_path)
+    assert died == replace(SMALL, status="died", reason=died.reason) and "last word" in died.reason
+    assert json.loads((tmp_path / "record.json").read_text())["status"] == "running", "to read is not to write"
+
+
+def test_a_run_that_ends_while_it_is_read_has_not_died(tmp_path, monkeypatch):
+    replace(SMALL, status="running").write(tmp_path)
+    monkeypatch.setattr("spantune.runs.record.holder", lambda lock: RECORD.write(tmp_path))
+    assert RunRecord.read(tmp_path) == RECORD
 
 
 def test_unknown_keys_are_left_out_at_every_level():

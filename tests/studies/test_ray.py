@@ -139,7 +139,7 @@ def test_a_study_that_is_killed_goes_on_and_ends_as_an_undisturbed_one(
         time.sleep(0.05)
     killed.kill()
     killed.join()
-    assert StudyRecord.read(tmp_path / "killed").status == "running"
+    assert StudyRecord.read(tmp_path / "killed").status == "died"
     said: list[str] = []
     resumed, undisturbed = compare(config("killed"), said.append), compare(config("whole"), said.append)
     assert any("full, seed 0: resume (interrupted before)" in line for line in said)

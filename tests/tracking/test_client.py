@@ -77,7 +77,7 @@ def test_a_mirror_warns_once(caplog: pytest.LogCaptureFixture) -> None:
             assert not mirror._attempt(fail, words)
     assert mirror.problem is not None and mirror.problem.endswith("mlflow.example is away")
     (warning,) = caplog.messages
-    assert "does not follow the study: " in warning and "The study goes on" in warning and "secret" not in warning
+    assert "does not follow the study: " in warning and "The study continues" in warning and "secret" not in warning
 
 
 @pytest.mark.parametrize("name", ["plain", "a b", "a%20b", "what?", "a#b", "é", "100%"])

@@ -100,7 +100,7 @@ def test_killed_and_interrupted_in_mid_epoch(
     process = started(settings)
     wait_for_checkpoint(process, stopped)
     assert kill(process) == -signal.SIGKILL
-    assert RunRecord.read(stopped).status == "running", "a killed process has no last word"
+    assert RunRecord.read(stopped).status == "died", "a killed process has no last word"
     first = checkpoint_step(stopped)
 
     again = long("stopped", method=method, checkpoint_seconds=0.2, resume=True)

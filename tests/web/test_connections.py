@@ -181,6 +181,20 @@ def _refused(served: Running) -> str | None:
         connection.close()
 
 
+def test_a_hundred_requests_in_one_packet_are_not_all_answered(
+    run: Callable[..., Running], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    served, asked = run(), []
+    monkeypatch.setitem(served.app.view_functions, "ask.any_example", lambda: asked.append(1) or "done")
+    with socket.create_connection(("127.0.0.1", served.port), timeout=SECONDS) as connection:
+        connection.sendall(b"GET /random HTTP/1.1\r\nHost: localhost\r\n\r\n" * 100)
+        answered = b""
+        with suppress(ConnectionResetError):
+            while data := connection.recv(100_000):
+                answered += data
+    assert b"Connection: close" in answered and 1 <= answered.count(b"HTTP/1.1 200") <= len(asked) < 10
+
+
 class Channels(list[Any]):
     """The `active_channels` of a server."""
 

@@ -140,6 +140,7 @@ def loaded(served: Running, seconds: float, clients: int, attackers: int, reques
 def check(served: Running, load: Load, before: tuple[int, int]) -> None:
     """Honest clients are served in time, and the server is as it was."""
     assert load.worst()[1] < IN_TIME and max(load.health) < IN_TIME, load.worst()
+    assert load.worst()[0] < IN_TIME / 2, load.worst()
     assert load.statuses[200] > 0.5 * load.statuses.total() > 0, load.statuses
     assert set(load.hostile) == set(HOSTILE)
     process = psutil.Process()

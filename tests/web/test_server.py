@@ -169,7 +169,7 @@ def test_a_port_that_is_taken(capsys: pytest.CaptureFixture[str], tmp_path: Path
 
 # Without torch, whose import takes longer than all the rest.
 PROGRAM = """
-import threading, time
+import signal, threading, time
 from pathlib import Path
 from types import SimpleNamespace
 from spantune.config import ServeConfig
@@ -192,6 +192,7 @@ class Slow:
 
 settings = ServeConfig(port=0)
 stop = threading.Event()
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
 with server.listening(settings) as sock, server._on_signals(stop):
     app = create_app(settings, Slow())
     print(sock.getsockname()[1], flush=True)
@@ -200,7 +201,8 @@ with server.listening(settings) as sock, server._on_signals(stop):
 
 
 @pytest.mark.skipif(os.name == "nt", reason="no SIGTERM there")
-def test_sigterm_answers_what_was_asked_and_exits_with_0() -> None:
+@pytest.mark.parametrize("name", ["SIGTERM", "SIGHUP"])
+def test_a_signal_answers_what_was_asked_and_exits_with_0(name: str) -> None:
     environment = {**os.environ, "PYTHONPATH": str(Path(spantune.__file__).parents[1])}
     server = subprocess.Popen([sys.executable, "-c", PROGRAM], stdout=subprocess.PIPE, text=True, env=environment)
     try:
@@ -218,7 +220,7 @@ def test_sigterm_answers_what_was_asked_and_exits_with_0() -> None:
 
             asked = pool.submit(ask)
             assert server.stdout.readline() == "asked\n"
-            server.send_signal(signal.SIGTERM)
+            server.send_signal(signal.Signals[name])
             assert asked.result(20) == 200
         assert server.wait(20) == 0
     finally:

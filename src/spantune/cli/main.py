@@ -1,6 +1,7 @@
 """Entry point: runs the subcommand and turns every outcome into a message and an exit code.
 
-0: done. 1: something failed. 2: the user made a mistake. 130: interrupted. 141: the reader of the output has left.
+0: done. 1: something failed. 2: the user made a mistake. 141: the reader of the output has left. Interrupted: 130 by
+Ctrl-C, 143 by SIGTERM, 129 by SIGHUP.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from spantune.cli import ask, compare, doctor, evaluate, methods, predict, recom
 from spantune.cli.output import printable, quoted, speaks_unicode
 from spantune.config.parse.command import Command
 from spantune.errors import ConfigError, SpantuneError, did_you_mean
+from spantune.runs.interruption import Interruption, asked, exit_code, interruptible
 
 _FILES = (train, compare, report, recommend, evaluate, ask, serve, predict, score, methods, zoo, doctor)
 COMMANDS = {file.COMMAND.name: file.COMMAND for file in _FILES}
@@ -26,6 +28,14 @@ _RESTARTS = ("--resume", "--overwrite")
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command line (default: that of the process) and return its exit code."""
     words = list(sys.argv[1:] if argv is None else argv)
+    try:
+        with interruptible():
+            return _outcome(words)
+    except KeyboardInterrupt as stop:  # while the outcome was being printed
+        return exit_code(stop)
+
+
+def _outcome(words: Sequence[str]) -> int:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")  # a Windows console that cannot show a symbol shows `?`
@@ -37,14 +47,17 @@ def main(argv: Sequence[str] | None = None) -> int:
         sys.stdout.flush()
     except SystemExit as stop:  # argparse: 0 after the help
         return stop.code if isinstance(stop.code, int) else 2
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as stop:
         print(_interrupted(words), file=sys.stderr)
-        return 130
+        return exit_code(stop)
     except BrokenPipeError:
         # Python flushes standard output at exit, which would fail again.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 141
     except Exception as error:
+        if (number := asked()) is not None:
+            print(_interrupted(words), file=sys.stderr)
+            return exit_code(Interruption(number))
         return _explain(error, debug="--debug" in words or os.environ.get("SPANTUNE_DEBUG", "0") not in ("", "0"))
     return 0
 

@@ -18,6 +18,7 @@ from typing import IO, Any
 from uuid import uuid4
 
 from spantune.errors import RunError
+from spantune.runs.interruption import uninterrupted
 
 TEMPORARY = ".spantune-"
 """Prefix of unfinished files; a killed process may leave one."""
@@ -147,18 +148,20 @@ def atomic_folder(target: Path) -> Iterator[Path]:
         yield made
         replace_folder(made, target)
     except BaseException:
-        shutil.rmtree(made, ignore_errors=True)
+        with uninterrupted():
+            shutil.rmtree(made, ignore_errors=True)
         raise
 
 
 def replace_folder(made: Path, target: Path) -> None:
     """Put a completely written folder in the place of an older one; a crash leaves one of the two whole."""
     aside = target.with_name(f"{TEMPORARY}old-{target.name}")
-    shutil.rmtree(aside, ignore_errors=True)
-    if target.exists():
-        os.replace(target, aside)
-    os.replace(made, target)
-    shutil.rmtree(aside, ignore_errors=True)
+    with uninterrupted():
+        shutil.rmtree(aside, ignore_errors=True)
+        if target.exists():
+            os.replace(target, aside)
+        os.replace(made, target)
+        shutil.rmtree(aside, ignore_errors=True)
 
 
 def refuse_foreign(folder: Path, what: str, mark: str, known: Callable[[Path], bool]) -> None:
@@ -198,7 +201,7 @@ def require_writable(path: Path) -> None:
 
 def probe(folder: Path) -> None:
     """Raise OSError if no file can be written: better now than after an hour of training."""
-    with tempfile.NamedTemporaryFile(prefix=TEMPORARY, dir=folder) as file:
+    with uninterrupted(), tempfile.NamedTemporaryFile(prefix=TEMPORARY, dir=folder) as file:
         os.write(file.fileno(), b"\0" * 4096)
 
 
@@ -207,20 +210,23 @@ def _replacement(path: Path) -> Iterator[IO[bytes]]:
     """A temporary file that takes the place of the one at `path` when the block has ended without an error."""
     target = file_at(path)
     temporary = target.with_name(f"{TEMPORARY}{uuid4().hex}")
-    with explained(path):
-        file = temporary.open("xb")
+    file: IO[bytes] | None = None
     try:
+        with uninterrupted(), explained(path):
+            file = temporary.open("xb")
         yield file
-        with explained(path):
+        with uninterrupted(), explained(path):
             file.flush()
             os.fsync(file.fileno())
             file.close()
             os.replace(temporary, target)
     except BaseException:
-        with suppress(OSError):
-            file.close()
-        with suppress(OSError):
-            temporary.unlink()
+        with uninterrupted():
+            if file is not None:
+                with suppress(OSError):
+                    file.close()
+            with suppress(OSError):
+                temporary.unlink()
         raise
 
 

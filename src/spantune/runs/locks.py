@@ -21,6 +21,7 @@ from pathlib import Path
 
 from spantune.errors import RunError
 from spantune.runs.atomic_files import TEMPORARY, explained
+from spantune.runs.interruption import uninterrupted
 
 RUN_LOCK = f"{TEMPORARY}lock"
 """In a run folder, held by the process that writes into it."""
@@ -55,17 +56,28 @@ def locked(lock: Path, problem: str, *, where: Path, fix: str, patience: float =
     Raises:
         RunError: another process holds the lock; the message says which.
     """
-    end = time.monotonic() + max(patience, _A_LOOK_SECONDS)
-    while (file := _taken(lock)) is None:
-        if time.monotonic() >= end:
-            raise RunError(problem, where=str(where), expected="one process at a time", found=str(_said(lock)), fix=fix)
-        time.sleep(_POLL_SECONDS)
+    end, held = time.monotonic() + max(patience, _A_LOOK_SECONDS), list[int]()
+
+    def release() -> None:
+        with uninterrupted():
+            while held:
+                with suppress(OSError):
+                    os.unlink(lock)  # before it is released: whoever takes it then makes a file anew, see `_taken`
+                os.close(held.pop())
+
     try:
-        yield
+        try:
+            while not _take(lock, held):
+                if time.monotonic() >= end:
+                    raise RunError(
+                        problem, where=str(where), expected="one process at a time", found=str(_said(lock)), fix=fix
+                    )
+                time.sleep(_POLL_SECONDS)
+            yield
+        finally:
+            release()
     finally:
-        with suppress(OSError):
-            os.unlink(lock)  # before it is released: whoever takes it then makes a file anew, see `_taken`
-        os.close(file)
+        release()  # a signal may have arrived just before the first time
 
 
 def holder(lock: Path) -> Holder | None:
@@ -83,6 +95,15 @@ def holder(lock: Path) -> Holder | None:
         return _said(lock)
     finally:
         os.close(file)
+
+
+def _take(lock: Path, held: list[int]) -> bool:
+    """Put the open file of a lock into `held`; False if another process holds it."""
+    with uninterrupted():
+        file = _taken(lock)
+        if file is not None:
+            held.append(file)
+        return file is not None
 
 
 def _taken(lock: Path) -> int | None:

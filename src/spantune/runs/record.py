@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal, cast
@@ -12,10 +12,12 @@ from spantune.errors import RunError
 from spantune.runs.atomic_files import finite, listing, write_json_atomic
 from spantune.runs.digests import sealed
 from spantune.runs.from_json import FORMAT, from_json, read_json
+from spantune.runs.locks import RUN_LOCK, holder
 
 RECORD = "record.json"
 _WHAT = "run's record"
-Status = Literal["running", "finished", "failed", "interrupted"]
+Status = Literal["running", "finished", "failed", "interrupted", "died"]
+DIED = "its process ended without a last word, as by kill -9 or a power cut"
 SETS = ("train", "selection", "reported")
 """A run's own sets; every other name is a further set's."""
 
@@ -103,7 +105,7 @@ class RunRecord:
     """One training run. `dataclasses.replace` makes the next state, `write` puts it into the run folder."""
 
     status: Status
-    """The record of a killed run says `running`, too."""
+    """The file of a killed run says `running`, too; it is read as `died`, because no process holds the run's lock."""
     method: str
     """The method's name."""
     label: str
@@ -214,7 +216,20 @@ class RunRecord:
 
     @classmethod
     def read_if_there(cls, folder: Path) -> RunRecord | None:
-        """The record of a run folder; None if there is none, RunError if it is broken or cannot be read."""
+        """The record of a run folder; None if there is none, RunError if it is broken or cannot be read.
+
+        That of a run whose process has died says so.
+        """
+        record = cls._read(folder)
+        if record is None or record.status != "running" or holder(folder / RUN_LOCK) is not None:
+            return record
+        record = cls._read(folder)  # it may have ended since
+        if record is None or record.status != "running":
+            return record
+        return replace(record, status="died", reason=DIED)
+
+    @classmethod
+    def _read(cls, folder: Path) -> RunRecord | None:
         path = folder / RECORD
         try:
             return cls.from_json(read_json(path, _WHAT), str(path))

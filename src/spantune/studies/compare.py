@@ -16,6 +16,7 @@ from spantune.reports.tables.main_table import comparison
 from spantune.reports.write_report import Report
 from spantune.runs import RunFolder, write_text_atomic
 from spantune.runs.atomic_files import make_folder, refuse_foreign
+from spantune.runs.interruption import asked, uninterrupted
 from spantune.runs.locks import locked
 from spantune.runs.record import RECORD
 from spantune.scoring.statistics import estimate
@@ -120,23 +121,27 @@ def _carried_out(
     recorder = StudyRecorder(config, compared, fitted, earlier, notes)
     if config.plan:
         return recorder.record, None
-    recorder.update()
-    trackers = _trackers(config)
-    for tracker in trackers:
-        tracker.start(protocol_of(config))
-    kept = replace(fitted.config, **{key: value for tracker in trackers for key, value in tracker.passed_on.items()})
+    trackers: tuple[Tracker, ...] = ()
     try:
+        recorder.update()
+        trackers = _trackers(config)
+        for tracker in trackers:
+            tracker.start(protocol_of(config))
+        kept = replace(
+            fitted.config, **{key: value for tracker in trackers for key, value in tracker.passed_on.items()}
+        )
         searches = {arm.folder: _search(kept, arm, facts) for arm in fitted.arms if arm.parameters}
         Schedule(kept, fitted.arms, executor, recorder, searches, forecast, facts, clock, say, _write).run()
         if trackers and (before := _untracked(recorder.record)):
             recorder.note(f"trained without MLflow, so not shown there: {', '.join(before)}")
         recorder.note(*notes_after(recorder.record))
         _refuse_nothing(recorder.record)
-    except KeyboardInterrupt:
-        recorder.close("interrupted", "stopped by the user or the system; the same command continues")
-        raise
     except BaseException as error:
-        recorder.close("failed", str(error) or type(error).__name__)
+        with uninterrupted():
+            if isinstance(error, KeyboardInterrupt) or asked() is not None:
+                recorder.close("interrupted", "stopped by the user or the system; the same command continues")
+            else:
+                recorder.close("failed", str(error) or type(error).__name__)
         raise
     else:
         recorder.close("finished")

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Protocol
 
 from spantune.config import TrainConfig
+from spantune.runs.interruption import uninterrupted
 from spantune.studies.worker_process import Outcome, Place, RunProcess
 
 Say = Callable[[str], None]
@@ -48,7 +49,8 @@ class LocalExecutor:
 
     def submit(self, name: str, config: TrainConfig) -> None:
         number = next(place for place in range(self.workers) if place not in self._under_way)
-        self._under_way[number] = name, RunProcess(config, Place(number, self.workers))
+        with uninterrupted():  # a run that is not known could not be stopped
+            self._under_way[number] = name, RunProcess(config, Place(number, self.workers))
 
     def wait(self) -> tuple[str, Outcome]:
         places = {run.process.sentinel: number for number, (_, run) in self._under_way.items()}

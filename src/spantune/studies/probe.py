@@ -30,6 +30,9 @@ def timed(config: CompareConfig, arms: Sequence[Arm], executor: Executor, say: S
     say(f"timing a few steps: {', '.join(arm.title for arm in waiting)}")
     try:
         return known | _probed(config, waiting, folder, executor, say)
+    except BaseException:
+        executor.close()  # its runs write into the folder until they have ended
+        raise
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 

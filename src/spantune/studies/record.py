@@ -7,24 +7,25 @@ protocol, the sweeps with every point, the final runs, and what failed or was le
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 from spantune.errors import RunError
 from spantune.runs import RunFolder, RunRecord, write_json_atomic
 from spantune.runs.atomic_files import finite
 from spantune.runs.digests import sealed
 from spantune.runs.from_json import FORMAT, from_json, read_json
-from spantune.runs.record import RECORD
+from spantune.runs.locks import holder
+from spantune.runs.record import DIED, RECORD
 from spantune.studies.run_state import record_in
 
 STUDY = "study.json"
 STUDY_LOCK = Path(".locks") / "study.lock"
 """In a study folder, held by the process that works on the study."""
 _WHAT = "study's record"
-Status = Literal["running", "finished", "interrupted", "failed"]
-RunStatus = Literal["planned", "running", "finished", "failed", "skipped", "elsewhere"]
+Status = Literal["running", "finished", "interrupted", "failed", "died"]
+RunStatus = Literal["planned", "running", "finished", "interrupted", "died", "failed", "skipped", "elsewhere"]
 
 
 @dataclass(frozen=True)
@@ -96,6 +97,9 @@ class FinalRun:
     seconds: float | None = None
     reason: str | None = None
     attempts: tuple[str, ...] = ()
+
+
+R = TypeVar("R", Point, FinalRun)
 
 
 @dataclass(frozen=True)
@@ -174,6 +178,15 @@ class StudyRecord:
         """The points of the sweeps, then the final runs."""
         return (*(point for sweep in self.sweeps for point in sweep.points), *self.runs)
 
+    def ended(self, status: Literal["interrupted", "died"]) -> StudyRecord:
+        """The record in which the runs that were under way have ended with the study."""
+
+        def run_ended(run: R) -> R:
+            return replace(run, status=status) if run.status == "running" else run
+
+        sweeps = (replace(sweep, points=tuple(map(run_ended, sweep.points))) for sweep in self.sweeps)
+        return replace(self, sweeps=tuple(sweeps), runs=tuple(map(run_ended, self.runs)))
+
     def failures(self) -> str | None:
         """What failed and what to do about it; None if everything that was begun has finished."""
         if not self.failed:
@@ -188,11 +201,19 @@ class StudyRecord:
 
     @classmethod
     def read(cls, folder: Path | str) -> StudyRecord:
-        """The record of a study folder.
+        """The record of a study folder. That of a study whose process has died says so.
 
         Raises:
             RunError: there is none, it is broken, or another version of spantune wrote it.
         """
+        study = cls._read(folder)
+        if study.status != "running" or holder(study.folder / STUDY_LOCK) is not None:
+            return study
+        study = cls._read(folder)  # it may have ended since
+        return study if study.status != "running" else replace(study.ended("died"), status="died", reason=DIED)
+
+    @classmethod
+    def _read(cls, folder: Path | str) -> StudyRecord:
         path, fix = Path(folder) / STUDY, "run the same `spantune compare` again: it writes a new record"
         try:
             content = read_json(path, _WHAT, fix)

@@ -42,8 +42,10 @@ def report_of(study: StudyRecord) -> Report:
     """
     study.require_whole()
     without = {run.folder for run in study.runs} - {folder.path.name for folder in study.folders}
-    lost = (run for run in (*study.failed, *study.skipped) if run.folder in without)
-    failures = [f"{run.folder}: {run.reason or run.status}" for run in lost]
+    stopped = (run for run in study.runs if run.status in ("interrupted", "died"))
+    lost = (run for run in (*study.failed, *study.skipped, *stopped) if run.folder in without)
+    failures = [f"the study died: {study.reason}; the same `spantune compare` continues it"] * (study.status == "died")
+    failures += [f"{run.folder}: {run.reason or run.status}" for run in lost]
     failures += [f"left out: {name}" for name in study.left_out] + list(study.notes)
     command = shlex.join(typed(study.command) or compare_words(study.protocol))
     return read_report(study.folder, study.folders, sweeps=[*_curves(study)], failures=failures, commands=[command])

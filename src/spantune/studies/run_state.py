@@ -107,7 +107,7 @@ def plan_of(config: TrainConfig, facts: Facts, *, keeps_model: bool = True) -> t
     if before.status == "failed":
         why = f"failed before: {(before.reason or 'no reason given').splitlines()[0]}"
         return "resume" if folder.checkpoints.exists() else "run", why
-    return "resume", "interrupted before"
+    return "resume", "died before" if before.status == "died" else "interrupted before"
 
 
 def _same(record: DataRecord, other: DataRecord | None) -> bool:

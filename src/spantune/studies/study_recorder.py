@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from spantune.config import CompareConfig
 from spantune.errors import RunError
@@ -14,7 +14,7 @@ from spantune.runs import command_line, utc_now, without_password
 from spantune.studies.budget import Fitted
 from spantune.studies.grid_search import Chosen, Trial
 from spantune.studies.plan import Arm, final_name, sweep_name
-from spantune.studies.record import STUDY, FinalRun, Point, StudyRecord, Sweep
+from spantune.studies.record import STUDY, FinalRun, Point, R, StudyRecord, Sweep
 
 
 def earlier_record(folder: Path, say: Callable[[str], None]) -> StudyRecord | None:
@@ -34,9 +34,6 @@ def protocol_of(config: CompareConfig) -> dict[str, Any]:
     }  # each run has its own of `seeds`
     addresses = {key: without_password(settings[key]) for key in ("tracking_uri", "storage") if settings[key]}
     return {**settings, **addresses}
-
-
-R = TypeVar("R", Point, FinalRun)
 
 
 class StudyRecorder:
@@ -110,6 +107,8 @@ class StudyRecorder:
         self._change_sweep(arm, chosen.elsewhere, chosen=chosen.values, why=chosen.why, edge=chosen.edge)
 
     def close(self, status: Any, reason: str | None = None) -> None:
+        if status != "finished":
+            self.record = self.record.ended("interrupted")
         self.update(status=status, reason=reason, finished_at=utc_now())
 
     def _change_sweep(self, arm: Arm, points: Sequence[Point], **changes: Any) -> None:

@@ -13,11 +13,11 @@ from contextlib import suppress
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
-from types import FrameType
 from typing import Any, Literal
 
 from spantune.config import TrainConfig
 from spantune.errors import DataError, EncoderError
+from spantune.runs.interruption import asked, interruptible, uninterrupted
 
 _SIGNALS = os.name != "nt"  # Windows cannot ask a process to stop, and its Ctrl-C reaches all of them
 _PATIENCE_SECONDS = 600  # a run that is left of a killed study stops after its step, or the evaluation that it is in
@@ -95,18 +95,28 @@ def _context() -> Any:
     if "forkserver" not in multiprocessing.get_all_start_methods():
         return multiprocessing.get_context("spawn")
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["spantune.training.run", "matplotlib.figure", "matplotlib.backends.backend_agg"])
+    libraries = ["spantune.training.run", "matplotlib.figure", "matplotlib.backends.backend_agg"]
+    context.set_forkserver_preload(["spantune.studies.fork_server", *libraries])
     return context
 
 
 def _work(config: TrainConfig, outcomes: Connection, place: Place) -> None:
     """What the process does. It sends its outcome; the run's record has the reason as well."""
     if _SIGNALS:
-        signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal's Ctrl-C also reaches the study, which passes it on
-        signal.signal(signal.SIGTERM, _interrupt)
+        for number in (signal.SIGINT, signal.SIGHUP):  # a terminal's also reach the study, which passes them on
+            signal.signal(number, signal.SIG_IGN)
         threading.Thread(target=_stop_with_the_study, daemon=True).start()
     warnings.filterwarnings("ignore", category=FutureWarning)  # the libraries' own, as on the command line
-    outcome, code = Outcome(), 0
+    code = 130
+    with suppress(KeyboardInterrupt), interruptible((signal.SIGTERM,)):
+        outcome, code = _carried_out(config, place)
+        with uninterrupted(), suppress(BrokenPipeError):  # the study was killed
+            outcomes.send(outcome)
+    sys.exit(code)
+
+
+def _carried_out(config: TrainConfig, place: Place) -> tuple[Outcome, int]:
+    """The outcome of a run, and the exit code of its process."""
     try:
         from spantune.training import train
 
@@ -114,14 +124,14 @@ def _work(config: TrainConfig, outcomes: Connection, place: Place) -> None:
         _take(place)
         train(config, patience=_PATIENCE_SECONDS)
     except KeyboardInterrupt:
-        outcome, code = Outcome(interrupted=True), 130
+        return Outcome(interrupted=True), 130
     except Exception as error:
-        outcome, code = _failed(error), 1
+        if asked() is not None:
+            return Outcome(interrupted=True), 130
         if os.environ.get("SPANTUNE_DEBUG", "0") not in ("", "0"):
             traceback.print_exc()
-    with suppress(BrokenPipeError):  # the study was killed
-        outcomes.send(outcome)
-    sys.exit(code)
+        return _failed(error), 1
+    return Outcome(), 0
 
 
 def _without_bars() -> None:
@@ -161,11 +171,6 @@ def _take(place: Place) -> None:
         visible = os.environ.get("CUDA_VISIBLE_DEVICES")
         names = visible.split(",") if visible else [str(number) for number in range(gpus)]
         os.environ["CUDA_VISIBLE_DEVICES"] = names[place.number % len(names)]
-
-
-def _interrupt(number: int, frame: FrameType | None) -> None:
-    signal.signal(number, signal.SIG_IGN)  # once is enough: the record is being written
-    raise KeyboardInterrupt
 
 
 def _stop_with_the_study() -> None:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from mlflow.entities import Metric, Run
 
 _log = logging.getLogger(__name__)
-_STATUS = {"finished": "FINISHED", "failed": "FAILED", "interrupted": "KILLED", "running": "RUNNING"}
+_STATUS = {"finished": "FINISHED", "failed": "FAILED", "interrupted": "KILLED", "died": "KILLED", "running": "RUNNING"}
 _FLUSH_SECONDS = 10.0
 _QUIET = {
     "MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR": "0",

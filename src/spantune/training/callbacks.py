@@ -12,6 +12,7 @@ from typing import Any
 from transformers import ProgressCallback, TrainerCallback, TrainerControl, TrainerState
 
 from spantune.config import RunConfig
+from spantune.runs.interruption import STOP_SIGNALS, on_signal
 from spantune.training import distributed
 
 _NAMES = {"eval_em": "selection_em", "eval_f1": "selection_f1", "eval_loss": "selection_loss"}
@@ -68,17 +69,20 @@ class Bar(ProgressCallback):
 
 
 class GracefulStop(TrainerCallback):
-    """First Ctrl-C or SIGTERM: finish the step, save a checkpoint, stop. A second one of its kind stops at once."""
+    """First Ctrl-C, SIGTERM or SIGHUP: finish the step, save a checkpoint, stop. A second of its kind stops at once."""
 
     def __init__(self) -> None:
         self.asked = False
+        self.number: int = signal.SIGTERM
+        """Of the signal; another process of the run may have got it."""
         self._signals: set[int] = set()
         self._before: dict[int, Any] = {}
 
     def __enter__(self) -> GracefulStop:
         if threading.current_thread() is threading.main_thread():
-            for number in (signal.SIGINT, signal.SIGTERM):
-                self._before[number] = signal.signal(number, self._ask)
+            for number in STOP_SIGNALS:
+                if number in (signal.SIGINT, signal.SIGTERM) or signal.getsignal(number) is not signal.SIG_IGN:
+                    self._before[number] = signal.signal(number, self._ask)
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -87,9 +91,10 @@ class GracefulStop(TrainerCallback):
 
     def _ask(self, number: int, frame: FrameType | None) -> None:
         if number in self._signals:
-            raise KeyboardInterrupt
+            on_signal(number)
+        if not self.asked:
+            self.asked, self.number = True, number
         self._signals.add(number)
-        self.asked = True
 
     def on_step_end(self, args: Any, state: TrainerState, control: TrainerControl, **_: Any) -> TrainerControl:
         self.asked = distributed.any_of(self.asked, args.device)  # all stop after the same step

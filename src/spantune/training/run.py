@@ -28,6 +28,7 @@ from spantune.runs.atomic_files import atomic_folder
 from spantune.runs.damage import recorded_files
 from spantune.runs.environment import reset_peak_memory
 from spantune.runs.folder import N_BEST
+from spantune.runs.interruption import interrupt, uninterrupted
 from spantune.runs.manifest import AnsweringSettings, NullFit
 from spantune.scoring.answerability import fit_null
 from spantune.scoring.prediction_files import n_best_file
@@ -131,7 +132,7 @@ def _train(config: TrainConfig, folder: RunFolder) -> RunRecord:
                 trainer.train(resume_from_checkpoint=checkpoint)
         trainer.count_seconds("train_seconds" if config.epochs else None)
         if stop.asked:
-            raise KeyboardInterrupt
+            interrupt(stop.number)
         trainer.restore_best()
         distributed.part()
         if distributed.rank() > 0:
@@ -161,7 +162,8 @@ def _train(config: TrainConfig, folder: RunFolder) -> RunRecord:
         sheet.update(files=recorded_files(folder.path))
         sheet.close("finished")
         if not config.keep_checkpoints:
-            shutil.rmtree(folder.checkpoints, ignore_errors=True)
+            with uninterrupted():
+                shutil.rmtree(folder.checkpoints, ignore_errors=True)
     return sheet.record
 
 

@@ -14,6 +14,7 @@ from spantune.config.parse import yaml_file
 from spantune.errors import SpantuneError
 from spantune.methods import get
 from spantune.runs import History, RunFolder, RunRecord, environment, utc_now, write_text_atomic
+from spantune.runs.interruption import asked, uninterrupted
 from spantune.runs.record import parameters_of
 from spantune.runs.redaction import command_line, without_password
 from spantune.training import distributed
@@ -115,12 +116,14 @@ def run_sheet(config: TrainConfig, folder: RunFolder, previous: RunRecord | None
         sheet.open()
         yield sheet
     except BaseException as error:
-        if sheet.record.status == "finished":
-            pass  # it happened while the run was mirrored; the run itself is whole
-        elif isinstance(error, KeyboardInterrupt):
-            sheet.close("interrupted", "stopped by the user or the system; --resume continues from the last checkpoint")
-        else:
-            sheet.close("failed", reason_of(error))
+        with uninterrupted():
+            if sheet.record.status == "finished":
+                pass  # it happened while the run was mirrored; the run itself is whole
+            elif isinstance(error, KeyboardInterrupt) or asked() is not None:
+                reason = "stopped by the user or the system; --resume continues from the last checkpoint"
+                sheet.close("interrupted", reason)
+            else:
+                sheet.close("failed", reason_of(error))
         raise
 
 

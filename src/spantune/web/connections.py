@@ -81,7 +81,7 @@ class ConnectionBounds:
 
 
 class BoundedChannel(HTTPChannel):  # type: ignore[misc]
-    """A connection with a deadline. All that is overridden here runs in the thread that reads.
+    """A connection with a deadline. All but `service` and `send` runs in the thread that reads.
 
     Attributes:
         client: what shares a bound: an IPv4 address, or the network of an IPv6 address.
@@ -110,6 +110,15 @@ class BoundedChannel(HTTPChannel):  # type: ignore[misc]
             self.waits_since, self.moved, self.idle = time.monotonic(), 0, False
         self.moved += len(data)
         return bool(super().received(data))
+
+    def service(self) -> None:
+        """As in waitress; a client that sends its next request before the answer gets no answer to it.
+
+        Otherwise a hundred requests in one packet would be a hundred before those of others.
+        """
+        if len(self.requests) > 1:
+            self.requests[0].headers["CONNECTION"] = "close"
+        super().service()
 
     def send(self, data: bytes, do_close: bool = True) -> int:
         """As in waitress; also called by the threads that answer."""
@@ -164,7 +173,9 @@ class RequestDispatcher:
         """Called by waitress for the first request of a connection."""
         channel.request_is_whole()
         request = channel.requests[0]
-        healthy = getattr(request, "path", "") == HEALTH  # without one where the request could not be parsed
+        if not hasattr(request, "path"):  # it could not be parsed; waitress logs the path where the client has gone
+            request.path = ""
+        healthy = request.path == HEALTH
         if not healthy and len(self.others.queue) >= self.waiting and request.error is None:
             request.error = BusyError("All threads are busy; try again in a second.")
         (self.health if healthy or request.error else self.others).add_task(channel)

@@ -20,6 +20,7 @@ from werkzeug.wsgi import ClosingIterator
 
 from spantune.config import ServeConfig
 from spantune.errors import ConfigError
+from spantune.runs.interruption import STOP_SIGNALS
 from spantune.web.app import create_app
 from spantune.web.connections import BoundedChannel, ConnectionBounds, RequestDispatcher, most_connections
 from spantune.web.limits import body_bytes
@@ -159,13 +160,14 @@ def _announce(shared: Web, open_socket: socket.socket, say: Say) -> None:
 
 @contextmanager
 def _on_signals(stop: threading.Event) -> Iterator[None]:
-    """SIGTERM and Ctrl-C set the event; a second one ends the process as usual."""
+    """SIGTERM, Ctrl-C and SIGHUP (unless it is ignored) set the event; a second one ends the process as usual."""
 
     def handle(number: int, _: object) -> None:
         stop.set()
         signal.signal(number, before[number])
 
-    before: dict[int, Any] = {number: signal.signal(number, handle) for number in (signal.SIGTERM, signal.SIGINT)}
+    numbers = [one for one in STOP_SIGNALS if signal.getsignal(one) is not signal.SIG_IGN]
+    before: dict[int, Any] = {number: signal.signal(number, handle) for number in numbers}
     try:
         yield
     finally:

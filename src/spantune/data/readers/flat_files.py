@@ -18,6 +18,7 @@ from spantune.data.source import FILE_ENDINGS
 from spantune.errors import DataError, did_you_mean
 
 _JSON = (".json", ".jsonl", ".ndjson")
+_BEGINS_JSON = re.compile(r'[\[{][\[{\s]*("|$)')
 _SAMPLED = 50  # records that are looked at for advice
 _CSV = (".csv", ".tsv")
 _UNPACK = "unpack it first"
@@ -66,10 +67,12 @@ def file_rows(path: Path, mapping: Mapping[str, str], require_answers: bool = Tr
 def _kind(text: str, ending: str, names: Collection[str]) -> str:
     """The ending that a text should have: JSON begins with a bracket, a CSV with two of its columns' names."""
     line = text.lstrip().split("\n", 1)[0]
+    if ending in _CSV:
+        return ".json" if _BEGINS_JSON.match(line) else ending
     if line.startswith(("{", "[")):
-        return ending if ending in _JSON else ".json"
+        return ending
     cells = [cell.strip(' "\r') for cell in re.split(r"[,;|\t]", line)]
-    return ".csv" if ending in _JSON and sum(cell in names for cell in cells) > 1 else ending
+    return ".csv" if sum(cell in names for cell in cells) > 1 else ending
 
 
 def parquet_records(path: Path) -> Records:
