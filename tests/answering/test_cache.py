@@ -77,3 +77,64 @@ def test_another_corpus_tokenizer_or_length_is_another_cache(
     tiny_tokenizer("a b", truncation=True, max_length=3, padding="max_length")
     cached(tiny_corpus, tiny_tokenizer, rules)
     assert len(list((own_cache / "spantune").glob("*.arrow"))) == len(changes)
+
+
+def flip(path: Path) -> None:
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+
+
+DAMAGE: dict[str, Callable[[Path], object]] = {
+    "flip": flip,
+    "cut": lambda path: path.write_bytes(path.read_bytes()[:-3]),
+    "empty": lambda path: path.write_bytes(b""),
+}
+
+
+@pytest.mark.parametrize("how", DAMAGE)
+def test_a_damaged_cache_is_said_and_made_again(
+    how: str, tiny_corpus: Corpus, tiny_tokenizer: Any, rules: WindowRules, own_cache: Path
+) -> None:
+    fresh = list(make_windows(tiny_corpus, tiny_tokenizer, rules, cache=False).dataset)
+    cached(tiny_corpus, tiny_tokenizer, rules)
+    (path,) = (own_cache / "spantune").iterdir()
+    before = path.read_bytes()
+    DAMAGE[how](path)
+    with pytest.warns(UserWarning, match="a file of the cache is damaged and is made again") as said:
+        assert list(cached(tiny_corpus, tiny_tokenizer, rules).dataset) == fresh
+    assert len(said) == 1 and str(path) in str(said[0].message)
+    assert [one.read_bytes() for one in (own_cache / "spantune").iterdir()] == [before]
+
+
+def test_a_cache_that_is_gone_while_it_is_read_costs_nothing(
+    tiny_corpus: Corpus, tiny_tokenizer: Any, rules: WindowRules, own_cache: Path
+) -> None:
+    windows = cached(tiny_corpus, tiny_tokenizer, rules)
+    whole = [part.windows for part in windows.parts(2)]
+    (path,) = (own_cache / "spantune").iterdir()
+    path.unlink()
+    assert [part.windows for part in windows.parts(2)] == whole
+
+
+@pytest.mark.parametrize("why", ["a file in its place", "full"])
+def test_a_cache_that_cannot_be_written_is_said_and_done_without(
+    why: str,
+    tiny_corpus: Corpus,
+    tiny_tokenizer: Any,
+    rules: WindowRules,
+    own_cache: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    fresh = list(make_windows(tiny_corpus, tiny_tokenizer, rules, cache=False).dataset)
+    if why == "full":
+
+        def full(*_: Any, **__: Any) -> None:
+            raise OSError(28, "No space left on device")
+
+        monkeypatch.setattr("spantune.answering.windows._mapped", full)
+    else:
+        (own_cache / "spantune").write_text("")
+    with pytest.warns(UserWarning, match="windows cannot be kept for the next run"):
+        assert list(cached(tiny_corpus, tiny_tokenizer, rules).dataset) == fresh
+    assert not list(own_cache.glob("spantune/*"))

@@ -7,21 +7,24 @@ import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from spantune.answering.arrow_arrays import Columns, arrow_columns, as_columns
-from spantune.answering.cache import cache_folder, library_versions, tokenizer_digest
+from spantune.answering.cache import keep, kept, library_versions, making, not_cached, tokenizer_digest
 from spantune.answering.labels import ANSWER, CUT
 from spantune.answering.window_cutting import cut_windows
 from spantune.answering.window_rules import WindowRules
 from spantune.data import Corpus, Example
+from spantune.errors import SpantuneError
 
 if TYPE_CHECKING:
     from datasets import Dataset, Features
     from transformers import PreTrainedTokenizerFast
 
+_ARROW = ".arrow"
 _LAYOUT = 5  # Counts changes of the columns below: an older cache is not read.
 _AT_ONCE = 100  # examples tokenised together: more take more memory and no less time
 
@@ -89,7 +92,10 @@ class Windows:
         files = self.dataset.cache_files
         if len(files) != 1:
             return self._in_memory
-        mapped = Dataset.from_file(files[0]["filename"])
+        try:
+            mapped = Dataset.from_file(files[0]["filename"])
+        except (OSError, ValueError):  # gone since: the mapped one is still whole
+            return self._in_memory
         mapped.set_format("arrow")
         return mapped
 
@@ -168,20 +174,42 @@ def make_windows(
         parts = [Dataset.from_dict(rows, columns) for _, rows in _pieces(corpus.examples, tokenizer, rules)]
         parts = parts or [Dataset.from_dict({name: [] for name in columns}, columns)]
         return Windows(parts[0] if len(parts) == 1 else concatenate_datasets(parts), corpus, rules)
-    key = _fingerprint(corpus, tokenizer, rules)
+    try:
+        return Windows(_cached(corpus, tokenizer, rules), corpus, rules)
+    except SpantuneError:
+        raise
+    except Exception as error:  # each library of the cache fails in its own way; what fails elsewhere fails again
+        not_cached("windows", error)
+        return make_windows(corpus, tokenizer, rules, cache=False)
+
+
+def _cached(corpus: Corpus, tokenizer: PreTrainedTokenizerFast, rules: WindowRules) -> Dataset:
+    """The windows in the cache, made if they are not there or damaged."""
+    from datasets import Dataset
+
+    name = f"windows-{_fingerprint(corpus, tokenizer, rules)}"
+    if (path := kept(name, _ARROW)) is not None:
+        return Dataset.from_file(str(path))
+    with making(_ARROW) as path:
+        made = _mapped(corpus, tokenizer, rules, path)
+        return Dataset.from_file(str(keep(path, name, _ARROW))) if path.exists() else made  # no file of no windows
+
+
+def _mapped(corpus: Corpus, tokenizer: PreTrainedTokenizerFast, rules: WindowRules, path: Path) -> Dataset:
+    """The windows of a corpus, written to a file as they are made."""
+    from datasets import Dataset
+
     rows = Dataset.from_dict({"row": np.arange(len(corpus.examples))})
-    made = rows.map(
+    return rows.map(
         lambda batch: cut_windows([corpus.examples[row] for row in batch["row"]], batch["row"], tokenizer, rules),
         batched=True,
         batch_size=_AT_ONCE,
         remove_columns=["row"],
         features=_columns(rules),
-        new_fingerprint=key,
-        cache_file_name=str(cache_folder() / f"windows-{key}.arrow"),
-        load_from_cache_file=True,
+        cache_file_name=str(path),
+        load_from_cache_file=False,
         desc=f"Windows of {corpus.name}",
     )
-    return Windows(made, corpus, rules)
 
 
 def _columns(rules: WindowRules) -> Features:

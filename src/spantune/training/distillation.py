@@ -8,12 +8,10 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import sys
-import warnings
 from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -22,9 +20,9 @@ from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 from tqdm import tqdm
 
+from spantune.answering import cache
 from spantune.answering.arrow_arrays import Columns, take
 from spantune.answering.batches import allowed_tokens
-from spantune.answering.cache import cache_folder
 from spantune.answering.engine import AT_ONCE, batch_logits, batch_tokens
 from spantune.answering.labels import CUT
 from spantune.answering.predictor import Predictor, model_folder
@@ -34,13 +32,15 @@ from spantune.errors import ConfigError
 from spantune.modeling.devices import choose_device, choose_dtype
 from spantune.modeling.kernels.weight_casting import linear_weights_cast
 from spantune.modeling.loss import span_probabilities
-from spantune.runs.atomic_files import TEMPORARY
 from spantune.runs.manifest import read_manifest
 from spantune.training.lineage import digests
 from spantune.training.run_settings import predicting
 
 if TYPE_CHECKING:
     from pyarrow import Table
+
+
+_ENDING = ".safetensors"
 
 
 @dataclass(frozen=True)
@@ -108,25 +108,41 @@ def lessons(config: TrainConfig, windows: Windows) -> Lessons | None:
     """
     if not config.teachers or not config.epochs:
         return None
-    path = cache_folder() / f"lessons-{_key(config, windows)}.safetensors"
-    with FileLock(path.with_suffix(".lock")):
-        try:
-            answers = load_file(path)
-        except (OSError, SafetensorError):  # it is not there, or torn
+    name = f"lessons-{_key(config, windows)}"
+    with _alone(name):
+        answers = _kept(name)
+        if answers is None:
             answers = _made(config, windows)
-            _keep(answers, path)
+            _keep(answers, name)
     return Lessons(answers["values"], answers["edges"])
 
 
-def _keep(answers: dict[str, np.ndarray], path: Path) -> None:
-    """Keep the answers for the next run; if the disk is full, that run asks again."""
-    making = path.with_name(f"{TEMPORARY}{os.getpid()}-{path.name}")
+@contextmanager
+def _alone(name: str) -> Iterator[None]:
+    """Let one process in at a time; if the cache cannot be written, all."""
+    with ExitStack() as stack:
+        with suppress(OSError):
+            stack.enter_context(FileLock(cache.cache_folder() / f"{name}.lock"))
+        yield
+
+
+def _kept(name: str) -> dict[str, np.ndarray] | None:
+    """What the teachers said in an earlier run; None if it is not in the cache."""
     try:
-        save_file(answers, making)
-        making.replace(path)
+        path = cache.kept(name, _ENDING)
+        return None if path is None else load_file(path)
+    except (OSError, SafetensorError):
+        return None
+
+
+def _keep(answers: dict[str, np.ndarray], name: str) -> None:
+    """Keep the answers for the next run; if the cache is full or cannot be written, that run asks again."""
+    try:
+        with cache.making(_ENDING) as path:
+            save_file(answers, path)
+            cache.keep(path, name, _ENDING)
     except (OSError, SafetensorError) as error:
-        making.unlink(missing_ok=True)
-        warnings.warn(f"what the teachers said cannot be kept for the next run: {error}", stacklevel=2)
+        cache.not_cached("what the teachers said", error)
 
 
 def _key(config: TrainConfig, windows: Windows) -> str:
