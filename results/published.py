@@ -89,13 +89,14 @@ def publish(study: Path, target: Path) -> Report:
 def _done(study: StudyRecord, finished: Collection[str]) -> dict[str, Any]:
     """`study.json` with the sweeps that have chosen and the runs that have finished, without paths."""
     content = json.loads((study.folder / STUDY).read_text(encoding="utf-8"))
+    content.pop("digest", None)  # of what is not published, too
     sweeps = [one for one in content["sweeps"] if one["chosen"]]
     runs = [one for one in content["runs"] if one["folder"] in finished]
     return without_paths({**content, "command": _typed(study.command), "sweeps": sweeps, "runs": runs})
 
 
 def _public(run: RunRecord) -> RunRecord:
-    return RunRecord.from_json(without_paths(replace(run, command=_typed(run.command)).to_json()))
+    return RunRecord.from_json(without_paths(replace(run, command=_typed(run.command), files={}).to_json()))
 
 
 def _typed(command: Sequence[str]) -> tuple[str, ...]:

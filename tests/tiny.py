@@ -105,6 +105,27 @@ def weights(run: Path) -> dict[str, Any]:
     }
 
 
+def without_digests(folder: Path) -> Path:
+    """Make of a saved model one of an older version, which has no digests: later checks see what is wrong with it."""
+    path = folder / "spantune.json"
+    new = ("files", "digest", "encoder_digest")
+    path.write_text(json.dumps({key: value for key, value in json.loads(path.read_text()).items() if key not in new}))
+    return folder
+
+
+def trained_to_be(run: Path) -> Path:
+    """Make a run one whose training has given the weights that a test has put into it."""
+    from dataclasses import replace
+
+    from spantune.runs import RunRecord
+    from spantune.runs.damage import recorded_files
+    from spantune.runs.manifest import read_manifest, write_manifest
+
+    write_manifest(run / "adapter", read_manifest(run / "adapter"))
+    replace(RunRecord.read(run), files=recorded_files(run)).write(run)
+    return run
+
+
 def same_weights(one: Path, other: Path) -> bool:
     """Whether two runs learned the same, to the last bit."""
     first, second = weights(one), weights(other)

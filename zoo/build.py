@@ -20,7 +20,7 @@ from spantune.data import Corpus, load_corpus
 from spantune.errors import RunError
 from spantune.reports.reproduce import typed
 from spantune.runs import RunFolder, RunRecord, without_paths
-from spantune.runs.manifest import ADAPTER_CONFIG
+from spantune.runs.manifest import ADAPTER_CONFIG, read_manifest, write_manifest
 from spantune.scoring.scores import score_runs
 from spantune.scoring.statistics import compare
 from spantune.zoo import FOLDER
@@ -69,13 +69,16 @@ def pack(run: Path, corpus: Corpus, shelf: Path = FOLDER) -> Packed:
         made = Path(scratch) / record.method
         shutil.copytree(RunFolder(run).adapter, made / "adapter", ignore=shutil.ignore_patterns("README.md"))
         _halve(made / "adapter" / "adapter_model.safetensors")
+        write_manifest(made / "adapter", read_manifest(made / "adapter"))
         halved = _answers(made, corpus)
         changed = sum(answers[one] != halved[one] for one in answers)
         if changed:
             shutil.copy(RunFolder(run).adapter / "adapter_model.safetensors", made / "adapter")
         size = (made / "adapter" / "adapter_model.safetensors").stat().st_size
         command = tuple(typed(record.command) or record.command)
-        public = RunRecord.from_json(without_paths(replace(record, adapter_bytes=size, command=command).to_json()))
+        write_manifest(made / "adapter", read_manifest(made / "adapter"))  # with the digests of what ships
+        kept = replace(record, adapter_bytes=size, command=command, files={})  # the answers do not ship
+        public = RunRecord.from_json(without_paths(kept.to_json()))
         public.write(made)
         peft = (made / "adapter" / ADAPTER_CONFIG).is_file()
         reported = json.loads(RunFolder(run).predictions.read_text(encoding="utf-8"))

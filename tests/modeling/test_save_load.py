@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
-from tiny import ANSWERING
+from tiny import ANSWERING, without_digests
 
 import spantune
 from spantune.answering import Predictor
@@ -45,12 +45,12 @@ ALIKE = ("ia3", "prefix-tuning", "bottleneck")
 @pytest.fixture(params=[pytest.param(one, marks=pytest.mark.exhaustive if one in ALIKE else ()) for one in METHODS])
 def adapter(request: pytest.FixtureRequest, saved: Callable[[str], Path], tmp_path: Path) -> Path:
     """A copy that the test may break, as the two below are."""
-    return Path(shutil.copytree(saved(request.param), tmp_path / "adapter"))
+    return without_digests(Path(shutil.copytree(saved(request.param), tmp_path / "adapter")))
 
 
 @pytest.fixture
 def lora(saved: Callable[[str], Path], tmp_path: Path) -> Path:
-    return Path(shutil.copytree(saved("lora"), tmp_path / "lora"))
+    return without_digests(Path(shutil.copytree(saved("lora"), tmp_path / "lora")))
 
 
 def rewrite(path: Path, **changes: Any) -> None:
@@ -60,7 +60,7 @@ def rewrite(path: Path, **changes: Any) -> None:
 
 @pytest.fixture
 def whole(saved: Callable[[str], Path], tmp_path: Path) -> Path:
-    return Path(shutil.copytree(saved("full"), tmp_path / "whole"))
+    return without_digests(Path(shutil.copytree(saved("full"), tmp_path / "whole")))
 
 
 def test_a_folder_without_a_model(tmp_path: Path) -> None:
@@ -199,7 +199,7 @@ def test_weights_of_another_precision_are_taken_as_they_are(
     method: str, kind: torch.dtype, saved: Callable[[str], Path], tmp_path: Path
 ) -> None:
     """Others may have made the file smaller."""
-    adapter = Path(shutil.copytree(saved(method), tmp_path / "adapter"))
+    adapter = without_digests(Path(shutil.copytree(saved(method), tmp_path / "adapter")))
     state = load_file(adapter / WEIGHTS)
     save_file({name: weight.to(kind) for name, weight in state.items()}, adapter / WEIGHTS)
     loaded = load(adapter).model

@@ -145,3 +145,50 @@ def test_answers_of_another_run_are_refused_by_name(
     os.replace(folder / "aside", other)
     assert main([command, str(folder)]) == 2
     assert str(folder) in (said := capsys.readouterr().err) and "predictions.json" in said
+
+
+FILES = ["predictions.json", "n_best.json"]
+
+
+@pytest.mark.parametrize("name", FILES)
+@pytest.mark.parametrize("how", ["cut", "flip", "gone"])
+def test_damaged_answers_are_named_and_made_again(
+    name: str, how: str, folder: Path, again: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = folder / "lora-0" / name
+    before = path.read_bytes()
+    if how == "gone":
+        path.unlink()
+    elif how == "cut":
+        cut(path)
+    else:
+        content = bytearray(before)
+        content[len(content) // 2] ^= 1
+        path.write_bytes(content)
+    assert main(["report", str(folder)]) == 2
+    assert str(path) in capsys.readouterr().err
+    with pytest.warns(UserWarning, match="its answers are made again"):
+        _, _, ran = again(folder)
+    assert ran == ["lora-0"] and path.read_bytes() == before
+    assert main(["recommend", str(folder)]) == 0
+
+
+def test_a_model_of_another_run_is_named_and_trained_again(
+    folder: Path, again: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = (folder / "lora-0" / "adapter" / "spantune.json").read_bytes()
+    shutil.rmtree(folder / "lora-0" / "adapter")
+    shutil.copytree(folder / "full-0" / "adapter", folder / "lora-0" / "adapter")
+    asked = ["ask", str(folder / "lora-0"), "--question", "Who?", "--context", "Ada built it in 1832."]
+    assert main(asked) == 2
+    assert str(folder / "lora-0" / "adapter" / "spantune.json") in capsys.readouterr().err
+    with pytest.warns(UserWarning, match="is damaged and is trained again"):
+        assert again(folder)[2] == ["lora-0"]
+    assert (folder / "lora-0" / "adapter" / "spantune.json").read_bytes() == before
+
+
+def test_a_history_that_is_damaged_is_said(folder: Path, no_plots: None) -> None:
+    (folder / "lora-0" / "history.jsonl").unlink()
+    with pytest.warns(UserWarning, match=r"lora-0/history\.jsonl is gone"):
+        made = report_of(StudyRecord.read(folder))
+    assert len(made.table.groups) == 2 and any("history.jsonl is gone" in line for line in made.failures)

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import torch
 from safetensors import SafetensorError
-from tiny import history, make_encoder, weights
+from tiny import history, make_encoder, trained_to_be, weights
 
 from spantune.answering import Predictor
 from spantune.answering.arrow_arrays import as_columns
@@ -66,7 +66,7 @@ def second(finished: RunFolder, tmp_path: Path) -> RunFolder:
     state = load_file(file)
     head = next(name for name in state if name.endswith("qa_outputs.weight"))
     save_file({**state, head: 3 * state[head]}, file, {"format": "pt"})
-    return RunFolder(folder)
+    return RunFolder(trained_to_be(folder))
 
 
 def test_lessons_are_the_mean_of_the_teachers_probabilities(

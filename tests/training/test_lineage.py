@@ -10,6 +10,7 @@ from typing import Any
 
 import datasets.config
 import pytest
+from tiny import trained_to_be
 
 from spantune.errors import ConfigError, RunError
 from spantune.runs import RunFolder
@@ -43,6 +44,7 @@ def test_what_was_trained_again_is_another(key: str, finished: RunFolder, config
     assert plan_of(config(**asked), facts)[0] == "done"
     (file,) = (origin / "adapter").glob("*.safetensors")
     file.write_bytes(file.read_bytes()[:-1] + bytes([file.read_bytes()[-1] ^ 1]))
+    trained_to_be(origin)
     assert plan_of(config(**asked), facts) == ("run", f"changed: trained again since: {origin}")
     replace(record, status="interrupted").write(tmp_path / "run")
     with pytest.raises(RunError, match="what the run learns from has changed") as raised:

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 import torch
-from tiny import examples_of, make_encoder, same_weights
+from tiny import examples_of, make_encoder, same_weights, trained_to_be
 
 from spantune.answering import Predictor
 from spantune.config import CompareConfig, PredictorConfig, TrainConfig
@@ -70,6 +70,7 @@ def test_a_study_continues_a_run_again_once_it_is_another(
     (file,) = (Path(lora) / "adapter").glob("*.safetensors")
     file.write_bytes(file.read_bytes()[:-1] + bytes([file.read_bytes()[-1] ^ 1]))
     said.clear()
+    trained_to_be(Path(lora))
     compare(study, say=said.append)
     assert f"lora, seed 0: run (changed: trained again since: {lora})" in "\n".join(said)
     shutil.rmtree(lora)

@@ -19,6 +19,7 @@ from spantune.errors import RunError
 from spantune.modeling import SpanModel, load
 from spantune.modeling.devices import choose_device, choose_dtype
 from spantune.modeling.save_load import Saved
+from spantune.runs.damage import refuse_others_model
 from spantune.runs.manifest import MANIFEST, AnsweringSettings, NullFit, saved_in
 
 if TYPE_CHECKING:
@@ -41,6 +42,19 @@ def model_folder(run: str | Path) -> Path:
 def question_on(question: str, context: str) -> Example:
     """The question and its context as an example; DataError if one is empty or no text that can be read."""
     return Example("question", require_text(question, "question"), require_text(context, "context"))
+
+
+class NoFiniteScores(RunError):
+    """The model's weights are numbers, and its scores are not: such answers are none."""
+
+    def __init__(self, answers: CorpusAnswers) -> None:
+        self.windows = f"{answers.broken_windows} of {answers.windows} windows without finite scores"
+        super().__init__(
+            "the model gives scores that are not numbers",
+            expected="finite scores for every token",
+            found=self.windows,
+            fix="--precision fp32; otherwise its weights are damaged: bring them back, or train again",
+        )
 
 
 class Predictor:
@@ -78,10 +92,14 @@ class Predictor:
         """The model of a finished run (`runs/lora-0`) or of an adapter folder.
 
         Raises:
-            RunError: no usable model is there. EncoderError: it belongs to another encoder.
+            RunError: no usable model is there, or a file of it is damaged. EncoderError: it belongs to another encoder.
         """
-        saved: Saved = load(model_folder(run))
-        if config is not None and config.merge and saved.model.method.mergeable:
+        config = config or PredictorConfig()
+        folder = model_folder(run)
+        if config.verify and folder.parent == Path(run):
+            refuse_others_model(folder.parent)
+        saved: Saved = load(folder, verify=config.verify)
+        if config.merge and saved.model.method.mergeable:
             saved.model.merge()
         return cls(saved.model, saved.tokenizer, saved.settings, config)
 
@@ -136,8 +154,8 @@ class Predictor:
     def answer_windows(
         self, windows: Windows | StreamedWindows, *, n_best: int = DecodeConfig.n_best, sink: Sink | None = None
     ) -> CorpusAnswers:
-        """Answer a corpus whose windows were made before."""
-        return answer_windows(
+        """Answer a corpus whose windows were made before; NoFiniteScores where the model's scores are no numbers."""
+        answers = answer_windows(
             self.model,
             windows,
             pad_token_id=self.tokenizer.pad_token_id,
@@ -147,6 +165,9 @@ class Predictor:
             null_threshold=self.settings.null_threshold,
             sink=sink,
         )
+        if answers.broken_windows:
+            raise NoFiniteScores(answers)
+        return answers
 
     def predict_windows(self, windows: StreamedWindows, *, n_best: int = DecodeConfig.n_best) -> CorpusAnswers:
         """Answer windows made before and keep the predictions of all their examples."""

@@ -8,12 +8,13 @@ from typing import Any
 
 import torch
 
+from spantune.config import BUNDLED
 from spantune.methods import get
 from spantune.modeling.architecture_detection import shape_of
-from spantune.modeling.encoders import fingerprint, lasting_name
+from spantune.modeling.encoders import fingerprint, lasting_name, weights_digest
 from spantune.modeling.save_load import load_network
 from spantune.modeling.span_model import SpanModel, adapt
-from spantune.runs.manifest import Identity
+from spantune.runs.manifest import Identity, saved_in
 
 
 def build(
@@ -45,5 +46,6 @@ def build(
         model=lasting_name(model),
         model_type=network.config.model_type,
         encoder_fingerprint=fingerprint(network),
+        encoder_digest=None if model == BUNDLED or saved_in(model) else weights_digest(network),
     )
     return adapt(network, identity, chosen.inject(resolved, shape_of(network)))

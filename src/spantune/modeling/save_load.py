@@ -24,12 +24,13 @@ from spantune.modeling.encoders import (
     pretrained_config,
     pretrained_network,
     public_name,
+    require_weights,
 )
 from spantune.modeling.load_errors import not_numbers, pickle_fault
 from spantune.modeling.peft_compat import require_same_meaning
 from spantune.modeling.pretrained_tokenizers import pretrained_tokenizer, tokenizer_fingerprint
 from spantune.modeling.span_model import SpanModel, adapt
-from spantune.runs.atomic_files import write_json_atomic
+from spantune.runs.digests import refuse_altered
 from spantune.runs.manifest import (
     MANIFEST,
     WEIGHTS,
@@ -38,6 +39,7 @@ from spantune.runs.manifest import (
     known_method,
     read_manifest,
     saved_in,
+    write_manifest,
 )
 
 if TYPE_CHECKING:
@@ -100,7 +102,7 @@ def save(model: SpanModel, folder: Path, *, settings: AnsweringSettings, tokeniz
     manifest = Manifest(
         **vars(model.identity), settings=settings, tokenizer_fingerprint=tokenizer_fingerprint(tokenizer)
     )
-    write_json_atomic(folder / MANIFEST, manifest.to_json())
+    write_manifest(folder, manifest)
     return sum(file.stat().st_size for file in folder.iterdir() if file.suffix == ".safetensors")
 
 
@@ -143,20 +145,30 @@ def saved_tensors(model: SpanModel) -> dict[str, Tensor]:
     return {name: weight for name, weight in state.items() if first[id(weight)] == name}
 
 
-def load(folder: Path, *, model: str | None = None, dropout: float = 0.0, attention_dropout: float = 0.0) -> Saved:
+def load(
+    folder: Path,
+    *,
+    model: str | None = None,
+    dropout: float = 0.0,
+    attention_dropout: float = 0.0,
+    verify: bool = True,
+) -> Saved:
     """Load a saved model to identical logits, in evaluation mode, on the CPU.
 
     Args:
         folder: what `save` wrote. model: the encoder, where it lies elsewhere now than when it was trained.
         dropout, attention_dropout: of its encoder, should it be trained on.
+        verify: whether the digests of its files and of its encoder's weights are compared with those in its manifest.
 
     Raises:
-        RunError: nothing usable is in the folder. EncoderError: the adapter was trained on another encoder, or with
-            another tokenizer.
+        RunError: nothing usable is in the folder, or a file is not as it was saved.
+        EncoderError: the adapter was trained on another encoder, or with another tokenizer.
     """
     manifest = read_manifest(folder)
     identity = manifest.identity
     method, options = known_method(identity, folder / MANIFEST)
+    if verify:
+        _require_unaltered(folder, manifest)
     if method.whole_encoder:
         try:
             network, tokenizer = pretrained_network(str(folder), new_head=False), pretrained_tokenizer(str(folder))
@@ -173,6 +185,8 @@ def load(folder: Path, *, model: str | None = None, dropout: float = 0.0, attent
             found=f"{encoder} ({network.config.model_type}, weights {fingerprint(network)})",
             fix=f"bring the encoder {identity.model!r} back as it was, or train again on this one",
         )
+    if verify and identity.encoder_digest is not None:
+        require_weights(network, encoder, identity.encoder_digest)
     tokenizer = load_tokenizer(encoder)
     _require_tokenizer(tokenizer, manifest, folder, encoder)
     state = _read_weights(folder / WEIGHTS)
@@ -180,6 +194,14 @@ def load(folder: Path, *, model: str | None = None, dropout: float = 0.0, attent
     require_same_meaning(_peft_config(loaded), folder)
     _put_back(loaded, state, folder / WEIGHTS)
     return Saved(loaded.eval(), tokenizer, manifest.settings)
+
+
+def _require_unaltered(folder: Path, manifest: Manifest) -> None:
+    """RunError where a file of a saved model is not as it was saved; an older one, without digests, is said."""
+    if not manifest.files:
+        note = "was saved by an older version, without digests: whether its files are damaged is not known"
+        warnings.warn(f"{folder} {note}", stacklevel=3)
+    refuse_altered(folder, manifest.files, "saved model", "bring the file back as it was saved, or train again")
 
 
 def _require_tokenizer(tokenizer: PreTrainedTokenizerFast, manifest: Manifest, folder: Path, encoder: str) -> None:
@@ -248,6 +270,8 @@ def _finished_run(name: str) -> tuple[str, Path | None]:
         return name, None
     identity = read_manifest(folder).identity
     whole = known_method(identity, folder / MANIFEST)[0].whole_encoder
+    if whole:
+        refuse_altered(folder, read_manifest(folder).files, "saved model", "bring the file back, or train again")
     return (str(folder), None) if whole else (identity.model, folder)
 
 

@@ -17,6 +17,7 @@ from spantune.data.source import NoSource, reached
 from spantune.errors import RunError, UserError
 from spantune.reports.run_groups import Group, rule_language
 from spantune.runs import RunFolder, RunRecord
+from spantune.runs.damage import refuse_damaged_answers
 from spantune.scoring.dimensions import DIMENSIONS
 from spantune.scoring.error_kinds import KindCounts, Span, error_kinds, kind_counts
 from spantune.scoring.official_metrics import Rules, rules_of
@@ -122,12 +123,14 @@ def read_scores(groups: Sequence[Group], folders: Mapping[int, RunFolder]) -> Sc
         folders: of the runs, by the `id` of their record.
 
     Raises:
-        RunError: a run's answers do not score what its record says.
+        RunError: a run's answers are damaged, or do not score what its record says.
         Incomplete: no run has finished, the runs were not scored on the same reported set or not by the same rule, the
             set is gone (`Gone`) or has changed, or answers are missing.
     """
     finished = {group.label: group.finished for group in groups if group.finished}
     runs = [run for some in finished.values() for run in some]
+    for run in runs:
+        refuse_damaged_answers(folders[id(run)].path, run)
     examples = _reported(runs, folders).examples
     squad_v2 = any(run.config.get("squad_v2") for run in runs)
     try:

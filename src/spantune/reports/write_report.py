@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -22,6 +23,7 @@ from spantune.reports.tables.detail_tables import Grid, differences, slices_grid
 from spantune.reports.tables.main_table import comparison
 from spantune.runs import History, RunFolder, RunRecord, write_text_atomic
 from spantune.runs.atomic_files import explained
+from spantune.runs.damage import history_fault
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -140,5 +142,8 @@ def read_report(
     table = comparison(records, statistics)
     because = [missing] if missing and any(record.status == "finished" for record in records) else []
     headline = finding(table.groups, statistics, because)
-    made = table, headline, evidence, missing, tuple(failures), tuple(commands)
+    faults = [fault for run, record in zip(runs, records, strict=True) if (fault := history_fault(run.path, record))]
+    for fault in faults:
+        warnings.warn(f"the curves of a run may lack something: {fault}", stacklevel=2)
+    made = table, headline, evidence, missing, (*failures, *faults), tuple(commands)
     return Report(folder, tuple(runs), records, histories, tuple(sweeps), *made)

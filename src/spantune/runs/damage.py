@@ -6,9 +6,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from spantune.errors import RunError
-from spantune.runs.folder import PREDICTIONS, RunFolder
-from spantune.runs.manifest import WEIGHTS, known_method, read_manifest
+from spantune.runs.digests import altered, digests_of, refuse_altered
+from spantune.runs.folder import HISTORY, N_BEST, NULL_ODDS, PREDICTIONS, RunFolder
+from spantune.runs.manifest import MANIFEST, WEIGHTS, known_method, read_manifest
 from spantune.runs.record import RunRecord
+
+_DESCRIPTION = f"adapter/{MANIFEST}"
+_ANSWER_AGAIN = "`spantune train --resume` (or the same `spantune compare`) answers again, or bring the file back"
 
 
 @dataclass(frozen=True)
@@ -30,6 +34,12 @@ class Damage:
         return "; ".join((*self.model, *self.answers))
 
 
+def recorded_files(run: Path) -> dict[str, str]:
+    """The digests that a finished run's record keeps: answers, history, and the model's description, which has those of
+    the model's files."""
+    return digests_of(run, (PREDICTIONS, N_BEST, NULL_ODDS, HISTORY, _DESCRIPTION))
+
+
 def damage_of(run: Path, record: RunRecord, *, keeps_model: bool = True) -> Damage:
     """What the run of a finished record has lost.
 
@@ -37,9 +47,38 @@ def damage_of(run: Path, record: RunRecord, *, keeps_model: bool = True) -> Dama
         keeps_model: False for a run whose model is thrown away once it is scored, such as a sweep's.
     """
     folder = RunFolder(run)
-    model = _lost_from_model(folder.adapter) if keeps_model else ()
-    answers = () if "reported" not in record.metrics else _gone(folder.path / PREDICTIONS)
-    return Damage(model, answers)
+    answers = altered(run, _of_answers(record))
+    if "reported" in record.metrics and PREDICTIONS not in record.files and not folder.predictions.is_file():
+        answers = (f"{folder.predictions} is gone",)
+    if not keeps_model:
+        return Damage(answers=answers)
+    described = {name: digest for name, digest in record.files.items() if name == _DESCRIPTION}
+    return Damage(altered(run, described) or _lost_from_model(folder.adapter), answers)
+
+
+def refuse_damaged_answers(run: Path, record: RunRecord) -> None:
+    """RunError where a finished run's answers are not as they were written."""
+    refuse_altered(run, _of_answers(record), "run", _ANSWER_AGAIN)
+
+
+def refuse_others_model(run: Path) -> None:
+    """RunError where the model in a run's folder is not the one that its record describes."""
+    try:
+        record = RunRecord.read_if_there(run)
+    except RunError:
+        return  # who reads the record says so; the model has digests of its own
+    if record is not None:
+        described = {name: digest for name, digest in record.files.items() if name == _DESCRIPTION}
+        refuse_altered(run, described, "run", "bring the run's own model back, or train again")
+
+
+def history_fault(run: Path, record: RunRecord) -> str | None:
+    """What has happened to a finished run's history, in words; None where it is as it was written."""
+    return next(iter(altered(run, {name: one for name, one in record.files.items() if name == HISTORY})), None)
+
+
+def _of_answers(record: RunRecord) -> dict[str, str]:
+    return {name: digest for name, digest in record.files.items() if name in (PREDICTIONS, N_BEST, NULL_ODDS)}
 
 
 def _lost_from_model(adapter: Path) -> tuple[str, ...]:
@@ -48,6 +87,8 @@ def _lost_from_model(adapter: Path) -> tuple[str, ...]:
         method, _ = known_method(manifest.identity, adapter)
     except RunError as error:
         return (f"{error.problem} ({error.where})",)
+    if manifest.files:
+        return altered(adapter, manifest.files)
     if not method.whole_encoder:
         return _gone(adapter / WEIGHTS)
     whole = any((adapter / f"model.safetensors{end}").is_file() for end in ("", ".index.json"))

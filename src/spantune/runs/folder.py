@@ -16,6 +16,8 @@ from spantune.runs.record import RECORD, RunRecord
 
 PREDICTIONS, N_BEST, NULL_ODDS = "predictions.json", "n_best.json", "null_odds.json"
 """Files of answers: in a run's folder on its reported set, in one of `evaluations/` on another."""
+HISTORY = "history.jsonl"
+"""Metrics over steps."""
 MLFLOW = "mlflow.json"
 """Names the MLflow run that mirrors the run or study in the same folder."""
 
@@ -59,7 +61,7 @@ class RunFolder:
         self.record = path / RECORD
         self.config = path / "config.yaml"
         self.adapter = path / "adapter"
-        self.history = path / "history.jsonl"
+        self.history = path / HISTORY
         self.predictions = path / PREDICTIONS
         self.n_best = path / N_BEST
         self.null_odds = path / NULL_ODDS

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, TypeVar, cast
 
 from spantune.errors import RunError
+from spantune.runs.digests import is_sealed
 
 FORMAT = 1
 T = TypeVar("T")
@@ -26,6 +27,9 @@ def read_json(path: Path, what: str, fix: str = "train again") -> dict[str, Any]
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
         if isinstance(content, dict):
+            if is_sealed(content) is False:
+                found = "values that do not have the digest that was written with them"
+                raise RunError(f"the {what} is damaged", where=str(path), found=found, fix=fix)
             return content
         found = type(content).__name__
     except (FileNotFoundError, NotADirectoryError):

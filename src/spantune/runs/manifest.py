@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from spantune import __version__, zoo
 from spantune.errors import MethodError, RunError
 from spantune.methods import Method, get
-from spantune.runs.atomic_files import listing
+from spantune.runs.atomic_files import listing, write_json_atomic
+from spantune.runs.digests import digests_of, sealed
 from spantune.runs.from_json import FORMAT, from_json, read_json
 
 MANIFEST = "spantune.json"
@@ -28,6 +29,8 @@ class Identity:
     model: str
     model_type: str
     encoder_fingerprint: str
+    encoder_digest: str | None = field(default=None, kw_only=True)
+    """Of all its weights; None where they are checked otherwise (the bundled encoder, a run), and of older models."""
 
 
 @dataclass(frozen=True)
@@ -75,6 +78,8 @@ class Manifest(Identity):
     settings: AnsweringSettings
     tokenizer_fingerprint: str | None = None
     """Of the encoder's tokenizer; older models have none."""
+    files: Mapping[str, str] = field(default_factory=dict)
+    """SHA-256 of the files beside it, by name; older models have none."""
 
     @property
     def identity(self) -> Identity:
@@ -82,6 +87,12 @@ class Manifest(Identity):
 
     def to_json(self) -> dict[str, Any]:
         return {"format": FORMAT, **asdict(self)}
+
+
+def write_manifest(folder: Path, manifest: Manifest) -> None:
+    """Write `spantune.json` beside the model's other files, with their digests: the last that is written of a model."""
+    digests = {name: digest for name, digest in digests_of(folder).items() if not name.endswith((MANIFEST, ".md"))}
+    write_json_atomic(folder / MANIFEST, sealed(replace(manifest, files=digests).to_json()))
 
 
 def saved_in(run: str | Path) -> Path | None:

@@ -10,6 +10,7 @@ from typing import Any, Literal, cast
 
 from spantune.errors import RunError
 from spantune.runs.atomic_files import finite, listing, write_json_atomic
+from spantune.runs.digests import sealed
 from spantune.runs.from_json import FORMAT, from_json, read_json
 from spantune.runs.locks import RUN_LOCK, holder
 
@@ -165,6 +166,8 @@ class RunRecord:
     """ISO 8601, UTC; also of a failed or interrupted run."""
     resumed: int = 0
     """Number of times it was resumed."""
+    files: Mapping[str, str] = field(default_factory=dict)
+    """SHA-256 of the answers, the history and the model's description, by name; older runs have none."""
 
     @property
     def scored_on(self) -> str | None:
@@ -209,7 +212,7 @@ class RunRecord:
 
     def write(self, folder: Path) -> None:
         """Write `folder`/record.json, whole or not at all; RunError if that fails."""
-        write_json_atomic(folder / RECORD, self.to_json())
+        write_json_atomic(folder / RECORD, sealed(self.to_json()))
 
     @classmethod
     def read_if_there(cls, folder: Path) -> RunRecord | None:

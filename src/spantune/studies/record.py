@@ -13,6 +13,8 @@ from typing import Any, Literal, TypeVar
 
 from spantune.errors import RunError
 from spantune.runs import RunFolder, RunRecord, write_json_atomic
+from spantune.runs.atomic_files import finite
+from spantune.runs.digests import sealed
 from spantune.runs.from_json import FORMAT, from_json, read_json
 from spantune.runs.locks import holder
 from spantune.runs.record import DIED, RECORD
@@ -195,7 +197,7 @@ class StudyRecord:
     def write(self) -> None:
         """Write study.json, whole or not at all; RunError if that fails."""
         content = {key: value for key, value in asdict(self).items() if key != "folder"}
-        write_json_atomic(self.folder / STUDY, {"format": FORMAT, **content})
+        write_json_atomic(self.folder / STUDY, sealed(finite({"format": FORMAT, **content})))
 
     @classmethod
     def read(cls, folder: Path | str) -> StudyRecord:

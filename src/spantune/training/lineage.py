@@ -6,13 +6,13 @@ import hashlib
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 
 from spantune.answering.predictor import model_folder
 from spantune.config import TrainConfig
 from spantune.errors import ConfigError, RunError
 from spantune.runs import RunRecord
+from spantune.runs.digests import sha256_of
 from spantune.runs.manifest import saved_in
 
 
@@ -77,11 +77,5 @@ def refuse_other_origins(before: RunRecord, now: Origins) -> None:
 
 def _digest(folder: Path) -> str:
     files = sorted(path for path in folder.rglob("*") if path.is_file())
-    known = [(path.name, _digest_of_file(path, path.stat().st_mtime_ns)) for path in files]
+    known = [(path.name, sha256_of(path)) for path in files]
     return hashlib.sha256(json.dumps(known).encode()).hexdigest()[:16]
-
-
-@lru_cache(maxsize=1024)
-def _digest_of_file(path: Path, changed: int) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -8,7 +8,7 @@ from dataclasses import replace
 from spantune.answering.predictor import Predictor
 from spantune.config import TrainConfig
 from spantune.runs import RunFolder, RunRecord
-from spantune.runs.damage import damage_of
+from spantune.runs.damage import damage_of, recorded_files
 from spantune.runs.folder import N_BEST
 from spantune.scoring.prediction_files import n_best_file
 from spantune.scoring.score_run import scores, write_answers
@@ -40,6 +40,7 @@ def _answered_again(config: TrainConfig, folder: RunFolder, record: RunRecord) -
         answers = predictor.answer(corpus, n_best=config.n_best, cache=True, sink=sink)
         write_answers(folder.path, answers, squad_v2=config.squad_v2)
     scored = scores(corpus, answers, squad_v2=config.squad_v2, null=predictor.null, language=config.language)
-    record = replace(record, metrics={**record.metrics, "reported": {**record.metrics["reported"], **scored}})
+    reported = {**record.metrics["reported"], **scored}
+    record = replace(record, metrics={**record.metrics, "reported": reported}, files=recorded_files(folder.path))
     record.write(folder.path)
     return record

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from spantune.answering.predictor import Predictor
+from spantune.answering.predictor import NoFiniteScores, Predictor
 from spantune.answering.unsayable import UnsayableAnswers, unsayable_answers
 from spantune.answering.window_rules import window_rules
 from spantune.answering.windows import Windows, make_windows
@@ -25,6 +25,7 @@ from spantune.modeling.save_load import trainable_state
 from spantune.reports.figures.files import run_plots
 from spantune.runs import Best, DataRecord, ParameterCount, RunFolder, RunRecord, Timings
 from spantune.runs.atomic_files import atomic_folder
+from spantune.runs.damage import recorded_files
 from spantune.runs.environment import reset_peak_memory
 from spantune.runs.folder import N_BEST
 from spantune.runs.interruption import interrupt, uninterrupted
@@ -158,6 +159,7 @@ def _train(config: TrainConfig, folder: RunFolder) -> RunRecord:
         )
         sheet.update(**measured(predictor, config, folder, sheet.record, material.splits, further))
         run_plots(folder)
+        sheet.update(files=recorded_files(folder.path))
         sheet.close("finished")
         if not config.keep_checkpoints:
             with uninterrupted():
@@ -252,11 +254,12 @@ def _score(
         tune: choose by this set, the selection split, when the model answers nothing (v2.0).
     """
     with n_best_file(folder / N_BEST) if folder else nullcontext() as sink:
-        answers = predictor.answer_windows(windows, n_best=config.n_best, sink=sink)
+        try:
+            answers = predictor.answer_windows(windows, n_best=config.n_best, sink=sink)
+        except NoFiniteScores as error:
+            raise _diverged(error.windows, config) from error
         if folder is not None:
             write_answers(folder, answers, squad_v2=config.squad_v2)
-    if answers.broken_windows:
-        raise _diverged(f"{answers.broken_windows} of {answers.windows} windows without finite scores", config)
     if tune and config.squad_v2:
         fitted = fit_null(windows.corpus.examples, answers.spans, answers.null_odds, config.language)
         predictor.settings = _settings(config, fitted)

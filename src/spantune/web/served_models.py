@@ -52,6 +52,7 @@ class Runs:
                     continue
                 try:
                     predictor = Predictor.load(model.folder, self.config)
+                    predictor.ask("Who built it?", "Ada built the mill.")  # refused now, not when a visitor asks
                 except Exception as error:  # whatever it is, the other models answer
                     _log.error("%s cannot be loaded: %s", model.name, error, exc_info=_unforeseen(error))
                     errors.append(error)
