@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from spantune.errors import RunError
-from spantune.runs import RunFolder
+from spantune.runs import RunFolder, locks
 from spantune.runs.locks import Holder, holder, locked
 
 PATIENCE_SECONDS = 30
@@ -97,6 +97,20 @@ def test_never_two_at_once(tmp_path):
     for thread in threads:
         thread.join(PATIENCE_SECONDS)
     assert most == [1] and not any(thread.is_alive() for thread in threads)
+
+
+def test_a_file_that_its_last_holder_removed_is_no_lock(tmp_path, monkeypatch):
+    """Between opening and locking it: whoever came later would lock another file."""
+    path, real, removed = tmp_path / "lock", locks._lock, []
+
+    def late(file, **more):
+        if not removed:
+            removed.append(path.unlink())
+        return real(file, **more)
+
+    monkeypatch.setattr(locks, "_lock", late)
+    with lock(path):
+        assert removed and holder(path).pid == os.getpid()
 
 
 def test_a_look_at_a_lock_writes_nothing(tmp_path):
