@@ -240,7 +240,7 @@ def test_predict_to_streams(
     stages: dict[str, Any], squad: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     words = ["predict", "runs/a", "--data", str(squad)]
-    assert main([*words, "--output", "/dev/stdout", "--null-odds-output", "/dev/null"]) == 0
+    assert main([*words, "--output", "/dev/stdout"]) == 0
     out, err = capfd.readouterr()
     assert json.loads(out) == {"q1": "Ada", "q2": "Ada"} and "2 answers" in err, "nothing else is printed there"
     fifo, got = tmp_path / "fifo", []

@@ -5,6 +5,7 @@ import socket
 import subprocess
 import sys
 import threading
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -66,6 +67,24 @@ def _socket(path: Path) -> None:
 MAKE = {"a FIFO": os.mkfifo, "a socket": _socket, "a folder": Path.mkdir}
 
 
+@pytest.fixture
+def device():
+    """A character device of the test's own, a pseudo-terminal, whose other side is read; never one of the machine."""
+    reading, writing = os.openpty()
+
+    def drain():
+        with suppress(OSError):  # the other side is closed
+            while os.read(reading, 65536):
+                pass
+
+    reader = threading.Thread(target=drain, daemon=True)
+    reader.start()
+    yield Path(os.ttyname(writing))
+    os.close(writing)
+    reader.join(PATIENCE_SECONDS)
+    os.close(reading)
+
+
 def written_to_a_fifo(path: Path, write) -> bytes:
     """What a reader of the FIFO gets; the writer must not leave it waiting."""
     got: list[bytes] = []
@@ -93,11 +112,11 @@ def test_a_link_stays_and_its_target_is_written(tmp_path, write):
 
 @pytest.mark.parametrize("kind", [*MAKE, "a device"])
 @pytest.mark.parametrize("write", OWN_FILES.values(), ids=OWN_FILES.keys())
-def test_a_file_of_a_run_is_a_file(tmp_path, write, kind):
+def test_a_file_of_a_run_is_a_file(tmp_path, request, write, kind):
     """A record on a FIFO would keep the run waiting, and one on a device could not be read again."""
     path = tmp_path / "thing"
     if kind == "a device":
-        path.symlink_to("/dev/null")
+        path.symlink_to(request.getfixturevalue("device"))
     else:
         MAKE[kind](path)
     before = path.lstat()
@@ -120,15 +139,15 @@ def test_an_output_to_a_fifo_reaches_its_reader(tmp_path, write, linked):
 
 
 @pytest.mark.parametrize("write", OUTPUTS.values(), ids=OUTPUTS.keys())
-def test_an_output_to_a_device_leaves_the_device(tmp_path, write):
-    before = os.stat("/dev/null")
-    (tmp_path / "link").symlink_to("/dev/null")
-    for path in (Path("/dev/null"), tmp_path / "link"):
+def test_an_output_to_a_device_leaves_the_device(tmp_path, device, write):
+    before = device.stat()
+    (tmp_path / "link").symlink_to(device)
+    for path in (device, tmp_path / "link"):
         require_writable(path)
         write(path, streams=True)
-    after = os.stat("/dev/null")
+    after = device.stat()
     assert (after.st_mode, after.st_rdev, after.st_ino) == (before.st_mode, before.st_rdev, before.st_ino)
-    assert Path("/dev/null").is_char_device() and (tmp_path / "link").is_symlink()
+    assert device.is_char_device() and (tmp_path / "link").is_symlink()
 
 
 @pytest.mark.parametrize("kind", ["a socket", "a folder"])

@@ -43,7 +43,7 @@ def test_it_trains_nothing_and_is_not_swept(study: Any) -> None:
     assert said[0] == "2 methods and the floor × 1 seed: 3 runs"
     assert not [one for one in said if "differ in their number of runs" in one]
     assert _mean_f1(result) == {"f1 lora": 50.0, "f1 head-only": 50.0, "f1 unadapted": 20.0}
-    assert {path.name for path in _chosen(result.folder)} == {"lora-0", "head-only-0", "unadapted-0"}
+    assert {path.name for path in _chosen(result.folder, {})} == {"lora-0", "head-only-0", "unadapted-0"}
 
 
 @pytest.mark.usefixtures("no_plots")

@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable
 from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import replace
+from multiprocessing import forkserver
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
@@ -47,6 +48,7 @@ def started(words: list[str], printed: Path, prepared: Callable[[], None] = lamb
 
     def work() -> None:
         os.setsid()
+        forkserver._forkserver.__init__()  # type: ignore[misc]  # that of the parent is no child of this process
         for number in STOP_SIGNALS:
             signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
         prepared()
