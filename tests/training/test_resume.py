@@ -218,7 +218,77 @@ def test_checkpoints_hold_what_learns_and_no_more(
     with pytest.raises(RuntimeError):
         train(config("run", method="lora"))
     run = RunFolder(tmp_path / "run")
-    (kept,) = run.checkpoints.iterdir()
+    before, kept = sorted(run.checkpoints.iterdir())
+    assert (before.name, kept.name) == ("checkpoint-3", "checkpoint-4"), "the newest, and one should it be damaged"
     assert (kept / "trainable.safetensors").stat().st_size < Path(f"{config().model}/model.safetensors").stat().st_size
     assert last_checkpoint(run, History(run.history)) == str(kept)
     assert max(row["step"] for row in history(run.path)) == 4
+
+
+def flip(path: Path) -> None:
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+
+
+DAMAGE: dict[str, Callable[[Path], object]] = {
+    "flip": flip,
+    "cut": lambda path: path.write_bytes(path.read_bytes()[:-3]),
+    "empty": lambda path: path.write_bytes(b""),
+    "gone": lambda path: path.unlink(),
+}
+
+
+@pytest.fixture(scope="module")
+def stopped(settings: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A short run that failed in its seventh step: two checkpoints, of the fifth and the sixth."""
+    folder = tmp_path_factory.mktemp("stopped") / "run"
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr("spantune.training.run.run_plots", lambda folder: [])
+        stop_at({7}, patched)
+        with pytest.raises(RuntimeError):
+            train(TrainConfig(**{**settings, **SHORT, "checkpoint_seconds": 0, "output": str(folder)}))
+    assert sorted(path.name for path in (folder / "checkpoints").iterdir()) == ["checkpoint-5", "checkpoint-6"]
+    return folder
+
+
+@pytest.mark.parametrize("how", DAMAGE)
+def test_any_damaged_file_of_a_checkpoint_is_named_and_passed_over(how: str, stopped: Path, tmp_path: Path) -> None:
+    for file in sorted(stopped.glob("checkpoints/checkpoint-6/*")):
+        run = RunFolder(Path(shutil.copytree(stopped, tmp_path / file.name)))
+        damaged = run.checkpoints / "checkpoint-6" / file.name
+        DAMAGE[how](damaged)
+        if how == "gone" and file.name == "digests.json":  # the others are whole
+            assert last_checkpoint(run, History(run.history)) == str(damaged.parent)
+            continue
+        with pytest.warns(UserWarning, match="a checkpoint is damaged and passed over") as said:
+            assert last_checkpoint(run, History(run.history)) == str(run.checkpoints / "checkpoint-5")
+        assert str(damaged) in str(said[0].message) and len(said) == 1
+
+
+def test_the_run_goes_on_from_the_one_before(stopped: Path, config: Any, whole: Any, tmp_path: Path) -> None:
+    run = Path(shutil.copytree(stopped, tmp_path / "run"))
+    flip(run / "checkpoints" / "checkpoint-6" / "optimizer.pt")
+    with pytest.warns(UserWarning, match=r"optimizer\.pt is not as it was written"):
+        train(config("run", **SHORT, resume=True))
+    assert_same_end(whole("short"), run)
+
+
+def test_without_a_whole_checkpoint_the_run_starts_again_and_says_so(stopped: Path, tmp_path: Path) -> None:
+    run = RunFolder(Path(shutil.copytree(stopped, tmp_path / "run")))
+    for checkpoint in run.checkpoints.iterdir():
+        (checkpoint / "optimizer.pt").unlink()
+    with pytest.warns(UserWarning, match="no whole checkpoint is left"):
+        assert last_checkpoint(run, History(run.history)) is None
+
+
+def test_a_checkpoint_dated_tomorrow_is_no_newer(
+    stopped: Path, config: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = Path(shutil.copytree(stopped, tmp_path / "run"))
+    tomorrow = time.time() + 86400
+    os.utime(run / "checkpoints" / "checkpoint-5", (tomorrow, tomorrow))
+    stop_at({9}, monkeypatch)
+    with pytest.raises(RuntimeError):
+        train(config("run", **SHORT, checkpoint_seconds=0, resume=True))
+    assert sorted(path.name for path in (run / "checkpoints").iterdir()) == ["checkpoint-7", "checkpoint-8"]

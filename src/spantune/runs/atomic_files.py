@@ -154,14 +154,30 @@ def atomic_folder(target: Path) -> Iterator[Path]:
 
 
 def replace_folder(made: Path, target: Path) -> None:
-    """Put a completely written folder in the place of an older one; a crash leaves one of the two whole."""
+    """Put a completely written folder in the place of an older one; a crash leaves one of the two whole.
+
+    All of it is on the disk before this returns, also after a power cut.
+    """
+    for path in (*made.rglob("*"), made):
+        sync(path)
     aside = target.with_name(f"{TEMPORARY}old-{target.name}")
     with uninterrupted():
         shutil.rmtree(aside, ignore_errors=True)
         if target.exists():
             os.replace(target, aside)
         os.replace(made, target)
+        sync(target.parent)
         shutil.rmtree(aside, ignore_errors=True)
+
+
+def sync(path: Path) -> None:
+    """Wait until a file, or the names in a folder, are on the disk, if the system can tell."""
+    with suppress(OSError):  # a folder cannot be opened everywhere
+        number = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(number)
+        finally:
+            os.close(number)
 
 
 def refuse_foreign(folder: Path, what: str, mark: str, known: Callable[[Path], bool]) -> None:
@@ -220,6 +236,7 @@ def _replacement(path: Path) -> Iterator[IO[bytes]]:
             os.fsync(file.fileno())
             file.close()
             os.replace(temporary, target)
+            sync(target.parent)
     except BaseException:
         with uninterrupted():
             if file is not None:

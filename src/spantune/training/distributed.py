@@ -28,6 +28,12 @@ def join(device: Device) -> None:
         PartialState(cpu=device == "cpu" or not torch.cuda.is_available())
 
 
+def wait() -> None:
+    """Wait until all processes have come as far as this."""
+    if count() > 1:
+        torch.distributed.barrier()
+
+
 def part() -> None:
     """Disconnect from the others, all at the same time; from here on, each process ends by itself."""
     if count() > 1:

@@ -30,7 +30,14 @@ from spantune.scoring.official_metrics import headline, score
 from spantune.training import distributed
 from spantune.training.batch_splitting import Gradients, side_by_side, sides, split
 from spantune.training.callbacks import Bar
-from spantune.training.checkpoints import whole_or_gone
+from spantune.training.checkpoints import (
+    CHECKPOINT_BEST,
+    CHECKPOINT_PROGRESS,
+    CHECKPOINT_WEIGHTS,
+    keep,
+    unfinished,
+    whole_or_gone,
+)
 from spantune.training.distillation import Lessons, TaughtRows
 
 if TYPE_CHECKING:
@@ -38,7 +45,6 @@ if TYPE_CHECKING:
 
     from spantune.config import Labels, RunConfig
 
-CHECKPOINT_WEIGHTS, CHECKPOINT_BEST, CHECKPOINT_PROGRESS = "trainable.safetensors", "best.safetensors", "progress.json"
 _SCHEDULES = {"linear": "linear", "cosine": "cosine", "constant": "constant_with_warmup"}
 _LOGS_PER_RUN = 100
 _READERS = 2  # Processes that make the next batches while a GPU works on one; beside a CPU they would take from it.
@@ -65,7 +71,6 @@ def training_arguments(
         use_cpu=device.type == "cpu",
         eval_strategy="no",
         save_strategy="no",
-        save_total_limit=1,
         logging_strategy="steps",
         logging_steps=max(1, steps // _LOGS_PER_RUN),
         logging_nan_inf_filter=False,  # a diverged loss shows in the curve
@@ -293,8 +298,14 @@ class SpanTrainer(Trainer):
         self._mark = now
 
     def _save_checkpoint(self, model: nn.Module, trial: Any) -> None:
-        with whole_or_gone(Path(str(self.args.output_dir)) / f"checkpoint-{self.state.global_step}"):
+        folder, name = Path(str(self.args.output_dir)), f"checkpoint-{self.state.global_step}"
+        with whole_or_gone(unfinished(folder)):
             super()._save_checkpoint(model, trial)
+            distributed.wait()  # each process writes its random state
+            distributed.agreed(lambda: keep(unfinished(folder) / name, folder / name))
+
+    def _get_output_dir(self, trial: Any) -> str:
+        return str(unfinished(Path(str(self.args.output_dir))))  # the Trainer puts a checkpoint there
 
     def save_model(self, output_dir: str | None = None, _internal_call: bool = False) -> None:
         """Only what learns: the frozen encoder is not written again with every checkpoint."""
