@@ -7,6 +7,7 @@ The numbers are those of the list that these inputs come from. Its other cases a
 - 5, 6, 7, 20, tokenizers that do not fit: `modeling/test_pretrained_tokenizers.py`
 - 17, 18, the trackers: `tracking/test_client.py`, `tracking/test_run_mirror.py`
 - 19, half a surrogate pair: `data/test_gold_answers.py`, `answering/test_predictor.py`, `cli/test_bad_input.py`
+- 44, damaged checkpoints: `training/test_resume.py`, `training/test_learning.py`
 - 46, texts over HTTP: `web/test_routes.py`
 """
 
