@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from damage import DAMAGE
 
 from spantune.answering.window_rules import WindowRules, window_rules
 from spantune.answering.windows import Windows, make_windows
@@ -77,19 +78,6 @@ def test_another_corpus_tokenizer_or_length_is_another_cache(
     tiny_tokenizer("a b", truncation=True, max_length=3, padding="max_length")
     cached(tiny_corpus, tiny_tokenizer, rules)
     assert len(list((own_cache / "spantune").glob("*.arrow"))) == len(changes)
-
-
-def flip(path: Path) -> None:
-    content = bytearray(path.read_bytes())
-    content[len(content) // 2] ^= 1
-    path.write_bytes(content)
-
-
-DAMAGE: dict[str, Callable[[Path], object]] = {
-    "flip": flip,
-    "cut": lambda path: path.write_bytes(path.read_bytes()[:-3]),
-    "empty": lambda path: path.write_bytes(b""),
-}
 
 
 @pytest.mark.parametrize("how", DAMAGE)

@@ -7,6 +7,7 @@ The numbers are those of the list that these inputs come from. Its other cases a
 - 5, 6, 7, 20, tokenizers that do not fit: `modeling/test_pretrained_tokenizers.py`
 - 17, 18, the trackers: `tracking/test_client.py`, `tracking/test_run_mirror.py`
 - 19, half a surrogate pair: `data/test_gold_answers.py`, `answering/test_predictor.py`, `cli/test_bad_input.py`
+- 26, offsets in another unit: `data/test_offset_units.py`
 - 44, damaged checkpoints: `training/test_resume.py`, `training/test_learning.py`
 - 46, texts over HTTP: `web/test_routes.py`
 """
@@ -22,7 +23,7 @@ from typing import Any
 
 import pytest
 
-from spantune.data import Answer, Corpus, examine, load_corpus
+from spantune.data import Corpus, examine, load_corpus
 from spantune.errors import DataError
 
 MILL = "Ada built it in 1841."
@@ -400,35 +401,3 @@ def test_23_names_in_brackets_are_a_csv(tmp_path: Path) -> None:
         read(tmp_path, text, "a.csv")
     columns = ("question=[frage]", "context=[text]", "answer=[answer]")
     assert answers(read(tmp_path, text, "a.csv", columns=columns)) == [[("1841", 16)]]
-
-
-COUNTS = {
-    "UTF-16 units (as": lambda before: len(before.encode("utf-16-le")) // 2,
-    "bytes of UTF-8;": lambda before: len(before.encode()),
-    "characters with each line end (CR LF) as one": lambda before: len(before.replace("\r\n", "\n")),
-    "UTF-16 units with": lambda before: len(before.replace("\r\n", "\n").encode("utf-16-le")) // 2,
-    "bytes of UTF-8 with": lambda before: len(before.replace("\r\n", "\n").encode()),
-}
-
-
-@pytest.mark.parametrize("unit", COUNTS)
-def test_26_one_conversion_explains_all_offsets(unit: str, tmp_path: Path) -> None:
-    context = "🙂 Où est Ada?\r\nAda est là,\r\nAda 🙂 Ada, 北京 Ada"
-    places = [at for at in range(len(context)) if context.startswith("Ada", at)]
-    rows = [
-        {"id": f"{at}", "question": f"Q{at}?", "context": context, "answers": [{"text": "Ada", "answer_start": start}]}
-        for at in places
-        for start in [COUNTS[unit](context[:at])]
-    ]
-    corpus = read(tmp_path, rows)
-    assert [one.answers for one in corpus.examples] == [(Answer("Ada", at),) for at in places]
-    assert kinds(corpus) == ["offset-unit"] and unit in f"{corpus.defects[0].detail};"
-    with pytest.warns(UserWarning, match="answer_start counts"):
-        load_corpus(str(tmp_path / "a.json"))
-
-
-def test_26_offsets_counted_with_cr_lf_on_a_text_with_lf(tmp_path: Path) -> None:
-    context = "One\ntwo Ada\nthree Ada"
-    rows = [{"id": "1", "question": "Q?", "context": context, "answers": [{"text": "Ada", "answer_start": 20}]}]
-    corpus = read(tmp_path, rows)
-    assert answers(corpus) == [[("Ada", 18)]] and kinds(corpus) == ["offset-unit"]

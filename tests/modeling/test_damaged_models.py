@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 import torch
+from damage import cut, flip
 from safetensors.torch import load_file, save_file
 from tiny import ANSWERING, without_digests
 
@@ -42,12 +43,6 @@ def adapter(request: pytest.FixtureRequest, saved: Callable[[str], Path], tmp_pa
     return Path(shutil.copytree(saved(request.param) / "adapter", tmp_path / "adapter"))
 
 
-def flip(path: Path, place: float) -> None:
-    content = bytearray(path.read_bytes())
-    content[int(place * (len(content) - 1))] ^= 1
-    path.write_bytes(content)
-
-
 def zero(path: Path) -> None:
     content = path.read_bytes()
     third = len(content) // 3
@@ -58,7 +53,7 @@ HOW: dict[str, Callable[[Path], object]] = {
     "bit at the end": lambda path: flip(path, 1.0),
     "bit in the middle": lambda path: flip(path, 0.5),
     "a third zeroed": zero,
-    "cut": lambda path: path.write_bytes(path.read_bytes()[:-3]),
+    "cut": cut,
     "empty": lambda path: path.write_bytes(b""),
     "gone": lambda path: path.unlink(),
 }

@@ -4,19 +4,13 @@ import json
 from pathlib import Path
 
 import pytest
+from damage import flip
 
 from spantune.errors import RunError
 from spantune.runs import RunRecord
 from spantune.runs.digests import altered, digests_of, is_sealed, refuse_altered, sealed, sha256_of
 
 RECORD = RunRecord(status="finished", method="lora", label="LoRA", model="minilm", seed=0, metrics={"a": {"f1": 71.25}})
-
-
-def flip(path: Path, place: float) -> None:
-    """One bit of a file, at a share of its length."""
-    content = bytearray(path.read_bytes())
-    content[int(place * (len(content) - 1))] ^= 1
-    path.write_bytes(content)
 
 
 @pytest.fixture

@@ -13,6 +13,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from damage import DAMAGE as ALTERED
+from damage import flip
 from tiny import history, same_weights, squad, write
 
 from spantune.config import TrainConfig
@@ -225,18 +227,7 @@ def test_checkpoints_hold_what_learns_and_no_more(
     assert max(row["step"] for row in history(run.path)) == 4
 
 
-def flip(path: Path) -> None:
-    content = bytearray(path.read_bytes())
-    content[len(content) // 2] ^= 1
-    path.write_bytes(content)
-
-
-DAMAGE: dict[str, Callable[[Path], object]] = {
-    "flip": flip,
-    "cut": lambda path: path.write_bytes(path.read_bytes()[:-3]),
-    "empty": lambda path: path.write_bytes(b""),
-    "gone": lambda path: path.unlink(),
-}
+DAMAGE = {**ALTERED, "gone": Path.unlink}
 
 
 @pytest.fixture(scope="module")

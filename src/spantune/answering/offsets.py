@@ -19,8 +19,8 @@ def holes(tokens: np.ndarray, spaces: np.ndarray) -> list[tuple[int, int, int]]:
     before = np.maximum.accumulate(np.concatenate(([0], tokens[:, 1])))
     after = np.concatenate((tokens[:, 0], [len(spaces) - 1]))
     written = np.concatenate(([0], np.cumsum(~spaces[:-1])))  # characters that are no white space, up to each place
-    holes = np.flatnonzero((after > before) & (written[after] > written[np.minimum(before, after)]))
-    return [(at, int(before[at]), int(after[at])) for at in holes.tolist()]
+    open_places = np.flatnonzero((after > before) & (written[after] > written[np.minimum(before, after)]))
+    return [(at, int(before[at]), int(after[at])) for at in open_places.tolist()]
 
 
 def close_holes(context: str, tokens: np.ndarray, spaces: np.ndarray) -> np.ndarray:

@@ -55,7 +55,7 @@ class UnsayableAnswers:
 
     def counts(self) -> Counter[str]:
         """How many by reason."""
-        return Counter(one.reason for one in self.answers)
+        return Counter(answer.reason for answer in self.answers)
 
     def summary(self) -> str:
         """`12 of 340 answers cannot be said by the model (9 longer than …, 3 …; first ids …)`."""
@@ -65,7 +65,7 @@ class UnsayableAnswers:
             ONE_TOKEN: "part of a text that is one unknown token",
         }
         reasons = ", ".join(f"{number} {words[reason]}" for reason, number in self.counts().most_common())
-        ids = ", ".join(dict.fromkeys(one.id for one in self.answers[:3]))
+        ids = ", ".join(dict.fromkeys(answer.id for answer in self.answers[:3]))
         number = f"{len(self.answers)} of {self.labelled}"
         return f"{number} answers cannot be said by the model: {reasons} (first ids {ids})"
 
@@ -76,7 +76,7 @@ class UnsayableAnswers:
         counts = self.counts()
         remedies = []
         if counts[TOO_LONG]:
-            longest = max(one.tokens for one in self.answers if one.reason == TOO_LONG)
+            longest = max(answer.tokens for answer in self.answers if answer.reason == TOO_LONG)
             remedies.append(f"--max-answer-length {longest}")
         if counts[SPLIT]:
             remedies.append("answers of whole words")
