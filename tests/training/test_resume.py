@@ -18,12 +18,12 @@ from damage import flip
 from tiny import history, same_weights, squad, write
 
 from spantune.config import TrainConfig
-from spantune.errors import ConfigError
+from spantune.errors import ConfigError, RunError
 from spantune.runs import History, RunFolder, RunRecord
 from spantune.studies.worker_process import RunProcess
 from spantune.training import train
 from spantune.training.callbacks import GracefulStop
-from spantune.training.checkpoints import last_checkpoint
+from spantune.training.checkpoints import last_checkpoint, whole_or_gone
 
 pytestmark = pytest.mark.usefixtures("no_plots")
 PATIENCE_SECONDS = 60
@@ -283,3 +283,12 @@ def test_a_checkpoint_dated_tomorrow_is_no_newer(
     with pytest.raises(RuntimeError):
         train(config("run", **SHORT, checkpoint_seconds=0, resume=True))
     assert sorted(path.name for path in (run / "checkpoints").iterdir()) == ["checkpoint-7", "checkpoint-8"]
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, RunError, MemoryError])
+def test_what_is_written_when_a_signal_arrives_is_removed(error: type[BaseException], tmp_path: Path) -> None:
+    with pytest.raises(error), whole_or_gone(tmp_path / "made"):
+        (tmp_path / "made").mkdir()
+        (tmp_path / "made" / "half").write_bytes(b"half")
+        raise error("now")
+    assert not list(tmp_path.iterdir())

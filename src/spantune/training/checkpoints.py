@@ -17,6 +17,7 @@ from spantune.runs import History, RunFolder
 from spantune.runs.atomic_files import TEMPORARY, explained, replace_folder, write_json_atomic
 from spantune.runs.digests import altered, digests_of, sealed
 from spantune.runs.from_json import read_json
+from spantune.runs.interruption import uninterrupted
 
 CHECKPOINT_WEIGHTS, CHECKPOINT_BEST, CHECKPOINT_PROGRESS = "trainable.safetensors", "best.safetensors", "progress.json"
 _DIGESTS = "digests.json"
@@ -110,7 +111,8 @@ def _fault_without_digests(checkpoint: Path) -> str | None:
 
 @contextmanager
 def whole_or_gone(target: Path) -> Iterator[None]:
-    """Remove a folder of weights whose writing failed, so that it neither fills the disk nor passes for a whole one.
+    """Remove a folder of weights whose writing failed or was interrupted: it must neither fill the disk nor pass for a
+    whole one.
 
     Raises:
         RunError: the disk is full or refuses; each library that writes weights says this in another way.
@@ -118,10 +120,11 @@ def whole_or_gone(target: Path) -> Iterator[None]:
     try:
         with explained(target):
             yield
-    except (RunError, RuntimeError, SafetensorError) as error:
-        full = shutil.disk_usage(target.parent).free < _FULL_BYTES
-        shutil.rmtree(target, ignore_errors=True)
-        if full and not isinstance(error, RunError):
+    except BaseException as error:
+        full = isinstance(error, (RuntimeError, SafetensorError)) and _is_full(target.parent)
+        with uninterrupted():  # a signal, too, may have ended the writing, and another may follow
+            shutil.rmtree(target, ignore_errors=True)
+        if full:
             raise RunError(
                 "there is no space left for the weights",
                 where=str(target),
@@ -129,3 +132,7 @@ def whole_or_gone(target: Path) -> Iterator[None]:
                 fix="free some space and continue with --resume",
             ) from error
         raise
+
+
+def _is_full(folder: Path) -> bool:
+    return shutil.disk_usage(folder).free < _FULL_BYTES
